@@ -1,0 +1,44 @@
+# The house. Every target makes its own .venv first, if there is none or if the dependencies changed.
+
+PYTHON ?= python3
+SCALE ?= full
+BIN := .venv/bin
+EXTRAS := demo,plot,log,docs,dev
+
+# uv does not read pip's own setting for a folder of wheels.
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+endif
+# Without .pyc files every `import torch` takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-slow lint docs clean
+
+demo: .venv/ready  ## speech -> CPC and Aligned CPC -> a table of what they learnt (SCALE=tiny for a look)
+	$(BIN)/foresay demo --run runs --scale $(SCALE)
+
+test: .venv/ready  ## everything but the slow tests
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-slow: .venv/ready  ## the slow tests alone
+	$(BIN)/pytest -n auto -m slow --timeout 1800
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/ready  ## -> site/
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Foresay needs Python 3.11 or newer; name one: make PYTHON=python3.12 …' >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,55 @@
+"""Foresay teaches a model to hear from unlabelled audio, shows what it learnt, and puts it to use.
+
+>>> import foresay
+>>> model = foresay.load("runs/demo-acpc")  # doctest: +SKIP
+>>> frames = model.features(waveforms, lengths)  # doctest: +SKIP
+
+The names below are the whole public front; each is imported when it is first used, so `import foresay` is instant and loads no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from foresay.errors import AudioError, UserError
+from foresay.version import __version__
+
+if TYPE_CHECKING:
+    from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, SpeechModel, Term, Trainable
+    from foresay.monotonic import Alignment, monotonic_alignment
+    from foresay.results import Result, read_results
+
+__all__ = [
+    "Alignment",
+    "AudioError",
+    "Batch",
+    "FeatureExtractor",
+    "Frames",
+    "Losses",
+    "Result",
+    "SpeechModel",
+    "Term",
+    "Trainable",
+    "UserError",
+    "__version__",
+    "monotonic_alignment",
+    "read_results",
+]
+
+_HOMES = {
+    "contracts": ("Batch", "FeatureExtractor", "Frames", "Losses", "SpeechModel", "Term", "Trainable"),
+    "monotonic": ("Alignment", "monotonic_alignment"),
+    "results": ("Result", "read_results"),
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name may be asked for
+    """Import a public name from where it lives (PEP 562)."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"foresay.{home}"), name)
+    msg = f"module 'foresay' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,7 @@
+"""`python -m foresay` is the command `foresay`."""
+
+import sys
+
+from foresay.cli import main
+
+sys.exit(main())

@@ -1,0 +1,75 @@
+"""The log-mel spectrogram: what one sees of speech before anything is learnt.
+
+      window (25 ms)
+    |-----^-----|               frame 0, centered on sample `first_center`
+        |-----^-----|           frame 1, one hop (10 ms) later
+waveform (B, S) -> power spectrum (B, T, F) -> triangles on the mel scale (B, T, bands) -> log
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class LogMelSpectrogram(nn.Module):
+    """Log energies in `bands` triangular filters, equally wide in mel, from 0 Hz to half the sample rate.
+
+    `floor` is added to the energy before the (natural) logarithm: silence gives log(floor), and the gradient is finite everywhere.
+    The window is a periodic Hann window. Its first tap is zero, so a frame sees `window - 1` samples, symmetric about its center.
+    """
+
+    window_shape: Tensor
+    filters: Tensor
+
+    def __init__(  # noqa: PLR0913 - the numbers that define a spectrogram
+        self, sample_rate: int = 16000, window: int = 400, hop: int = 160, fft: int = 1024, bands: int = 80, floor: float = 1e-6
+    ) -> None:
+        super().__init__()
+        self.window, self.hop, self.fft, self.floor = window, hop, fft, floor
+        self.receptive_field = window - 1
+        self.first_center = hop // 2 - 1
+        self.register_buffer("window_shape", torch.hann_window(window, periodic=True), persistent=False)
+        filters = torch.from_numpy(mel_filters(bands, fft, sample_rate)).float()
+        self.register_buffer("filters", filters, persistent=False)
+
+    def frame_count(self, lengths: Tensor) -> Tensor:
+        """Whole hops: (B,) samples -> (B,) frames."""
+        return lengths // self.hop
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, bands). There is silence around each utterance."""
+        inside = torch.arange(waveforms.shape[1], device=waveforms.device) < lengths[:, None]
+        frames = self._frames(torch.where(inside, waveforms, 0.0)) * self.window_shape
+        power = torch.fft.rfft(frames, self.fft).abs().square()
+        return torch.log(power @ self.filters + self.floor)
+
+    def _frames(self, waveforms: Tensor) -> Tensor:
+        """(B, S) -> (B, S // hop, window)."""
+        samples = waveforms.shape[1]
+        count = samples // self.hop
+        left = self.window // 2 - self.first_center
+        needed = max(count - 1, 0) * self.hop + self.window
+        padded = functional.pad(waveforms, (left, needed - left - samples))
+        return padded.unfold(1, self.window, self.hop)[:, :count]
+
+
+@lru_cache
+def mel_filters(bands: int, fft: int, sample_rate: int) -> NDArray[np.float64]:
+    """Triangles of height 1: (fft // 2 + 1, bands). Each rises from its lower neighbor's center and falls to its upper neighbor's.
+
+    The mel scale is 2595 log10(1 + f / 700) (O'Shaughnessy 1987). A transform too short for the lowest, narrowest bands is an error:
+    such a band would always be empty.
+    """
+    highest = 2595.0 * np.log10(1.0 + sample_rate / 2 / 700.0)
+    edges = 700.0 * (10.0 ** (np.linspace(0.0, highest, bands + 2) / 2595.0) - 1.0)
+    frequencies = np.arange(fft // 2 + 1)[:, None] * sample_rate / fft
+    low, center, high = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((frequencies - low) / (center - low), (high - frequencies) / (high - center)).clip(min=0.0)
+    if not triangles.any(axis=0).all():
+        msg = f"{bands} mel bands need a transform longer than {fft} samples at {sample_rate} Hz: the lowest bands hold no frequency"
+        raise ValueError(msg)
+    return np.asarray(triangles)

@@ -1,0 +1,102 @@
+"""The command line: one file per verb, imported only when it is asked for.
+
+A verb is a module of this package. The first line of its docstring is its line in `foresay --help`;
+its function `run(arguments) -> int | None` does the work and returns the exit code (None is 0).
+
+Exit codes: 0 done, 1 our mistake (a traceback), 2 the user's mistake (one message), 130 interrupted, 141 nobody reads on.
+"""
+
+import ast
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from foresay.errors import UserError, nearest
+from foresay.version import __version__
+
+OK, OURS, YOURS, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+
+USAGE = """\
+usage: foresay VERB …        foresay VERB --help shows the options of a verb, with an example
+
+{verbs}
+
+  --version   print the version
+  --debug     anywhere: show the traceback of a mistake
+
+Start with: foresay demo"""
+
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; without `arguments`, those of the process."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        code = _dispatch([word for word in words if word != "--debug"])
+        sys.stdout.flush()  # or a broken pipe shows only after this function
+    except KeyboardInterrupt as interrupt:
+        _say(str(interrupt) or "interrupted")  # a verb that can go on says how
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it flushes at its end
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 - the last place that can answer
+        message = _what_the_user_can_do(error)
+        if message is None or debug:
+            traceback.print_exc()
+        if message is None:
+            _say("this is a mistake of Foresay's, not yours. Please report it with the lines above and what `foresay doctor` prints.")
+            return OURS
+        _say(message)
+        return YOURS
+    return code
+
+
+def verbs() -> dict[str, str]:
+    """Return the verbs and their lines of help, read from the files without importing them."""
+    files = sorted(Path(__file__).parent.glob("[!_]*.py"))
+    return {path.stem: (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0] for path in files}
+
+
+def _dispatch(words: list[str]) -> int:
+    """Do what the first word says."""
+    lines = verbs()
+    if not words or words[0] in {"-h", "--help", "help"}:
+        width = max(map(len, lines)) + 2
+        print(USAGE.format(verbs="\n".join(f"  {verb:{width}}{line}" for verb, line in lines.items())))
+        return OK if words else YOURS
+    if words[0] == "--version":
+        print(f"foresay {__version__}")
+        return OK
+    verb, *rest = words
+    if verb not in lines:
+        msg = f"there is no verb {verb!r}: {nearest(verb, lines)}"
+        raise UserError(msg)
+    return importlib.import_module(f"foresay.cli.{verb}").run(rest) or OK
+
+
+def _what_the_user_can_do(error: Exception) -> str | None:
+    """Return the message for a mistake that the user can put right, None for one that is ours."""
+    if isinstance(error, UserError):
+        return str(error)
+    cause: BaseException | None = error
+    while cause is not None:  # a library may wrap what the system said
+        number = cause.errno if isinstance(cause, OSError) else None
+        if number in FULL_DISK or os.strerror(errno.ENOSPC) in str(cause):
+            return f"the disk is full ({cause}). Free some space and give the same command again: a run goes on from its last checkpoint."
+        if number in FORBIDDEN:
+            return f"not allowed: {cause}. Choose another folder, or change the permissions of this one."
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _say(message: str) -> None:
+    """Print a message for people, beside whatever the verb printed."""
+    print(f"foresay: {message}", file=sys.stderr)

@@ -1,0 +1,105 @@
+"""What a model with an encoder and a causal context gives its users: layers z and c, of a whole utterance or as it arrives."""
+
+from abc import ABC
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from foresay.context.recurrent import RecurrentContext, State
+from foresay.contracts import Frames, SpeechModel
+from foresay.encoders.strided_convolutions import StridedConvolutions
+from foresay.errors import UserError, nearest
+
+
+class CausalModel(SpeechModel, ABC):
+    """Latents z = encoder(waveform) and contexts c = context(z); a subclass adds what it is trained by.
+
+    The waveform is taken as it is, in [-1, 1]: CPC does not standardize it (reference code).
+    """
+
+    layer_names = ("z", "c")
+
+    def __init__(self, encoder: StridedConvolutions, context: RecurrentContext, sample_rate: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.context = context
+        self.sample_rate = sample_rate
+        self.receptive_field = encoder.receptive_field
+        self.first_center = encoder.first_sample + encoder.receptive_field // 2
+
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002 - z and c keep the same time
+        """Frames that clips of so many samples give: (B,) -> (B,)."""
+        return self.encoder.frame_count(lengths)
+
+    def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
+        """Hear (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""
+        wanted = self._chosen(layers)
+        latents = self.encoder(waveforms, lengths)
+        values = {"z": latents} if "c" not in wanted else {"z": latents, "c": self.context(latents)[0]}
+        return self.frames_of({name: values[name] for name in wanted}, self.encoder.frame_count(lengths))
+
+    def stream(self, layers: Sequence[str] | None = None) -> "CausalStream":
+        """Start to hear an utterance chunk by chunk; use under `eval()` and `torch.no_grad()`."""
+        return CausalStream(self, self._chosen(layers))
+
+    def _chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
+        chosen = self.layer_names if layers is None else tuple(layers)
+        for layer in chosen:
+            if layer not in self.layer_names:
+                msg = f"{type(self).__name__} has no layer {layer!r}: {nearest(layer, self.layer_names)}"
+                raise UserError(msg)
+        return chosen
+
+    def frames_of(self, values: dict[str, Tensor], lengths: Tensor) -> Frames:
+        """Label layers (B, T, D) with their lengths (B,) and rate."""
+        rate = self.sample_rate / self.encoder.downsampling
+        return Frames(values, dict.fromkeys(values, lengths), dict.fromkeys(values, rate))
+
+
+class CausalStream:
+    """An utterance heard as it arrives. The frames of all pushes and of `finish` together are those of the whole.
+
+    A frame is encoded when all it sees has come. The samples kept begin one frame before the next one's own: then no zero padding
+    stands where samples have been, at any layer, and only the context's state is carried.
+    """
+
+    def __init__(self, model: CausalModel, layers: tuple[str, ...]) -> None:
+        self.model, self.layers = model, layers
+        self.kept: Tensor | None = None  # (B, S) from sample (done - 1) * downsampling on, or from the start
+        self.done = 0
+        self.state: State | None = None
+
+    def push(self, chunk: Tensor) -> Frames:
+        """Take the next (B, S) samples, return the frames that they complete (perhaps none)."""
+        self.kept = chunk if self.kept is None else torch.cat([self.kept, chunk], dim=1)
+        encoder = self.model.encoder
+        first_kept = max(self.done - 1, 0) * encoder.downsampling
+        heard = first_kept + self.kept.shape[1]
+        # Frame t is complete when sample t x downsampling + first_sample + receptive_field - 1 has come.
+        complete = max((heard - encoder.receptive_field - encoder.first_sample) // encoder.downsampling + 1, self.done)
+        return self._emit(complete, self.kept)
+
+    def finish(self) -> Frames:
+        """Return the last frames, whose view reaches into the silence after the end."""
+        if self.kept is None:
+            msg = "nothing was pushed into this stream: push(chunk) first, chunk of shape (B, S)"
+            raise UserError(msg)
+        first_kept = max(self.done - 1, 0) * self.model.encoder.downsampling
+        length = torch.tensor(first_kept + self.kept.shape[1])
+        return self._emit(int(self.model.encoder.frame_count(length)), self.kept)
+
+    def _emit(self, until: int, samples: Tensor) -> Frames:
+        encoder, context = self.model.encoder, self.model.context
+        new = max(until - self.done, 0)
+        latents = samples.new_zeros(samples.shape[0], 0, encoder.channels)
+        contexts = samples.new_zeros(samples.shape[0], 0, context.size)
+        if new > 0:
+            skipped = min(self.done, 1)  # one frame of left context, once there is one
+            latents = encoder(samples)[:, skipped : skipped + new]
+            contexts, self.state = context(latents, self.state)
+            forget = (until - 1 - max(self.done - 1, 0)) * encoder.downsampling
+            self.kept, self.done = samples[:, forget:], until
+        values = {"z": latents, "c": contexts}
+        lengths = torch.full((samples.shape[0],), new, device=samples.device)
+        return self.model.frames_of({name: values[name] for name in self.layers}, lengths)

@@ -1,0 +1,145 @@
+"""The shared types: what flows between the parts of Foresay, and what a model promises.
+
+One alphabet of shapes, everywhere:
+B utterances, S samples, T frames, D features, K predictions, M future frames aligned to them, N negatives,
+C classes or codes, G codebooks, L layers, H heads, P image patches.
+
+Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
+`Trainable` is all the training loop knows of a model; `FeatureExtractor` is all that evaluation knows of it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees. Only `ids` is always there."""
+
+    ids: tuple[str, ...]
+    waveforms: Tensor | None = None
+    """(B, S) float32, zero beyond each length."""
+    lengths: Tensor | None = None
+    """(B,) int64, samples."""
+    keys: Tensor | None = None
+    """(B,) int64 on the CPU: the source of everything random that is drawn for an utterance (negatives, masks, mixing) in this step.
+    A function of (seed, step, place in the global batch), so the draw is the same on one device and on eight."""
+    speakers: Tensor | None = None
+    """(B,) int64."""
+    labels: Tensor | None = None
+    text: tuple[str, ...] | None = None
+    images: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move every tensor but the keys, which seed generators on the CPU."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keys"}
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in moved.items() if isinstance(v, Tensor)})
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of the loss: a sum over `count` things (positions, frames, …) and its weight in the total."""
+
+    sum: Tensor
+    count: Tensor | float
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a training step returns.
+
+    The trainer minimises the sum over terms of weight x sum / count, each count summed over all devices and accumulated micro-batches:
+    the gradient does not depend on how a global batch was cut up. `scalars` are means, for the log only.
+    """
+
+    terms: Mapping[str, Term]
+    scalars: Mapping[str, Tensor]
+
+    def total(self) -> Tensor:
+        """The loss of this batch alone."""
+        return torch.stack([term.weight * term.sum / term.count for term in self.terms.values()]).sum()
+
+
+class Trainable(nn.Module, ABC):
+    """All the training loop knows of a model."""
+
+    phases: Sequence[str] = ("train",)
+    """One optimizer each; one phase for everything but adversarial training."""
+
+    group: int = 1
+    """How many consecutive utterances of a batch must stay together on one device (they share negatives)."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Compute the loss of a batch. `step` counts updates."""
+
+    def after_step(self, step: int) -> dict[str, float]:  # noqa: ARG002 - the default needs no step
+        """Move what is not trained by gradients (temperature, queue, teacher); what must survive a resume lies in buffers."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a model heard, by layer name: all that evaluation, units and fine-tuning need."""
+
+    values: Mapping[str, Tensor]
+    """Layer -> (B, T, D); beyond an utterance's length the values mean nothing."""
+    lengths: Mapping[str, Tensor]
+    """Layer -> (B,) int64, frames."""
+    frame_rate: Mapping[str, float]
+    """Layer -> frames per second."""
+
+
+class FeatureExtractor(ABC):
+    """From waveforms to frames. It prepares (standardises) the waveform itself.
+
+    `features` is differentiable; the caller chooses `eval()` and `no_grad()`. In `eval()` a clip's features do not depend on its
+    batch mates or on padding (1e-4).
+    """
+
+    sample_rate: int
+    layer_names: tuple[str, ...]
+    receptive_field: int
+    """Samples that one frame sees."""
+    first_center: int
+    """The sample at the middle of what frame 0 sees; frame t is centred `t * sample_rate / frame_rate` later."""
+
+    @abstractmethod
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
+        """Frames that clips of so many samples give: (B,) -> (B,)."""
+
+    @abstractmethod
+    def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
+        """Hear (B, S) waveforms, of which `lengths` (B,) samples are real. `layers`: which to return, default all."""
+
+
+class FeatureStream(Protocol):
+    """An utterance heard as it arrives: the frames of all pushes and `finish` together equal those of the whole."""
+
+    def push(self, chunk: Tensor) -> Frames:
+        """Take the next (B, S) samples, return the frames that they complete (perhaps none)."""
+
+    def finish(self) -> Frames:
+        """Return the last frames, which see the silence after the end."""
+
+
+class SpeechModel(Trainable, FeatureExtractor):
+    """A pre-trained encoder: trained by the loop, used through its features."""
+
+    settings: Any
+    """The frozen dataclass it was built from: `type(model)(model.settings)` is an untrained copy."""
+
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - nothing to draw is a fair default
+        """Return what is worth drawing of a batch, by a name that says what it is (`alignment_posterior (B, T, M, K)`, …)."""
+        return {}
+
+    def stream(self) -> FeatureStream:
+        """Start to hear an utterance chunk by chunk. Causal models only."""
+        msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
+        raise TypeError(msg)

@@ -1,0 +1,125 @@
+"""Strided convolutions over the waveform: the encoder of CPC (arXiv:1807.03748, section 3.1; arXiv:2104.11946, section 4).
+
+Each layer is convolution -> norm -> ReLU. CPC's five (kernels 10, 8, 4, 4, 4; strides 5, 4, 2, 2, 2) turn 16 kHz samples into
+one latent vector every 10 ms, and frame t sees samples 160 t - 153 ... 160 t + 311.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ChannelNorm(nn.Module):
+    """Normalise over the channels of every frame, with the unbiased variance of the reference implementation.
+
+    (x - mean) / sqrt(variance + eps) * gain + bias, where the variance divides by D - 1. That is a LayerNorm with
+    eps' = eps (D - 1) / D and gain' = gain sqrt((D - 1) / D), so the fused kernel does it. (..., D) -> (..., D).
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Normalise the last axis."""
+        channels = frames.shape[-1]
+        unbiased = (channels - 1) / channels
+        return F.layer_norm(frames, (channels,), self.weight * math.sqrt(unbiased), self.bias, self.eps * unbiased)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm over all frames of all utterances. (B, T, D) -> (B, T, D)."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Normalise each channel."""
+        return super().forward(frames.flatten(0, 1)).view_as(frames)
+
+
+NORMS = {"channel": ChannelNorm, "batch": BatchNorm, "none": nn.Identity}
+
+
+class StridedConvolution(nn.Conv1d):
+    """A 1-d convolution in (B, T, C) layout, as one matrix product.
+
+    Where the kernel is a multiple of the stride, the input falls into blocks of `stride` frames that no window cuts. Each block meets
+    each part of the kernel once, in one product, and an output frame is the sum of what consecutive blocks gave:
+    no window is ever copied out. Parameters, initialisation and values are those of `nn.Conv1d`.
+    """
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T', D)."""
+        kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
+        count = (frames.shape[1] + 2 * padding - kernel) // stride + 1
+        if self.in_channels == 1:  # the waveform: its windows are small enough to copy out
+            windows = F.pad(frames[..., 0], (padding, padding)).unfold(1, kernel, stride)
+            return F.linear(windows, self.weight[:, 0], self.bias)
+        parts = kernel // stride
+        blocks = count + parts - 1
+        right = blocks * stride - frames.shape[1] - padding  # negative where the last window leaves samples over
+        blocked = F.pad(frames, (0, 0, padding, right)).reshape(frames.shape[0], blocks, stride * self.in_channels)
+        weight = self.weight.view(self.out_channels, self.in_channels, parts, stride).permute(2, 0, 3, 1)  # (parts, D, stride, C)
+        products = F.linear(blocked, weight.reshape(parts * self.out_channels, -1)).unflatten(-1, (parts, self.out_channels))
+        summed = products[:, :count, 0] + self.bias
+        for part in range(1, parts):
+            summed = summed + products[:, part : part + count, part]
+        return summed
+
+
+class StridedConvolutions(nn.Module):
+    """A stack of convolution -> norm -> ReLU over the waveform; the last ReLU included, so latents are never negative."""
+
+    def __init__(
+        self,
+        channels: int,
+        kernels: Sequence[int],
+        strides: Sequence[int],
+        paddings: Sequence[int],
+        norm: Literal["channel", "batch", "none"],
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        sizes = [1, *[channels] * len(kernels)]
+        self.convolutions = nn.ModuleList(
+            StridedConvolution(d_in, d_out, kernel, stride, padding)
+            for (d_in, d_out), kernel, stride, padding in zip(itertools.pairwise(sizes), kernels, strides, paddings, strict=True)
+        )
+        self.norms = nn.ModuleList(NORMS[norm](channels) for _ in kernels)
+        self.downsampling = math.prod(strides)
+        self.receptive_field, first = 1, 0
+        for kernel, stride, padding in reversed(list(zip(kernels, strides, paddings, strict=True))):
+            self.receptive_field = (self.receptive_field - 1) * stride + kernel
+            first = first * stride - padding
+        self.first_sample = first
+        """The sample where frame 0's view begins; negative: it begins in the zero padding."""
+
+    def frame_count(self, lengths: Tensor) -> Tensor:
+        """Frames that clips of so many samples give: (B,) -> (B,)."""
+        for convolution in self.convolutions:
+            lengths = _output_length(convolution, lengths)
+        return lengths
+
+    def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Encode (B, S) waveforms to (B, T, D).
+
+        With `lengths` (B,), what lies beyond the end of a clip is zeroed after each layer, as if each clip had been encoded alone.
+        """
+        frames = waveforms[..., None]
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            frames = F.relu(norm(convolution(frames)))
+            if lengths is not None:
+                lengths = _output_length(convolution, lengths)
+                frames = frames * (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
+        return frames
+
+
+def _output_length(convolution: nn.Module, lengths: Tensor) -> Tensor:
+    assert isinstance(convolution, nn.Conv1d)  # noqa: S101 - ModuleList forgets the type
+    total = lengths + 2 * int(convolution.padding[0]) - convolution.kernel_size[0]
+    return (torch.div(total, convolution.stride[0], rounding_mode="floor") + 1).clamp(min=0)

@@ -1,0 +1,28 @@
+"""The one exception for what a user can put right.
+
+A message says four things: what came, what was expected, the usual cause, the way out.
+The command line prints it without a traceback and ends with exit code 2.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something in the input, the settings or the machine that the user can change."""
+
+
+class AudioError(UserError):
+    """A recording that cannot be used: missing, empty, truncated, not audio, not finite, …"""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """End a message with what was probably meant.
+
+    >>> nearest("trainr", ["trainer", "data"])
+    'did you mean "trainer"? Known: data, trainer.'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    hint = f'did you mean "{close[0]}"? ' if close else ""
+    return f"{hint}Known: {', '.join(names)}." if names else "There are none."

@@ -1,0 +1,54 @@
+"""Intervals: how far a number would move if other utterances had been tested.
+
+Frames of one utterance share a voice, a room and a sentence, so utterances are drawn again, not frames
+(Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+COVERAGE = 95.0
+
+
+def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval of `sum(counts) / sum(totals)`, or None where fewer than two utterances count.
+
+    `counts (U,)` and `totals (U,)` are per utterance: correct frames of all frames, errors of all words, …
+    """
+    counted = _columns(counts, totals)
+    return None if counted is None else _interval(_resampled_ratios(counted, n, seed)[:, 0])
+
+
+def bootstrap_difference(
+    counts: ArrayLike, totals: ArrayLike, other_counts: ArrayLike, other_totals: ArrayLike, *, n: int = 1000, seed: int = 0
+) -> tuple[float, float] | None:
+    """Return the interval of one system's ratio minus another's, both on the same utterances in every draw.
+
+    The pairing takes out what is hard for both: the interval is narrower than that of two independent tests.
+    All arrays are `(U,)`, utterance u being the same in each.
+    """
+    counted = _columns(counts, totals, other_counts, other_totals)
+    if counted is None:
+        return None
+    ratios = _resampled_ratios(counted, n, seed)
+    return _interval(ratios[:, 0] - ratios[:, 1])
+
+
+def _columns(*columns: ArrayLike) -> NDArray[np.float64] | None:
+    """Stack (U,) columns count, total, count, total, … and leave out utterances in which there was nothing to count."""
+    table = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+    table = table[(table[:, 1::2] > 0).all(axis=1)]
+    return table if len(table) > 1 else None
+
+
+def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
+    """Draw utterances with replacement `n` times: (n, systems) ratios of sums."""
+    random = np.random.default_rng(seed)
+    sums = np.stack([table[random.integers(len(table), size=len(table))].sum(axis=0) for _ in range(n)])
+    return np.asarray(sums[:, 0::2] / sums[:, 1::2])
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    tail = (100.0 - COVERAGE) / 2.0
+    low, high = np.percentile(values, [tail, 100.0 - tail])
+    return float(low), float(high)

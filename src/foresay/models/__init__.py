@@ -1,0 +1,1 @@
+"""The systems of the papers: one system, one file, told from top to bottom."""

@@ -1,0 +1,87 @@
+"""Results and artifacts: what was measured, a line of JSON each, and arrays to draw from. Files only; nothing here imports torch."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foresay.errors import UserError
+from foresay.version import __version__
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One number, with all that is needed to know what it is: a line of `results.jsonl`."""
+
+    model: str
+    """The run or baseline measured; its untrained copy is `NAME (untrained)`."""
+    measure: str
+    protocol: str
+    metric: str
+    layer: str
+    split: str
+    value: float
+    low: float | None
+    """Lower end of the 95 % interval; None where there is none (a count, a size)."""
+    high: float | None
+    corpus: str
+    step: int | None
+    """Updates the model was trained for; None for what is not trained."""
+    seed: int
+    seconds: float
+    """What the measurement took."""
+    version: str = __version__
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def append_results(path: Path, results: list[Result]) -> None:
+    """Add lines to a `results.jsonl`, made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(dataclasses.asdict(result)) + "\n" for result in results)
+
+
+def read_results(path: Path) -> list[Result]:
+    """Read a `results.jsonl`; a file that is not there holds no results."""
+    known = {f.name for f in dataclasses.fields(Result)}
+    return [Result(**{k: v for k, v in line.items() if k in known}) for line in read_lines(path)]
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the objects of a JSON Lines file, one a line. A last line cut short by a kill is left out."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                return
+            msg = f"{path}, line {number} is not JSON ({error.msg}): was the file edited by hand?"
+            raise UserError(msg) from error
+
+
+def save_artifact(folder: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
+    """Write arrays to `folder/artifacts/name.npz`, whole or not at all."""
+    path = folder / "artifacts" / f"{name}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.savez_compressed(file, **{key: np.asarray(value) for key, value in arrays.items()})
+    os.replace(unfinished, path)
+    return path
+
+
+def load_artifact(folder: Path, name: str) -> dict[str, npt.NDArray[Any]] | None:
+    """Read arrays back, or None where there are none. Nothing is unpickled."""
+    path = folder / "artifacts" / f"{name}.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}

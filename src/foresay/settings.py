@@ -1,0 +1,151 @@
+"""Settings: TOML tables <-> frozen dataclasses, and names -> classes.
+
+Every owner (model, data, optimizer, trainer) has one frozen dataclass whose defaults are the paper's. A recipe states only what differs.
+An unknown key or a wrong type is an error that names the nearest valid key. Nothing here imports torch.
+"""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import tomllib
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from foresay.errors import UserError, nearest
+
+Table: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+
+
+def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """Build the frozen dataclass `cls` from a TOML table; `where` is the table's name in messages."""
+    types_of = get_type_hints(cls)
+    known = {f.name for f in dataclasses.fields(cast("Any", cls))}
+    values: Table = {}
+    for key, value in table.items():
+        if key not in known:
+            msg = f"unknown setting {where}.{key} = {value!r}: {nearest(key, known)}"
+            raise UserError(msg)
+        values[key] = _checked(value, types_of[key], f"{where}.{key}")
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        msg = f"settings of [{where}] do not fit: {error}"
+        raise UserError(msg) from error
+
+
+def to_table(settings: object) -> Table:
+    """Turn a settings dataclass into a TOML table; TOML has no null, so what is None is left out."""
+    table = dataclasses.asdict(cast("Any", settings))
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in table.items() if value is not None}
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
+    """Lay one table over another: tables are merged, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def assignment(text: str) -> Table:
+    """Read one `--set` argument.
+
+    >>> assignment("trainer.steps=1000")
+    {'trainer': {'steps': 1000}}
+    >>> assignment("data.sampler=uniform")
+    {'data': {'sampler': 'uniform'}}
+    """
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        msg = f"--set takes section.key=value, not {text!r}; for example --set trainer.steps=1000"
+        raise UserError(msg)
+    try:
+        parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()  # a bare word is a string
+    for key in reversed(keys):
+        parsed = {key: parsed}
+    return cast("Table", parsed)
+
+
+def read_toml(text: str, where: str) -> Table:
+    """Parse TOML, or say where it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        msg = f"{where} is not valid TOML: {error}"
+        raise UserError(msg) from error
+
+
+def write_toml(table: Mapping[str, Any]) -> str:
+    """Turn a table into TOML text."""
+    return tomli_w.dumps(table)
+
+
+def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN401 - the caller knows the class it asks for
+    """Find the class that a name stands for. The file name is the registry.
+
+    `acpc` in package `foresay.models` is the module `foresay.models.acpc`; a dotted name (`my_lab.my_model`) is that module.
+    The class is the one the module defines itself that subclasses `base` or, where `base` is a string, bears that name.
+    """
+    dotted = "." in name
+    module_name = name if dotted else f"{package}.{name.replace('-', '_')}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module exists, but something that it needs does not
+        hint = "it must be importable from here." if dotted else nearest(name, list_names(package))
+        msg = f"there is no {package.rpartition('.')[2].rstrip('s')} {name!r}: {hint}"
+        raise UserError(msg) from error
+    if isinstance(base, str):
+        found = [module.__dict__[base]] if base in module.__dict__ else []
+    else:
+        own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+        found = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+    if len(found) != 1:
+        wanted = base if isinstance(base, str) else base.__name__
+        msg = f"module {module_name} must define exactly one {wanted}; it defines {len(found)}"
+        raise UserError(msg)
+    return found[0]
+
+
+def settings_class(owner: type) -> type[Any]:
+    """Find the settings dataclass of a class built as `owner(settings)`, from that parameter's annotation."""
+    return cast("type[Any]", get_type_hints(owner.__init__)["settings"])  # type: ignore[misc] - a class's own __init__
+
+
+def list_names(package: str) -> list[str]:
+    """List what a package of parts or models offers, by looking at its files, without importing them."""
+    path = importlib.import_module(package).__path__
+    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+
+
+def _checked(value: Any, wanted: Any, where: str) -> Any:  # noqa: ANN401 - values of any type come in
+    """Return `value` as the annotated type, or say what was expected."""
+    origin = get_origin(wanted)
+    if origin in {Union, types.UnionType}:
+        return _checked(value, next(t for t in get_args(wanted) if t is not type(None)), where)
+    if origin is Literal:
+        if value in get_args(wanted):
+            return value
+        msg = f"{where} = {value!r}: {nearest(str(value), map(str, get_args(wanted)))}"
+        raise UserError(msg)
+    if origin is tuple:
+        if isinstance(value, list):
+            return tuple(_checked(v, get_args(wanted)[0], where) for v in value)
+        msg = f"{where} must be a list, not {value!r}"
+        raise UserError(msg)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        msg = f"{where} must be of type {wanted.__name__}, not {type(value).__name__} ({value!r})"
+        raise UserError(msg)
+    return value

@@ -1,0 +1,190 @@
+"""Recipes: a TOML file that names a model and states only what differs from the defaults.
+
+    base = "cpc"                 # optional: another recipe to start from
+
+    [model]                      # `model = "acpc"` alone will do where no setting differs
+    name = "acpc"
+    predictions = 6
+
+    [data]                       # DataSettings       [optimizer]  OptimizerSettings       [trainer]  TrainerSettings
+    batch = 64
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from foresay.contracts import SpeechModel
+from foresay.corpora.sampling import DataSettings
+from foresay.errors import UserError, nearest
+from foresay.settings import Table, assignment, find_class, from_table, merge, read_toml, settings_class, to_table, write_toml
+from foresay.training.optimizers import OptimizerSettings
+
+SECTIONS = ("base", "model", "data", "optimizer", "trainer")
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How long, how exactly, and what is kept."""
+
+    steps: int | None = None
+    """Updates in all. Exactly one of `steps` and `epochs`."""
+    epochs: int | None = None
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the matrix products (autocast); losses and norms stay in fp32."""
+    accumulate: int = 1
+    """Micro-batches per update: the same update with less memory."""
+    clip: float | None = None
+    """Largest gradient norm; None: no clipping, as in the reference."""
+    compile: bool = False
+    workers: int = 2
+    """Threads that read audio."""
+    log_every: int = 10
+    validate_every: int = 500
+    validate_batches: int = 20
+    save_every: int = 500
+    keep: int = 3
+    """Checkpoints."""
+    tensorboard: bool = False
+    wandb: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            msg = f"state exactly one of trainer.steps and trainer.epochs; got steps = {self.steps}, epochs = {self.epochs}"
+            raise ValueError(msg)
+        for name in ("steps", "epochs", "accumulate", "log_every", "validate_every", "validate_batches", "save_every", "keep"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                msg = f"trainer.{name} must be at least 1, not {value}"
+                raise ValueError(msg)
+
+
+FREE = {"steps", "epochs", "compile", "workers", "log_every", "validate_every", "validate_batches", "save_every", "keep", "tensorboard", "wandb"}
+"""Trainer settings that may change when a run goes on: they do not shape what is learnt (`steps` does where the rate decays)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe."""
+
+    name: str
+    model: str
+    model_settings: Any
+    data: DataSettings
+    optimizer: OptimizerSettings
+    trainer: TrainerSettings
+
+    def build_model(self) -> SpeechModel:
+        """Build the model, untrained, from torch's current random state."""
+        cls = find_class("foresay.models", self.model, SpeechModel)
+        try:
+            model: SpeechModel = cls(self.model_settings)
+        except ValueError as error:
+            msg = f"the settings of [model] do not fit together: {error}"
+            raise UserError(msg) from error
+        return model
+
+    def table(self) -> Table:
+        """Everything, defaults included."""
+        return {"model": self.model_table(), "data": to_table(self.data), "optimizer": to_table(self.optimizer), "trainer": to_table(self.trainer)}
+
+    def model_table(self) -> Table:
+        """The model's name and settings."""
+        return {"name": self.model, **to_table(self.model_settings)}
+
+    def toml(self) -> str:
+        """The resolved recipe as TOML: reading it gives this recipe again."""
+        return f"# recipe {self.name}, resolved\n" + write_toml(self.table())
+
+
+def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a built-in recipe or a TOML file, with its bases, and lay `section.key=value` overrides on it."""
+    table = _with_bases(str(name), seen=())
+    for override in overrides:
+        change = assignment(override)
+        _drop_rival(table, change)
+        table = merge(table, _named_model(change, "--set"))
+    return resolve(table, Path(name).stem)
+
+
+def resolve(table: Table, name: str) -> Recipe:
+    """Turn a whole table into a recipe, each section checked by its owner."""
+    model = dict(table.get("model", {}))
+    model_name = model.pop("name", None)
+    if model_name is None:
+        msg = f"recipe {name} names no model: add `model = \"acpc\"`, or `name` in its [model] section"
+        raise UserError(msg)
+    cls = find_class("foresay.models", model_name, SpeechModel)
+    return Recipe(
+        name=name,
+        model=model_name,
+        model_settings=from_table(settings_class(cls), model, "model"),
+        data=from_table(DataSettings, table.get("data", {}), "data"),
+        optimizer=from_table(OptimizerSettings, table.get("optimizer", {}), "optimizer"),
+        trainer=from_table(TrainerSettings, table.get("trainer", {}), "trainer"),
+    )
+
+
+def built_in() -> dict[str, str]:
+    """Text of every recipe that comes with the package, by name."""
+    folder = resources.files("foresay.recipes")
+    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in folder.iterdir() if f.name.endswith(".toml")}
+
+
+def differences(one: Recipe, other: Recipe) -> list[str]:
+    """Settings that shape the learning and differ, as `section.key: a -> b`."""
+    decays = one.optimizer.schedule != "constant"
+    found = []
+    tables = one.table(), other.table()
+    for section in SECTIONS[1:]:
+        mine, theirs = (t[section] for t in tables)
+        for key in sorted(mine.keys() | theirs.keys()):
+            free = section == "trainer" and key in FREE and not (decays and key in {"steps", "epochs"})
+            if not free and mine.get(key) != theirs.get(key):
+                found.append(f"{section}.{key}: {mine.get(key)!r} -> {theirs.get(key)!r}")
+    return found
+
+
+def _with_bases(name: str, seen: tuple[str, ...]) -> Table:
+    if name in seen:
+        msg = f"recipes that are each other's base: {' -> '.join((*seen, name))}"
+        raise UserError(msg)
+    known = built_in()
+    path = Path(name)
+    if name in known:
+        text = known[name]
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        msg = f"no recipe {name!r}: there is no such file, and of the built-in ones {nearest(name, known)}"
+        raise UserError(msg)
+    table = _named_model(read_toml(text, f"recipe {name}"), f"recipe {name}")
+    base = table.pop("base", None)
+    if base is None:
+        return table
+    beside = path.parent / str(base)
+    below = _with_bases(str(beside) if base not in known and beside.is_file() else str(base), (*seen, name))
+    _drop_rival(below, table)
+    return merge(below, table)
+
+
+def _named_model(table: Table, where: str) -> Table:
+    """Let `model = "acpc"` stand for `[model] name = "acpc"`, and refuse unknown sections."""
+    for section, value in table.items():
+        if section not in SECTIONS:
+            msg = f"{where}: unknown section {section!r}: {nearest(section, SECTIONS)}"
+            raise UserError(msg)
+        if section not in {"base", "model"} and not isinstance(value, dict):
+            msg = f"{where}: [{section}] must be a table of settings, not {value!r}"
+            raise UserError(msg)
+    return {k: {"name": v} if k == "model" and isinstance(v, str) else v for k, v in table.items()}
+
+
+def _drop_rival(below: Table, above: Table) -> None:
+    """`steps` above replaces `epochs` below, and the other way round."""
+    for mine, rival in (("steps", "epochs"), ("epochs", "steps")):
+        if mine in above.get("trainer", {}):
+            below.get("trainer", {}).pop(rival, None)

@@ -1,0 +1,1 @@
+"""What the verbs of the command line do, as functions: they take and return data and print nothing."""

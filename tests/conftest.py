@@ -1,0 +1,23 @@
+"""What all tests share: one thread a worker, and the same random numbers every time."""
+
+import os
+import random
+import sys
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core a worker; must be said before torch is imported
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+import hypothesis
+import numpy as np
+import pytest
+
+hypothesis.settings.register_profile("foresay", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("foresay")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - for what draws from NumPy's global generator
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)

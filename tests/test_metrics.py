@@ -1,0 +1,63 @@
+"""Intervals: their coverage where the truth is known, and the cases at the edge."""
+
+import numpy as np
+import pytest
+
+from foresay.metrics import bootstrap, bootstrap_difference
+
+
+def draw(random: np.random.Generator, utterances: int) -> tuple[np.ndarray, np.ndarray]:
+    """Utterances of different length and difficulty; the ratio's expectation is 0.6."""
+    totals = random.integers(50, 150, size=utterances)
+    return random.binomial(totals, random.beta(6, 4, size=utterances)), totals
+
+
+def test_the_interval_holds_the_truth_about_95_times_in_100() -> None:
+    random = np.random.default_rng(1)
+    intervals = [bootstrap(*draw(random, 60), n=300, seed=seed) for seed in range(400)]
+    inside = np.mean([low <= 0.6 <= high for low, high in filter(None, intervals)])
+    assert 0.91 <= inside <= 0.98
+
+
+def test_equals_the_textbook_interval_of_a_mean() -> None:
+    values = np.random.default_rng(0).normal(5.0, 2.0, size=400)
+    interval = bootstrap(values, np.ones(400), n=4000)
+    assert interval is not None
+    half = 1.96 * values.std() / np.sqrt(400)
+    np.testing.assert_allclose(interval, [values.mean() - half, values.mean() + half], atol=0.03)
+
+
+def test_pairing_takes_out_what_is_common() -> None:
+    random = np.random.default_rng(0)
+    counts, totals = draw(random, 60)
+    better = np.minimum(counts + 3, totals)
+    alone, paired = bootstrap(better, totals), bootstrap_difference(better, totals, counts, totals)
+    assert alone is not None
+    assert paired is not None
+    assert paired[0] > 0
+    assert paired[1] - paired[0] < 0.1 * (alone[1] - alone[0])
+
+
+def test_the_difference_from_oneself_is_nothing() -> None:
+    counts, totals = draw(np.random.default_rng(0), 20)
+    assert bootstrap_difference(counts, totals, counts, totals) == (0.0, 0.0)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    counts, totals = draw(np.random.default_rng(0), 20)
+    assert bootstrap(counts, totals, seed=3) == bootstrap(counts, totals, seed=3)
+    assert bootstrap(counts, totals, seed=3) != bootstrap(counts, totals, seed=4)
+
+
+@pytest.mark.parametrize(("counts", "totals"), [([], []), ([3], [5]), ([0, 3, 0], [0, 5, 0])])
+def test_fewer_than_two_utterances_tell_nothing_of_the_spread(counts: list[int], totals: list[int]) -> None:
+    assert bootstrap(counts, totals) is None
+    assert bootstrap_difference(counts, totals, counts, totals) is None
+
+
+def test_an_utterance_with_nothing_to_count_changes_nothing() -> None:
+    assert bootstrap([3, 0, 4], [5, 0, 6]) == bootstrap([3, 4], [5, 6])
+
+
+def test_all_right_is_certain() -> None:
+    assert bootstrap([5, 6, 7], [5, 6, 7]) == (1.0, 1.0)
