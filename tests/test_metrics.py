@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert bootstrap(counts, totals, seed=3) != bootstrap(counts, totals, seed=4)
 
 
-@pytest.mark.parametrize(("counts", "totals"), [([], []), ([3], [5]), ([0, 3, 0], [0, 5, 0])])
+@pytest.mark.parametrize("counts, totals", [([], []), ([3], [5]), ([0, 3, 0], [0, 5, 0])])
 def test_fewer_than_two_utterances_tell_nothing_of_the_spread(counts: list[int], totals: list[int]) -> None:
     assert bootstrap(counts, totals) is None
     assert bootstrap_difference(counts, totals, counts, totals) is None

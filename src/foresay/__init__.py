@@ -15,8 +15,12 @@ from foresay.version import __version__
 
 if TYPE_CHECKING:
     from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, SpeechModel, Term, Trainable
+    from foresay.loading import load
     from foresay.monotonic import Alignment, monotonic_alignment
     from foresay.results import Result, read_results
+    from foresay.workflows.catalog import list_baselines, list_models, list_recipes
+    from foresay.workflows.doctor import doctor
+    from foresay.workflows.pretrain import pretrain
 
 __all__ = [
     "Alignment",
@@ -31,14 +35,24 @@ __all__ = [
     "Trainable",
     "UserError",
     "__version__",
+    "doctor",
+    "list_baselines",
+    "list_models",
+    "list_recipes",
+    "load",
     "monotonic_alignment",
+    "pretrain",
     "read_results",
 ]
 
 _HOMES = {
     "contracts": ("Batch", "FeatureExtractor", "Frames", "Losses", "SpeechModel", "Term", "Trainable"),
+    "loading": ("load",),
     "monotonic": ("Alignment", "monotonic_alignment"),
     "results": ("Result", "read_results"),
+    "workflows.catalog": ("list_baselines", "list_models", "list_recipes"),
+    "workflows.doctor": ("doctor",),
+    "workflows.pretrain": ("pretrain",),
 }
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def save_artifact(folder: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         np.savez_compressed(file, **{key: np.asarray(value) for key, value in arrays.items()})
-    os.replace(unfinished, path)
+    unfinished.replace(path)
     return path
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-type Array = NDArray[np.float64]
+Array = NDArray[np.float64]
 
 RATE, WINDOW, HOP, FFT, BANDS, FLOOR, CENTER = 16000, 400, 160, 1024, 80, 1e-6, 79
 

@@ -25,7 +25,7 @@ class LogMelSpectrogram(nn.Module):
     window_shape: Tensor
     filters: Tensor
 
-    def __init__(  # noqa: PLR0913 - the numbers that define a spectrogram
+    def __init__(
         self, sample_rate: int = 16000, window: int = 400, hop: int = 160, fft: int = 1024, bands: int = 80, floor: float = 1e-6
     ) -> None:
         super().__init__()
@@ -42,19 +42,15 @@ class LogMelSpectrogram(nn.Module):
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, bands). There is silence around each utterance."""
-        inside = torch.arange(waveforms.shape[1], device=waveforms.device) < lengths[:, None]
-        frames = self._frames(torch.where(inside, waveforms, 0.0)) * self.window_shape
-        power = torch.fft.rfft(frames, self.fft).abs().square()
-        return torch.log(power @ self.filters + self.floor)
-
-    def _frames(self, waveforms: Tensor) -> Tensor:
-        """(B, S) -> (B, S // hop, window)."""
         samples = waveforms.shape[1]
         count = samples // self.hop
+        inside = torch.arange(samples, device=waveforms.device) < lengths[:, None]
         left = self.window // 2 - self.first_center
         needed = max(count - 1, 0) * self.hop + self.window
-        padded = functional.pad(waveforms, (left, needed - left - samples))
-        return padded.unfold(1, self.window, self.hop)[:, :count]
+        padded = functional.pad(torch.where(inside, waveforms, 0.0), (left, needed - left - samples))
+        spectrum = torch.fft.rfft(padded.unfold(1, self.window, self.hop) * self.window_shape, self.fft)
+        power = spectrum.real.square() + spectrum.imag.square()
+        return torch.log(power @ self.filters + self.floor)[:, :count]
 
 
 @lru_cache

@@ -5,6 +5,8 @@ Example:
     foresay recipes acpc > my-recipe.toml
 """
 
+from typing import Annotated
+
 import tyro
 
 from foresay.workflows.catalog import list_recipes, recipe_text
@@ -15,7 +17,7 @@ def run(arguments: list[str]) -> None:
     tyro.cli(recipes, prog="foresay recipes", description=__doc__, args=arguments)
 
 
-def recipes(name: tyro.conf.Positional[str | None] = None, /) -> None:
+def recipes(name: Annotated[str | None, tyro.conf.arg(metavar="[NAME]")] = None, /) -> None:
     """Print the list, or one recipe as it is written.
 
     Args:

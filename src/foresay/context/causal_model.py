@@ -39,6 +39,17 @@ class CausalModel(SpeechModel, ABC):
         values = {"z": latents} if "c" not in wanted else {"z": latents, "c": self.context(latents)[0]}
         return self.frames_of({name: values[name] for name in wanted}, self.encoder.frame_count(lengths))
 
+    def positions(self, latents: Tensor, ahead: int) -> int:
+        """Count the positions of (B, T, D) latents after which `ahead` frames follow."""
+        count = latents.shape[1] - ahead
+        if count < 1:
+            msg = (
+                f"{latents.shape[1]} frames hold no position with {ahead} frames after it: this audio is too short to train on. "
+                f"Set data.window to more than {(ahead + 1) * self.encoder.downsampling} samples (CPC: 20480)"
+            )
+            raise UserError(msg)
+        return count
+
     def stream(self, layers: Sequence[str] | None = None) -> "CausalStream":
         """Start to hear an utterance chunk by chunk; use under `eval()` and `torch.no_grad()`."""
         return CausalStream(self, self._chosen(layers))

@@ -108,15 +108,20 @@ class StridedConvolutions(nn.Module):
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (B, S) waveforms to (B, T, D).
 
-        With `lengths` (B,), what lies beyond the end of a clip is zeroed after each layer, as if each clip had been encoded alone.
+        With `lengths` (B,), what lies beyond the end of a clip is zeroed before and after each layer, as if each clip had been encoded alone.
         """
-        frames = waveforms[..., None]
+        frames = _silenced(waveforms[..., None], lengths)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            frames = F.relu(norm(convolution(frames)))
-            if lengths is not None:
-                lengths = _output_length(convolution, lengths)
-                frames = frames * (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
+            lengths = lengths if lengths is None else _output_length(convolution, lengths)
+            frames = _silenced(F.relu(norm(convolution(frames))), lengths)
         return frames
+
+
+def _silenced(frames: Tensor, lengths: Tensor | None) -> Tensor:
+    """Zero what lies beyond the end of each clip: (B, T, C) -> (B, T, C)."""
+    if lengths is None:
+        return frames
+    return frames * (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
 
 
 def _output_length(convolution: nn.Module, lengths: Tensor) -> Tensor:

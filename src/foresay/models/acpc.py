@@ -17,16 +17,14 @@ context need not learn timing, and latents that share a prediction grow alike: t
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from foresay.context.causal_model import CausalModel
 from foresay.context.recurrent import RecurrentContext
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
-from foresay.errors import UserError
 from foresay.negatives import NegativeSampler
 from foresay.objectives.aligned_contrastive import align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
@@ -80,11 +78,10 @@ class ACPC(CausalModel):
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.output_dropout = nn.Dropout(s.output_dropout)
-        self.negatives: NegativeSampler = find_class("foresay.negatives", s.negatives, NegativeSampler)(
-            s.negative_count, s.negative_group
-        )
+        self.negatives: NegativeSampler = find_class("foresay.negatives", s.negatives, NegativeSampler)(s.negative_count, s.negative_group)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Loss of equally long windows: the cost of aligning the K predictions to the next M frames, a mean over positions."""
         latents, scores = self._score(batch)
         term, accuracy = aligned_contrastive_loss(scores, self.settings.alignment)
         return Losses({"aligned_contrastive": term}, {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()})
@@ -97,7 +94,7 @@ class ACPC(CausalModel):
     def _score(self, batch: Batch) -> tuple[Tensor, Scores]:
         latents = self.encoder(batch.waveforms)  # (B, T, D)
         contexts, _ = self.context(latents)  # (B, T, D)
-        positions = latents.shape[1] - self.settings.matched
+        positions = self.positions(latents, self.settings.matched)
         predictions = self.output_dropout(self.predictor(contexts[:, :positions]))  # (B, K, W, D)
         negatives = self.negatives(latents, batch.keys, positions, self.settings.matched)
         return latents, contrastive_scores(predictions, latents, negatives, self.settings.matched, self.settings.similarity)

@@ -11,16 +11,14 @@ van den Oord et al., "Representation Learning with Contrastive Predictive Coding
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from foresay.context.causal_model import CausalModel
 from foresay.context.recurrent import RecurrentContext
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
-from foresay.errors import UserError
 from foresay.negatives import NegativeSampler
 from foresay.objectives.contrastive import Similarity, contrastive_loss, contrastive_scores
 from foresay.settings import find_class
@@ -69,14 +67,13 @@ class CPC(CausalModel):
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.output_dropout = nn.Dropout(s.output_dropout)
-        self.negatives: NegativeSampler = find_class("foresay.negatives", s.negatives, NegativeSampler)(
-            s.negative_count, s.negative_group
-        )
+        self.negatives: NegativeSampler = find_class("foresay.negatives", s.negatives, NegativeSampler)(s.negative_count, s.negative_group)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Loss of equally long windows: the sum over k of the cross-entropies of frame t + k among its negatives, a mean over positions."""
         latents = self.encoder(batch.waveforms)  # (B, T, D)
         contexts, _ = self.context(latents)  # (B, T, D)
-        positions = latents.shape[1] - self.settings.predictions
+        positions = self.positions(latents, self.settings.predictions)
         predictions = self.output_dropout(self.predictor(contexts[:, :positions]))  # (B, K, W, D)
         negatives = self.negatives(latents, batch.keys, positions, self.settings.predictions)
         scores = contrastive_scores(predictions, latents, negatives, self.settings.predictions, self.settings.similarity)

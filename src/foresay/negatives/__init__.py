@@ -30,16 +30,18 @@ class NegativeSampler(ABC):
         self.count = count
         self.group = group
 
-    def __call__(self, latents: Tensor, keys: Tensor, positions: int, matched: int) -> Negatives:
+    def __call__(self, latents: Tensor, keys: Tensor | None, positions: int, matched: int) -> Negatives:
         """Draw for positions 0 … W - 1 whose targets are the next `matched` frames.
 
         `latents` (B, T, D), `keys` (B,) on the CPU; a group's key is that of its first utterance.
         """
+        if keys is None:
+            msg = "this batch has no keys to draw negatives from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
+            raise UserError(msg)
         batch, frames, _ = latents.shape
         if batch % self.group:
             msg = (
-                f"{batch} utterances do not fall into negative groups of {self.group}: "
-                "set data.batch to a multiple of model.negative_group"
+                f"{batch} utterances do not fall into negative groups of {self.group}: set data.batch to a multiple of model.negative_group"
             )
             raise UserError(msg)
         drawn = []

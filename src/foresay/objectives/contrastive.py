@@ -53,7 +53,8 @@ def contrastive_scores(predictions: Tensor, latents: Tensor, negatives: Negative
     times = torch.arange(positions, device=device)[:, None] + torch.arange(1, matched + 1, device=device)
     targets = utterances[:, None, None] * frames + times  # (B, W, M)
     rows = torch.cat([targets, negatives.rows], dim=-1)
-    picked = scores.gather(-1, rows[:, None].expand(-1, scores.shape[1], -1, -1)).float()
+    picked = scores.gather(-1, rows[:, None].expand(-1, scores.shape[1], -1, -1))
+    picked = picked if picked.dtype == torch.float64 else picked.float()  # losses are computed in float32 at least
     same = targets[..., :, None] == negatives.rows[..., None, :]
     return Scores(picked[..., :matched], picked[..., matched:], same)
 

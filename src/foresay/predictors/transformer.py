@@ -26,7 +26,9 @@ class Predictor(nn.Module):
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:
         super().__init__()
         if context_size != latent_size or latent_size % HEAD_SIZE:
-            msg = f"Transformer heads need contexts and latents of one size, a multiple of {HEAD_SIZE}: got {context_size} and {latent_size}"
+            msg = (
+                f"Transformer heads need contexts and latents of one size, a multiple of {HEAD_SIZE}: got {context_size} and {latent_size}"
+            )
             raise ValueError(msg)
         size, inner = latent_size, 8 * latent_size
         self.attention_heads = size // HEAD_SIZE
@@ -58,7 +60,7 @@ class Predictor(nn.Module):
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Causal attention with logits (q_i . k_j + q_i . r_{i-j}) / sqrt(32); all (K, B, H, W, 32)."""
-        predictions, batch, heads, positions, _ = queries.shape
+        predictions, _batch, _heads, positions, _ = queries.shape
         # Furthest distance first: then one shift of the rows puts r_{i-j} at column j.
         distances = torch.arange(positions - 1, -1, -1, device=queries.device).clamp(max=MAX_DISTANCE - 1)
         relative = self.relative[:, distances]  # (K, W, 32)

@@ -30,7 +30,8 @@ class CollapseWatch:
         accuracy_before, accuracy_now = _halves(self.accuracies)
         spread_before, spread_now = _halves(self.spreads)
         if accuracy_now - accuracy_before > 0.2 and spread_now < spread_before / 2:  # noqa: PLR2004 - a jump beside a halving
-            jump = f"accuracy {accuracy_before:.2f} -> {accuracy_now:.2f} while the latents' spread fell {spread_before:.3f} -> {spread_now:.3f}"
+            spread = f"the latents' spread fell {spread_before:.3f} -> {spread_now:.3f}"
+            jump = f"accuracy {accuracy_before:.2f} -> {accuracy_now:.2f} while {spread}"
             return self._warn(jump)
         return None
 

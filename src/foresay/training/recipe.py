@@ -1,13 +1,13 @@
 """Recipes: a TOML file that names a model and states only what differs from the defaults.
 
-    base = "cpc"                 # optional: another recipe to start from
+base = "cpc"                 # optional: another recipe to start from
 
-    [model]                      # `model = "acpc"` alone will do where no setting differs
-    name = "acpc"
-    predictions = 6
+[model]                      # `model = "acpc"` alone will do where no setting differs
+name = "acpc"
+predictions = 6
 
-    [data]                       # DataSettings       [optimizer]  OptimizerSettings       [trainer]  TrainerSettings
-    batch = 64
+[data]                       # DataSettings       [optimizer]  OptimizerSettings       [trainer]  TrainerSettings
+batch = 64
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from foresay.corpora.sampling import DataSettings
 from foresay.errors import UserError, nearest
 from foresay.settings import Table, assignment, find_class, from_table, merge, read_toml, settings_class, to_table, write_toml
 from foresay.training.optimizers import OptimizerSettings
+from foresay.version import __version__
 
 SECTIONS = ("base", "model", "data", "optimizer", "trainer")
 
@@ -62,8 +63,20 @@ class TrainerSettings:
                 raise ValueError(msg)
 
 
-FREE = {"steps", "epochs", "compile", "workers", "log_every", "validate_every", "validate_batches", "save_every", "keep", "tensorboard", "wandb"}
-"""Trainer settings that may change when a run goes on: they do not shape what is learnt (`steps` does where the rate decays)."""
+FREE = {
+    "steps",
+    "epochs",
+    "compile",
+    "workers",
+    "log_every",
+    "validate_every",
+    "validate_batches",
+    "save_every",
+    "keep",
+    "tensorboard",
+    "wandb",
+}
+"""Trainer settings that may change when a run goes on: they do not shape what is learnt (the length does where the rate depends on it)."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +102,20 @@ class Recipe:
 
     def table(self) -> Table:
         """Everything, defaults included."""
-        return {"model": self.model_table(), "data": to_table(self.data), "optimizer": to_table(self.optimizer), "trainer": to_table(self.trainer)}
+        return {
+            "model": self.model_table(),
+            "data": to_table(self.data),
+            "optimizer": to_table(self.optimizer),
+            "trainer": to_table(self.trainer),
+        }
 
     def model_table(self) -> Table:
         """The model's name and settings."""
         return {"name": self.model, **to_table(self.model_settings)}
+
+    def model_toml(self, step: int) -> str:
+        """What a model folder says: how to build the model, and where it comes from."""
+        return write_toml({"recipe": self.name, "step": step, "version": __version__, "model": self.model_table()})
 
     def toml(self) -> str:
         """The resolved recipe as TOML: reading it gives this recipe again."""
@@ -115,7 +137,7 @@ def resolve(table: Table, name: str) -> Recipe:
     model = dict(table.get("model", {}))
     model_name = model.pop("name", None)
     if model_name is None:
-        msg = f"recipe {name} names no model: add `model = \"acpc\"`, or `name` in its [model] section"
+        msg = f'recipe {name} names no model: add `model = "acpc"`, or `name` in its [model] section'
         raise UserError(msg)
     cls = find_class("foresay.models", model_name, SpeechModel)
     return Recipe(
@@ -136,7 +158,7 @@ def built_in() -> dict[str, str]:
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
     """Settings that shape the learning and differ, as `section.key: a -> b`."""
-    decays = one.optimizer.schedule != "constant"
+    decays = one.optimizer.schedule != "constant" or 0 < one.optimizer.warmup < 1
     found = []
     tables = one.table(), other.table()
     for section in SECTIONS[1:]:

@@ -1,0 +1,141 @@
+"""eSpeak NG through ctypes: a sentence in, samples and the engine's own events out.
+
+The library comes from the PyPI package `espeakng-loader` (the extra `demo`). eSpeak NG is GPL-3: it is loaded at run time, never linked.
+It keeps its state in global variables, and what it said before changes the flutter and the noise of what it says next. So every
+sentence is spoken by a private copy of the library, loaded for it and dropped afterwards: `synthesize` is a pure function, in any thread.
+"""
+
+import _ctypes
+import ctypes
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foresay.errors import UserError, nearest
+
+SAMPLE_RATE = 22050
+
+# From eSpeak NG's speak_lib.h.
+_SYNCHRONOUS = 2
+_PHONE_EVENTS, _PHONES_IN_IPA, _DO_NOT_EXIT = 0x0001, 0x0002, 0x8000
+_RATE, _PITCH, _MELODY = 1, 3, 4
+_TEXT_IS_UTF8 = 1
+_END_OF_LIST, _WORD, _CLAUSE_END, _PHONE = 0, 1, 5, 7
+
+
+class Mark(NamedTuple):
+    """Something the engine says of the place where it stands in the audio."""
+
+    sample: int
+    phone: str | None
+    """IPA with stress marks, empty for a pause or a glide; None where a word or the end is marked."""
+    position: int
+    """Where the word begins in the text, from 0; for the end, the length of the text."""
+
+
+class _Id(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    """`espeak_EVENT`."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # characters, from 1
+        ("length", ctypes.c_int),
+        ("milliseconds", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    )
+
+
+_Listener = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+
+
+def version() -> str:
+    """Return the version of eSpeak NG, such as `1.52.0`."""
+    with _private_copy() as library:
+        library.espeak_Info.restype = ctypes.c_char_p
+        return str(library.espeak_Info(None).decode())
+
+
+def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, melody: int) -> tuple[NDArray[np.int16], list[Mark]]:
+    """Speak a text: (S,) samples at `SAMPLE_RATE`, and the engine's marks in the order in which it made them, an end mark last.
+
+    `accent` is a language file of the engine (`en-US`), `timbre` a variant file (`f1`), `rate` in words per minute, the others 0 to 99.
+    """
+    chunks: list[NDArray[np.int16]] = []
+    marks: list[Mark] = []
+
+    def listen(samples: Any, count: int, events: Any) -> int:  # noqa: ANN401 - ctypes pointers
+        if samples and count > 0:
+            chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        index = 0
+        while events[index].type != _END_OF_LIST:
+            event = events[index]
+            index += 1
+            if event.type == _PHONE:
+                marks.append(Mark(event.sample, bytes(event.id.string).decode(), event.text_position - 1))
+            elif event.type == _WORD:
+                marks.append(Mark(event.sample, None, event.text_position - 1))
+        return 0
+
+    _check_voice(accent, timbre)
+    listener = _Listener(listen)  # held here, for the library does not hold it
+    with _private_copy() as library:
+        library.espeak_SetSynthCallback(listener)
+        library.espeak_SetVoiceByName(f"gmw/{accent}+{timbre}".encode())
+        for parameter, value in ((_RATE, rate), (_PITCH, pitch), (_MELODY, melody)):
+            library.espeak_SetParameter(parameter, value, 0)
+        spoken = text.encode()
+        library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken) + 1), 0, 1, 0, _TEXT_IS_UTF8, None, None)
+    return np.concatenate(chunks), marks
+
+
+@contextmanager
+def _private_copy() -> Iterator[ctypes.CDLL]:
+    """Load a copy of the library with a state of its own; unload it at the end."""
+    loader = _loader()
+    original = Path(loader.get_library_path())
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        library = ctypes.CDLL(str(shutil.copy(original, folder)))
+        try:
+            data = Path(loader.get_data_path())
+            options = _PHONE_EVENTS | _PHONES_IN_IPA | _DO_NOT_EXIT
+            if library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), options) != SAMPLE_RATE:
+                msg = f"eSpeak NG cannot read its data in {data} (a path over 160 characters is too long for it): install foresay elsewhere"
+                raise UserError(msg)
+            yield library
+            library.espeak_Terminate()
+        finally:
+            unload = _ctypes.FreeLibrary if sys.platform == "win32" else _ctypes.dlclose
+            unload(library._handle)  # noqa: SLF001 - ctypes has no public way to unload
+
+
+def _check_voice(accent: str, timbre: str) -> None:
+    """The engine itself would silently speak with another voice."""
+    data = Path(_loader().get_data_path())
+    for kind, name, folder in (("accent", accent, data / "lang" / "gmw"), ("timbre", timbre, data / "voices" / "!v")):
+        names = [file.name for file in folder.iterdir()]
+        if name not in names:
+            msg = f"eSpeak NG has no {kind} {name!r}: {nearest(name, names)}"
+            raise UserError(msg)
+
+
+def _loader() -> Any:  # noqa: ANN401 - the package carries no types
+    try:
+        import espeakng_loader  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        msg = "eSpeak NG, which speaks the embedded corpus, is not installed: pip install 'foresay[demo]'"
+        raise UserError(msg) from error
+    return espeakng_loader

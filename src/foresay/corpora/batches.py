@@ -1,0 +1,207 @@
+"""From planned windows to tensors, ahead of the training loop, on background threads.
+
+soundfile and soxr release Python's global lock, so threads suffice: no processes to start, nothing to pickle, and no order that depends on
+the number of workers. What is read depends on the plan alone.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count, islice
+from time import perf_counter
+from types import TracebackType
+from typing import NamedTuple, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from foresay.corpora.manifest import Manifest
+
+from foresay.contracts import Batch
+from foresay.corpora.sampling import BatchPlan, PlannedBatch, Window
+from foresay.errors import AudioError, UserError
+
+Waveform: TypeAlias = npt.NDArray[np.float32]
+
+
+class Update(NamedTuple):
+    """What one device needs for one update."""
+
+    planned: PlannedBatch
+    """The global batch, the same on every device."""
+    batches: tuple[Batch, ...]
+    """This device's share: `accumulate` micro-batches of whole groups."""
+
+
+class Unreadable(NamedTuple):
+    """A window that could not be heard."""
+
+    item: int
+    """The recording at fault: its place in the manifest."""
+    error: AudioError
+
+
+class _Heard(NamedTuple):
+    window: Window
+    waveform: Waveform
+
+
+def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int, keys: npt.NDArray[np.int64] | None = None) -> Batch:
+    """Read windows into one batch, zero beyond the end of the shorter ones. The waveform is not normalised, as in the reference.
+
+    Raises:
+        AudioError: a recording cannot be read.
+    """
+    heard = []
+    for window in windows:
+        read = _read(manifest, window, sample_rate)
+        if isinstance(read, Unreadable):
+            raise read.error
+        heard.append(read)
+    return _collate(manifest, heard, sample_rate, keys)
+
+
+class BatchLoader:
+    """Reads one device's share of a plan's batches, some updates ahead, on `workers` threads.
+
+    Rank r of a world of w devices takes groups r, r + w, … of each batch, cut evenly into `accumulate` micro-batches. A window that cannot
+    be read is replaced by the next of its group that can, so what a group hears does not depend on where it is read.
+    Close the loader, or use it in a `with` block, to end its threads.
+    """
+
+    def __init__(
+        self, manifest: Manifest, plan: BatchPlan, *, rank: int = 0, world: int = 1, workers: int = 2, accumulate: int = 1
+    ) -> None:
+        """Share out the groups.
+
+        Raises:
+            UserError: a batch has fewer groups than there are micro-batches to fill.
+        """
+        batch, groups = plan.settings.batch, plan.settings.batch // plan.group
+        if groups < world * accumulate:
+            msg = (
+                f"a batch of {batch} windows has {groups} groups of {plan.group}, too few for {world} devices x {accumulate} micro-batches "
+                f"each: --set data.batch={world * accumulate * plan.group}, or use fewer devices or --set trainer.accumulate=1"
+            )
+            raise UserError(msg)
+        if workers < 1:
+            msg = f"trainer.workers = {workers}, but somebody must read the audio: --set trainer.workers=1"
+            raise UserError(msg)
+        self.wait = 0.0
+        """Seconds that the caller has waited for batches, all together."""
+        self.unreadable = 0
+        """Windows replaced because they could not be read, all together."""
+        self.messages: list[str] = []
+        """What was wrong with each unreadable recording, once for each. The caller may clear it."""
+        self._manifest = manifest
+        self._plan = plan
+        self._shares = np.array_split(np.arange(groups)[rank::world], accumulate)
+        self._reported: set[int] = set()
+        self._ahead = 2 * workers
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+
+    def updates(self, epoch: int = 0, step: int = 0, update: int = 0) -> Iterator[Update]:
+        """Yield update after update from (epoch, step) on, epoch after epoch, for ever; `update` is the number of the first."""
+        return self._fetch(self._plan_from(epoch, step, update))
+
+    def one_epoch(self, epoch: int = 0) -> Iterator[Update]:
+        """Yield the batches of one epoch, always with the same keys: for validation."""
+        return self._fetch(self._plan.batch(epoch, step, update=step) for step in range(self._plan.steps(epoch)))
+
+    def close(self) -> None:
+        """End the threads; what they had yet to read is dropped."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _plan_from(self, epoch: int, step: int, update: int) -> Iterator[PlannedBatch]:
+        updates = count(update)
+        for now in count(epoch):
+            for place in range(step if now == epoch else 0, self._plan.steps(now)):
+                yield self._plan.batch(now, place, next(updates))
+
+    def _fetch(self, plans: Iterable[PlannedBatch]) -> Iterator[Update]:
+        """Keep the threads some updates ahead of the caller."""
+        planned = iter(plans)
+        pending: deque[Future[tuple[Update, list[Unreadable]]]] = deque()
+        try:
+            while True:
+                asked = perf_counter()
+                pending.extend(self._threads.submit(self._load, plan) for plan in islice(planned, self._ahead - len(pending)))
+                if not pending:
+                    return
+                update, unreadable = pending.popleft().result()
+                self._report(unreadable)
+                self.wait += perf_counter() - asked
+                yield update
+        finally:
+            for future in pending:
+                future.cancel()
+
+    def _load(self, planned: PlannedBatch) -> tuple[Update, list[Unreadable]]:
+        """Read this device's share of a batch; runs on a thread and touches nothing that is shared."""
+        size, sample_rate = self._plan.group, self._plan.settings.sample_rate
+        unreadable: list[Unreadable] = []
+        batches = []
+        for groups in self._shares:
+            heard: list[_Heard] = []
+            for first in (groups * size).tolist():
+                heard += self._read_group(planned.windows[first : first + size], unreadable)
+            keys = planned.keys.reshape(-1, size)[groups].ravel()
+            batches.append(_collate(self._manifest, heard, sample_rate, keys))
+        return Update(planned, tuple(batches)), unreadable
+
+    def _read_group(self, windows: Sequence[Window], unreadable: list[Unreadable]) -> list[_Heard]:
+        """Read a group; in the place of each window that cannot be read, put the next one that can."""
+        read = [_read(self._manifest, window, self._plan.settings.sample_rate) for window in windows]
+        failed = [one for one in read if isinstance(one, Unreadable)]
+        if len(failed) == len(read):
+            msg = f"none of the {len(read)} windows of a group can be read; the first: {failed[0].error}"
+            raise AudioError(msg)
+        unreadable += failed
+        twice = read + read  # past the end, look again from the beginning
+        return [next(one for one in twice[place:] if isinstance(one, _Heard)) for place in range(len(read))]
+
+    def _report(self, unreadable: list[Unreadable]) -> None:
+        self.unreadable += len(unreadable)
+        for item, error in unreadable:
+            if item not in self._reported:
+                self._reported.add(item)
+                self.messages.append(f"{error} (its windows are replaced by others of their group)")
+
+
+def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unreadable:
+    parts = []
+    for item, start, stop in window.segments:
+        try:
+            parts.append(manifest.read(item, sample_rate, start, stop))
+        except AudioError as error:
+            return Unreadable(item, error)
+        except Exception as error:
+            error.add_note(f"while reading {manifest[item].audio}")
+            raise
+    return _Heard(window, np.concatenate(parts))
+
+
+def _collate(manifest: Manifest, heard: Sequence[_Heard], sample_rate: int, keys: npt.NDArray[np.int64] | None) -> Batch:
+    lengths = [len(one.waveform) for one in heard]
+    waveforms = np.zeros((len(heard), max(lengths)), dtype=np.float32)
+    for row, one in zip(waveforms, heard, strict=True):
+        row[: len(one.waveform)] = one.waveform
+    return Batch(
+        ids=tuple(_name(manifest, one.window, sample_rate) for one in heard),
+        waveforms=torch.from_numpy(waveforms),
+        lengths=torch.tensor(lengths),
+        keys=None if keys is None else torch.from_numpy(keys),
+        speakers=torch.tensor([one.window.speaker for one in heard]),
+    )
+
+
+def _name(manifest: Manifest, window: Window, sample_rate: int) -> str:
+    """Say where a window begins: speaker/recording@seconds."""
+    item, start, _ = window.segments[0]
+    return f"{manifest.speakers[window.speaker]}/{manifest.ids[item]}@{start / sample_rate:.3f}"

@@ -1,0 +1,263 @@
+"""Which stretches of audio an update sees: a pure function of (seed, epoch, step), worked out from lengths and speakers alone.
+
+    recordings  |--A1--|---A2---|-A3-|-------A4------|-----B1-----|---B2---|   sorted by speaker and id, end to end: the tape
+    timelines   |----------------- A ----------------|--------- B ---------|   a speaker's; without joining, a recording's
+    windows      ..[  0  ][  1  ][  2  ][  3  ][  4  ]..[  5  ][  6  ]         one offset an epoch; none crosses a timeline's end
+    batches     [ 3 0 4 ] [ 6 1 5 ] ...                                        by the sampler, in whole groups
+
+The windows are those of CPC's reference implementation (facebookresearch/CPC_audio). Nothing is remembered between calls and no audio is
+read, so any step can be planned at any time by any number of processes, and all of them agree.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from foresay.corpora.manifest import Manifest
+
+from foresay.errors import UserError
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What an update is made of."""
+
+    sample_rate: int = 16_000
+    """Hz; recordings of another rate are resampled."""
+    window: int = 20_480
+    """Samples that the model hears at once; CPC's 1.28 s."""
+    join: bool = True
+    """Whether windows run across a speaker's recordings, sorted by id, as in the reference; `same-recording` never joins."""
+    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform"] = "same-speaker"
+    """`same-speaker`, `same-recording`: a group of utterances has one speaker, or comes from one recording.
+    `uniform`: windows at random. `sequential`: `batch` parallel streams, in order."""
+    batch: int = 64
+    """Windows an update, over all devices."""
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "window", "batch"):
+            if getattr(self, name) < 1:
+                msg = f"{name} must be at least 1, not {getattr(self, name)}"
+                raise ValueError(msg)
+
+
+class Segment(NamedTuple):
+    """A part of one recording."""
+
+    item: int
+    """Place in the manifest."""
+    start: int
+    stop: int
+    """In samples at the rate of the settings, from the item's own start."""
+
+
+class Window(NamedTuple):
+    """What stands as one utterance in a batch: segments of one speaker, heard without a gap."""
+
+    speaker: int
+    """Index into the manifest's speakers."""
+    segments: tuple[Segment, ...]
+
+
+class PlannedBatch(NamedTuple):
+    """The windows of one update, over all devices; each `group` of consecutive windows stays together."""
+
+    windows: tuple[Window, ...]
+    keys: Integers
+    """(B,) not negative: the source of all that is drawn at random for a window in this update."""
+    epoch: int
+    step: int
+
+
+class _Epoch(NamedTuple):
+    """An epoch dealt out."""
+
+    number: int
+    offset: int
+    first_windows: Integers
+    """Number of the first window of each timeline, and last the count of all."""
+    batches: Integers
+    """(steps, batch) numbers of windows."""
+
+
+class BatchPlan:
+    """The batches of every epoch. Each has exactly `settings.batch` windows, in whole groups.
+
+    What does not fill a group of its speaker (or recording), and groups that do not fill a last batch, are left to the next epoch's draw:
+    no update is smaller than the others, on any number of devices.
+
+    Opening an epoch of ten million windows takes about two seconds; a batch then costs as much as its own windows.
+    """
+
+    def __init__(self, manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1) -> None:
+        """Lay out the tape; `group` is how many consecutive windows share their negatives.
+
+        Raises:
+            UserError: the batch is not made of whole groups, or the corpus has too few windows for one batch in some epoch.
+        """
+        self.settings = settings
+        self.group = group
+        self._seed = seed
+        by_id = np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
+        self._items = by_id[np.argsort(manifest.speaker_codes[by_id], kind="stable")]
+        self._speakers = manifest.speaker_codes[self._items].astype(np.int64)
+        self._tape = _cumulated(manifest.lengths(settings.sample_rate)[self._items])
+        # A timeline begins at every recording or, joined, at every first recording of a speaker.
+        begins = np.ones(len(self._items), dtype=bool)
+        if settings.join and settings.sampler != "same-recording":
+            begins[1:] = np.diff(self._speakers) != 0
+        first_items = np.flatnonzero(begins)
+        self._starts = self._tape[first_items]
+        self._lengths = np.diff(self._starts, append=self._tape[-1])
+        self._units = {"same-speaker": self._speakers[first_items], "same-recording": np.arange(len(first_items))}.get(
+            settings.sampler, np.zeros(len(first_items), dtype=np.int64)
+        )
+        self._opened: _Epoch | None = None
+        self._refuse_too_little(manifest.name)
+
+    def steps(self, epoch: int) -> int:
+        """Count the batches of an epoch."""
+        return self._count_batches(self._windows(epoch))
+
+    def left_out(self, epoch: int) -> int:
+        """Count the windows that an epoch leaves to the next one's draw."""
+        return int(self._windows(epoch).sum()) - self.steps(epoch) * self.settings.batch
+
+    def offset(self, epoch: int) -> int:
+        """Return where windows begin in every timeline, in samples: uniform from 0 to half a window, as in the reference."""
+        return int(self._random(epoch, "offset", 1)[0]) % (self.settings.window // 2 + 1)
+
+    def batch(self, epoch: int, step: int, update: int) -> PlannedBatch:
+        """Plan a batch. `update` counts the updates of the whole training: a window heard again is not given the same negatives again."""
+        opened = self._open(epoch)
+        if not 0 <= step < len(opened.batches):
+            msg = f"epoch {epoch} has steps 0 to {len(opened.batches) - 1}, not {step}"
+            raise IndexError(msg)
+        windows = opened.batches[step]
+        timelines = np.searchsorted(opened.first_windows, windows, side="right") - 1
+        starts = self._starts[timelines] + opened.offset + (windows - opened.first_windows[timelines]) * self.settings.window
+        keys = self._random(update, "keys", self.settings.batch) >> np.uint64(1)
+        return PlannedBatch(tuple(map(self._window, starts.tolist())), keys.astype(np.int64), epoch, step)
+
+    def _window(self, start: int) -> Window:
+        """Find the recordings under a window that starts at this sample of the tape."""
+        stop = start + self.settings.window
+        first = int(np.searchsorted(self._tape, start, side="right")) - 1
+        last = int(np.searchsorted(self._tape, stop, side="left"))
+        items = self._items[first:last].tolist()
+        edges = pairwise(self._tape[first : last + 1].tolist())
+        segments = (Segment(item, max(start - a, 0), min(stop, b) - a) for item, (a, b) in zip(items, edges, strict=True) if a < b)
+        return Window(int(self._speakers[first]), tuple(segments))
+
+    def _windows(self, epoch: int) -> Integers:
+        """Count the windows of each timeline."""
+        return self._windows_from(self.offset(epoch))
+
+    def _windows_from(self, offset: int) -> Integers:
+        return np.maximum(self._lengths - offset, 0) // self.settings.window
+
+    def _count_batches(self, windows: Integers) -> int:
+        batch, group = self.settings.batch, self.group
+        sizes = self._sizes(windows)
+        return int((sizes // batch).sum() + (sizes % batch // group).sum() * group // batch)
+
+    def _sizes(self, windows: Integers) -> Integers:
+        """Count the windows of each unit. A group comes from one unit: a speaker, a recording, or the whole corpus."""
+        return np.bincount(self._units, weights=windows).astype(np.int64)
+
+    def _open(self, epoch: int) -> _Epoch:
+        """Deal out an epoch. The last one asked for is kept: it is slow to work out, and can always be worked out again."""
+        if self._opened is None or self._opened.number != epoch:
+            batches = self._streams(epoch) if self.settings.sampler == "sequential" else self._shuffled(epoch)
+            self._opened = _Epoch(epoch, self.offset(epoch), _cumulated(self._windows(epoch)), batches)
+        return self._opened
+
+    def _streams(self, epoch: int) -> Integers:
+        """Cut the whole tape into `batch` streams, read side by side."""
+        steps = self.steps(epoch)
+        return np.arange(self.settings.batch * steps).reshape(self.settings.batch, steps).T
+
+    def _shuffled(self, epoch: int) -> Integers:
+        """Shuffle each unit's windows and cut them into batches; pool what remains of all units, group by group, into mixed batches."""
+        batch, group = self.settings.batch, self.group
+        windows = self._windows(epoch)
+        sizes = self._sizes(windows)
+        # One stable sort shuffles and sorts by unit: the unit in the upper half of the key, chance in the lower.
+        keys = np.repeat(self._units.astype(np.uint64) << np.uint64(32), windows)
+        keys |= self._random(epoch, "windows", len(keys)) >> np.uint64(32)
+        shuffled = np.argsort(keys, kind="stable")
+        place = np.arange(len(keys)) - np.repeat(_cumulated(sizes)[:-1], sizes)  # within its unit
+        whole, grouped = (place < np.repeat(sizes - sizes % part, sizes) for part in (batch, group))
+        batches = shuffled[whole].reshape(-1, batch)
+        groups = shuffled[grouped & ~whole].reshape(-1, group)
+        groups = groups[np.argsort(self._random(epoch, "groups", len(groups)), kind="stable")]
+        mixed = groups[: len(groups) - len(groups) % (batch // group)].reshape(-1, batch)
+        batches = np.concatenate([batches, mixed])
+        return batches[np.argsort(self._random(epoch, "batches", len(batches)), kind="stable")]
+
+    def _random(self, time: int, purpose: Literal["offset", "windows", "groups", "batches", "keys"], count: int) -> npt.NDArray[np.uint64]:
+        """Draw 64-bit numbers that depend on nothing but seed, epoch or update, and purpose.
+
+        NumPy promises that seed sequences and raw bits never change between its versions, which it does not of `Generator`'s methods.
+        """
+        seeds = np.random.SeedSequence((self._seed, time, *purpose.encode()))
+        return np.asarray(np.random.PCG64(seeds).random_raw(count))
+
+    def _refuse_too_little(self, name: str) -> None:
+        """Say now what an unlucky epoch would find out: the largest offset leaves the fewest windows."""
+        batch, group, window = self.settings.batch, self.group, self.settings.window
+        seconds = window / self.settings.sample_rate
+        windows = self._windows_from(window // 2)
+        sizes = self._sizes(windows)
+        grouped = int((sizes // group).sum()) * group
+        if batch % group:
+            msg = (
+                f"data.batch = {batch} is not a whole number of the model's groups of {group} utterances, which share their negatives "
+                f"and stay together: --set data.batch={max(batch // group, 1) * group}"
+            )
+        elif not windows.any():
+            longest = int(self._lengths.max(initial=0))
+            msg = (
+                f"{name} has no window of {window} samples ({seconds:.2f} s): the longest of its {len(self._lengths)} timelines lasts "
+                f"{longest / self.settings.sample_rate:.2f} s, and the random offset takes up to half a window. Make windows shorter "
+                f"(--set data.window={max(longest * 2 // 3, 1)}), or join a speaker's recordings (--set data.join=true)"
+            )
+        elif not grouped:
+            held = {"same-speaker": "of one speaker", "same-recording": "of one recording"}.get(self.settings.sampler, "in all")
+            msg = (
+                f"{name}: {group} windows of {seconds:.2f} s share their negatives, but there are no more than {sizes.max()} {held}. "
+                f"Use more audio, a smaller group (such as --set model.negative_group={sizes.max()}), "
+                f"or let groups mix (--set data.sampler=uniform)"
+            )
+        elif not self._count_batches(windows):
+            msg = (
+                f"{name} has {windows.sum()} windows of {seconds:.2f} s, {grouped} of them in groups of {group}: "
+                f"fewer than the {batch} of one batch. Use more audio, or a smaller batch: --set data.batch={grouped}"
+            )
+        else:
+            return
+        raise UserError(msg)
+
+
+def recording_windows(manifest: Manifest, window: int, sample_rate: int, minimum: int) -> list[Window]:
+    """Cut every recording from its start into windows, in order, without joining: for testing, where each sample is heard once.
+
+    The last window of a recording is shorter; it is kept if it has at least `minimum` samples.
+    """
+    lengths = manifest.lengths(sample_rate).tolist()
+    speakers = manifest.speaker_codes.tolist()
+    return [
+        Window(speaker, (Segment(item, start, min(start + window, length)),))
+        for item, (speaker, length) in enumerate(zip(speakers, lengths, strict=True))
+        for start in range(0, length, window)
+        if length - start >= minimum
+    ]
+
+
+def _cumulated(counts: Integers) -> Integers:
+    """Return where each begins, and last where all end."""
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])

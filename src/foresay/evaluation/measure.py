@@ -1,0 +1,81 @@
+"""What a measure is, what it measures, and how one is found by its name."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from foresay.contracts import FeatureExtractor
+from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError, nearest
+from foresay.results import Result
+from foresay.settings import find_class, list_names
+
+PACKAGE = "foresay.evaluation"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """An extractor under measurement, in `eval()` mode on its device."""
+
+    name: str
+    extractor: FeatureExtractor
+    layers: tuple[str, ...]
+    """Those asked for."""
+    step: int | None = None
+    """Updates it was trained for."""
+    untrained: "Subject | None" = None
+    """Its untrained copy: what is gained over it was learnt."""
+
+    def __post_init__(self) -> None:
+        for layer in self.layers:
+            if layer not in self.extractor.layer_names:
+                msg = f"{self.name} has no layer {layer!r}: {nearest(layer, self.extractor.layer_names)}"
+                raise UserError(msg)
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """What a measure hears."""
+
+    test: Manifest
+    train: Manifest | None = None
+    """For measures that learn something themselves."""
+
+
+class Measure(ABC):
+    """One file of this package each; `NAME:PROTOCOL` is that file and one of the class's protocols."""
+
+    name: ClassVar[str]
+    protocols: ClassVar[Mapping[str, Any]]
+    """By name: frozen dataclasses with a field `name`."""
+
+    @abstractmethod
+    def __init__(self, protocol: Any) -> None:  # noqa: ANN401 - each measure's own dataclass
+        """Take one of the `protocols`, or another of their type."""
+        self.protocol = protocol
+
+    @abstractmethod
+    def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
+        """Measure each layer of each subject and of its untrained copy."""
+
+
+def find_measure(name: str) -> Measure:
+    """Find the measure of `probe:paper`, or of `my_lab.my_measure:its_protocol`. Where a measure has one protocol it need not be named."""
+    file, colon, _ = name.partition(":")
+    measures = {file: find_class(PACKAGE, file, Measure)} if "." in file else _measures()
+    known = {f"{m}:{p}": measures[m](protocol) for m in measures for p, protocol in measures[m].protocols.items()}
+    matching = [k for k in known if k == name or (not colon and k.startswith(f"{file}:"))]
+    if len(matching) != 1:
+        msg = f"there is no measure {name!r}: {nearest(name, known)} A measure is named with its protocol, because protocols disagree."
+        raise UserError(msg)
+    return known[matching[0]]
+
+
+def _measures() -> dict[str, type[Measure]]:
+    """Every measure of this package, by the name of its file."""
+    modules = [f"{PACKAGE}.{name.replace('-', '_')}" for name in list_names(PACKAGE)]
+    for module in modules:
+        importlib.import_module(module)
+    return {cls.__module__.rpartition(".")[2]: cls for cls in Measure.__subclasses__() if cls.__module__ in modules}

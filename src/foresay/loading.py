@@ -1,0 +1,67 @@
+"""`foresay.load`: anything that hears, by one name.
+
+A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
+or a baseline (`mfcc`, `logmel`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import nn
+
+from foresay.contracts import FeatureExtractor, SpeechModel
+from foresay.errors import UserError, nearest
+from foresay.runs import DESCRIPTION, WEIGHTS, Run
+from foresay.settings import find_class, from_table, list_names, read_toml, settings_class
+
+
+def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module and a FeatureExtractor
+    """Load a model or a baseline, in `eval()` mode.
+
+    >>> model = load("mfcc")
+    >>> model.layer_names
+    ('mfcc',)
+    """
+    text = str(name)
+    if text in list_names("foresay.baselines"):
+        extractor = find_class("foresay.baselines", text, FeatureExtractor)()
+        return extractor.to(device).eval()
+    description, weights = locate(text)
+    table = read_toml(description.read_text(encoding="utf-8"), str(description))
+    model = build(table["model"])
+    try:
+        model.load_state_dict(safetensors.torch.load_file(weights))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        why = str(error).splitlines()[0]
+        msg = f"{weights} does not fit the model that {description} describes ({why}): were the two copied together, whole?"
+        raise UserError(msg) from error
+    return model.to(device).eval()
+
+
+def build(table: dict[str, Any]) -> SpeechModel:
+    """Build an untrained model from its name and settings."""
+    settings = dict(table)
+    cls = find_class("foresay.models", settings.pop("name"), SpeechModel)
+    model: SpeechModel = cls(from_table(settings_class(cls), settings, "model"))
+    assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
+    return model
+
+
+def locate(name: str) -> tuple[Path, Path]:
+    """Find the description and the weights of a run, a run at a step or a model folder."""
+    folder, at, step = name.rpartition("@")
+    if at and step.isdigit():
+        run = Run(Path(folder))
+        return run.folder / "model" / DESCRIPTION, run.checkpoint(int(step)).folder / WEIGHTS
+    path = Path(name)
+    for place in (path / "model", path):
+        if (place / DESCRIPTION).is_file() and (place / WEIGHTS).is_file():
+            return place / DESCRIPTION, place / WEIGHTS
+    if (path / "recipe.toml").is_file():
+        msg = f"the run {path} has saved no model yet: let it reach its first checkpoint (trainer.save_every)"
+    elif path.is_dir():
+        msg = f"{path} is neither a run nor a model folder: it holds no {DESCRIPTION} with {WEIGHTS}"
+    else:
+        msg = f"no model {name!r}: there is no such folder, and of the baselines {nearest(name, list_names('foresay.baselines'))}"
+    raise UserError(msg)

@@ -1,0 +1,101 @@
+"""Pictures as inline SVG: drawn by matplotlib without its global state, colored by the page.
+
+Colors are written as CSS variables of the page, so one picture serves light and dark. Dense images stand inside the SVG as PNG, with
+their axes and labels as text. The same input gives the same bytes, whatever the user's matplotlibrc says.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from foresay.errors import UserError
+from foresay.reports.markup import Html, escaped
+
+INK, SOFT, GRID = "#1b1c20", "#5d626b", "#dcdfe4"
+SERIES = ("#0067a8", "#c4500a", "#007a5a", "#a8428a", "#7a6400", "#4b5bd4")
+"""Told apart by color-blind readers too (after Okabe and Ito, darkened for thin lines on white)."""
+
+THEME = {INK: "ink", SOFT: "soft", GRID: "grid"} | {color: f"series-{i}" for i, color in enumerate(SERIES, start=1)}
+"""The colors that the page replaces by its own: hex -> name of the CSS variable."""
+
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))
+SMALL = 7.5
+"""Points, of labels inside a picture."""
+
+STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": SOFT,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "image.interpolation": "none",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.5,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": SOFT,
+    "xtick.labelsize": 8,
+    "ytick.color": SOFT,
+    "ytick.labelsize": 8,
+}
+
+
+def series_color(index: int) -> str:
+    """Return the color of the run or line at `index`."""
+    return SERIES[index % len(SERIES)]
+
+
+def draw(name: str, description: str, size: tuple[float, float], paint: Callable[[Any], None], *, class_: str = "picture") -> Html:
+    """Let `paint(figure)` draw on a matplotlib figure of `size` inches and return it as an SVG element.
+
+    `name` is unique on the page: the ids inside the SVG begin with it. `description` is read to those who do not see the picture.
+    Axes fit themselves to their labels (constrained layout) unless `paint` places them.
+    """
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 - an optional extra
+        from matplotlib import style  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        msg = f"a report draws with matplotlib, which is not installed ({error}). Install it with: pip install 'foresay[plot]'"
+        raise UserError(msg) from error
+    buffer = io.StringIO()
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)  # the browser has other fonts
+        mpl.rcParams["svg.hashsalt"] = name
+        figure = Figure(figsize=size, layout="constrained")
+        paint(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return Html(_inline(buffer.getvalue(), name, description, class_))
+
+
+def _inline(svg: str, name: str, description: str, class_: str) -> str:
+    """Make a standalone SVG file an element of the page."""
+    body = svg[svg.index("<svg") :].rstrip()
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    box = re.search(r'viewBox="[^"]*"', body)
+    start = f'<svg class="{class_}" role="img" {box[0] if box else ""}><title>{escaped(description)}</title>'
+    body = start + body[body.index(">") + 1 :]
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = body.replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-').replace("xlink:href=", "href=")
+    body = re.sub(r"(font: [^'\";]*)'DejaVu Sans'[^;\"]*", r"\1var(--font)", body)
+    for color, variable in THEME.items():
+        body = body.replace(color, f"var(--{variable})")
+    return re.sub(r"\n\s*", "\n", body)

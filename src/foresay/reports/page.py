@@ -1,0 +1,46 @@
+"""The page: its sections in order, in one file that needs nothing else."""
+
+from collections.abc import Sequence
+from importlib import resources
+
+from foresay.reports.curves import training_section
+from foresay.reports.hearing import hearing_section
+from foresay.reports.markup import Html, join, tag
+from foresay.reports.provenance import citation_section, reproduction_section, settings_section
+from foresay.reports.record import Record
+from foresay.reports.summary import summary
+from foresay.reports.tables import compare, results_section
+from foresay.reports.wording import listed
+from foresay.version import __version__
+
+
+def page(records: Sequence[Record]) -> str:
+    """Lay out the report of one or several runs as an HTML document."""
+    comparisons = compare(records)
+    sections = {
+        "results": ("What was learned", results_section(comparisons)),
+        "hearing": ("An utterance, as the model hears it", hearing_section(records)),
+        "training": ("Training", training_section(records)),
+        "settings": ("Settings", settings_section(records)),
+        "reproduce": ("Do it again", reproduction_section(records)),
+        "cite": ("Cite", citation_section()),
+    }
+    names = listed([record.name for record in records])
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("title", f"{names} | Foresay report"),
+        tag("style", _file("page.css")),
+    )
+    links = tag("nav", *(tag("a", title, href=f"#{key}") for key, (title, _) in sections.items()), aria_label="Sections")
+    header = tag("header", tag("p", "Foresay report", class_="eyebrow"), tag("h1", names), summary(records, comparisons), links)
+    body = (tag("section", tag("h2", title), content, id=key) for key, (title, content) in sections.items())
+    footer = tag("footer", f"Written by Foresay {__version__}. This page is one file and needs no network.")
+    document = tag("html", head, tag("body", header, tag("main", *body), footer, tag("script", _file("page.js"))), lang="en")
+    return join([Html("<!doctype html>\n"), document, "\n"])
+
+
+def _file(name: str) -> Html:
+    """Read a file that lies beside this one."""
+    return Html(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))

@@ -1,0 +1,146 @@
+"""What the folder of a run tells: its recipe, its metrics, its results, the example that evaluation kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foresay.errors import UserError
+from foresay.results import Result, load_artifact, read_lines, read_results
+from foresay.settings import Table, read_toml
+
+FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
+"""A folder that holds one of these is a run (or what `foresay evaluate --out` made)."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as its folder tells it. Whatever is not there yet is empty."""
+
+    name: str
+    """What the page calls it: the folder's name, with as many parents as tell the runs apart."""
+    folder: Path
+    recipe: Table
+    """The resolved recipe: section -> key -> value."""
+    lines: tuple[dict[str, Any], ...]
+    """The lines of metrics.jsonl."""
+    results: tuple[Result, ...]
+    example: dict[str, NDArray[Any]] | None
+    """The arrays of artifacts/example.npz."""
+
+    def lines_of(self, kind: str) -> list[dict[str, Any]]:
+        """Return the logged lines of a kind: `train`, `valid` or `event`."""
+        return [line for line in self.lines if line.get("kind") == kind]
+
+    def curve(self, kind: str, scalar: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return steps (N,) and values (N,) of a scalar; what is not finite is NaN, and drawn as a gap."""
+        points = [(line["step"], line[scalar]) for line in self.lines_of(kind) if isinstance(line.get(scalar), int | float)]
+        steps, values = np.array(points, dtype=np.float64).reshape(-1, 2).T
+        return steps, np.where(np.isfinite(values), values, np.nan)
+
+    @cached_property
+    def scalars(self) -> list[str]:
+        """Names of what was logged, in the order of their first appearance, the step and the epoch left out."""
+        lines = self.lines_of("train") + self.lines_of("valid")
+        names = dict.fromkeys(k for line in lines for k, v in line.items() if isinstance(v, int | float) and not isinstance(v, bool))
+        return [name for name in names if name not in {"step", "epoch"}]
+
+    @property
+    def model(self) -> str:
+        """The model's name in the recipe, or the run's own where there is no recipe."""
+        return str(self.recipe.get("model", {}).get("name", self.name))
+
+    @property
+    def step(self) -> int:
+        """Updates done, as far as the log tells."""
+        return max((int(line["step"]) for line in self.lines if "step" in line), default=0)
+
+    @property
+    def planned(self) -> int | None:
+        """Updates that the recipe asks for; None where it counts in epochs, or where there is none."""
+        steps: int | None = self.recipe.get("trainer", {}).get("steps")
+        return steps
+
+    @property
+    def audio_seconds(self) -> float:
+        """Audio heard in training, repetitions counted: updates x windows per update x window."""
+        data = self.recipe.get("data", {})
+        return float(self.step * data.get("batch", 0) * data.get("window", 0) / data.get("sample_rate", 1))
+
+    @property
+    def training_seconds(self) -> float:
+        """What training took by its own rates, to the logged step: audio of each stretch / audio seconds per second."""
+        steps, rates = self.curve("train", "audio_rate")
+        usable = rates > 0
+        if not usable.any() or not self.step:
+            return 0.0
+        stretches = np.diff(steps[usable], prepend=0.0)
+        return float(self.audio_seconds / self.step * (stretches / rates[usable]).sum())
+
+
+def read_records(folders: Sequence[Path]) -> list[Record]:
+    """Read runs, each once and in the order given."""
+    if not folders:
+        msg = "a report needs at least one run, for example: foresay report runs/demo-acpc"
+        raise UserError(msg)
+    distinct = {folder.resolve(): folder for folder in folders}
+    for folder in distinct.values():
+        _check(folder)
+    names = distinct_names(list(distinct))
+    return [_read(folder, name) for folder, name in zip(distinct.values(), names, strict=True)]
+
+
+def distinct_names(folders: Sequence[Path]) -> list[str]:
+    """Name folders by their last parts, as many as tell them apart.
+
+    >>> distinct_names([Path("/a/monday/acpc"), Path("/a/friday/acpc")])
+    ['monday/acpc', 'friday/acpc']
+    """
+    longest = max(len(folder.parts) for folder in folders)
+    candidates = (["/".join(folder.parts[-depth:]) for folder in folders] for depth in range(1, longest + 1))
+    return next(names for names in candidates if len(set(names)) == len(names))
+
+
+def _read(folder: Path, name: str) -> Record:
+    recipe = folder / "recipe.toml"
+    return Record(
+        name=name,
+        folder=folder,
+        recipe=read_toml(recipe.read_text(encoding="utf-8"), str(recipe)) if recipe.exists() else {},
+        lines=tuple(read_lines(folder / "metrics.jsonl")),
+        results=tuple(read_results(folder / "results.jsonl")),
+        example=load_artifact(folder, "example"),
+    )
+
+
+def _check(folder: Path) -> None:
+    """Refuse what is not a run, and say what it probably is."""
+    if any((folder / name).exists() for name in FILES):
+        return
+    wanted = "A run is the folder that `foresay pretrain --run DIR` made: it holds recipe.toml and metrics.jsonl."
+    nearby = _runs_in(folder) or _runs_in(folder.parent)
+    if "@" in folder.name and not folder.exists():
+        msg = f"{folder} names one step of a run, but a report is about a whole run: foresay report {str(folder).rpartition('@')[0]}"
+    elif not folder.exists():
+        msg = f"there is no run {folder}. {wanted} {_meant(nearby)}"
+    elif not folder.is_dir():
+        msg = f"{folder} is a file, not a run. {wanted} {_meant(nearby)}"
+    elif _runs_in(folder):
+        msg = f"{folder} is not a run but a folder of runs: name them one by one. {_meant(nearby)}"
+    elif (inside := next((p for p in folder.resolve().parents if (p / "recipe.toml").exists()), None)) is not None:
+        msg = f"{folder} lies inside a run: name the run itself: foresay report {inside}"
+    else:
+        msg = f"{folder} is not a run: none of {', '.join(FILES)} is in it. {wanted} {_meant(nearby)}"
+    raise UserError(msg.rstrip())
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    return sorted(recipe.parent for recipe in folder.glob("*/recipe.toml")) if folder.is_dir() else []
+
+
+def _meant(runs: Sequence[Path]) -> str:
+    return f"Did you mean: foresay report {' '.join(map(str, runs[:4]))}" if runs else ""

@@ -1,0 +1,87 @@
+"""The top of the page: what was trained on how much, for how long, and what came of it, in sentences with numbers."""
+
+from collections.abc import Sequence
+
+from foresay.reports.markup import Html, join, tag
+from foresay.reports.record import Record
+from foresay.reports.tables import Comparison, Line
+from foresay.reports.wording import amount, interval, listed, plural, span, unit
+
+
+def summary(records: Sequence[Record], comparisons: Sequence[Comparison]) -> Html:
+    """A paragraph for each run and, for a single run, its main numbers large."""
+    headline = next((c for c in comparisons if c.best and any(_trained(line) for line in c.lines)), None)
+    paragraphs = [tag("p", _training(record), " ", _outcome(headline, place), class_="lead") for place, record in enumerate(records)]
+    tiles = _tiles(records[0], headline) if len(records) == 1 else []
+    if not tiles:
+        return join(paragraphs)
+    return join([*paragraphs, tag("dl", *(tag("div", tag("dt", what), tag("dd", value)) for what, value in tiles), class_="tiles")])
+
+
+def _training(record: Record) -> Html:
+    """What was trained, how long, and whether it is done."""
+    name = tag("strong", record.name)
+    if not record.recipe:
+        return join([name, " holds results only: it has no recipe, so nothing is known of a training."])
+    data = record.recipe.get("data", {})
+    window = data.get("window", 0) / data.get("sample_rate", 1)
+    parts: list[str] = [name, " is a model of the kind ", tag("code", record.model), ". "]
+    if not record.step:
+        return join([*parts, "It has not been trained yet: there is no logged update."])
+    took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
+    parts.append(f"It was trained for {plural(record.step, 'update')} of {plural(data.get('batch', 0), 'window')} of {window:.3g} s, ")
+    parts.append(f"{span(record.audio_seconds)} of audio with repetitions{took}.")
+    return join([*parts, *_unfinished(record)])
+
+
+def _unfinished(record: Record) -> list[str]:
+    trainer = record.recipe.get("trainer", {})
+    epoch = max((int(line["epoch"]) for line in record.lines_of("train") if "epoch" in line), default=0)
+    if record.planned is not None and record.step < record.planned:
+        left = f"{record.planned:,} updates are planned"
+    elif epoch + 1 < trainer.get("epochs", 0):
+        left = f"it is in epoch {epoch + 1} of {trainer['epochs']}"
+    else:
+        return []
+    return [" ", tag("span", f"The run is unfinished: {left}.", class_="alarm")]
+
+
+def _outcome(headline: Comparison | None, run: int) -> Html:
+    """What was measured first: the run's best layer, beside its untrained copy and the references."""
+    best = _best_of(headline, run)
+    if headline is None or best is None:
+        return Html("Nothing was measured of it yet.")
+    metric, sign = headline.kind.metric, unit(headline.kind.metric)
+    between = interval(best.result.low, best.result.high, metric)
+    parts = [f"{headline.title}, layer {best.result.layer}: ", tag("strong", amount(best.result.value, metric) + sign)]
+    parts += [f" (95% interval {between})"] if between else []
+    if best.gain is not None:
+        points = " points" if sign else ""
+        gained = interval(best.gain.low, best.gain.high, metric, signed=True)
+        parts.append(f", {amount(best.gain.value, metric, signed=True)}{points} over its untrained copy{f' ({gained})' if gained else ''}")
+    others = [f"{line.label} {amount(line.result.value, metric)}{sign}" for line in headline.lines if line.run is None]
+    parts.append(f"; for comparison, {listed(others)}." if others else ".")
+    return join(parts)
+
+
+def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]:
+    tiles = []
+    best = _best_of(headline, 0)
+    if headline is not None and best is not None:
+        metric, sign = headline.kind.metric, unit(headline.kind.metric)
+        tiles.append((f"{headline.title}, layer {best.result.layer}", amount(best.result.value, metric) + sign))
+        if best.gain is not None:
+            tiles.append((f"{'points' if sign else 'difference'} over its untrained copy", amount(best.gain.value, metric, signed=True)))
+    if record.step:
+        tiles += [("updates", f"{record.step:,}"), ("audio heard, with repetitions", span(record.audio_seconds))]
+    if record.training_seconds:
+        tiles.append(("training time, about", span(record.training_seconds)))
+    return tiles
+
+
+def _best_of(headline: Comparison | None, run: int) -> Line | None:
+    return headline.best_of([line for line in headline.lines if _trained(line) and line.run == run]) if headline else None
+
+
+def _trained(line: Line) -> bool:
+    return line.run is not None and not line.untrained

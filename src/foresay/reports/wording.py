@@ -1,0 +1,106 @@
+"""How numbers are written for people."""
+
+import math
+from typing import Any
+
+MINUS = "\N{MINUS SIGN}"
+
+SHARES = ("accuracy", "error", "rate", "purity", "precision", "recall", "f1", "share", "coverage")
+"""Metrics whose name holds one of these words lie between 0 and 1 and are written in percent."""
+
+LOWER_IS_BETTER = ("error", "loss", "inertia", "perplexity", "distance", "deletions", "insertions", "substitutions")
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share, written in percent."""
+    return any(word in metric.lower() for word in SHARES)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of it is better."""
+    return any(word in metric.lower() for word in LOWER_IS_BETTER)
+
+
+def number(value: float) -> str:
+    """Write a number with four figures, thousands apart.
+
+    >>> number(22830), number(0.0002), number(3.14159), number(123456.7)
+    ('22,830', '0.0002', '3.142', '123,457')
+    """
+    if not math.isfinite(value):
+        return "not finite"
+    if value == int(value) or abs(value) >= 10_000:  # noqa: PLR2004 - the fifth figure of a measurement says nothing
+        return f"{value:,.0f}".replace("-", MINUS)
+    return f"{value:.4g}".replace("-", MINUS)
+
+
+def amount(value: float, metric: str, *, signed: bool = False) -> str:
+    """Write a value of a metric, shares times 100 with one decimal and without their unit.
+
+    >>> amount(0.6321, "accuracy"), amount(0.0412, "accuracy", signed=True), amount(1234.5678, "inertia")
+    ('63.2', '+4.1', '1,235')
+    """
+    if not math.isfinite(value):
+        return "not finite"
+    text = f"{100 * value:.1f}" if is_share(metric) else number(value)
+    text = text.replace("-", MINUS)
+    return f"+{text}" if signed and not text.startswith(MINUS) else text
+
+
+def unit(metric: str) -> str:
+    """Return what follows an amount of a metric: `%` or nothing."""
+    return "%" if is_share(metric) else ""
+
+
+def interval(low: float | None, high: float | None, metric: str, *, signed: bool = False) -> str:
+    """Write an interval, or nothing where there is none.
+
+    >>> interval(0.612, 0.648, "accuracy")
+    '61.2 to 64.8'
+    """
+    if low is None or high is None:
+        return ""
+    return f"{amount(low, metric, signed=signed)} to {amount(high, metric, signed=signed)}"
+
+
+def span(seconds: float) -> str:
+    """Write a length of time.
+
+    >>> span(0.25), span(48), span(780), span(4320), span(290_000)
+    ('0.25 s', '48 s', '13 min', '1 h 12 min', '80.6 h')
+    """
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.2g} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min"
+    if minutes < 600:  # noqa: PLR2004 - beyond ten hours a minute says nothing
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def setting(value: Any) -> str:  # noqa: ANN401 - any value of a TOML table
+    """Write the value of a setting nearly as in TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return ", ".join(setting(v) for v in value) if isinstance(value, list) else str(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count and its noun.
+
+    >>> plural(1, "update"), plural(1200, "update")
+    ('1 update', '1,200 updates')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """Write words as a list in a sentence.
+
+    >>> listed(["z", "c", "mfcc"])
+    'z, c and mfcc'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -1,0 +1,58 @@
+"""Where a process stands: alone, or one of those that torchrun started."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from foresay.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among all of them, and its device."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def summed(self, values: list[float]) -> list[float]:
+        """Sum each value over all processes."""
+        if self.world == 1:
+            return values
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        summed: list[float] = tensor.tolist()
+        return summed
+
+    def gathered(self, item: Any) -> list[Any]:  # noqa: ANN401 - anything that pickles between our own processes
+        """Collect one object of each process, by rank."""
+        items: list[Any] = [item] * self.world
+        if self.world > 1:
+            dist.all_gather_object(items, item)
+        return items
+
+
+def find_place(device: str | None) -> Place:
+    """Choose the device (`None`: a GPU if there is one) and join the other processes if torchrun started this one."""
+    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if kind.startswith("cuda") else "gloo")
+    if kind == "cuda":
+        kind = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    try:
+        chosen = torch.device(kind)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        why = str(error).splitlines()[0]
+        msg = f"device {kind!r} cannot be used here ({why}). `foresay doctor` lists the devices there are; cpu always works."
+        raise UserError(msg) from error
+    return Place(chosen, int(os.environ.get("RANK", "0")), world)

@@ -1,0 +1,308 @@
+"""The training loop. It knows contracts, not models; all that shapes the learning is a pure function of the recipe and the step.
+
+    for update in loader:                       planned from (seed, epoch, step) alone
+        losses = model(batch, step)             for each micro-batch; terms are summed, and divided by their count over all devices
+        optimizer.step()                        unless a loss or gradient is not finite: skipped, counted, three in a row end the run
+        log, validate, save                     at round steps; Ctrl-C saves too
+
+A run that was killed goes on from its last checkpoint as if nothing had happened: on the CPU bit for bit.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from foresay.contracts import Batch, Losses, Trainable
+from foresay.corpora.batches import BatchLoader
+from foresay.errors import UserError
+from foresay.runs import Checkpoint, Run
+from foresay.training.collapse import CollapseWatch
+from foresay.training.devices import Place
+from foresay.training.logs import MetricsLog
+from foresay.training.optimizers import build_optimizer, learning_rate
+from foresay.training.recipe import Recipe
+
+NON_FINITE_LIMIT = 3
+"""Updates in a row that may fail before the run stops."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far the run is: with the weights, the optimizer and the random states, all that a resume needs."""
+
+    step: int = 0
+    """Updates done."""
+    epoch: int = 0
+    position: int = 0
+    """Batches of this epoch done."""
+    skipped: int = 0
+
+
+class NonFiniteError(Exception):
+    """A loss or gradient that is not a finite number."""
+
+
+class Trainer:
+    """Trains one model by one recipe into one run folder."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        recipe: Recipe,
+        loader: Callable[[], BatchLoader],
+        validation: Callable[[], BatchLoader] | None,
+        updates: int,
+        run: Run,
+        place: Place,
+    ) -> None:
+        """`loader` and `validation` open the audio to learn from and to test on; `updates` is how many there will be."""
+        self.model = model.to(place.device)
+        self.recipe, self.settings = recipe, recipe.trainer
+        self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
+        self.optimizer = build_optimizer(recipe.optimizer, model.parameters())
+        self.progress = Progress()
+        self.log = MetricsLog(run, recipe.trainer)
+        self.watch = CollapseWatch()
+        self.failed: list[tuple[str, ...]] = []
+        module: nn.Module = self.model
+        if self.settings.compile:
+            module = torch.compile(module)  # type: ignore[assignment] - a callable module
+        if place.world > 1:
+            module = DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+        self.module = module
+
+    def fit(self) -> Progress:
+        """Train to the end, from the last checkpoint if there is one."""
+        self.resume()
+        if self.progress.step >= self.updates:
+            return self.progress
+        now = self.progress
+        with self.loader() as loader, _interruptible() as interrupted, self._bar() as bar:
+            for planned, batches in loader.updates(now.epoch, now.position, now.step):
+                scalars = self.update(batches)
+                now.step, now.epoch, now.position = now.step + 1, planned.epoch, planned.step + 1
+                self._report(scalars, loader, bar)
+                stop = self.place.summed([float(bool(interrupted))])[0] > 0
+                last = now.step >= self.updates
+                if self.validation and (last or now.step % self.settings.validate_every == 0):
+                    self.validate()
+                if stop or last or now.step % self.settings.save_every == 0:
+                    self.save()
+                if stop and not last:
+                    msg = (
+                        f"stopped at update {now.step} of {self.updates}; saved in {self.run.folder}. The same command goes on from there."
+                    )
+                    raise KeyboardInterrupt(msg)
+                if last:
+                    break
+        return self.progress
+
+    def update(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Do one update over this device's micro-batches; return its scalars."""
+        self.model.train()
+        rate = learning_rate(self.recipe.optimizer, self.progress.step, self.updates)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        scalars = self._backward(batches)
+        limit = self.settings.clip if self.settings.clip is not None else float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        # One device's bad number stops the update on all of them.
+        bad = self.place.summed([float(not torch.isfinite(torch.tensor([scalars["loss"], norm])).all())])[0] > 0
+        if bad:
+            self._skip(batches)
+        else:
+            self.optimizer.step()
+            self.failed.clear()
+        scalars |= self.model.after_step(self.progress.step)
+        heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
+        return scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": self.place.summed([heard])[0]}
+
+    def _backward(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Accumulate the gradient of the sum over terms of weight x sum / count, counts over all devices and micro-batches."""
+        expected: dict[str, float] = {}
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        scalars: dict[str, float] = {}
+        weights: dict[str, float] = {}
+        for number, batch in enumerate(batches):
+            batch = batch.to(self.place.device)  # noqa: PLW2901 - the same batch, elsewhere
+            waits = number + 1 < len(batches) and isinstance(self.module, DistributedDataParallel)
+            with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator] - DDP's own
+                with self._autocast():
+                    losses: Losses = self.module(batch, self.progress.step)
+                names = list(losses.terms)
+                here = self.place.summed([float(losses.terms[n].count) for n in names])
+                # Later micro-batches are expected to be like the first; what they turn out to be is put right below.
+                expected = expected or {n: c * len(batches) for n, c in zip(names, here, strict=True)}
+                terms = [losses.terms[n].weight * losses.terms[n].sum / expected[n] for n in names]
+                (torch.stack(terms).sum() * self.place.world).backward()  # DDP averages, so the world is multiplied in
+            for name, count in zip(names, here, strict=True):
+                term = losses.terms[name]
+                counts[name] = counts.get(name, 0.0) + count
+                sums[name] = sums.get(name, 0.0) + self.place.summed([float(term.sum.detach())])[0]
+                weights[name] = term.weight
+            for name, value in losses.scalars.items():
+                scalars[name] = scalars.get(name, 0.0) + float(value) / len(batches)
+        self._rescale({name: expected[name] / counts[name] for name in counts})
+        return {"loss": sum(weights[n] * sums[n] / counts[n] for n in sums), **scalars}
+
+    def _rescale(self, ratios: dict[str, float]) -> None:
+        """Put the gradient right where the micro-batches turned out unequal."""
+        ratio = next(iter(ratios.values()))
+        if any(abs(other - ratio) > 1e-9 for other in ratios.values()):  # noqa: PLR2004 - equal, but for rounding
+            names = ", ".join(ratios)
+            msg = f"the terms of this loss count different things ({names}), which trainer.accumulate cannot weigh exactly: set it to 1"
+            raise UserError(msg)
+        if abs(ratio - 1.0) > 1e-9:  # noqa: PLR2004
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(ratio)
+
+    def _skip(self, batches: Sequence[Batch]) -> None:
+        """Leave an update out whose loss or gradient is not finite; stop if that goes on."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.progress.skipped += 1
+        self.failed.append(tuple(name for batch in batches for name in batch.ids))
+        self.event(f"update {self.progress.step} skipped: loss or gradient not finite")
+        if len(self.failed) >= NON_FINITE_LIMIT:
+            names = "; ".join(", ".join(ids[:4]) + (", …" if len(ids) > 4 else "") for ids in self.failed)  # noqa: PLR2004
+            msg = (
+                f"{NON_FINITE_LIMIT} updates in a row gave a loss or gradient that is not finite, the last at update {self.progress.step}. "
+                f"Their audio: {names}. Usual causes: optimizer.lr too high, no warm-up, broken audio (`foresay corpus check` finds it). "
+                "Earlier checkpoints are untouched."
+            )
+            raise UserError(msg)
+
+    def validate(self) -> dict[str, float]:
+        """Measure the loss on held-out audio: the first batches of a fixed plan, dropout off."""
+        assert self.validation is not None  # noqa: S101 - the caller looked
+        self.model.eval()
+        totals: dict[str, float] = {}
+        seen = 0
+        with self.validation() as loader, torch.no_grad(), self._autocast():
+            for _, (batch,) in itertools.islice(loader.one_epoch(), self.settings.validate_batches):
+                losses = self.model(batch.to(self.place.device), self.progress.step)
+                found = {"loss": losses.total(), **losses.scalars}
+                totals = {name: totals.get(name, 0.0) + float(value) for name, value in found.items()}
+                seen += 1
+        names = sorted(totals)
+        *values, count = self.place.summed([*(totals[n] for n in names), float(seen)])
+        means = {name: value / count for name, value in zip(names, values, strict=True)}
+        if self.place.leads:
+            self.log.write({"kind": "valid", "step": self.progress.step, **means})
+        return means
+
+    def save(self) -> None:
+        """Write a checkpoint that this run can go on from exactly."""
+        random = self.place.gathered(_random_state(self.place.device))
+        if self.place.leads:
+            state: dict[str, Any] = {
+                "progress": dataclasses.asdict(self.progress),
+                "optimizer": self.optimizer.state_dict(),
+                "random": random,
+                "window": self.log.window,
+            }
+            self.run.save(self.progress.step, self.model.state_dict(), state, self.description, self.settings.keep)
+
+    def resume(self) -> Checkpoint | None:
+        """Go back to the last checkpoint, if there is one."""
+        checkpoints = self.run.checkpoints()
+        if not checkpoints:
+            return None
+        checkpoint = checkpoints[-1]
+        state = checkpoint.state()
+        self.model.load_state_dict(checkpoint.weights(str(self.place.device)))
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+        self.log.window = state["window"]
+        if self.place.rank < len(state["random"]):
+            _restore_random_state(state["random"][self.place.rank], self.place.device)
+        if self.place.leads:
+            self.run.forget_metrics_after(self.progress.step)
+        return checkpoint
+
+    @property
+    def description(self) -> str:
+        """What `model.toml` says: how to build the model, and where it comes from."""
+        return self.recipe.model_toml(self.progress.step)
+
+    def event(self, message: str) -> None:
+        """Tell the log and whoever watches."""
+        if self.place.leads:
+            self.log.write({"kind": "event", "step": self.progress.step, "message": message})
+            tqdm.write(message)
+
+    def _report(self, scalars: dict[str, float], loader: BatchLoader, bar: "tqdm[Any]") -> None:
+        """Add an update to the log's window; at round steps write it out."""
+        self.log.add(scalars)
+        bar.update()
+        if self.progress.step % self.settings.log_every:
+            return
+        record = self.log.close_window(loader.wait)
+        warning = self.watch.see(record)
+        for message in (*loader.messages, *([warning] if warning else [])):
+            self.event(message)
+        loader.messages.clear()
+        if self.place.leads:
+            self.log.write(
+                {"kind": "train", "step": self.progress.step, "epoch": self.progress.epoch, **record, "skipped": self.progress.skipped}
+            )
+        shown = {"loss": f"{record['loss']:.2f}", "rate": f"{record['audio_rate']:.0f}x", "wait": f"{record['data_wait']:.0%}"}
+        bar.set_postfix({**shown, **({"acc": f"{record['accuracy']:.3f}"} if "accuracy" in record else {})})
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.settings.precision == "bf16":
+            return torch.autocast(self.place.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def _bar(self) -> "tqdm[Any]":
+        return tqdm(
+            total=self.updates, initial=self.progress.step, unit="update", desc=self.recipe.name, disable=None if self.place.leads else True
+        )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, so that the update under way is finished and saved; a second one stops at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may ask for signals
+        yield caught
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def catch(number: int, _frame: object) -> None:
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        tqdm.write("stopping after this update and saving; once more to stop at once")
+
+    for number in before:
+        signal.signal(number, catch)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _restore_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

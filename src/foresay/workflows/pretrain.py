@@ -1,0 +1,140 @@
+"""Pre-train a model: from a manifest and a recipe to a run folder."""
+
+import dataclasses
+import itertools
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from foresay.contracts import SpeechModel
+from foresay.corpora.batches import BatchLoader
+from foresay.corpora.manifest import Manifest
+from foresay.corpora.sampling import BatchPlan
+from foresay.errors import UserError
+from foresay.runs import Run
+from foresay.settings import read_toml
+from foresay.training.devices import Place, find_place
+from foresay.training.recipe import Recipe, differences, read_recipe, resolve
+from foresay.training.trainer import Progress, Trainer
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+    """What a run would be, measured on its first updates."""
+
+    parameters: int
+    updates: int
+    audio_hours: float
+    """Heard in all, repetitions counted."""
+    epochs: float
+    seconds_per_update: float
+    memory_gib: float
+    """Peak of the process, or of the GPU."""
+
+    @property
+    def hours(self) -> float:
+        """The time the run will take."""
+        return self.updates * self.seconds_per_update / 3600
+
+
+def pretrain(
+    recipe: str | Path,
+    corpus: str | Path,
+    run: str | Path,
+    *,
+    valid: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+) -> Progress:
+    """Train a model, or go on with a run that exists.
+
+    `recipe`: a built-in name or a TOML file; `corpus`, `valid`: manifests; `overrides`: `section.key=value`.
+    Returns how far the run is. A run begun with another recipe is refused: its name would lie.
+    """
+    resolved = read_recipe(recipe, overrides)
+    folder = Run(Path(run))
+    place = find_place(device)
+    trainer = _prepare(resolved, Path(corpus), Path(valid) if valid else None, folder, place)
+    if place.leads:
+        _enter(folder, resolved)
+    return trainer.fit()
+
+
+def rehearse(
+    recipe: str | Path, corpus: str | Path, run: str | Path, *, overrides: Sequence[str] = (), device: str | None = None, updates: int = 4
+) -> Rehearsal:
+    """Do the first few updates of a run, keep nothing, and say what the whole would take."""
+    resolved = read_recipe(recipe, overrides)
+    place = find_place(device)
+    trainer = _prepare(resolved, Path(corpus), None, Run(Path(run)), place)
+    seconds = []
+    with trainer.loader() as loader:
+        for _, batches in itertools.islice(loader.updates(), updates):
+            began = time.perf_counter()
+            trainer.update(batches)
+            seconds.append(time.perf_counter() - began)
+    if place.device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated(place.device)
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    heard = trainer.updates * resolved.data.batch * resolved.data.window / resolved.data.sample_rate
+    return Rehearsal(
+        parameters=sum(p.numel() for p in trainer.model.parameters()),
+        updates=trainer.updates,
+        audio_hours=heard / 3600,
+        epochs=heard / float(Manifest.read(Path(corpus)).durations.sum()),
+        seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
+        memory_gib=memory / 2**30,
+    )
+
+
+def _prepare(recipe: Recipe, corpus: Path, valid: Path | None, run: Run, place: Place) -> Trainer:
+    torch.manual_seed(recipe.trainer.seed)
+    model = recipe.build_model()
+    if model.sample_rate != recipe.data.sample_rate:
+        msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
+        raise UserError(msg)
+    torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
+    manifest = Manifest.read(corpus)
+    plan = BatchPlan(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
+
+    def loader() -> BatchLoader:
+        settings = recipe.trainer
+        return BatchLoader(manifest, plan, rank=place.rank, world=place.world, workers=settings.workers, accumulate=settings.accumulate)
+
+    validation = _validation(recipe, model, Manifest.read(valid), place) if valid else None
+    return Trainer(model, recipe, loader, validation, _updates(recipe, plan), run, place)
+
+
+def _validation(recipe: Recipe, model: SpeechModel, manifest: Manifest, place: Place) -> Callable[[], BatchLoader]:
+    """Make the loader of held-out audio: the training rule, one group at a time on each device, the same batches every time."""
+    data = dataclasses.replace(recipe.data, batch=model.group * place.world)
+    plan = BatchPlan(manifest, data, seed=recipe.trainer.seed, group=model.group)
+    return lambda: BatchLoader(manifest, plan, rank=place.rank, world=place.world, workers=recipe.trainer.workers)
+
+
+def _updates(recipe: Recipe, plan: BatchPlan) -> int:
+    if recipe.trainer.steps is not None:
+        return recipe.trainer.steps
+    assert recipe.trainer.epochs is not None  # noqa: S101 - the settings see to it that there is one of the two
+    return sum(plan.steps(epoch) for epoch in range(recipe.trainer.epochs))
+
+
+def _enter(run: Run, recipe: Recipe) -> None:
+    """Begin the run, or make sure that it is this recipe's."""
+    if run.recipe.exists():
+        begun = resolve(read_toml(run.recipe.read_text(encoding="utf-8"), str(run.recipe)), recipe.name)
+        found = differences(begun, recipe)
+        if found:
+            listed = "; ".join(found)
+            msg = f"{run.folder} was begun with another recipe ({listed}). Choose another --run, or give the settings it was begun with."
+            raise UserError(msg)
+    elif run.folder.exists() and any(run.folder.iterdir()):
+        msg = f"{run.folder} is not empty and is no run: it holds no recipe.toml. Choose another --run."
+        raise UserError(msg)
+    run.begin(recipe.toml())

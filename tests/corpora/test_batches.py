@@ -1,0 +1,223 @@
+"""What is planned is what is read, whoever reads it."""
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+import torch
+
+from foresay.contracts import Batch
+from foresay.corpora.batches import BatchLoader, Update, load_windows
+from foresay.corpora.manifest import Manifest
+from foresay.corpora.sampling import BatchPlan, DataSettings, Segment, Window, recording_windows
+from foresay.errors import AudioError, UserError
+
+RATE = 1000
+LENGTHS = {"a": [250, 130, 90], "b": [300, 75], "c": [140]}
+
+
+def samples(item: int, length: int) -> npt.NDArray[np.float32]:
+    """Tell in every sample which recording and which time it is."""
+    return (item * 1000 + np.arange(length, dtype=np.float32)) / 2**15
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    lines = []
+    for speaker, lengths in LENGTHS.items():
+        for n, length in enumerate(lengths):
+            name = f"{speaker}{n}"
+            soundfile.write(tmp_path / f"{name}.wav", samples(len(lines), length), RATE, subtype="PCM_16")
+            lines.append({"id": name, "audio": f"{name}.wav", "duration": length / RATE, "sample_rate": RATE, "speaker": speaker})
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return Manifest.read(tmp_path / "manifest.jsonl")
+
+
+def plan_of(manifest: Manifest, batch: int = 8, group: int = 2) -> BatchPlan:
+    return BatchPlan(manifest, DataSettings(sample_rate=RATE, window=20, batch=batch), seed=5, group=group)
+
+
+def rows(updates: Iterable[Update]) -> list[tuple[str, int, bytes]]:
+    """Take batches apart: id, key and samples of every utterance."""
+    return [row for update in updates for batch in update.batches for row in rows_of(batch)]
+
+
+def rows_of(batch: Batch) -> list[tuple[str, int, bytes]]:
+    assert batch.waveforms is not None
+    assert batch.keys is not None
+    sounds = [waveform.tobytes() for waveform in batch.waveforms.numpy()]
+    return list(zip(batch.ids, batch.keys.tolist(), sounds, strict=True))
+
+
+def test_a_batch_holds_the_samples_that_were_planned(manifest: Manifest) -> None:
+    with BatchLoader(manifest, plan_of(manifest)) as loader:
+        updates = list(loader.one_epoch())
+    assert len(updates) == plan_of(manifest).steps(0)
+    for planned, (batch,) in updates:
+        expected = [np.concatenate([samples(item, stop)[start:] for item, start, stop in w.segments]) for w in planned.windows]
+        assert batch.waveforms is not None
+        assert batch.waveforms.dtype == torch.float32
+        assert np.array_equal(batch.waveforms.numpy(), np.stack(expected))
+        assert batch.lengths is not None
+        assert batch.lengths.tolist() == [20] * 8
+        assert batch.keys is not None
+        assert batch.keys.tolist() == planned.keys.tolist()
+        assert batch.speakers is not None
+        assert batch.speakers.tolist() == [w.speaker for w in planned.windows]
+
+
+def test_an_id_says_where_a_window_begins(manifest: Manifest) -> None:
+    windows = [Window(0, (Segment(0, 240, 250), Segment(1, 0, 10))), Window(1, (Segment(3, 0, 20),))]
+    assert load_windows(manifest, windows, RATE).ids == ("a/a0@0.240", "b/b0@0.000")
+
+
+def test_shorter_windows_are_zero_beyond_their_end(manifest: Manifest) -> None:
+    windows = recording_windows(manifest, 200, RATE, minimum=1)[:2]
+    batch = load_windows(manifest, windows, RATE)
+    assert batch.lengths is not None
+    assert batch.waveforms is not None
+    assert batch.lengths.tolist() == [200, 50]
+    assert np.array_equal(batch.waveforms[1, :50].numpy(), samples(0, 250)[200:])
+    assert not batch.waveforms[1, 50:].any()
+    assert batch.keys is None
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (3, 1)])
+def test_what_a_batch_holds_does_not_depend_on_how_it_is_cut_up(manifest: Manifest, world: int, accumulate: int) -> None:
+    plan = plan_of(manifest)
+    with BatchLoader(manifest, plan) as loader:
+        whole = [rows([update]) for update in loader.one_epoch(1)]
+    shares = []
+    for rank in range(world):
+        with BatchLoader(manifest, plan, rank=rank, world=world, accumulate=accumulate) as loader:
+            shares.append(list(loader.one_epoch(1)))
+    assert all(len(update.batches) == accumulate for share in shares for update in share)
+    for step, expected in enumerate(whole):
+        pairs = [pair for share in shares for pair in batched_pairs(rows([share[step]]))]
+        assert sorted(pairs) == sorted(batched_pairs(expected))
+        for rank, share in enumerate(shares):
+            assert batched_pairs(rows([share[step]])) == batched_pairs(expected)[rank::world]
+
+
+def batched_pairs(utterances: list[tuple[str, int, bytes]]) -> list[tuple[tuple[str, int, bytes], ...]]:
+    return list(zip(utterances[::2], utterances[1::2], strict=True))
+
+
+def test_resuming_anywhere_gives_the_batches_that_were_to_come(manifest: Manifest) -> None:
+    plan = plan_of(manifest)
+    steps = plan.steps(0)
+    with BatchLoader(manifest, plan) as loader:
+        updates = list(islice(loader.updates(), 3 * steps))
+    places = [(update.planned.epoch, update.planned.step) for update in updates]
+    assert places[: steps + 2] == [(0, step) for step in range(steps)] + [(1, 0), (1, 1)]
+    for done in (1, steps - 1, steps, steps + 1):
+        epoch, step = places[done - 1]
+        with BatchLoader(manifest, plan_of(manifest), workers=3) as loader:
+            again = list(islice(loader.updates(epoch, step + 1, done), 3 * steps - done))
+        assert rows(again) == rows(updates[done:])
+
+
+def test_validation_is_the_same_every_time(manifest: Manifest) -> None:
+    with BatchLoader(manifest, plan_of(manifest)) as loader:
+        assert rows(loader.one_epoch()) == rows(loader.one_epoch())
+
+
+def test_unreadable_windows_are_replaced_within_their_group_counted_and_reported_once(manifest: Manifest, tmp_path: Path) -> None:
+    plan = plan_of(manifest, batch=8, group=4)
+    bad = {2, 4}
+    (tmp_path / "a2.wav").write_bytes(b"this is not audio")
+    (tmp_path / "b1.wav").unlink()
+    with BatchLoader(manifest, plan) as loader, BatchLoader(manifest, plan, rank=1, world=2) as half:
+        updates = list(islice(loader.updates(), 3))
+        shares = list(islice(half.updates(), 3))
+        replaced = 0
+        for planned, (batch,) in updates:
+            for first in range(0, 8, 4):
+                group = planned.windows[first : first + 4]
+                good = [not bad & {s.item for s in w.segments} for w in group]
+                replaced += good.count(False)
+                for place in range(4):
+                    found = next(n % 4 for n in range(place, place + 4) if good[n % 4])
+                    expected = load_windows(manifest, [group[found]], RATE)
+                    assert expected.waveforms is not None
+                    assert batch.waveforms is not None
+                    assert batch.ids[first + place] == expected.ids[0]
+                    assert torch.equal(batch.waveforms[first + place], expected.waveforms[0])
+        assert loader.unreadable == replaced > 0
+        assert len(loader.messages) == len({m.split(".wav")[0] for m in loader.messages}) <= 2
+        assert any("a2.wav" in message for message in loader.messages)
+        assert [rows([share]) for share in shares] == [rows([update])[4:] for update in updates]
+
+
+def test_a_group_that_cannot_be_read_at_all_ends_the_training(manifest: Manifest, tmp_path: Path) -> None:
+    for path in tmp_path.glob("*.wav"):
+        path.unlink()
+    with BatchLoader(manifest, plan_of(manifest)) as loader, pytest.raises(AudioError, match=r"none of the 2 windows .*\.wav"):
+        next(loader.updates())
+
+
+def test_load_windows_names_what_cannot_be_read(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "b0.wav").unlink()
+    with pytest.raises(AudioError, match=r"b0\.wav"):
+        load_windows(manifest, [Window(0, (Segment(0, 0, 20),)), Window(1, (Segment(3, 0, 20),))], RATE)
+
+
+def test_a_failure_on_a_thread_reaches_the_caller_with_the_files_name(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Manifest, "read", fail)
+    with BatchLoader(manifest, plan_of(manifest)) as loader, pytest.raises(OSError, match="Input/output error") as caught:
+        next(loader.updates())
+    assert any(".wav" in note for note in caught.value.__notes__)
+    assert not reading_threads()
+
+
+def test_the_time_that_the_caller_waits_is_counted(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Manifest.read
+
+    def slow(*arguments: object) -> object:
+        time.sleep(0.01)
+        return read(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Manifest, "read", slow)
+    with BatchLoader(manifest, plan_of(manifest), workers=1) as loader:
+        updates = loader.updates()
+        next(updates)
+        first = loader.wait
+        assert first >= 0.08  # eight windows, one after another
+        time.sleep(0.5)  # meanwhile the next are read
+        next(updates)
+        assert loader.wait - first < 0.05
+
+
+def test_threads_end_with_the_loader_even_when_the_caller_leaves_early(manifest: Manifest) -> None:
+    def leave_early() -> None:
+        with BatchLoader(manifest, plan_of(manifest), workers=3) as loader:
+            for _ in loader.updates():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave_early()
+    assert not reading_threads()
+
+
+def reading_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_more_devices_than_groups_are_refused(manifest: Manifest) -> None:
+    with pytest.raises(UserError, match=r"8 windows has 4 groups of 2, too few for 3 devices x 2 .* --set data\.batch=12"):
+        BatchLoader(manifest, plan_of(manifest), world=3, accumulate=2)
+
+
+def test_somebody_must_read(manifest: Manifest) -> None:
+    with pytest.raises(UserError, match=r"--set trainer\.workers=1"):
+        BatchLoader(manifest, plan_of(manifest), workers=0)

@@ -1,0 +1,115 @@
+"""The documentation is true: its links lead somewhere, its commands exist, its examples run."""
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from foresay import cli
+from house.tree import ROOT, name
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(?P<title>.+)$", re.MULTILINE)
+NEEDS_A_RUN = "runs/"
+
+
+def _blocks(*kinds: str) -> list[tuple[str, str]]:
+    """Return the code blocks of some kinds, each with where it stands."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in BLOCK.finditer(text):
+            if match["kind"] in kinds:
+                line = text.count("\n", 0, match.start()) + 1
+                found.append((f"{name(page)}:{line}", match["text"]))
+    return found
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as MkDocs and GitHub make them."""
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    kept = [re.sub(r"[^\w\s-]", "", match["title"].lower()).strip() for match in HEADING.finditer(text)]
+    return {re.sub(r"[\s]+", "-", title) for title in kept}
+
+
+def _commands() -> Iterator[tuple[str, list[str]]]:
+    """Yield the `foresay …` commands of all shell blocks, each as its words."""
+    for where, text in _blocks("sh", "bash", "shell", "console"):
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == ["foresay"]:
+                yield where, words[1:]
+
+
+def _help(words: list[str]) -> str:
+    """Return what `foresay WORDS --help` prints, one line."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        cli.main([*words, "--help"])
+    return shown.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    lost = []
+    for match in LINK.finditer(BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        target, _, anchor = match["target"].partition("#")
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        place = page.parent / target if target else page
+        if not place.exists() or (anchor and anchor not in _anchors(place)):
+            lost.append(match["target"])
+    assert not lost
+
+
+def test_every_page_has_its_place_in_the_contents() -> None:
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [name(page) for page in PAGES if "docs" in page.parts and page.relative_to(ROOT / "docs").as_posix() not in contents]
+
+
+@pytest.mark.parametrize("where, words", [pytest.param(*command, id=f"{command[0]} {' '.join(command[1])}") for command in _commands()])
+def test_commands_exist(where: str, words: list[str]) -> None:
+    verbs = cli.verbs()
+    if words[0].startswith("-"):
+        return
+    assert words[0] in verbs, f"{where}: there is no verb {words[0]}"
+    # `foresay corpus` has verbs of its own, and `make` and `import` have theirs.
+    depth = next(
+        depth for depth in (3, 2, 1) if depth <= len(words) and f"usage: foresay {' '.join(words[:depth])} " in _help(words[:depth])
+    )
+    known = _help(words[:depth])
+    for word in words:
+        if word.startswith("--") and word not in {"--help", "--debug"}:
+            assert re.search(rf"{word.partition('=')[0]}\b", known), f"{where}: {' '.join(words[:depth])} has no option {word}"
+
+
+@pytest.mark.parametrize("where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python") if NEEDS_A_RUN not in block[1]])
+def test_examples_run(where: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(text, where, "exec"), {"__name__": "__main__"})  # noqa: S102 - our own examples
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the tiny demo once, and return the folder in which it ran."""
+    place = tmp_path_factory.mktemp("demo")
+    subprocess.run([sys.executable, "-m", "foresay", "demo", "--run", "runs", "--scale", "tiny"], cwd=place, check=True)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python") if NEEDS_A_RUN in block[1]])
+def test_examples_run_after_the_demo(where: str, text: str, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(demo, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(text, where, "exec"), {"__name__": "__main__"})  # noqa: S102 - our own examples

@@ -1,0 +1,74 @@
+"""Imports run downhill, at the top of a file, and few of them: a model can be understood from a handful of files."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import foresay
+from house.tree import MODELS, PACKAGE, ROOT, SOURCES, imported, inner_imports, line_count, name, parsed, reached
+
+OPTIONAL = {"espeakng_loader", "matplotlib", "tensorboard", "torch.utils.tensorboard", "wandb"}
+LAZY = {PACKAGE / "__init__.py", PACKAGE / "cli" / "__init__.py"}
+KNOWN_TO_ALL = {"contracts.py", "settings.py", "errors.py", "version.py"}
+
+
+def test_layers_of_the_design_hold() -> None:
+    """The contracts stand in pyproject.toml: layers, independent siblings, no cycles."""
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-logo", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name)
+def test_a_model_is_understood_from_few_files(model: Path) -> None:
+    files = reached(model, without=KNOWN_TO_ALL)
+    lines = sum(map(line_count, files))
+    listing = "\n".join(f"{line_count(file):5} {name(file)}" for file in sorted(files))
+    assert len(files) <= 8, f"{name(model)} needs {len(files)} files:\n{listing}"
+    assert lines <= 1500, f"{name(model)} needs {lines} lines:\n{listing}"
+
+
+def test_imports_stand_at_the_top() -> None:
+    """Save for the optional extras and the two lazy fronts."""
+    hidden = [
+        f"{name(path)}:{node.lineno} in {function.name}"
+        for path in SOURCES
+        if path not in LAZY
+        for function, node in inner_imports(path)
+        if not _modules(node) <= OPTIONAL
+    ]
+    assert not hidden
+
+
+def test_only_the_front_imports_for_types_alone() -> None:
+    """`if TYPE_CHECKING` would hide an uphill import from the contracts."""
+    users = [name(path) for path in SOURCES if "TYPE_CHECKING" in path.read_text(encoding="utf-8")]
+    assert users == ["src/foresay/__init__.py"]
+
+
+def test_nobody_inside_uses_the_front() -> None:
+    front = PACKAGE / "__init__.py"
+    assert not [name(path) for path in SOURCES if path != front and front in imported(path)]
+
+
+def test_the_front_is_typed_as_it_is_served() -> None:
+    """What type checkers see, what `__all__` says and what is imported lazily are one list."""
+    guarded = next(node for node in parsed(PACKAGE / "__init__.py").body if isinstance(node, ast.If))
+    seen = {(f"foresay.{home}", public) for home, names in foresay._HOMES.items() for public in names}
+    typed = {(node.module, alias.name) for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert typed == seen
+    assert {public for _, public in seen} | {"AudioError", "UserError", "__version__"} == set(foresay.__all__)
+
+
+@pytest.mark.parametrize("public", foresay.__all__)
+def test_every_public_name_is_there(public: str) -> None:
+    assert getattr(foresay, public) is not None
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    return {node.module or ""} if node.module in OPTIONAL else {(node.module or "").split(".")[0]}

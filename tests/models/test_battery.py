@@ -1,0 +1,148 @@
+"""One battery for every model, found by listing the files of `models/`: what each of them promises."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from foresay.contracts import Batch, SpeechModel
+from foresay.loading import build, load
+from foresay.runs import DESCRIPTION, WEIGHTS
+from foresay.settings import find_class, list_names, settings_class, to_table, write_toml
+
+MODELS = list_names("foresay.models")
+SCALED_DOWN = {
+    "channels": 32,
+    "context_size": 32,
+    "context_layers": 1,
+    "predictions": 3,
+    "matched": 5,
+    "negative_count": 16,
+    "negative_group": 4,
+}
+"""Whatever of these a model has is made small."""
+SECONDS = 0.64
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> SpeechModel:
+    torch.manual_seed(0)
+    cls = find_class("foresay.models", request.param, SpeechModel)
+    settings = settings_class(cls)()
+    known = {f.name for f in dataclasses.fields(settings)}
+    built: SpeechModel = cls(dataclasses.replace(settings, **{k: v for k, v in SCALED_DOWN.items() if k in known}))
+    return built
+
+
+def _batch(model: SpeechModel, size: int = 4) -> Batch:
+    samples = round(SECONDS * model.sample_rate)
+    time = torch.arange(samples) / model.sample_rate
+    pitches = 100 * torch.arange(1, size + 1)[:, None] * (1 + 0.3 * torch.sin(2 * torch.pi * 3 * time))
+    waveforms = 0.3 * torch.sin(2 * torch.pi * pitches.cumsum(1) / model.sample_rate) + 0.05 * torch.randn(size, samples)
+    return Batch(tuple(map(str, range(size))), waveforms, torch.full((size,), samples), keys=torch.arange(size))
+
+
+def _loss(model: SpeechModel, batch: Batch, step: int = 0) -> Tensor:
+    return model(batch, step).total()
+
+
+def test_loss_is_finite_and_falls_on_one_batch(model: SpeechModel) -> None:
+    batch = _batch(model)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    first = _loss(model.eval(), batch).item()
+    model.train()
+    for step in range(20):
+        optimizer.zero_grad()
+        _loss(model, batch, step).backward()
+        optimizer.step()
+    last = _loss(model.eval(), batch).item()
+    assert last < 0.95 * first
+
+
+def test_every_parameter_is_trained(model: SpeechModel) -> None:
+    _loss(model, _batch(model)).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+def test_loss_belongs_to_step_and_keys(model: SpeechModel) -> None:
+    batch = _batch(model)
+    model.eval()
+    assert _loss(model, batch) == _loss(model, batch)
+    assert _loss(model, batch) != _loss(model, dataclasses.replace(batch, keys=batch.keys + 100))
+
+
+def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) -> None:
+    batch = _batch(model, size=2 * model.group)
+    model.eval()  # dropout off
+    whole = model(batch, 0)
+    half = model.group
+    parts = [
+        model(Batch(batch.ids[at], batch.waveforms[at], batch.lengths[at], keys=batch.keys[at]), 0)
+        for at in (slice(half), slice(half, None))
+    ]
+    for name, term in whole.terms.items():
+        assert float(sum(p.terms[name].count for p in parts)) == float(term.count)
+        torch.testing.assert_close(sum(p.terms[name].sum for p in parts), term.sum, rtol=1e-5, atol=1e-4)
+
+
+def test_features_do_not_depend_on_batch_mates_or_padding(model: SpeechModel) -> None:
+    model.eval()
+    lengths = torch.tensor([9000, 5123, 16_000])
+    waveforms = torch.randn(3, 16_000)  # what lies beyond the length is not silence: it must not be heard
+    with torch.no_grad():
+        together = model.features(waveforms, lengths)
+        for i, length in enumerate(lengths.tolist()):
+            alone = model.features(waveforms[i : i + 1, :length], lengths[i : i + 1])
+            for layer in model.layer_names:
+                count = int(model.frame_count(lengths[i : i + 1], layer))
+                assert alone.values[layer].shape[1] == count == int(together.lengths[layer][i])
+                torch.testing.assert_close(together.values[layer][i, :count], alone.values[layer][0], atol=1e-4, rtol=0)
+
+
+def test_frames_are_where_the_model_says(model: SpeechModel) -> None:
+    model.eval()
+    waveforms = torch.randn(1, 16_000, requires_grad=True)
+    frames = model.features(waveforms, torch.tensor([16_000]))
+    first = model.layer_names[0]
+    hop = model.sample_rate / frames.frame_rate[first]
+    (gradient,) = torch.autograd.grad(frames.values[first][0, 20].square().sum(), waveforms)
+    seen = gradient[0].nonzero().flatten()
+    assert int(seen.max() - seen.min()) + 1 == model.receptive_field
+    assert abs((int(seen.max()) + int(seen.min())) / 2 - (model.first_center + 20 * hop)) <= 1
+
+
+def test_a_stream_gives_the_frames_of_the_whole(model: SpeechModel) -> None:
+    model.eval()
+    waveforms = torch.randn(2, 7_777)
+    with torch.no_grad():
+        whole = model.features(waveforms, torch.tensor([7_777, 7_777]))
+        for sizes in ([7_777], [1, 100, 464, 465, 3000, 3747], [160] * 48 + [97]):
+            stream = model.stream()
+            heard = [stream.push(chunk) for chunk in waveforms.split(sizes, dim=1)] + [stream.finish()]
+            for layer in model.layer_names:
+                joined = torch.cat([frames.values[layer] for frames in heard], dim=1)
+                torch.testing.assert_close(joined, whole.values[layer], atol=1e-4, rtol=0)
+                assert sum(int(frames.lengths[layer][0]) for frames in heard) == joined.shape[1]
+
+
+def test_saved_and_loaded_it_is_the_same(model: SpeechModel, tmp_path: Path) -> None:
+    name = type(model).__module__.rpartition(".")[2]
+    safetensors.torch.save_file(model.state_dict(), tmp_path / WEIGHTS)
+    (tmp_path / DESCRIPTION).write_text(write_toml({"model": {"name": name, **to_table(model.settings)}}))
+    loaded = load(tmp_path)
+    assert not loaded.training
+    batch = _batch(model)
+    assert _loss(loaded, batch) == _loss(model.eval(), batch)
+    assert build({"name": name, **to_table(model.settings)}).settings == model.settings
+
+
+def test_what_it_shows_is_finite_and_by_utterance(model: SpeechModel) -> None:
+    model.eval()
+    with torch.no_grad():
+        shown = model.inspect(_batch(model))
+    for value in shown.values():
+        assert value.shape[0] == 4
+        assert value.isfinite().all()

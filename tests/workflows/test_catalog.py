@@ -1,0 +1,37 @@
+"""The catalog names what the files hold."""
+
+import pytest
+
+from foresay.errors import UserError
+from foresay.settings import list_names
+from foresay.training.recipe import read_recipe
+from foresay.workflows.catalog import list_baselines, list_models, list_recipes, recipe_text
+
+
+def test_every_model_has_a_line() -> None:
+    models = list_models()
+    assert list(models) == list_names("foresay.models")
+    assert models["acpc"].startswith("Aligned Contrastive Predictive Coding")
+    assert all(models.values())
+
+
+def test_every_baseline_has_a_line() -> None:
+    assert {"mfcc", "logmel"} <= set(list_baselines())
+    assert all(list_baselines().values())
+
+
+def test_every_recipe_says_what_it_is_and_can_be_read() -> None:
+    recipes = list_recipes()
+    assert {"cpc", "acpc", "acpc-k6", "cpc-linear", "demo-cpc", "demo-acpc"} <= set(recipes)
+    for name, line in recipes.items():
+        assert line, f"{name} begins with no comment"
+        assert read_recipe(name).name == name
+
+
+def test_a_recipe_is_shown_as_it_is_written() -> None:
+    assert recipe_text("acpc").startswith(f"# {list_recipes()['acpc']}\n")
+
+
+def test_an_unknown_recipe_names_the_nearest() -> None:
+    with pytest.raises(UserError, match='did you mean "acpc"'):
+        recipe_text("apc")
