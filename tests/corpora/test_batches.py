@@ -25,19 +25,19 @@ LENGTHS = {"a": [250, 130, 90], "b": [300, 75], "c": [140]}
 
 def samples(item: int, length: int) -> npt.NDArray[np.float32]:
     """Tell in every sample which recording and which time it is."""
-    return (item * 1000 + np.arange(length, dtype=np.float32)) / 2**15
+    return ((item * 1000 + np.arange(length)) / 2**15).astype(np.float32)
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    lines = []
+    lines: list[dict[str, object]] = []
     for speaker, lengths in LENGTHS.items():
         for n, length in enumerate(lengths):
             name = f"{speaker}{n}"
             soundfile.write(tmp_path / f"{name}.wav", samples(len(lines), length), RATE, subtype="PCM_16")
             lines.append({"id": name, "audio": f"{name}.wav", "duration": length / RATE, "sample_rate": RATE, "speaker": speaker})
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return Manifest.read(tmp_path / "manifest.jsonl")
+    return Manifest.open(tmp_path / "manifest.jsonl")
 
 
 def plan_of(manifest: Manifest, batch: int = 8, group: int = 2) -> BatchPlan:
@@ -89,7 +89,7 @@ def test_shorter_windows_are_zero_beyond_their_end(manifest: Manifest) -> None:
     assert batch.keys is None
 
 
-@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (3, 1)])
+@pytest.mark.parametrize("world, accumulate", [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (3, 1)])
 def test_what_a_batch_holds_does_not_depend_on_how_it_is_cut_up(manifest: Manifest, world: int, accumulate: int) -> None:
     plan = plan_of(manifest)
     with BatchLoader(manifest, plan) as loader:

@@ -4,18 +4,19 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference.windows import Recording, windows
 
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan, DataSettings, PlannedBatch, Segment, Window, recording_windows
 from foresay.errors import UserError
 from foresay.settings import assignment
+from reference.windows import Recording, windows
 
 RATE = 100
 
@@ -28,7 +29,7 @@ def write(folder: Path, recordings: list[Recording]) -> Manifest:
         for speaker, name, samples in recordings
     )
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    return Manifest.read(path)
+    return Manifest.open(path)
 
 
 def corpus(folder: Path, **samples: list[int]) -> Manifest:
@@ -36,8 +37,8 @@ def corpus(folder: Path, **samples: list[int]) -> Manifest:
     return write(folder, [(speaker, f"{speaker}{n}", length) for speaker, lengths in samples.items() for n, length in enumerate(lengths)])
 
 
-def data(**changes: object) -> DataSettings:
-    return DataSettings(**{"sample_rate": RATE, "window": 10, "batch": 4, **changes})  # type: ignore[arg-type]
+def data(**changes: Any) -> DataSettings:  # noqa: ANN401 - settings of any type
+    return DataSettings(**{"sample_rate": RATE, "window": 10, "batch": 4, **changes})
 
 
 def epoch(plan: BatchPlan, number: int = 0) -> list[PlannedBatch]:
@@ -66,13 +67,14 @@ def many_recordings(draw: st.DrawFn) -> list[Recording]:
     number=st.integers(0, 5),
 )
 def test_an_epoch_is_the_references_windows_each_at_most_once_in_whole_groups(
+    *,
     tmp_path: Path,
     recordings: list[Recording],
     window: int,
     join: bool,
     sampler: str,
     group: int,
-    number: int,  # noqa: FBT001
+    number: int,
 ) -> None:
     manifest = write(tmp_path, recordings)
     plan = BatchPlan(manifest, data(window=window, join=join, sampler=sampler, batch=2 * group), seed=7, group=group)
@@ -203,7 +205,7 @@ def test_a_step_beyond_the_epoch_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lengths", "changes", "group", "said"),
+    "lengths, changes, group, said",
     [
         ([100], {"batch": 10}, 4, "data.batch = 10 is not a whole number of the model's groups of 4"),
         ([80], {"batch": 2}, 4, "data.batch = 2 is not a whole number of the model's groups of 4"),

@@ -7,6 +7,7 @@ sentence is spoken by a private copy of the library, loaded for it and dropped a
 
 import _ctypes
 import ctypes
+import itertools
 import shutil
 import sys
 import tempfile
@@ -27,17 +28,17 @@ _SYNCHRONOUS = 2
 _PHONE_EVENTS, _PHONES_IN_IPA, _DO_NOT_EXIT = 0x0001, 0x0002, 0x8000
 _RATE, _PITCH, _MELODY = 1, 3, 4
 _TEXT_IS_UTF8 = 1
-_END_OF_LIST, _WORD, _CLAUSE_END, _PHONE = 0, 1, 5, 7
+_END_OF_LIST, _PHONE = 0, 7
 
 
 class Mark(NamedTuple):
-    """Something the engine says of the place where it stands in the audio."""
+    """What the engine reports when it begins a phone."""
 
     sample: int
-    phone: str | None
-    """IPA with stress marks, empty for a pause or a glide; None where a word or the end is marked."""
-    position: int
-    """Where the word begins in the text, from 0; for the end, the length of the text."""
+    phone: str
+    """IPA with stress marks; empty for a pause and for the glide from an i to another vowel."""
+    word: int
+    """The character of the text, from 0, where the word begins that the phone is of."""
 
 
 class _Id(ctypes.Union):
@@ -70,27 +71,21 @@ def version() -> str:
 
 
 def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, melody: int) -> tuple[NDArray[np.int16], list[Mark]]:
-    """Speak a text: (S,) samples at `SAMPLE_RATE`, and the engine's marks in the order in which it made them, an end mark last.
+    """Speak a text: (S,) samples at `SAMPLE_RATE`, and a mark for each phone.
 
     `accent` is a language file of the engine (`en-US`), `timbre` a variant file (`f1`), `rate` in words per minute, the others 0 to 99.
     """
+    _check_voice(accent, timbre)
     chunks: list[NDArray[np.int16]] = []
-    marks: list[Mark] = []
+    events: list[tuple[int, int, int, bytes]] = []
 
-    def listen(samples: Any, count: int, events: Any) -> int:  # noqa: ANN401 - ctypes pointers
+    def listen(samples: Any, count: int, first: Any) -> int:  # noqa: ANN401 - ctypes pointers
         if samples and count > 0:
             chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        index = 0
-        while events[index].type != _END_OF_LIST:
-            event = events[index]
-            index += 1
-            if event.type == _PHONE:
-                marks.append(Mark(event.sample, bytes(event.id.string).decode(), event.text_position - 1))
-            elif event.type == _WORD:
-                marks.append(Mark(event.sample, None, event.text_position - 1))
+        for event in itertools.takewhile(lambda e: e.type != _END_OF_LIST, (first[i] for i in itertools.count())):
+            events.append((event.type, event.sample, event.text_position - 1, event.id.string))
         return 0
 
-    _check_voice(accent, timbre)
     listener = _Listener(listen)  # held here, for the library does not hold it
     with _private_copy() as library:
         library.espeak_SetSynthCallback(listener)
@@ -99,7 +94,9 @@ def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, me
             library.espeak_SetParameter(parameter, value, 0)
         spoken = text.encode()
         library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken) + 1), 0, 1, 0, _TEXT_IS_UTF8, None, None)
-    return np.concatenate(chunks), marks
+    end = events[-1][1]  # beyond it lies what was left in the buffer
+    marks = [Mark(at, name.decode(), word) for kind, at, word, name in events if kind == _PHONE]
+    return np.concatenate(chunks)[:end], marks
 
 
 @contextmanager

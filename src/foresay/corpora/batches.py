@@ -10,18 +10,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 from time import perf_counter
 from types import TracebackType
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from foresay.corpora.manifest import Manifest
 
+from foresay.audio.read import Waveform
 from foresay.contracts import Batch
+from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan, PlannedBatch, Window
 from foresay.errors import AudioError, UserError
 
-Waveform: TypeAlias = npt.NDArray[np.float32]
+ROUNDING = 0.01
+"""Seconds by which a recording may be shorter than its manifest says: durations are often rounded, and resampling rounds."""
 
 
 class Update(NamedTuple):
@@ -178,12 +180,17 @@ def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unre
     parts = []
     for item, start, stop in window.segments:
         try:
-            parts.append(manifest.read(item, sample_rate, start, stop))
+            part = manifest.read(item, sample_rate, start, stop)
         except AudioError as error:
             return Unreadable(item, error)
         except Exception as error:
             error.add_note(f"while reading {manifest[item].audio}")
             raise
+        missing = stop - start - len(part)
+        if missing > ROUNDING * sample_rate:
+            msg = f"{manifest[item].audio} ends {missing / sample_rate:.2f} s before the manifest says: was it cut off or replaced?"
+            return Unreadable(item, AudioError(msg))
+        parts.append(np.pad(part, (0, missing)))
     return _Heard(window, np.concatenate(parts))
 
 

@@ -1,1 +1,1 @@
-"""Measures of what a model learnt: one file each, usable on plain arrays, on extractors, and as `foresay evaluate --measures NAME:PROTOCOL`."""
+"""Measures of what a model learnt: one file each, usable on plain arrays, on extractors, and as `foresay evaluate --measures …`."""

@@ -1,7 +1,7 @@
 """Frames and their phones: the label of a frame is the phone whose interval holds the time at the frame's center."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +18,18 @@ from foresay.evaluation.measure import Subject
 UNLABELLED = -1
 
 
-@dataclass(frozen=True)
-class LabelledFrames:
-    """The N frames of some windows that have a label, of one layer."""
+class Place(NamedTuple):
+    """A layer of a subject."""
+
+    subject: Subject
+    layer: str
+
+
+class LabelledFrames(NamedTuple):
+    """The N frames of some windows that have a label, at one place."""
 
     features: Tensor
-    """(N, D)."""
+    """(N, D) float32."""
     labels: Tensor
     """(N,) int64."""
     utterances: Tensor
@@ -31,7 +37,7 @@ class LabelledFrames:
 
 
 class PhoneLabels:
-    """The phones of a corpus as classes."""
+    """The phones of a corpus as classes, on the clock of any window or recording."""
 
     def __init__(self, manifest: Manifest, vocabulary: Mapping[str, int]) -> None:
         self.manifest = manifest
@@ -47,50 +53,47 @@ class PhoneLabels:
         begin = 0
         for item, start, stop in window.segments:
             inside = (centers >= begin) & (centers < begin + stop - start)
-            phones = self.manifest[item].phones
-            if phones:
-                labels[inside] = labels_at(phones, (centers[inside] - begin + start) / sample_rate, self.vocabulary)
+            phones = self.manifest[item].phones or ()
+            labels[inside] = labels_at(phones, (centers[inside] - begin + start) / sample_rate, self.vocabulary)
             utterances[inside] = item
             begin += stop - start
         return labels, utterances
 
     def of_recordings(self, period: float = 0.01) -> Iterator[NDArray[np.int64]]:
-        """Classes of each utterance on a clock of its own, frames centered on half a period, one and a half, …"""
+        """Yield each utterance's classes (T,) at half a period, one and a half, … (seconds)."""
         for item in self.manifest:
-            if item.phones:
-                yield labels_at(item.phones, np.arange(period / 2, item.duration, period), self.vocabulary)
-            else:
-                yield np.full(0, UNLABELLED)
+            yield labels_at(item.phones or (), np.arange(period / 2, item.duration, period), self.vocabulary)
 
 
-def labelled_frames(subject: Subject, batch: Batch, windows: Sequence[Window], phones: PhoneLabels) -> dict[str, LabelledFrames]:
-    """Hear a batch: the labelled frames of each layer asked for."""
-    assert batch.waveforms is not None  # noqa: S101 - it was read from windows
+def hear(
+    subjects: Sequence[Subject], batch: Batch, windows: Sequence[Window], phones: PhoneLabels
+) -> Iterator[tuple[Place, LabelledFrames]]:
+    """Yield the labelled frames of each layer asked for of each subject, where there are any."""
+    assert batch.waveforms is not None  # noqa: S101 - a batch of windows has audio
     assert batch.lengths is not None  # noqa: S101
-    with torch.no_grad():
-        frames = subject.extractor.features(batch.waveforms, batch.lengths, subject.layers)
-    return {layer: _of_layer(subject, frames, layer, windows, phones) for layer in subject.layers}
+    for subject in subjects:
+        with torch.no_grad():
+            frames = subject.extractor.features(batch.waveforms, batch.lengths, subject.layers)
+        for layer in subject.layers:
+            place = Place(subject, layer)
+            labelled = _labelled(place, frames, windows, phones)
+            if len(labelled.labels):
+                yield place, labelled
 
 
-def _of_layer(subject: Subject, frames: Frames, layer: str, windows: Sequence[Window], phones: PhoneLabels) -> LabelledFrames:
-    values = frames.values[layer]  # (B, T, D)
-    extractor = subject.extractor
-    centers = extractor.first_center + np.arange(values.shape[1]) * (extractor.sample_rate / frames.frame_rate[layer])
-    labels, utterances = (
-        np.stack(both) for both in zip(*(phones.of_window(window, centers, extractor.sample_rate) for window in windows), strict=True)
-    )
-    beyond = np.arange(values.shape[1]) >= frames.lengths[layer].cpu().numpy()[:, None]
-    labels[beyond] = UNLABELLED
-    labelled = torch.from_numpy(labels != UNLABELLED).to(values.device)
-    features = values[labelled].float()
+def _labelled(place: Place, frames: Frames, windows: Sequence[Window], phones: PhoneLabels) -> LabelledFrames:
+    extractor, values = place.subject.extractor, frames.values[place.layer]  # (B, T, D)
+    times = np.arange(values.shape[1], dtype=np.float64)
+    centers = extractor.first_center + times * (extractor.sample_rate / frames.frame_rate[place.layer])
+    both = [phones.of_window(window, centers, extractor.sample_rate) for window in windows]
+    labels, utterances = (np.stack(rows) for rows in zip(*both, strict=True))  # (B, T)
+    known = (labels != UNLABELLED) & (times < frames.lengths[place.layer].cpu().numpy()[:, None])
+    features = values[torch.from_numpy(known).to(values.device)].float()
     if not features.isfinite().all():
-        first = int((~values.isfinite().all(dim=-1) & labelled).nonzero()[0, 0])
-        names = ", ".join(phones.manifest.ids[segment.item] for segment in windows[first].segments)
-        msg = f"layer {layer} of {subject.name} is not finite on {names}: has the model diverged, or is the recording damaged?"
+        broken = int((~features.isfinite().all(dim=1)).nonzero()[0])
+        msg = (
+            f"layer {place.layer} of {place.subject.name} is not finite on {phones.manifest.ids[utterances[known][broken]]}: "
+            "the model has diverged, or the recording is damaged (`foresay corpus check` tells)"
+        )
         raise UserError(msg)
-    known = labels != UNLABELLED
-    return LabelledFrames(
-        features,
-        torch.from_numpy(labels[known]).to(values.device),
-        torch.from_numpy(utterances[known]).to(values.device),
-    )
+    return LabelledFrames(features, *(torch.from_numpy(array[known]).to(values.device) for array in (labels, utterances)))

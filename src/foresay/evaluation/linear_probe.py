@@ -42,12 +42,12 @@ class ProbeProtocol:
     """Share of the training utterances that only decide when to stop."""
     patience: int = 0
     """Epochs without gain on the held-out utterances before training stops."""
-    most_frames: int | None = None
-    """None: every epoch hears the corpus anew, cut elsewhere. Else: it is heard once and at most so many frames are kept."""
+    most_audio: float | None = None
+    """None: every epoch hears the whole corpus anew, cut elsewhere. Else: so many seconds at most, drawn at random, are heard once."""
 
 
 PAPER = ProbeProtocol("paper")
-CONVERGED = ProbeProtocol("converged", 2e-3, epochs=200, standardize=True, held_out=0.1, patience=5, most_frames=500_000)
+CONVERGED = ProbeProtocol("converged", 2e-3, epochs=200, standardize=True, held_out=0.1, patience=5, most_audio=5_000.0)
 
 
 class LinearProbe(nn.Module):

@@ -1,18 +1,169 @@
 """Linear phone separability: the share of frames whose phone a linear classifier names rightly, the model being frozen.
 
-    train windows -> model (eval mode) -> layer (N, D) -> LinearProbe <- phone at each frame's center
-    test recordings, window by window -> the same -> accuracy = right frames / labelled frames
+    train windows   -> model (eval mode) -> layer (N, D) -> LinearProbe learns the phone at each frame's center
+    test recordings -> the same                          -> accuracy = right frames / labelled frames
 
 The protocol `paper` is that of CPC's reference code (eval/linear_separability.py), which Table 2 and Figure 5 of the ACPC paper use:
-windows of 1.28 s joined over a speaker's utterances and cut elsewhere each epoch, the model's state new in each, eight an update,
-one linear layer with softmax, Adam. Departures, all of them repairs: accuracies are not divided by one batch too few, each
-test recording is cut from its start by itself, and a frame's label is that at its center wherever its window begins.
-`converged` keeps frames, windows and accuracy and trains to the end: see `linear_probe.py`.
+windows joined over a speaker's utterances and cut elsewhere each epoch, the model's state new in each; one linear layer, softmax, Adam.
+Departures, all of them repairs: accuracies are not divided by one batch too few; a test recording is cut from its start, by itself;
+a frame's label is that at its center, wherever its window begins. `converged` learns until nothing is gained: see `linear_probe.py`.
 
 All layers of all subjects learn in one pass over the audio. Beside them stands what is reached without hearing: the majority class.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from time import perf_counter
+from typing import Any, ClassVar
 
-
+from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
+from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
+from foresay.evaluation.labelled_frames import PhoneLabels, Place
+from foresay.evaluation.linear_probe import CONVERGED, PAPER, ProbeProtocol
+from foresay.evaluation.measure import Corpora, Measure, Subject
+from foresay.evaluation.probe_learning import Learner, hear_recordings, learn
+from foresay.results import Result
 
 MAJORITY = "majority class"
+ACCURACY, GAIN = "accuracy", "gain over untrained"
+
+
+class Probe(Measure):
+    """Phone accuracy of a linear probe on every layer, and what it gains over an untrained copy."""
+
+    name = "probe"
+    protocols: ClassVar[Mapping[str, ProbeProtocol]] = {p.name: p for p in (PAPER, CONVERGED)}
+    protocol: ProbeProtocol
+
+    def __init__(self, protocol: ProbeProtocol) -> None:
+        super().__init__(protocol)
+
+    def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
+        """Train on `corpora.train`, test on `corpora.test`.
+
+        Raises:
+            UserError: a corpus is missing, lacks phones or is too small; a layer gives numbers that are not finite.
+        """
+        started = perf_counter()
+        train, test = _phones(corpora)
+        learners: dict[Place, Learner] = {}
+        tested: dict[Place, FrameAccuracy] = {}
+        everyone = [s for subject in subjects for s in (subject, subject.untrained) if s is not None]
+        for _, group in groupby(sorted(everyone, key=_sample_rate), key=_sample_rate):
+            same_rate = list(group)  # those who can hear the same batch
+            learners |= learn(self.protocol, same_rate, train, seed, device)
+            _refuse_unlabelled(same_rate, learners, train.manifest)
+            for place, frames in hear_recordings(self.protocol, same_rate, test, device, title="testing"):
+                predicted = learners[place].probe.predict(frames.features)
+                tested.setdefault(place, FrameAccuracy(len(test.manifest), device)).add(frames, predicted)
+            _refuse_unlabelled(same_rate, tested, test.manifest)
+        rows = _Rows(self.protocol, train, test, seed, perf_counter() - started)
+        accuracies = [row for place in learners for row in rows.accuracies(place, learners[place], tested[place])]
+        gains = [rows.gain(s, s.untrained, layer, tested) for s in subjects if s.untrained for layer in s.layers]
+        return accuracies + gains + rows.majority()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Writes counts down as results."""
+
+    protocol: ProbeProtocol
+    train: PhoneLabels
+    test: PhoneLabels
+    seed: int
+    seconds: float
+
+    def accuracies(self, place: Place, learner: Learner, tested: FrameAccuracy) -> list[Result]:
+        return self._both(_whose(place), learner.train, tested, updates=learner.probe.updates)
+
+    def majority(self) -> list[Result]:
+        return self._both({"model": MAJORITY, "layer": "none", "step": None}, *majority_class(self.train, self.test))
+
+    def gain(self, subject: Subject, untrained: Subject, layer: str, tested: Mapping[Place, FrameAccuracy]) -> Result:
+        learnt, copy = tested[Place(subject, layer)], tested[Place(untrained, layer)]
+        interval = learnt.interval_of_gain(copy, self.seed)
+        return self._row(_whose(Place(subject, layer)), GAIN, "test", learnt.value - copy.value, interval, frames=learnt.frames)
+
+    def _both(self, whose: Mapping[str, Any], train: FrameAccuracy, test: FrameAccuracy, **details: int) -> list[Result]:
+        return [
+            self._row(whose, ACCURACY, split, right.value, right.interval(self.seed), frames=right.frames, **details)
+            for split, right in (("train", train), ("test", test))
+        ]
+
+    def _row(
+        self, whose: Mapping[str, Any], metric: str, split: str, value: float, interval: tuple[float, float] | None, **details: int
+    ) -> Result:
+        about = {"classes": len(self.train.vocabulary), "trained_on": self.train.manifest.name, **details}
+        if split == "test":
+            about["unseen_phones"] = sorted(self.test.vocabulary.keys() - self.train.vocabulary.keys())
+        low, high = interval or (None, None)
+        return Result(
+            **whose,
+            measure=Probe.name,
+            protocol=self.protocol.name,
+            metric=metric,
+            split=split,
+            value=value,
+            low=low,
+            high=high,
+            corpus=(self.train if split == "train" else self.test).manifest.name,
+            seed=self.seed,
+            seconds=self.seconds,
+            details=about,
+        )
+
+
+def _whose(place: Place) -> dict[str, Any]:
+    return {"model": place.subject.name, "layer": place.layer, "step": place.subject.step}
+
+
+def _phones(corpora: Corpora) -> tuple[PhoneLabels, PhoneLabels]:
+    """Give the phones of the training corpus numbers; those that only the test corpus has come after, and no probe ever names them."""
+    test, train = corpora.test, corpora.train
+    if train is None:
+        msg = (
+            f"the probe learns phones on one corpus and is tested on another, {test.name}: give the first with --train-corpus, "
+            "usually the train.jsonl beside it"
+        )
+        raise UserError(msg)
+    if train.path == test.path:
+        msg = f"{test.path} is given for training and for testing, which would rate how well it is remembered: give two manifests"
+        raise UserError(msg)
+    if train.phone_set and test.phone_set and train.phone_set != test.phone_set:
+        msg = (
+            f"{train.name} is labelled with the phones of {train.phone_set}, {test.name} with those of {test.phone_set}: import both alike"
+        )
+        raise UserError(msg)
+    known, tested = (_labels(manifest) for manifest in (train, test))
+    unseen = [label for label in tested if label not in known]
+    classes = {label: index for index, label in enumerate((*known, *unseen))}
+    return PhoneLabels(train, {label: classes[label] for label in known}), PhoneLabels(test, classes)
+
+
+def _labels(manifest: Manifest) -> tuple[str, ...]:
+    labels = manifest.phone_labels()
+    if not labels:
+        msg = (
+            f"{manifest.name} has no phone times: no item of it has `phones`, a list of [start, end, label] in seconds. Import the corpus "
+            "with phones (`foresay corpus import timit … --phones timit39`) or with alignments; until then only measures that need no "
+            "labels work"
+        )
+        raise UserError(msg)
+    return labels
+
+
+def _refuse_unlabelled(subjects: Iterable[Subject], found: Mapping[Place, object], manifest: Manifest) -> None:
+    for subject in subjects:
+        for layer in subject.layers:
+            if Place(subject, layer) not in found:
+                msg = (
+                    f"no frame of {manifest.name} that {subject.name} hears in layer {layer} has a phone: "
+                    "do the phone times lie within the recordings?"
+                )
+                raise UserError(msg)
+
+
+def _sample_rate(subject: Subject) -> int:
+    return subject.extractor.sample_rate

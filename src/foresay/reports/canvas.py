@@ -13,11 +13,11 @@ from typing import Any
 from foresay.errors import UserError
 from foresay.reports.markup import Html, escaped
 
-INK, SOFT, GRID = "#1b1c20", "#5d626b", "#dcdfe4"
+PAPER, INK, SOFT, GRID = "#fefdfc", "#1b1c20", "#5d626b", "#dcdfe4"
 SERIES = ("#0067a8", "#c4500a", "#007a5a", "#a8428a", "#7a6400", "#4b5bd4")
 """Told apart by color-blind readers too (after Okabe and Ito, darkened for thin lines on white)."""
 
-THEME = {INK: "ink", SOFT: "soft", GRID: "grid"} | {color: f"series-{i}" for i, color in enumerate(SERIES, start=1)}
+THEME = {PAPER: "paper", INK: "ink", SOFT: "soft", GRID: "grid"} | {color: f"series-{i}" for i, color in enumerate(SERIES, start=1)}
 """The colors that the page replaces by its own: hex -> name of the CSS variable."""
 
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 2, 1.5, 2)))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.reports.canvas import DASHES, SOFT, draw, series_color
-from foresay.reports.markup import Html
+from foresay.reports.canvas import DASHES, SERIES, draw, series_color
+from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.record import Record
-from foresay.reports.wording import number
+from foresay.reports.wording import listed, number, plural
 
 TITLES = {
     "loss": "Loss",
@@ -29,60 +29,99 @@ FROM_ZERO = {"accuracy", "lr", "audio_rate", "data_wait", "grad_norm", "skipped"
 POINTS = 250
 """Points drawn of a curve; a longer one is averaged, with its range as a band."""
 
+MOST_EVENTS = 30
+"""Events listed; a run that warns at every update must not bury the page."""
 
-def draw_curves(records: Sequence[Record]) -> list[Html]:
-    """Draw one picture for each scalar that any of the runs logged and that ever changed or matters anyway."""
-    logged = dict.fromkeys(scalar for record in records for scalar in record.scalars)
+VALID = {"linewidth": 0.8, "marker": "o", "markersize": 3.5}
+"""How validation is drawn."""
+
+
+def training_section(records: Sequence[Record]) -> Html:
+    """The curves of all runs, and what happened on the way."""
+    parts = [] if len(records) == 1 else [_legend(records)]
+    curves = _curves(records)
+    if curves:
+        parts.append(tag("div", *curves, class_="panels"))
+    silent = [record.name for record in records if not record.scalars]
+    if silent:
+        parts.append(tag("p", f"No update of {listed(silent)} has been logged (metrics.jsonl).", class_="missing"))
+    if len({record.recipe.get("model", {}).get("name") for record in records}) > 1:
+        note = "The losses of different models measure different things; compare their accuracies, or better what was learned."
+        parts.append(tag("p", note, class_="caption"))
+    return join([*parts, _events(records)])
+
+
+def _curves(records: Sequence[Record]) -> list[Html]:
+    """A picture for each scalar that any run logged; updates are skipped so rarely that they are drawn only if any was."""
+    logged = list(dict.fromkeys(scalar for record in records for scalar in record.scalars))
     scalars = [s for s in TITLES if s in logged] + [s for s in logged if s not in TITLES]
-    return [_draw_scalar(scalar, records) for scalar in scalars if scalar != "skipped" or _total_skipped(records)]
+    skipped = any(record.curve("train", "skipped")[1].any() for record in records)
+    return [_draw(scalar, f"curve-{place}", records) for place, scalar in enumerate(scalars) if scalar != "skipped" or skipped]
 
 
-def legend(records: Sequence[Record]) -> list[tuple[str, int]]:
-    """Return the names of the runs and the numbers of their colors (1, 2, …), as the page's legend shows them."""
-    return [(record.name, index + 1) for index, record in enumerate(records)]
+def _legend(records: Sequence[Record]) -> Html:
+    dots = (
+        join([tag("span", class_=f"dot series-{i % len(SERIES) + 1}", aria_hidden="true"), record.name]) for i, record in enumerate(records)
+    )
+    return tag("ul", *(tag("li", dot) for dot in dots), class_="legend")
 
 
-def thinned(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Average neighbors until at most `POINTS` are left: steps (P,), means (P,), and lowest and highest value (2, P). Gaps stay gaps."""
-    if len(values) <= POINTS:
+def _events(records: Sequence[Record]) -> Html:
+    """What the run itself found worth saying: skipped updates, collapse warnings, audio that could not be read."""
+    events = [(record.name, line) for record in records for line in record.lines_of("event")]
+    title = tag("h3", "Events")
+    if not events:
+        return (
+            join([title, tag("p", "None: every update was finite, nothing collapsed, all audio could be read.")])
+            if any(r.step for r in records)
+            else Html()
+        )
+    rows = [
+        row(number(line.get("step", 0)), str(line.get("message", "")), *([name] if len(records) > 1 else []))
+        for name, line in events[:MOST_EVENTS]
+    ]
+    more = (
+        [tag("p", f"{plural(len(events) - MOST_EVENTS, 'more event')} in metrics.jsonl.", class_="caption")]
+        if len(events) > MOST_EVENTS
+        else []
+    )
+    return join([title, table(["update", "what happened", *(["run"] if len(records) > 1 else [])], rows, class_="events"), *more])
+
+
+def thinned(
+    steps: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Average neighbors until `POINTS` are left: steps (P,), means (P,), and their lowest and highest values (2, P). Gaps are passed over."""
+    finite = np.isfinite(values)
+    if len(values) <= POINTS or not finite.any():
         return steps, values, np.stack([values, values])
-    parts = list(zip(np.array_split(steps, POINTS), np.array_split(values, POINTS), strict=True))
-    whole = [np.where(np.isfinite(v), v, np.nan) for _, v in parts]
-    means = np.array([v[np.isfinite(v)].mean() if np.isfinite(v).any() else np.nan for v in whole])
-    lowest = np.array([np.fmin.reduce(v) for v in whole])
-    highest = np.array([np.fmax.reduce(v) for v in whole])
-    return np.array([s.mean() for s, _ in parts]), means, np.stack([lowest, highest])
+    parts = np.array_split(np.flatnonzero(finite), POINTS)
+    parts = [part for part in parts if len(part)]
+    means = np.array([values[part].mean() for part in parts])
+    ranges = np.array([[values[part].min(), values[part].max()] for part in parts]).T
+    return np.array([steps[part].mean() for part in parts]), means, ranges
 
 
-def _draw_scalar(scalar: str, records: Sequence[Record]) -> Html:
+def _draw(scalar: str, name: str, records: Sequence[Record]) -> Html:
     title = TITLES.get(scalar, scalar)
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
         axes = figure.subplots()
-        validated = False
-        for index, record in enumerate(records):
-            color, dashes = series_color(index), DASHES[index % len(DASHES)]
+        for place, record in enumerate(records):
+            look = {"color": series_color(place), "linestyle": DASHES[place % len(DASHES)]}
             steps, values, band = thinned(*record.curve("train", scalar))
-            if len(steps):
-                axes.fill_between(steps, *band, color=color, alpha=0.18, linewidth=0)
-                axes.plot(steps, values, color=color, linestyle=dashes)
+            axes.fill_between(steps, *band, color=look["color"], alpha=0.18, linewidth=0)
+            axes.plot(steps, values, **look, label="train" if place == 0 and len(steps) else None)
             steps, values = record.curve("valid", scalar)
             if len(steps):
-                validated = True
-                axes.plot(steps, values, color=color, linewidth=0.8, linestyle=dashes, marker="o", markersize=4, markerfacecolor="white")
+                axes.plot(steps, values, **look, **VALID, label="valid" if place == 0 else None)
         if scalar in FROM_ZERO:
             axes.set_ylim(bottom=0.0)
-        if validated:
-            axes.plot([], [], color=SOFT, label="train")
-            axes.plot([], [], color=SOFT, linewidth=0.8, marker="o", markersize=4, markerfacecolor="white", label="valid")
+        if len(axes.get_legend_handles_labels()[1]) > 1:
             axes.legend(loc="best", ncols=2)
         axes.set(title=title, xlabel="updates")
-        axes.xaxis.set_major_formatter(lambda value, _: number(value))
-        axes.yaxis.set_major_formatter(lambda value, _: number(value))
         axes.locator_params(nbins=5)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: number(value))
 
-    return draw(f"curve-{scalar}", f"{title} over updates", (4.6, 2.7), paint)
-
-
-def _total_skipped(records: Sequence[Record]) -> float:
-    return sum(float(np.nansum(record.curve("train", "skipped")[1])) for record in records)
+    return draw(name, f"{title} over updates", (4.6, 2.7), paint)

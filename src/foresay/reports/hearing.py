@@ -1,61 +1,124 @@
 """The section on the example utterance: hear it, see it, and see what each run made of it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
+
+from foresay.reports.example import Example, Layer, flac, read_example
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.record import Record
 from foresay.reports.speech import (
     LEFT,
     RIGHT,
-    Example,
+    cosine_similarity,
+    draw_similarity,
     draw_speech,
-    flac,
-    read_example,
+    excerpt,
+    excerpt_frames,
+    neighbors_alike,
 )
-from foresay.reports.tensors import draw_tensor
-from foresay.reports.wording import listed
+from foresay.reports.tensors import MEANINGS, draw_tensor
+from foresay.reports.wording import listed, span
+
+
+class Hearing(NamedTuple):
+    """An example and the run that heard it."""
+
+    run: int
+    """Its place on the page."""
+    prefix: str
+    """The run's name before the title of a picture, where the page shows several."""
+    example: Example
 
 
 def hearing_section(records: Sequence[Record]) -> Html:
-    """Every distinct example once, with the pictures of all runs that heard it."""
-    examples = [(place, record, read_example(record.example or {})) for place, record in enumerate(records)]
-    without = [record.name for _, record, example in examples if example is None]
-    parts = []
-    groups: list[list[tuple[int, Record, Example]]] = []
-    for place, record, example in examples:
+    """Show every distinct example once, with the pictures of all runs that heard it."""
+    read = [(place, record, read_example(record.example or {})) for place, record in enumerate(records)]
+    groups: list[list[Hearing]] = []
+    for place, record, example in read:
         if example is None:
             continue
-        group = next((g for g in groups if _same(g[0][2], example)), None)
+        group = next((g for g in groups if _same(g[0].example, example)), None)
         if group is None:
-            groups.append(group := [])
-        group.append((place, record, example))
+            group = []
+            groups.append(group)
+        group.append(Hearing(place, f"{record.name}: " if len(records) > 1 else "", example))
     parts = [_utterance(group, f"example-{number}") for number, group in enumerate(groups, start=1)]
+    without = [record.name for _, record, example in read if example is None]
     if without:
-        note = f"There is no example of {listed(without)} yet: `foresay evaluate` keeps one (artifacts/example.npz) for this section."
-        parts.append(tag("p", note, class_="missing"))
+        note = (
+            f"There is no example of {listed(without)} yet: ",
+            tag("code", "foresay evaluate"),
+            " keeps one, with what the model made of it.",
+        )
+        parts.append(tag("p", *note, class_="missing"))
     return join(parts)
 
 
-def _utterance(group: Sequence[tuple[int, Record, Example]], name: str) -> Html:
-    """One utterance: player, waveform, spectrogram and phones; then self-similarity and what was inspected, run by run."""
-    example = group[0][2]
-    several = len(group) > 1
-    parts = [_header(example), tag("audio", controls=True, preload="auto", src=flac(example)), _timeline(draw_speech(example, f"{name}-speech"))]
-    if not example.phones:
-        parts.append(tag("p", "The example has no phone times, so the pictures show no phones.", class_="missing"))
-    layers = [(place, record, heard, layer) for place, record, heard in group for layer in heard.layers]
-    if layers:
-        parts += [tag("h3", "How alike are its frames?"), tag("p", _similarity_text(example))]
-        names = dict.fromkeys(layer.name for *_, layer in layers)
-        pictures = [
-            _similarity(record, heard, layer, _lowest([(h, y) for _, _, h, y in layers if y.name == layer_name]), f"{name}-{place}-{layer.name}", several)
-            for layer_name in names
-            for place, record, heard, layer in layers
-            if layer.name == layer_name
-        ]
-        parts.append(tag("div", *pictures, class_="panels"))
-    for place, record, heard in group:
-        for key, array in heard.inspected.items():
-            title = f"{record.name}: " if several else ""
-            parts.append(tag("div", draw_tensor(key, array, heard, f"{name}-{place}-{key}", title)))
+def _utterance(group: Sequence[Hearing], name: str) -> Html:
+    """One utterance: player, spectrogram and phones; then self-similarity, and what each model holds worth drawing."""
+    example = group[0].example
+    cut = f" Of its {span(example.whole)} the first {span(example.duration)} are shown." if example.whole > example.duration else ""
+    parts = [
+        tag("p", f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}", class_="quote")
+        if example.text
+        else Html(),
+        tag("p", tag("code", example.id), f", {span(example.whole)}.{cut} Click on a picture to hear it from there.", class_="caption"),
+        tag("audio", controls=True, preload="auto", src=flac(example)),
+        draw_speech(example, f"{name}-speech"),
+        Html() if example.phones else tag("p", "The example has no phone times, so the pictures show no phones.", class_="missing"),
+        *_similarities(group, name),
+        *_inspected(group, name),
+    ]
     return tag("div", *parts, class_="example", data_left=str(LEFT), data_right=str(RIGHT), data_seconds=f"{example.duration:.6f}")
+
+
+def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
+    """The self-similarity of each layer, the runs side by side and in one scale."""
+    layers = list(dict.fromkeys(layer.name for hearing in group for layer in hearing.example.layers))
+    if not layers:
+        return []
+    pictures = []
+    for number, layer_name in enumerate(layers):
+        heard = [(h, layer) for h in group for layer in h.example.layers if layer.name == layer_name]
+        lowest = min(_lowest(layer, hearing.example) for hearing, layer in heard)
+        for hearing, layer in heard:
+            title = f"{hearing.prefix}layer {layer.name}"
+            picture = draw_similarity(layer, hearing.example, lowest, f"{name}-{hearing.run}-similarity-{number}", title)
+            caption = tag("figcaption", tag("strong", title), ". ", _steadiness(layer, hearing.example))
+            pictures.append(tag("figure", picture, caption))
+    start, end = excerpt(group[0].example)
+    text = (
+        f"Cosine similarity of every pair of frames between {start:.1f} and {end:.1f} s; phone boundaries are the white lines. Bright blocks along "
+        "the diagonal that fit the phones mean that a layer hears the phones; stripes mean that it marks time (arXiv:2104.11946, Figure 2)."
+    )
+    return [tag("h3", "How alike are its frames?"), tag("p", text, class_="caption"), tag("div", *pictures, class_="panels")]
+
+
+def _inspected(group: Sequence[Hearing], name: str) -> list[Html]:
+    parts = []
+    for hearing in group:
+        for number, (key, array) in enumerate(hearing.example.inspected.items()):
+            meaning = MEANINGS.get(key)
+            title = meaning.title if meaning else key.replace("_", " ").capitalize()
+            parts.append(tag("h3", hearing.prefix + title))
+            if meaning:
+                parts.append(tag("p", meaning.caption, class_="caption"))
+            parts.append(draw_tensor(key, array, hearing.example, f"{name}-{hearing.run}-inspected-{number}"))
+    return parts
+
+
+def _lowest(layer: Layer, example: Example) -> float:
+    """The dark end of the colors: all but the hundredth part of the pairs are more alike."""
+    return float(np.percentile(cosine_similarity(layer.values[excerpt_frames(layer, example)]), 1.0))
+
+
+def _steadiness(layer: Layer, example: Example) -> str:
+    """How alike consecutive frames are inside phones and across their boundaries, in words."""
+    alike = neighbors_alike(layer, example.boundaries)
+    return f"Consecutive frames: cosine {alike[0]:.2f} inside phones, {alike[1]:.2f} across their boundaries." if alike else ""
+
+
+def _same(one: Example, other: Example) -> bool:
+    return one.id == other.id and one.sample_rate == other.sample_rate and np.array_equal(one.waveform, other.waveform)

@@ -43,9 +43,9 @@ def escaped(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[str], *, class_: str | None = None) -> Html:
-    """Build a table from its column titles and its rows (of `row`); it scrolls sideways where the screen is narrow."""
-    titles = tag("thead", tag("tr", *(tag("th", title, scope="col") for title in head)))
-    return tag("div", tag("table", titles, tag("tbody", *rows), class_=class_), class_="scroll")
+    """Build a table from its column titles (perhaps none) and its rows (of `row`); it scrolls sideways where the screen is narrow."""
+    titles = [tag("thead", tag("tr", *(tag("th", title, scope="col") for title in head)))] if head else []
+    return tag("div", tag("table", *titles, tag("tbody", *rows), class_=class_), class_="scroll")
 
 
 def row(title: str, *cells: str, class_: str | None = None) -> Html:

@@ -25,12 +25,12 @@ def _training(record: Record) -> Html:
         return join([name, " holds results only: it has no recipe, so nothing is known of a training."])
     data = record.recipe.get("data", {})
     window = data.get("window", 0) / data.get("sample_rate", 1)
-    parts: list[str] = [name, " is a model of the kind ", tag("code", record.model), ". "]
+    parts: list[str] = [name, " (model ", tag("code", record.model), ") "]
     if not record.step:
-        return join([*parts, "It has not been trained yet: there is no logged update."])
+        return join([*parts, "has not been trained yet: no update has been logged."])
     took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
-    parts.append(f"It was trained for {plural(record.step, 'update')} of {plural(data.get('batch', 0), 'window')} of {window:.3g} s, ")
-    parts.append(f"{span(record.audio_seconds)} of audio with repetitions{took}.")
+    parts.append(f"was trained for {plural(record.step, 'update')} of {plural(data.get('batch', 0), 'window')} of {window:.3g} s: ")
+    parts.append(f"{span(record.audio_seconds)} of audio, repetitions counted{took}.")
     return join([*parts, *_unfinished(record)])
 
 
@@ -53,7 +53,10 @@ def _outcome(headline: Comparison | None, run: int) -> Html:
         return Html("Nothing was measured of it yet.")
     metric, sign = headline.kind.metric, unit(headline.kind.metric)
     between = interval(best.result.low, best.result.high, metric)
-    parts = [f"{headline.title}, layer {best.result.layer}: ", tag("strong", amount(best.result.value, metric) + sign)]
+    parts: list[str] = [
+        f"{headline.title} on layer {best.result.layer}: {headline.metric} ",
+        tag("strong", amount(best.result.value, metric) + sign),
+    ]
     parts += [f" (95% interval {between})"] if between else []
     if best.gain is not None:
         points = " points" if sign else ""
@@ -69,7 +72,9 @@ def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]
     best = _best_of(headline, 0)
     if headline is not None and best is not None:
         metric, sign = headline.kind.metric, unit(headline.kind.metric)
-        tiles.append((f"{headline.title}, layer {best.result.layer}", amount(best.result.value, metric) + sign))
+        tiles.append(
+            (f"{headline.metric}, {headline.title.lower()} on layer {best.result.layer}", amount(best.result.value, metric) + sign)
+        )
         if best.gain is not None:
             tiles.append((f"{'points' if sign else 'difference'} over its untrained copy", amount(best.gain.value, metric, signed=True)))
     if record.step:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from foresay.reports.canvas import INK, SOFT, draw, series_color
+from foresay.reports.canvas import INK, PAPER, SOFT, draw, series_color
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.record import Record
 from foresay.reports.wording import amount, interval, lower_is_better, unit
@@ -56,7 +56,12 @@ class Comparison:
     @property
     def title(self) -> str:
         """What was measured, in words."""
-        return f"{TITLES.get(self.kind.measure, self.kind.measure)}: {self.kind.metric.replace('_', ' ')}"
+        return TITLES.get(self.kind.measure, self.kind.measure)
+
+    @property
+    def metric(self) -> str:
+        """The metric, in words."""
+        return self.kind.metric.replace("_", " ")
 
     @property
     def best(self) -> Line | None:
@@ -86,7 +91,17 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
 
 def results_section(comparisons: Sequence[Comparison]) -> Html:
     """Every comparison as a picture and a table."""
-    return join(tag("section", *_article(comparison, f"results-{i}"), class_="comparison") for i, comparison in enumerate(comparisons, start=1))
+    if not comparisons:
+        command = "foresay evaluate RUN --corpus TEST.jsonl --train-corpus TRAIN.jsonl --measures probe:paper --layers z,c"
+        return tag(
+            "p",
+            "Nothing was measured yet. This measures how well phones can be read off the layers: ",
+            tag("code", command),
+            class_="missing",
+        )
+    return join(
+        tag("section", *_article(comparison, f"results-{i}"), class_="comparison") for i, comparison in enumerate(comparisons, start=1)
+    )
 
 
 def _comparison(
@@ -97,8 +112,10 @@ def _comparison(
     lines = []
     for run, result in values:
         several = run is None or len({r.model.removesuffix(UNTRAINED) for at, r in values if at == run}) > 1
-        name = result.model if several or run is None else records[run].name + (UNTRAINED if result.model.endswith(UNTRAINED) else "")
-        label = name + (f", {result.step:,} updates" if steps and result.step is not None else "") + (f", seed {result.seed}" if seeds else "")
+        name = result.model if several or run is None else records[run].name + (", untrained" if result.model.endswith(UNTRAINED) else "")
+        label = (
+            name + (f", {result.step:,} updates" if steps and result.step is not None else "") + (f", seed {result.seed}" if seeds else "")
+        )
         mine = (run, result.model, result.layer, result.step, result.seed)
         gain = next((g for at, g in gains if (at, g.model, g.layer, g.step, g.seed) == mine and _same_measure(g, kind)), None)
         lines.append(Line(result, label, run, gain))
@@ -123,10 +140,20 @@ def _article(comparison: Comparison, name: str) -> list[Html]:
         if gains:
             cells += [_gain(line, kind.metric)]
         rows.append(row(_named(line), *cells, class_="best" if line is best else None))
-    head = ["", "layer", f"{kind.metric.replace('_', ' ')}{f' ({sign})' if sign else ''}", "95% interval", *(["gain over untrained"] if gains else [])]
+    head = [
+        "",
+        "layer",
+        f"{comparison.metric}{f' ({sign})' if sign else ''}",
+        "95% interval",
+        *(["over untrained"] if gains else []),
+    ]
     where = f"Protocol {kind.protocol}, on {kind.corpus}, {kind.split}."
     picture = [_draw(comparison, name)] if best is not None and len(comparison.lines) > 1 else []
-    return [tag("h3", comparison.title), tag("p", where, class_="where"), tag("div", *picture, table(head, rows, class_="results"), class_="beside")]
+    return [
+        tag("h3", f"{comparison.title}: {comparison.metric}"),
+        tag("p", where, class_="where"),
+        tag("div", *picture, table(head, rows, class_="results"), class_="beside"),
+    ]
 
 
 def _draw(comparison: Comparison, name: str) -> Html:
@@ -139,8 +166,9 @@ def _draw(comparison: Comparison, name: str) -> Html:
         scale = 100.0 if unit(metric) else 1.0
         for place, line in enumerate(lines):
             result = line.result
-            color = SOFT if line.run is None else series_color(line.run)
-            axes.barh(place, scale * result.value, height=0.68, color=color, alpha=0.35 if line.untrained or line.run is None else 1.0, linewidth=0)
+            color, pale = (SOFT, True) if line.run is None else (series_color(line.run), line.untrained)
+            axes.barh(place, scale * result.value, height=0.68, color=PAPER, linewidth=0)  # or the grid would shine through
+            axes.barh(place, scale * result.value, height=0.68, color=color, alpha=0.35 if pale else 1.0, linewidth=0)
             if result.low is not None and result.high is not None:
                 axes.hlines(place, scale * result.low, scale * result.high, color=INK, linewidth=1.4)
         labels = [line.label if line.run is None else f"{line.label} {line.result.layer}" for line in lines]
@@ -150,9 +178,9 @@ def _draw(comparison: Comparison, name: str) -> Html:
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(left=min(0.0, *(scale * line.result.value for line in lines)))
-        axes.set_xlabel(f"{metric.replace('_', ' ')} {f'({unit(metric)})' if unit(metric) else ''}")
+        axes.set_xlabel(f"{comparison.metric} {f'({unit(metric)})' if unit(metric) else ''}")
 
-    return draw(name, f"{comparison.title} with 95% intervals", (5.0, 0.6 + 0.27 * len(lines)), paint)
+    return draw(name, f"{comparison.title}: {comparison.metric} with 95% intervals", (5.0, 0.6 + 0.27 * len(lines)), paint)
 
 
 def _named(line: Line) -> Html:
@@ -164,7 +192,7 @@ def _named(line: Line) -> Html:
 def _gain(line: Line, metric: str) -> str:
     if line.gain is None:
         return ""
-    between = interval(line.gain.low, line.gain.high, metric, signed=True)
+    between = interval(line.gain.low, line.gain.high, metric)
     return amount(line.gain.value, metric, signed=True) + (f" ({between})" if between else "")
 
 

@@ -87,7 +87,7 @@ def rehearse(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
         audio_hours=heard / 3600,
-        epochs=heard / float(Manifest.read(Path(corpus)).durations.sum()),
+        epochs=heard / float(Manifest.open(Path(corpus)).durations.sum()),
         seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
         memory_gib=memory / 2**30,
     )
@@ -100,14 +100,14 @@ def _prepare(recipe: Recipe, corpus: Path, valid: Path | None, run: Run, place: 
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
     torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
-    manifest = Manifest.read(corpus)
+    manifest = Manifest.open(corpus)
     plan = BatchPlan(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
 
     def loader() -> BatchLoader:
         settings = recipe.trainer
         return BatchLoader(manifest, plan, rank=place.rank, world=place.world, workers=settings.workers, accumulate=settings.accumulate)
 
-    validation = _validation(recipe, model, Manifest.read(valid), place) if valid else None
+    validation = _validation(recipe, model, Manifest.open(valid), place) if valid else None
     return Trainer(model, recipe, loader, validation, _updates(recipe, plan), run, place)
 
 

@@ -1,0 +1,1 @@
+"""Sound: reading, resampling, spectrograms, and the voice of the embedded corpus."""

@@ -1,0 +1,212 @@
+"""The embedded corpus: English sentences in a dozen synthetic voices, with the times of all phones and words.
+
+It is made, not downloaded: our grammar writes the sentences (`sentences.py`), eSpeak NG speaks them (`audio/voice.py`), and each is
+put into a small room with some noise (`audio/room.py`). The same seed gives the same bytes on the same platform.
+
+    DESTINATION/train.jsonl  valid.jsonl  test.jsonl  manifest.jsonl (all three)  corpus.toml  audio/VOICE/ID.flac (16 kHz)
+
+The test has voices and sentences that neither train nor valid has; valid has voices of train and sentences of its own.
+"""
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from foresay.audio import espeak
+from foresay.audio.room import NOISES, add_noise, draw_noise, reverberate, room_response
+from foresay.audio.voice import PHONE_SET, SILENCE, Speech, Timed, Voice, speak
+from foresay.corpora.manifest import Interval, Item, write_manifest
+from foresay.corpora.sentences import draw_sentences
+from foresay.errors import UserError
+from foresay.settings import read_toml, write_toml
+
+SAMPLE_RATE = 16000
+RECIPE = 1  # to be raised when the same seed shall give another corpus
+
+Split: TypeAlias = Literal["train", "valid", "test"]
+SHARES: dict[Split, float] = {"train": 0.75, "valid": 0.10, "test": 0.15}
+
+VOICES = {
+    "us-leo": Voice("en-US", "m3", rate=165),
+    "gb-ada": Voice("en", "f1", rate=160),
+    "us-andrea": Voice("en-US", "Andrea", rate=155, pitch=45),
+    "us-max": Voice("en-US", "m1", rate=170, pitch=60),
+    "rp-hugo": Voice("en-GB-x-rp", "m7", rate=160, pitch=45),
+    "us-shelby": Voice("en-US", "shelby", rate=170),
+    "gb-mario": Voice("en", "Mario", rate=150, pitch=60),
+    "gb-annie": Voice("en", "Annie", rate=165),
+    "la-tom": Voice("en-GB-x-gbclan", "m5", rate=175, pitch=70),
+    "us-linda": Voice("en-US", "linda", rate=165, pitch=40),
+    "rp-aunt": Voice("en-GB-x-rp", "aunty", rate=150),
+    "us-rob": Voice("en-US", "rob", rate=160, pitch=40),
+    "gb-jack": Voice("en", "m4", rate=175),
+    "us-belinda": Voice("en-US", "belinda", rate=175),
+    "rp-ed": Voice("en-GB-x-rp", "max", rate=165, pitch=75),
+    "us-grace": Voice("en-US", "grandma", rate=155),
+}
+"""By the name of the speaker: us American, gb British, rp Received Pronunciation, la Lancaster."""
+_TEST_EVERY = 4  # the fourth voice, the eighth, … are heard in the test only
+_VALID_SECONDS = 15.0  # a valid voice says at least as much: a group of negatives is eight windows of 1.28 s of one voice
+
+_SHORTEST, _LONGEST = 2.0, 6.0  # s, an utterance
+_NOTE = """Synthetic speech: made by Foresay with eSpeak NG. It is for trials and demonstrations; results on it say little of real speech. \
+eSpeak NG itself is licensed under the GPL, version 3 or later; no part of the program is in this folder."""
+
+
+@dataclass(frozen=True)
+class DemoCorpus:
+    """Where the embedded corpus lies."""
+
+    manifests: dict[str, Path]
+    """`train`, `valid`, `test`, and `all` three in one."""
+    reused: bool
+    """It was there already, complete and with the same settings."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one voice says in one split."""
+
+    split: Split
+    speaker: str
+    seconds: float
+    sentences: list[str]
+    """More than are needed."""
+
+
+def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> DemoCorpus:
+    """Make the embedded corpus in the folder `destination`, with a progress bar.
+
+    A complete corpus of the same settings that is there already is left as it is; any other embedded corpus, whole or half-made, is
+    replaced. To train on it with the usual windows each train voice should have 20 s: five minutes are enough for 12 voices.
+
+    Args:
+        destination: a new or empty folder, or one with an embedded corpus.
+        seed: another number, another corpus.
+        minutes: of audio in all; three quarters train, a tenth valid, the rest test.
+        voices: up to 16, a quarter of them for the test only.
+
+    Raises:
+        UserError: the extra `demo` is not installed; the folder holds something else or cannot be written; no such number of voices.
+    """
+    if not (minutes > 0 and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
+        msg = f"minutes={minutes} must be above 0, seed={seed} not below, and voices={voices} from 2 to {len(VOICES)}: for example minutes=40 voices=12"
+        raise UserError(msg)
+    description = _describe(seed, minutes, voices)
+    manifests = {name: destination / f"{name}.jsonl" for name in SHARES} | {"all": destination / "manifest.jsonl"}
+    if _existing(destination) == description | {"complete": True} and all(path.is_file() for path in manifests.values()):
+        return DemoCorpus(manifests, reused=True)
+    try:
+        _clear(destination, description)
+        items = _record_all(_plan(seed, minutes, voices), destination, seed)
+        for split in SHARES:
+            write_manifest(manifests[split], items[split], phone_set=PHONE_SET)
+        write_manifest(manifests["all"], [item for split in SHARES for item in items[split]], phone_set=PHONE_SET)
+        (destination / "corpus.toml").write_text(write_toml(description | {"complete": True}), encoding="utf-8")
+    except OSError as error:
+        size = round(1.5 * minutes)
+        msg = f"cannot write the embedded corpus to {destination}: {error}. It needs some {size} MB: make room, or choose another folder."
+        raise UserError(msg) from error
+    return DemoCorpus(manifests, reused=False)
+
+
+def _describe(seed: int, minutes: float, voices: int) -> dict[str, Any]:
+    return {
+        "name": "demo",
+        "recipe": RECIPE,
+        "seed": seed,
+        "minutes": float(minutes),
+        "voices": voices,
+        "sample_rate": SAMPLE_RATE,
+        "phone_set": PHONE_SET,
+        "engine": f"eSpeak NG {espeak.version()}",
+        "note": _NOTE,
+    }
+
+
+def _existing(folder: Path) -> dict[str, Any]:
+    """What the folder's `corpus.toml` says; nothing if there is none."""
+    path = folder / "corpus.toml"
+    return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+
+
+def _clear(folder: Path, description: dict[str, Any]) -> None:
+    """Empty the folder of an older or half-made embedded corpus, and of nothing else; leave the description of one not yet complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and _existing(folder).get("name") != "demo":
+        msg = f"{folder} holds something that is not an embedded corpus, and making one would mix with it: name a new or an empty folder."
+        raise UserError(msg)
+    for manifest in folder.glob("*.jsonl"):
+        manifest.unlink()
+    if (folder / "audio").is_dir():
+        shutil.rmtree(folder / "audio")
+    (folder / "corpus.toml").write_text(write_toml(description | {"complete": False}), encoding="utf-8")
+
+
+def _plan(seed: int, minutes: float, voices: int) -> list[_Part]:
+    """Deal the seconds and the sentences, each to one part only, so that no sentence is in two splits."""
+    names = list(VOICES)[:voices]
+    test = names[_TEST_EVERY - 1 :: _TEST_EVERY] or names[-1:]
+    known = [name for name in names if name not in test]
+    seconds = {split: 60 * minutes * share for split, share in SHARES.items()}
+    few = known[: max(1, int(seconds["valid"] // _VALID_SECONDS))]
+    speakers: dict[Split, list[str]] = {"train": known, "valid": few, "test": test}
+    shares = [(split, name, seconds[split] / len(speakers[split])) for split in SHARES for name in speakers[split]]
+    counts = [int(share / _SHORTEST) + 10 for _, _, share in shares]  # enough were they all the shortest, and some left out
+    sentences = iter(draw_sentences(sum(counts), np.random.default_rng([RECIPE, seed])))
+    return [
+        _Part(split, name, share, list(itertools.islice(sentences, count)))
+        for (split, name, share), count in zip(shares, counts, strict=True)
+    ]
+
+
+def _record_all(parts: list[_Part], folder: Path, seed: int) -> dict[Split, list[Item]]:
+    """Let all voices speak, as many at a time as there are processors: what each says depends on nothing but its part and the seed."""
+    items: dict[Split, list[Item]] = {split: [] for split in SHARES}
+    total = round(sum(part.seconds for part in parts))
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=total, desc="speaking", unit="s", disable=None) as bar:
+        for part, recorded in zip(parts, pool.map(lambda i: _record(parts[i], folder, [RECIPE, seed, i], bar), range(len(parts))), strict=True):
+            items[part.split] += recorded
+    return items
+
+
+def _record(part: _Part, folder: Path, key: list[int], bar: Progress) -> list[Item]:
+    """Let one voice speak until its seconds are full."""
+    rng = np.random.default_rng(key)
+    place = folder / "audio" / part.speaker
+    place.mkdir(parents=True, exist_ok=True)
+    items: list[Item] = []
+    spoken = 0.0
+    for sentence in part.sentences:
+        if spoken >= part.seconds:
+            break
+        speech = speak(sentence, _in_a_mood(VOICES[part.speaker], rng))
+        samples, lead = _in_a_room(speech, rng)
+        duration = len(samples) / SAMPLE_RATE
+        if not _SHORTEST <= duration <= _LONGEST:
+            continue
+        name = f"{part.speaker}-{part.split}-{len(items):03d}"
+        audio = place / f"{name}.flac"
+        audio.write_bytes(_flac(samples))
+        first, last = lead, lead + speech.phones[-1].end
+        phones = [Timed(-lead, 0.0, SILENCE), *speech.phones, Timed(last - lead, duration - lead, SILENCE)]
+        items.append(
+            Item(
+                id=name, audio=audio, duration=duration, sample_rate=SAMPLE_RATE, speaker=part.speaker, language="en", text=sentence,
+                phones=_placed(phones, lead), words=_placed(speech.words, lead),
+            )
+        )
+        spoken += duration
+        bar.update(...)
+    return items

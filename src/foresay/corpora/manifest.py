@@ -1,0 +1,333 @@
+"""Manifests: what audio there is. JSON Lines, one item a line.
+
+    {"foresay": 1, "phone_set": "timit39"}                                            (a first line that is no item; it may be missing)
+    {"id": "fvmh0-sa1", "audio": "../timit/sa1.wav", "duration": 2.9, "sample_rate": 16000, "speaker": "fvmh0", "phones": [[0, 0.1, "sil"]]}
+
+Needed: `id`, and `audio` or `image`; with audio `duration` (s) and `sample_rate` (Hz). `start` (s) and `channel` make an item of a part
+of a recording. `phones` and `words` are `[start, end, label]`, in seconds from the item's own start. Paths are relative to the manifest.
+
+A manifest of a million lines opens in seconds: only ids and columns of numbers are kept, and an item is parsed when it is asked for.
+"""
+
+import json
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from foresay.audio.read import Waveform, read_audio, resampled_length
+from foresay.errors import UserError
+
+FORMAT = "foresay"
+VERSION = 1
+UNKNOWN_SPEAKER = "unknown"
+
+
+class Interval(NamedTuple):
+    """A phone or a word and when it is heard, in seconds from the item's own start."""
+
+    start: float
+    end: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line: a recording or a part of one, or an image."""
+
+    id: str
+    audio: Path | None = None
+    image: Path | None = None
+    duration: float = 0.0
+    """Seconds."""
+    sample_rate: int = 0
+    """Hz, of the file."""
+    start: float = 0.0
+    """Seconds from the beginning of the file."""
+    channel: int | None = None
+    """Which channel, from 0; None is the mean of all."""
+    speaker: str | None = None
+    language: str | None = None
+    text: str | None = None
+    label: str | None = None
+    """A class of the whole item, such as the digit that is said."""
+    target: str | None = None
+    """What shall come out, such as a translation."""
+    phones: tuple[Interval, ...] | None = None
+    words: tuple[Interval, ...] | None = None
+
+
+KEYS = tuple(field.name for field in fields(Item))
+TEXTS = ("speaker", "language", "text", "label", "target")
+_KINDS = {str: "a string", int: "a whole number", (int, float): "a number"}
+
+
+class Manifest(Sequence[Item]):
+    """The items of a manifest file, open for reading. Nothing is kept open, so it may be shared by threads and sent to processes."""
+
+    path: Path
+    name: str
+    """The folder's name and, but for `manifest.jsonl`, the file's: `timit/test`."""
+    phone_set: str | None
+    ids: list[str]
+    durations: npt.NDArray[np.float64]
+    """(items,) seconds."""
+    sample_rates: npt.NDArray[np.int64]
+    """(items,) Hz, of the files."""
+    speakers: tuple[str, ...]
+    """Names, sorted. Items without a speaker share the speaker `unknown`."""
+    speaker_codes: npt.NDArray[np.int32]
+    """(items,) index into `speakers`."""
+    _offsets: npt.NDArray[np.int64]
+    """(items,) bytes: where each line begins."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open a manifest.
+
+        Raises:
+            UserError: there is no such file; a line is not JSON, lacks a key, or repeats an id.
+        """
+        self = cls()
+        self.path = Path(path).absolute()
+        self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"
+        self.phone_set = None
+        self.ids = []
+        offsets, durations, rates, codes = array("q"), array("d"), array("q"), array("i")
+        speakers: dict[str, int] = {}
+        for offset, number, record in _records(self.path):
+            if FORMAT in record and "id" not in record:
+                self.phone_set = _header(record, self._where(number))
+                continue
+            duration, rate = _essentials(record, self._where(number))
+            offsets.append(offset)
+            self.ids.append(record["id"])
+            durations.append(duration)
+            rates.append(rate)
+            codes.append(speakers.setdefault(record.get("speaker") or UNKNOWN_SPEAKER, len(speakers)))
+        self._offsets = np.array(offsets, dtype=np.int64)
+        self.durations = np.array(durations, dtype=np.float64)
+        self.sample_rates = np.array(rates, dtype=np.int64)
+        self.speakers = tuple(sorted(map(str, speakers)))
+        ranks = {name: rank for rank, name in enumerate(self.speakers)}
+        self.speaker_codes = np.array([ranks[name] for name in speakers], dtype=np.int32)[np.array(codes, dtype=np.int64)]
+        self._refuse_repeated_ids()
+        return self
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> Item | tuple[Item, ...]:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        with self.path.open("rb") as file:
+            file.seek(int(self._offsets[index]))
+            line = file.readline()
+        return self._item(line, self.ids[index])
+
+    def __iter__(self) -> Iterator[Item]:
+        """Read the items in order, faster than one by one."""
+        with self.path.open("rb") as file:
+            for offset, name in zip(self._offsets.tolist(), self.ids, strict=True):
+                file.seek(offset)
+                yield self._item(file.readline(), name)
+
+    def lengths(self, sample_rate: int) -> npt.NDArray[np.int64]:
+        """Count the samples of each item at a sample rate: (items,). `read` returns exactly so many."""
+        rates = np.maximum(self.sample_rates, 1)
+        frames = np.rint(self.durations * rates).astype(np.int64)
+        return (2 * frames * sample_rate + rates) // (2 * rates)  # `resampled_length` of all
+
+    def read(self, index: int, sample_rate: int, start: int = 0, stop: int | None = None) -> Waveform:
+        """Read samples `start` to `stop` of an item, counted from its own start at `sample_rate`: (S,) float32.
+
+        Raises:
+            AudioError: the recording is missing or damaged, or shorter than the manifest says.
+        """
+        item = self[index]
+        if item.audio is None:
+            msg = f"{self.name}: item {item.id!r} is an image and has no audio"
+            raise UserError(msg)
+        # Rounded down, so that the item's last sample is never beyond the end of the file.
+        first = round(item.start * item.sample_rate) * sample_rate // item.sample_rate
+        if stop is None:
+            stop = resampled_length(round(item.duration * item.sample_rate), item.sample_rate, sample_rate)
+        return read_audio(item.audio, sample_rate, first + start, first + stop, item.channel)
+
+    def phone_labels(self) -> tuple[str, ...]:
+        """List the distinct phones, sorted. Reads every item."""
+        return tuple(sorted({phone.label for item in self for phone in item.phones or ()}))
+
+    def _where(self, number: int) -> str:
+        return f"{self.path}, line {number}"
+
+    def _refuse_repeated_ids(self) -> None:
+        first: dict[str, int] = {}
+        for index, name in enumerate(self.ids):
+            if first.setdefault(name, index) != index:
+                lines = " and ".join(str(self._line_number(i)) for i in (first[name], index))
+                msg = f"{self.path}: lines {lines} have the same id {name!r}. An id names one item: was a file put together twice?"
+                raise UserError(msg)
+
+    def _line_number(self, index: int) -> int:
+        with self.path.open("rb") as file:
+            return file.read(int(self._offsets[index])).count(b"\n") + 1
+
+    def _item(self, line: bytes, name: str) -> Item:
+        """Parse a line found at the place of the item `name`."""
+        try:
+            record = json.loads(line)
+            same = record["id"] == name
+        except (ValueError, KeyError, TypeError):
+            same = False
+        if not same:
+            msg = f"{self.path} has changed since it was opened (item {name!r} is no longer in its place): give the command again"
+            raise UserError(msg)
+        try:
+            return _item_of(record, self.path.parent)
+        except UserError as error:
+            msg = f"{self._where(self._line_number(self.ids.index(name)))}: {error}"
+            raise UserError(msg) from error
+
+
+def write_manifest(path: Path, items: Iterable[Item], *, phone_set: str | None = None) -> None:
+    """Write a manifest, whole or not at all. Paths of items are made relative to it; its folder is made.
+
+    Raises:
+        UserError: two items have the same id.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent.resolve()
+    seen: set[str] = set()
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            if phone_set is not None:
+                file.write(json.dumps({FORMAT: VERSION, "phone_set": phone_set}) + "\n")
+            for item in items:
+                if item.id in seen:
+                    msg = f"two items have the same id {item.id!r} ({item.audio or item.image} is the second): ids must differ"
+                    raise UserError(msg)
+                seen.add(item.id)
+                file.write(json.dumps(_record(item, folder), ensure_ascii=False) + "\n")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _records(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Yield (offset in bytes, line number, object) of every line that is not blank."""
+    if not path.is_file():
+        msg = f"there is no manifest {path}. `foresay corpus import` makes one from a folder of audio, `… make demo` from nothing"
+        raise UserError(msg)
+    with path.open("rb") as file:
+        offset = 0
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                if line.isspace():
+                    record = None
+                else:
+                    msg = f"{path}, line {number} is not JSON ({error}). A manifest has one JSON object a line: was the file cut short?"
+                    raise UserError(msg) from error
+            if isinstance(record, dict):
+                yield offset, number, record
+            elif record is not None:
+                msg = f"{path}, line {number} is {type(record).__name__}, not an object: a manifest has one JSON object a line."
+                raise UserError(msg)
+            offset += len(line)
+
+
+def _header(record: Mapping[str, Any], where: str) -> str | None:
+    """Return the phone set that a header line names."""
+    if record[FORMAT] != VERSION:
+        msg = f"{where}: this manifest is of version {record[FORMAT]!r}, Foresay reads version {VERSION}: update Foresay, or import again."
+        raise UserError(msg)
+    return _value(record, "phone_set", str, where) if "phone_set" in record else None
+
+
+def _essentials(record: Mapping[str, Any], where: str) -> tuple[float, int]:
+    """Check what every item needs; return duration and sample rate, zero where there is no audio."""
+    if type(record.get("id")) is not str:
+        _value(record, "id", str, where)
+    if "audio" not in record:
+        if "image" not in record:
+            msg = f'{where} (id {record["id"]!r}) lacks the key "audio" (or "image"): the path of the file, relative to the manifest.'
+            raise UserError(msg)
+        return 0.0, 0
+    duration = _value(record, "duration", (int, float), where)
+    rate = _value(record, "sample_rate", int, where)
+    if not (0 < duration < float("inf") and rate > 0):
+        msg = f"{where} (id {record['id']!r}): duration {duration} s at {rate} Hz cannot be; both must be above 0."
+        raise UserError(msg)
+    return duration, rate
+
+
+def _value(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...], where: str) -> Any:  # noqa: ANN401 - of the kind asked for
+    value = record.get(key)
+    if isinstance(value, kind) and not isinstance(value, bool):
+        return value
+    of = f" (id {record['id']!r})" if key != "id" and "id" in record else ""
+    if value is None:
+        msg = f'{where}{of} lacks the key "{key}". Needed are id, audio, duration (s) and sample_rate (Hz).'
+    else:
+        msg = f'{where}{of}: "{key}" must be {_KINDS[kind]}, not {value!r}.'
+    raise UserError(msg)
+
+
+def _item_of(record: Mapping[str, Any], folder: Path) -> Item:
+    """Turn an object into an item; paths are joined to the manifest's folder."""
+    for key in TEXTS:
+        if not isinstance(record.get(key), str | None):
+            msg = f'"{key}" must be a string, not {record[key]!r}'
+            raise UserError(msg)
+    values = {key: record[key] for key in KEYS if record.get(key) is not None}
+    for key in ("audio", "image"):
+        if key in values:
+            values[key] = folder / values[key]
+    for key in ("phones", "words"):
+        if key in values:
+            values[key] = _intervals(values[key], key)
+    return Item(**values)
+
+
+def _intervals(value: Any, key: str) -> tuple[Interval, ...]:  # noqa: ANN401 - anything may stand in a file
+    try:
+        intervals = tuple(Interval(float(start), float(end), label) for start, end, label in value)
+    except (TypeError, ValueError) as error:
+        msg = f'"{key}" must be a list of [start, end, label], times in seconds, not {str(value)[:80]}'
+        raise UserError(msg) from error
+    for start, end, label in intervals:
+        if not start <= end or not isinstance(label, str):
+            msg = f'"{key}" holds [{start}, {end}, {label!r}]: it must end after it starts, and its label must be a string'
+            raise UserError(msg)
+    return intervals
+
+
+def _record(item: Item, folder: Path) -> dict[str, Any]:
+    """Turn an item into an object: what is not known is left out."""
+    record: dict[str, Any] = {}
+    for key in KEYS:
+        value = getattr(item, key)
+        if isinstance(value, Path):
+            value = Path(os.path.relpath(_real(value.parent) / value.name, folder)).as_posix()
+        if value is not None and not (key in {"duration", "sample_rate", "start"} and value == 0):
+            record[key] = value
+    return record
+
+
+@cache
+def _real(folder: Path) -> Path:
+    """Resolve a folder once: a relative path must hold wherever the folders are linked to."""
+    return folder.resolve()

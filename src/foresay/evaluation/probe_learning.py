@@ -1,0 +1,107 @@
+"""How the probes of all layers learn from a corpus: epoch after epoch of fresh windows, or once from frames that are kept."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from foresay.corpora.batches import BatchLoader, load_windows
+from foresay.corpora.manifest import Manifest
+from foresay.corpora.sampling import BatchPlan, DataSettings, recording_windows
+from foresay.errors import UserError
+from foresay.evaluation.frame_accuracy import FrameAccuracy
+from foresay.evaluation.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
+from foresay.evaluation.linear_probe import LinearProbe, ProbeProtocol, ProbeTraining, fit_probe
+from foresay.evaluation.measure import Subject
+
+
+class Learner(NamedTuple):
+    """A trained probe, and how often it was right on what it learnt from (`paper`: in the last epoch, before each update)."""
+
+    probe: LinearProbe
+    train: FrameAccuracy
+
+
+def learn(protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str) -> dict[Place, Learner]:
+    """Train a probe on every layer of subjects of one sample rate."""
+    how = _from_fresh_windows if protocol.most_audio is None else _from_kept_frames
+    return how(protocol, subjects, phones, seed, device)
+
+
+def hear_recordings(
+    protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, device: str, *, title: str, draw: int | None = None
+) -> Iterator[tuple[Place, LabelledFrames]]:
+    """Yield the labelled frames of every recording, window by window; or, with `draw`, of windows drawn at random with that seed."""
+    rate = subjects[0].extractor.sample_rate
+    windows = recording_windows(phones.manifest, round(protocol.window * rate), rate, round(protocol.shortest * rate))
+    if draw is not None and protocol.most_audio is not None:
+        order = np.random.default_rng(draw).permutation(len(windows))
+        windows = [windows[i] for i in order[: round(protocol.most_audio / protocol.window)]]
+    for first in _progress(title, range(0, len(windows), protocol.batch)):
+        part = windows[first : first + protocol.batch]
+        yield from hear(subjects, load_windows(phones.manifest, part, rate).to(device), part, phones)
+
+
+def _from_fresh_windows(
+    protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str
+) -> dict[Place, Learner]:
+    """Learn from each epoch's own windows, joined over a speaker's utterances: a batch an update, all probes in one pass."""
+    plan = _plan(protocol, phones.manifest, subjects[0].extractor.sample_rate, seed)
+    trainings: dict[Place, ProbeTraining] = {}
+    right: dict[Place, FrameAccuracy] = {}
+    with BatchLoader(phones.manifest, plan) as loader:
+        for epoch in range(protocol.epochs):
+            right.clear()
+            for update in _progress(f"epoch {epoch + 1} of {protocol.epochs}", loader.one_epoch(epoch), plan.steps(epoch)):
+                for place, frames in hear(subjects, update.batches[0].to(device), update.planned.windows, phones):
+                    if place not in trainings:
+                        probe = LinearProbe(frames.features.shape[1], len(phones.vocabulary), seed).to(device)
+                        trainings[place] = ProbeTraining(probe, protocol)
+                    predicted = trainings[place].update(frames.features, frames.labels)
+                    right.setdefault(place, FrameAccuracy(len(phones.manifest), device)).add(frames, predicted)
+    return {place: Learner(training.probe, right[place]) for place, training in trainings.items()}
+
+
+def _from_kept_frames(
+    protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str
+) -> dict[Place, Learner]:
+    """Hear the recordings once, and learn from the frames until nothing is gained."""
+    learners: dict[Place, Learner] = {}
+    for subject in subjects:  # one by one, or the frames of all might not fit into memory
+        kept: dict[Place, list[LabelledFrames]] = {}
+        for place, frames in hear_recordings(protocol, [subject], phones, device, title=subject.name, draw=seed):
+            kept.setdefault(place, []).append(frames)
+        for place, parts in kept.items():
+            frames = LabelledFrames(*map(torch.cat, zip(*parts, strict=True)))
+            probe = fit_probe(
+                frames.features,
+                frames.labels,
+                classes=len(phones.vocabulary),
+                utterances=frames.utterances.cpu(),
+                protocol=protocol,
+                seed=seed,
+                device=device,
+            )
+            right = FrameAccuracy(len(phones.manifest), device)
+            right.add(frames, probe.predict(frames.features))
+            learners[place] = Learner(probe, right)
+    return learners
+
+
+def _plan(protocol: ProbeProtocol, manifest: Manifest, sample_rate: int, seed: int) -> BatchPlan:
+    settings = DataSettings(sample_rate, round(protocol.window * sample_rate), join=True, sampler="uniform", batch=protocol.batch)
+    try:
+        return BatchPlan(manifest, settings, seed=seed)
+    except UserError as error:
+        msg = (
+            f"{manifest.name} has {manifest.durations.sum():.1f} s of audio, too little for the probe `{protocol.name}`, which learns from "
+            f"{protocol.batch} windows of {protocol.window} s at a time, joined over a speaker's utterances. Give more labelled audio; "
+            "`probe:converged` does with less."
+        )
+        raise UserError(msg) from error
+
+
+def _progress(title: str, steps: Iterable[Any], total: int | None = None) -> Any:  # noqa: ANN401 - whatever is stepped through
+    return tqdm(steps, desc=f"probe, {title}", total=total, unit="batch", leave=False, disable=None)

@@ -1,0 +1,108 @@
+"""What it takes to do it again: settings, commands, citations."""
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from foresay.reports.markup import Html, join, row, table, tag
+from foresay.reports.record import Record
+from foresay.reports.wording import setting
+from foresay.settings import write_toml
+from foresay.version import __version__
+
+ABSENT = "\N{EM DASH}"
+
+CITATIONS = {
+    "Foresay": f"""\
+@software{{foresay,
+  title   = {{Foresay}},
+  author  = {{{{The Foresay authors}}}},
+  version = {{{__version__}}},
+}}""",
+    "Contrastive Predictive Coding": """\
+@article{oord2018representation,
+  title   = {Representation Learning with Contrastive Predictive Coding},
+  author  = {van den Oord, Aaron and Li, Yazhe and Vinyals, Oriol},
+  journal = {arXiv:1807.03748},
+  year    = {2018},
+}""",
+    "Aligned Contrastive Predictive Coding": """\
+@inproceedings{chorowski2021aligned,
+  title     = {Aligned Contrastive Predictive Coding},
+  author    = {Chorowski, Jan and Ciesielski, Grzegorz and Dzikowski, Jarosław and Łańcucki, Adrian and Marxer, Ricard
+               and Opala, Mateusz and Pusz, Piotr and Rychlikowski, Paweł and Stypułkowski, Michał},
+  booktitle = {Interspeech},
+  year      = {2021},
+  note      = {arXiv:2104.11946},
+}""",
+}
+
+PAPERS = {
+    "Contrastive Predictive Coding": "https://arxiv.org/abs/1807.03748",
+    "Aligned Contrastive Predictive Coding": "https://arxiv.org/abs/2104.11946",
+}
+
+
+def settings_section(records: Sequence[Record]) -> Html:
+    """The recipes; with several runs a column each, and what differs is marked."""
+    known = [record for record in records if record.recipe]
+    unknown = [tag("p", f"{record.name} has no recipe.toml.", class_="missing") for record in records if not record.recipe]
+    if not known:
+        return join(unknown)
+    sections = list(dict.fromkeys(section for record in known for section, value in record.recipe.items() if isinstance(value, Mapping)))
+    blocks = [
+        tag("div", tag("h3", section), _settings_table([record.recipe.get(section, {}) for record in known], known)) for section in sections
+    ]
+    note = [] if len(known) == 1 else [tag("p", "Marked: what differs.", class_="caption")]
+    class_ = "settings" if len(known) == 1 else "settings several"
+    return join([*unknown, *note, tag("div", *blocks, class_=class_)])
+
+
+def reproduction_section(records: Sequence[Record]) -> Html:
+    """Each run's recipe to take along, and the commands that train and measure it."""
+    versions = sorted({result.version for record in records for result in record.results})
+    made = f"The results were measured with Foresay {', '.join(versions)}. " if versions else ""
+    parts = [tag("p", made, "Put your own manifests for the names in capitals.")]
+    for record in records:
+        if record.recipe:
+            toml = base64.b64encode(write_toml(record.recipe).encode()).decode()
+            name = f"{record.name.replace('/', '-')}.toml"
+            link = tag("a", name, href=f"data:application/toml;base64,{toml}", download=name)
+            parts.append(tag("p", f"The recipe of {record.name}, to save: ", link))
+        parts.append(tag("pre", "\n".join(_commands(record))))
+    return join(parts)
+
+
+def citation_section() -> Html:
+    """Whom to cite."""
+    parts = []
+    for title, entry in CITATIONS.items():
+        link = [", ", tag("a", PAPERS[title].removeprefix("https://"), href=PAPERS[title])] if title in PAPERS else []
+        parts += [tag("p", title, *link), tag("pre", entry)]
+    return join(parts)
+
+
+def _settings_table(tables: Sequence[Mapping[str, Any]], records: Sequence[Record]) -> Html:
+    rows = []
+    for key in dict.fromkeys(key for settings in tables for key in settings):
+        values = [setting(settings[key]) if key in settings else ABSENT for settings in tables]
+        rows.append(row(key, *values, class_="differs" if len(set(values)) > 1 else None))
+    return table(["", *(record.name for record in records)] if len(records) > 1 else [], rows)
+
+
+def _commands(record: Record) -> list[str]:
+    """Commands that do it again; the measures and layers are those of the results."""
+    run = shlex.quote(record.name)
+    commands = [f"pip install 'foresay[plot]=={__version__}'"]
+    if record.recipe:
+        commands.append(
+            f"foresay pretrain {shlex.quote(record.name.replace('/', '-') + '.toml')} --corpus TRAIN.jsonl --valid VALID.jsonl --run {run}"
+        )
+    measured = [result for result in record.results if result.step is not None] or list(record.results)
+    measures = ",".join(dict.fromkeys(f"{result.measure}:{result.protocol}" for result in measured)) or "probe:paper"
+    layers = ",".join(dict.fromkeys(result.layer for result in measured if result.layer)) or "z,c"
+    commands.append(
+        f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus TRAIN.jsonl --measures {shlex.quote(measures)} --layers {shlex.quote(layers)}"
+    )
+    return [*commands, f"foresay report {run}"]
