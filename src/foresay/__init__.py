@@ -14,13 +14,18 @@ from foresay.errors import AudioError, UserError
 from foresay.version import __version__
 
 if TYPE_CHECKING:
+    from foresay.audio.read import read_audio
     from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, SpeechModel, Term, Trainable
+    from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
     from foresay.loading import load
     from foresay.monotonic import Alignment, monotonic_alignment
     from foresay.results import Result, read_results
     from foresay.workflows.catalog import list_baselines, list_models, list_recipes
+    from foresay.workflows.demo import demo
     from foresay.workflows.doctor import doctor
+    from foresay.workflows.evaluate import evaluate
     from foresay.workflows.pretrain import pretrain
+    from foresay.workflows.report import report
 
 __all__ = [
     "Alignment",
@@ -28,31 +33,44 @@ __all__ = [
     "Batch",
     "FeatureExtractor",
     "Frames",
+    "Interval",
+    "Item",
     "Losses",
+    "Manifest",
     "Result",
     "SpeechModel",
     "Term",
     "Trainable",
     "UserError",
     "__version__",
+    "demo",
     "doctor",
+    "evaluate",
     "list_baselines",
     "list_models",
     "list_recipes",
     "load",
     "monotonic_alignment",
     "pretrain",
+    "read_audio",
     "read_results",
+    "report",
+    "write_manifest",
 ]
 
 _HOMES = {
+    "audio.read": ("read_audio",),
     "contracts": ("Batch", "FeatureExtractor", "Frames", "Losses", "SpeechModel", "Term", "Trainable"),
+    "corpora.manifest": ("Interval", "Item", "Manifest", "write_manifest"),
     "loading": ("load",),
     "monotonic": ("Alignment", "monotonic_alignment"),
     "results": ("Result", "read_results"),
     "workflows.catalog": ("list_baselines", "list_models", "list_recipes"),
+    "workflows.demo": ("demo",),
     "workflows.doctor": ("doctor",),
+    "workflows.evaluate": ("evaluate",),
     "workflows.pretrain": ("pretrain",),
+    "workflows.report": ("report",),
 }
 
 

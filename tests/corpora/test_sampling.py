@@ -22,10 +22,11 @@ RATE = 100
 
 
 def write(folder: Path, recordings: list[Recording]) -> Manifest:
-    """Plans need lengths and speakers only: there is no audio."""
+    """Plans need lengths and speakers only: there is no audio. What has no length is an image."""
     path = folder / "manifest.jsonl"
     lines = (
-        {"id": name, "audio": f"{name}.wav", "duration": samples / RATE, "sample_rate": RATE, "speaker": speaker}
+        {"id": name, "speaker": speaker}
+        | ({"audio": f"{name}.wav", "duration": samples / RATE, "sample_rate": RATE} if samples else {"image": f"{name}.png"})
         for speaker, name, samples in recordings
     )
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

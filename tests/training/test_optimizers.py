@@ -16,7 +16,7 @@ def test_warm_up_as_a_share() -> None:
     assert learning_rate(OptimizerSettings(lr=1.0, warmup=0.2), 10, 50) == 1.0
 
 
-@pytest.mark.parametrize(("schedule", "middle"), [("linear", 0.5), ("cosine", 0.5)])
+@pytest.mark.parametrize("schedule, middle", [("linear", 0.5), ("cosine", 0.5)])
 def test_decay_reaches_half_in_the_middle_and_nothing_at_the_end(schedule: str, middle: float) -> None:
     settings = OptimizerSettings(lr=1.0, schedule=schedule)  # type: ignore[arg-type]
     assert learning_rate(settings, 50, 100) == pytest.approx(middle)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from foresay.errors import UserError
-from foresay.training.recipe import built_in, differences, read_recipe, resolve
 from foresay.settings import read_toml
+from foresay.training.recipe import built_in, differences, read_recipe, resolve
 
 
 @pytest.mark.parametrize("name", sorted(built_in()))
@@ -42,7 +42,7 @@ def test_a_file_with_a_base_beside_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    "override, message",
     [
         ("trainer.stepz=3", r'unknown setting trainer.stepz = 3: did you mean "steps"'),
         ("trainr.steps=3", r'unknown section \'trainr\': did you mean "trainer"'),
@@ -75,7 +75,7 @@ def test_files_that_are_not_recipes(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(UserError, match=message):
             read_recipe(tmp_path / f"{name}.toml")
-    with pytest.raises(UserError, match='no recipe \'acp\'.*did you mean "acpc"'):
+    with pytest.raises(UserError, match="no recipe 'acp'.*did you mean \"acpc\""):
         read_recipe("acp")
 
 

@@ -22,9 +22,6 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan, PlannedBatch, Window
 from foresay.errors import AudioError, UserError
 
-ROUNDING = 0.01
-"""Seconds by which a recording may be shorter than its manifest says: durations are often rounded, and resampling rounds."""
-
 
 class Update(NamedTuple):
     """What one device needs for one update."""
@@ -180,17 +177,12 @@ def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unre
     parts = []
     for item, start, stop in window.segments:
         try:
-            part = manifest.read(item, sample_rate, start, stop)
+            parts.append(manifest.read(item, sample_rate, start, stop))
         except AudioError as error:
             return Unreadable(item, error)
         except Exception as error:
             error.add_note(f"while reading {manifest[item].audio}")
             raise
-        missing = stop - start - len(part)
-        if missing > ROUNDING * sample_rate:
-            msg = f"{manifest[item].audio} ends {missing / sample_rate:.2f} s before the manifest says: was it cut off or replaced?"
-            return Unreadable(item, AudioError(msg))
-        parts.append(np.pad(part, (0, missing)))
     return _Heard(window, np.concatenate(parts))
 
 

@@ -9,13 +9,14 @@ The test has voices and sentences that neither train nor valid has; valid has vo
 """
 
 import io
+import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import soundfile
@@ -60,6 +61,13 @@ _TEST_EVERY = 4  # the fourth voice, the eighth, … are heard in the test only
 _VALID_SECONDS = 15.0  # a valid voice says at least as much: a group of negatives is eight windows of 1.28 s of one voice
 
 _SHORTEST, _LONGEST = 2.0, 6.0  # s, an utterance
+_FRAME = SAMPLE_RATE // 100
+_RT60 = 0.1, 0.4  # s
+_DIRECT_TO_ECHO = 3.0, 12.0  # dB: half a meter to an arm's length from the microphone
+_SNR = 15.0, 30.0  # dB
+_LEVEL = -30.0, -22.0  # dB of full scale
+_PEAK = 0.95
+
 _NOTE = """Synthetic speech: made by Foresay with eSpeak NG. It is for trials and demonstrations; results on it say little of real speech. \
 eSpeak NG itself is licensed under the GPL, version 3 or later; no part of the program is in this folder."""
 
@@ -172,18 +180,18 @@ def _plan(seed: int, minutes: float, voices: int) -> list[_Part]:
 
 
 def _record_all(parts: list[_Part], folder: Path, seed: int) -> dict[Split, list[Item]]:
-    """Let all voices speak, as many at a time as there are processors: what each says depends on nothing but its part and the seed."""
+    """Let the voices speak, as many at a time as there are processors: what each says depends on its part and the seed alone."""
     items: dict[Split, list[Item]] = {split: [] for split in SHARES}
     total = round(sum(part.seconds for part in parts))
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=total, desc="speaking", unit="s", disable=None) as bar:
-        for part, recorded in zip(parts, pool.map(lambda i: _record(parts[i], folder, [RECIPE, seed, i], bar), range(len(parts))), strict=True):
+        recordings = pool.map(lambda i: _record(parts[i], folder, np.random.default_rng([RECIPE, seed, i]), bar.update), range(len(parts)))
+        for part, recorded in zip(parts, recordings, strict=True):
             items[part.split] += recorded
     return items
 
 
-def _record(part: _Part, folder: Path, key: list[int], bar: Progress) -> list[Item]:
+def _record(part: _Part, folder: Path, rng: np.random.Generator, progress: Callable[[int], object]) -> list[Item]:
     """Let one voice speak until its seconds are full."""
-    rng = np.random.default_rng(key)
     place = folder / "audio" / part.speaker
     place.mkdir(parents=True, exist_ok=True)
     items: list[Item] = []
@@ -199,14 +207,56 @@ def _record(part: _Part, folder: Path, key: list[int], bar: Progress) -> list[It
         name = f"{part.speaker}-{part.split}-{len(items):03d}"
         audio = place / f"{name}.flac"
         audio.write_bytes(_flac(samples))
-        first, last = lead, lead + speech.phones[-1].end
-        phones = [Timed(-lead, 0.0, SILENCE), *speech.phones, Timed(last - lead, duration - lead, SILENCE)]
+        phones = _shifted(speech.phones, lead)
+        pauses = Interval(0.0, phones[0].start, SILENCE), Interval(phones[-1].end, duration, SILENCE)
         items.append(
             Item(
-                id=name, audio=audio, duration=duration, sample_rate=SAMPLE_RATE, speaker=part.speaker, language="en", text=sentence,
-                phones=_placed(phones, lead), words=_placed(speech.words, lead),
+                id=name,
+                audio=audio,
+                duration=duration,
+                sample_rate=SAMPLE_RATE,
+                speaker=part.speaker,
+                language="en",
+                text=sentence,
+                phones=(pauses[0], *phones, pauses[1]),
+                words=_shifted(speech.words, lead),
             )
         )
+        progress(int(spoken + duration) - int(spoken))
         spoken += duration
-        bar.update(...)
     return items
+
+
+def _in_a_mood(voice: Voice, rng: np.random.Generator) -> Voice:
+    """Nobody speaks twice alike."""
+    return replace(
+        voice,
+        rate=round(voice.rate * rng.uniform(0.9, 1.1)),
+        pitch=voice.pitch + int(rng.integers(-6, 7)),
+        melody=voice.melody + int(rng.integers(-15, 16)),
+    )
+
+
+def _in_a_room(speech: Speech, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
+    """Record a speech: (S,) samples at 16 kHz, whole frames of 10 ms, and the seconds of silence before the first sound."""
+    dry = soxr.resample(speech.samples, speech.sample_rate, SAMPLE_RATE)
+    before, after = (int(rng.uniform(0.1, 0.3) * SAMPLE_RATE) for _ in range(2))
+    after += -(before + len(dry) + after) % _FRAME
+    samples = np.pad(dry, (before, after))
+    rt60, direct_to_echo, snr, level = (rng.uniform(*span) for span in (_RT60, _DIRECT_TO_ECHO, _SNR, _LEVEL))
+    samples = reverberate(samples, room_response(rt60, direct_to_echo, SAMPLE_RATE, rng))
+    samples = add_noise(samples, draw_noise(NOISES[rng.integers(len(NOISES))], len(samples), SAMPLE_RATE, rng), snr)
+    gain = min(10 ** (level / 20) / np.sqrt(np.mean(samples**2)), _PEAK / np.abs(samples).max())
+    return samples * np.float32(gain), before / SAMPLE_RATE
+
+
+def _shifted(times: Iterable[Timed], seconds: float) -> tuple[Interval, ...]:
+    """Move times that much later, to 0.1 ms."""
+    return tuple(Interval(round(start + seconds, 4), round(end + seconds, 4), label) for start, end, label in times)
+
+
+def _flac(samples: NDArray[np.float32]) -> bytes:
+    """Encode in memory: a full disk is then noticed by Python, which says so."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return buffer.getvalue()

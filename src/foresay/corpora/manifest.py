@@ -9,6 +9,7 @@ of a recording. `phones` and `words` are `[start, end, label]`, in seconds from 
 A manifest of a million lines opens in seconds: only ids and columns of numbers are kept, and an item is parsed when it is asked for.
 """
 
+import contextlib
 import json
 import os
 from array import array
@@ -233,20 +234,34 @@ def _records(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
     with path.open("rb") as file:
         offset = 0
         for number, line in enumerate(file, start=1):
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                if line.isspace():
-                    record = None
-                else:
-                    msg = f"{path}, line {number} is not JSON ({error}). A manifest has one JSON object a line: was the file cut short?"
-                    raise UserError(msg) from error
-            if isinstance(record, dict):
-                yield offset, number, record
-            elif record is not None:
-                msg = f"{path}, line {number} is {type(record).__name__}, not an object: a manifest has one JSON object a line."
-                raise UserError(msg)
+            if not line.isspace():
+                yield offset, number, _object(line, f"{path}, line {number}")
             offset += len(line)
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    """Parse a line; phones and words, most of its length, only if need be."""
+    with contextlib.suppress(ValueError):
+        return json.loads(_without_intervals(line))
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        msg = f"{where} is not JSON ({error}). A manifest has one JSON object a line: was the file cut short?"
+        raise UserError(msg) from error
+    if not isinstance(record, dict):
+        msg = f"{where} is not an object but {record!r}: a manifest has one JSON object a line."
+        raise UserError(msg)
+    return record
+
+
+def _without_intervals(line: bytes) -> bytes:
+    """Cut out what lies between the brackets of phones and words, as `write_manifest` writes them."""
+    for opening in (b'"phones": [', b'"words": ['):
+        begin = line.find(opening + b"[")
+        end = line.find(b"]]", begin)
+        if 0 <= begin < end:
+            line = line[: begin + len(opening)] + line[end + 1 :]
+    return line
 
 
 def _header(record: Mapping[str, Any], where: str) -> str | None:

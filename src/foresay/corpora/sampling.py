@@ -102,10 +102,9 @@ class BatchPlan:
         self.settings = settings
         self.group = group
         self._seed = seed
-        # By name and id, so that the order of the manifest's lines does not matter.
+        # Speakers are numbered by name: the order of the manifest's lines does not matter.
         by_id = np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
-        rank_of_speaker = np.argsort(np.argsort(np.array(manifest.speakers)))
-        self._items = by_id[np.argsort(rank_of_speaker[manifest.speaker_codes[by_id]], kind="stable")]
+        self._items = by_id[np.argsort(manifest.speaker_codes[by_id], kind="stable")]
         self._speakers = manifest.speaker_codes[self._items].astype(np.int64)
         self._tape = _cumulated(manifest.lengths(settings.sample_rate)[self._items])
         # A timeline begins at every recording or, joined, at every first recording of a speaker.

@@ -24,7 +24,7 @@ def example(extractor: FeatureExtractor, manifest: Manifest, device: str = "cpu"
     if index is None:
         return None
     item = manifest[index]
-    waveform = manifest.waveform(index, extractor.sample_rate)
+    waveform = manifest.read(index, extractor.sample_rate)
     batch = Batch(
         ids=(item.id,),
         waveforms=torch.from_numpy(waveform)[None],

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay.layers.dropout import Dropout
+
 
 class Predictor(nn.Module):
     """K networks of two layers."""
@@ -11,7 +13,7 @@ class Predictor(nn.Module):
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:
         super().__init__()
         self.predictions = predictions
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.hidden = nn.Linear(context_size, predictions * latent_size)
         self.weight = nn.Parameter(torch.empty(predictions, latent_size, latent_size).uniform_(-1, 1) / latent_size**0.5)
         self.bias = nn.Parameter(torch.zeros(predictions, 1, latent_size))

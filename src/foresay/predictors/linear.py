@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from foresay.layers.dropout import Dropout
+
 
 class Predictor(nn.Module):
     """K matrices."""
@@ -9,7 +11,7 @@ class Predictor(nn.Module):
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:
         super().__init__()
         self.predictions = predictions
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.heads = nn.Linear(context_size, predictions * latent_size, bias=False)
 
     def forward(self, contexts: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay.layers.dropout import Dropout
+
 HEAD_SIZE = 32
 MAX_DISTANCE = 128
 """Relative positions have a learned vector each up to here (1.28 s of 10 ms frames); beyond it they share the last one."""
@@ -32,7 +34,7 @@ class Predictor(nn.Module):
             raise ValueError(msg)
         size, inner = latent_size, 8 * latent_size
         self.attention_heads = size // HEAD_SIZE
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query_key_value = _uniform((predictions, 3 * size, size), size)
         self.relative = _uniform((predictions, MAX_DISTANCE, HEAD_SIZE), HEAD_SIZE)
         self.output = _uniform((predictions, size, size), size)
@@ -54,7 +56,7 @@ class Predictor(nn.Module):
         heard = heard.transpose(2, 3).reshape(predictions, batch * positions, size) @ self.output
         # Post-norm, in (K, B W, D) layout.
         frames = self.attention_norm(contexts.reshape(1, batch * positions, size) + heard)
-        hidden = F.dropout(F.relu(torch.baddbmm(self.inner_bias, frames, self.inner)), self.dropout, self.training)
+        hidden = self.dropout(F.relu(torch.baddbmm(self.inner_bias, frames, self.inner)))
         frames = self.final_norm(frames + torch.baddbmm(self.outer_bias, hidden, self.outer))
         return frames.view(predictions, batch, positions, size).transpose(0, 1)
 
@@ -68,7 +70,7 @@ class Predictor(nn.Module):
         logits = (queries @ keys.transpose(-1, -2) + _shift_rows(by_distance)) / math.sqrt(HEAD_SIZE)
         future = torch.ones(positions, positions, dtype=torch.bool, device=queries.device).triu(1)
         weights = logits.masked_fill(future, -torch.inf).softmax(dim=-1)
-        return F.dropout(weights, self.dropout, self.training) @ values
+        return self.dropout(weights) @ values
 
 
 class _Norms(nn.Module):

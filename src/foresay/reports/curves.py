@@ -71,27 +71,21 @@ def _events(records: Sequence[Record]) -> Html:
     events = [(record.name, line) for record in records for line in record.lines_of("event")]
     title = tag("h3", "Events")
     if not events:
-        return (
-            join([title, tag("p", "None: every update was finite, nothing collapsed, all audio could be read.")])
-            if any(r.step for r in records)
-            else Html()
-        )
-    rows = [
-        row(number(line.get("step", 0)), str(line.get("message", "")), *([name] if len(records) > 1 else []))
-        for name, line in events[:MOST_EVENTS]
-    ]
-    more = (
-        [tag("p", f"{plural(len(events) - MOST_EVENTS, 'more event')} in metrics.jsonl.", class_="caption")]
-        if len(events) > MOST_EVENTS
-        else []
-    )
-    return join([title, table(["update", "what happened", *(["run"] if len(records) > 1 else [])], rows, class_="events"), *more])
+        none = tag("p", "None: every update was finite, nothing collapsed, all audio could be read.")
+        return join([title, none]) if any(record.step for record in records) else Html()
+    several = len(records) > 1
+    shown = events[:MOST_EVENTS]
+    rows = [row(number(line.get("step", 0)), *([name] if several else []), str(line.get("message", ""))) for name, line in shown]
+    head = ["update", *(["run"] if several else []), "what happened"]
+    left = len(events) - len(shown)
+    more = [tag("p", f"{plural(left, 'more event')} in metrics.jsonl.", class_="caption")] if left else []
+    return join([title, table(head, rows, class_="events"), *more])
 
 
 def thinned(
     steps: NDArray[np.float64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Average neighbors until `POINTS` are left: steps (P,), means (P,), and their lowest and highest values (2, P). Gaps are passed over."""
+    """Average neighbors until `POINTS` are left: steps (P,), means (P,), lowest and highest values (2, P). Gaps are passed over."""
     finite = np.isfinite(values)
     if len(values) <= POINTS or not finite.any():
         return steps, values, np.stack([values, values])

@@ -79,21 +79,25 @@ def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
     layers = list(dict.fromkeys(layer.name for hearing in group for layer in hearing.example.layers))
     if not layers:
         return []
-    pictures = []
+    pictures: list[list[Html]] = []
     for number, layer_name in enumerate(layers):
         heard = [(h, layer) for h in group for layer in h.example.layers if layer.name == layer_name]
         lowest = min(_lowest(layer, hearing.example) for hearing, layer in heard)
+        if not pictures or len(group) > 1:
+            pictures.append([])  # a row of its own for each layer, where runs are to be compared
         for hearing, layer in heard:
             title = f"{hearing.prefix}layer {layer.name}"
             picture = draw_similarity(layer, hearing.example, lowest, f"{name}-{hearing.run}-similarity-{number}", title)
             caption = tag("figcaption", tag("strong", title), ". ", _steadiness(layer, hearing.example))
-            pictures.append(tag("figure", picture, caption))
+            pictures[-1].append(tag("figure", picture, caption))
     start, end = excerpt(group[0].example)
     text = (
-        f"Cosine similarity of every pair of frames between {start:.1f} and {end:.1f} s; phone boundaries are the white lines. Bright blocks along "
-        "the diagonal that fit the phones mean that a layer hears the phones; stripes mean that it marks time (arXiv:2104.11946, Figure 2)."
+        f"Cosine similarity of every pair of frames between {start:.1f} and {end:.1f} s; the white lines are phone boundaries. "
+        "Bright blocks along the diagonal that fit the phones mean that a layer hears the phones; "
+        "stripes mean that it marks time (arXiv:2104.11946, Figure 2)."
     )
-    return [tag("h3", "How alike are its frames?"), tag("p", text, class_="caption"), tag("div", *pictures, class_="panels")]
+    rows = (tag("div", *row, class_="panels") for row in pictures)
+    return [tag("h3", "How alike are its frames?"), tag("p", text, class_="caption"), *rows]
 
 
 def _inspected(group: Sequence[Hearing], name: str) -> list[Html]:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from importlib import resources
 
+from foresay.reports.comparisons import compare
 from foresay.reports.curves import training_section
 from foresay.reports.hearing import hearing_section
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.provenance import citation_section, reproduction_section, settings_section
 from foresay.reports.record import Record
 from foresay.reports.summary import summary
-from foresay.reports.tables import compare, results_section
+from foresay.reports.tables import results_section
 from foresay.reports.wording import listed
 from foresay.version import __version__
 

@@ -67,7 +67,7 @@ def reproduction_section(records: Sequence[Record]) -> Html:
     for record in records:
         if record.recipe:
             toml = base64.b64encode(write_toml(record.recipe).encode()).decode()
-            name = f"{record.name.replace('/', '-')}.toml"
+            name = _recipe_file(record)
             link = tag("a", name, href=f"data:application/toml;base64,{toml}", download=name)
             parts.append(tag("p", f"The recipe of {record.name}, to save: ", link))
         parts.append(tag("pre", "\n".join(_commands(record))))
@@ -93,16 +93,17 @@ def _settings_table(tables: Sequence[Mapping[str, Any]], records: Sequence[Recor
 
 def _commands(record: Record) -> list[str]:
     """Commands that do it again; the measures and layers are those of the results."""
-    run = shlex.quote(record.name)
+    run, recipe = shlex.quote(record.name), shlex.quote(_recipe_file(record))
     commands = [f"pip install 'foresay[plot]=={__version__}'"]
     if record.recipe:
-        commands.append(
-            f"foresay pretrain {shlex.quote(record.name.replace('/', '-') + '.toml')} --corpus TRAIN.jsonl --valid VALID.jsonl --run {run}"
-        )
+        commands.append(f"foresay pretrain {recipe} --corpus TRAIN.jsonl --valid VALID.jsonl --run {run}")
     measured = [result for result in record.results if result.step is not None] or list(record.results)
     measures = ",".join(dict.fromkeys(f"{result.measure}:{result.protocol}" for result in measured)) or "probe:paper"
-    layers = ",".join(dict.fromkeys(result.layer for result in measured if result.layer)) or "z,c"
-    commands.append(
-        f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus TRAIN.jsonl --measures {shlex.quote(measures)} --layers {shlex.quote(layers)}"
-    )
+    layers = ",".join(dict.fromkeys(result.layer for result in measured)) or "z,c"
+    what = f"--measures {shlex.quote(measures)} --layers {shlex.quote(layers)}"
+    commands.append(f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus TRAIN.jsonl {what}")
     return [*commands, f"foresay report {run}"]
+
+
+def _recipe_file(record: Record) -> str:
+    return f"{record.name.replace('/', '-')}.toml"

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
+from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.record import Record
-from foresay.reports.tables import Comparison, Line
 from foresay.reports.wording import amount, interval, listed, plural, span, unit
 
 
 def summary(records: Sequence[Record], comparisons: Sequence[Comparison]) -> Html:
     """A paragraph for each run and, for a single run, its main numbers large."""
     headline = next((c for c in comparisons if c.best and any(_trained(line) for line in c.lines)), None)
-    paragraphs = [tag("p", _training(record), " ", _outcome(headline, place), class_="lead") for place, record in enumerate(records)]
+    sentences = [join([_training(record), " ", _outcome(headline, place)]) for place, record in enumerate(records)]
+    sentences[-1] = join([sentences[-1], _references(headline)])
+    paragraphs = [tag("p", sentence, class_="lead") for sentence in sentences]
     tiles = _tiles(records[0], headline) if len(records) == 1 else []
     if not tiles:
         return join(paragraphs)
@@ -60,11 +62,18 @@ def _outcome(headline: Comparison | None, run: int) -> Html:
     parts += [f" (95% interval {between})"] if between else []
     if best.gain is not None:
         points = " points" if sign else ""
-        gained = interval(best.gain.low, best.gain.high, metric, signed=True)
+        gained = interval(best.gain.low, best.gain.high, metric)
         parts.append(f", {amount(best.gain.value, metric, signed=True)}{points} over its untrained copy{f' ({gained})' if gained else ''}")
-    others = [f"{line.label} {amount(line.result.value, metric)}{sign}" for line in headline.lines if line.run is None]
-    parts.append(f"; for comparison, {listed(others)}." if others else ".")
-    return join(parts)
+    return join([*parts, "."])
+
+
+def _references(headline: Comparison | None) -> str:
+    """What needs no training, for comparison."""
+    if headline is None:
+        return ""
+    metric = headline.kind.metric
+    others = [f"{line.label} {amount(line.result.value, metric)}{unit(metric)}" for line in headline.lines if line.run is None]
+    return f" For comparison: {listed(others)}." if others else ""
 
 
 def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]:

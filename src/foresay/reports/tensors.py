@@ -61,22 +61,24 @@ def draw_tensor(key: str, array: NDArray[Any], example: Example, name: str) -> H
     layer = timeline_of(values, example)
     if layer is not None:
         values = values[: len(layer.values)]
+    picture: Html
     match values.ndim, layer:
         case 0, _:
-            return tag("p", number(float(values)))
+            picture = tag("p", number(float(values)))
         case 1 | 2, Layer():
-            return _over_time(values, layer, example, meaning, name)
+            picture = _over_time(values, layer, example, meaning, name)
         case 1, None:
-            return _line(values, meaning, name)
+            picture = _line(values, meaning, name)
         case 2, None:
-            return _images(values[None], [""], Meaning(meaning.title, "dimension 1", meaning.second), name)
+            picture = _images(values[None], [""], Meaning(meaning.title, "dimension 1", meaning.second), name)
         case 3, Layer():
-            return _moments(values, layer, example, meaning, name)
+            picture = _moments(values, layer, example, meaning, name)
         case 3, None:
             titles = [f"{i + 1} of {len(values)}" for i in range(min(SHOWN, len(values)))]
-            return _images(values[:SHOWN], titles, meaning, name)
+            picture = _images(values[:SHOWN], titles, meaning, name)
         case _:
-            return tag("p", f"It has {values.ndim} dimensions ({shape}), and is not drawn.", class_="missing")
+            picture = tag("p", f"It has {values.ndim} dimensions ({shape}), and is not drawn.", class_="missing")
+    return picture
 
 
 def timeline_of(values: NDArray[Any], example: Example) -> Layer | None:
@@ -125,8 +127,8 @@ def _moments(values: NDArray[np.float64], layer: Layer, example: Example, meanin
         what = f"Over time: the mean over {meaning.third}." if index is None else f"Over time: where the weight of {meaning.third} lies."
         return join([images, tag("p", what, class_="caption"), _over_time(summary, layer, example, meaning, f"{name}-time")])
     what = (
-        f"Above, which {meaning.third} covers a frame, by how far ahead it was made (dark: the first, bright: the last of {values.shape[-1]}). "
-        "Below, how likely the next prediction takes over at a frame, averaged over all distances: "
+        f"Above, which {meaning.third} covers a frame, by how far ahead it was made (dark: the first, bright: the last, "
+        f"{values.shape[-1]}). Below, how likely the next {meaning.third} takes over at a frame, averaged over all distances: "
         "a model that has found phones changes its prediction at their boundaries (vertical lines)."
     )
     return join([images, _alignment(index, layer, example, meaning, f"{name}-time"), tag("p", what, class_="caption")])

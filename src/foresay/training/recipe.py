@@ -126,9 +126,9 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a built-in recipe or a TOML file, with its bases, and lay `section.key=value` overrides on it."""
     table = _with_bases(str(name), seen=())
     for override in overrides:
-        change = assignment(override)
+        change = _named_model(assignment(override), "--set")
         _drop_rival(table, change)
-        table = merge(table, _named_model(change, "--set"))
+        table = merge(table, change)
     return resolve(table, Path(name).stem)
 
 

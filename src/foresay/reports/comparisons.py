@@ -1,0 +1,134 @@
+"""Results side by side: what was measured alike is compared, references first."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from foresay.reports.record import Record
+from foresay.reports.wording import lower_is_better
+from foresay.results import Result
+
+TITLES = {"probe": "Linear phone probe"}
+"""Measures, by their names in `--measures`."""
+
+GAIN = "gain over untrained"
+"""The metric that is a difference to the untrained copy: it stands beside the number it belongs to, not in a table of its own."""
+
+UNTRAINED = " (untrained)"
+"""How the untrained copy of a model is named in the results."""
+
+
+class Kind(NamedTuple):
+    """What must be alike for numbers to be compared."""
+
+    measure: str
+    protocol: str
+    metric: str
+    corpus: str
+    split: str
+
+
+class Source(NamedTuple):
+    """Whose number it is. `run` is the place of its run on the page, None for a reference, which no run trained."""
+
+    run: int | None
+    model: str
+    layer: str
+    step: int | None
+    seed: int
+
+    @property
+    def trained(self) -> str:
+        """The model's name, or that of the model whose untrained copy this is."""
+        return self.model.removesuffix(UNTRAINED)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a comparison."""
+
+    source: Source
+    result: Result
+    label: str
+    gain: Result | None
+    """Over its untrained copy."""
+
+    @property
+    def run(self) -> int | None:
+        """The place of its run on the page, which gives its color."""
+        return self.source.run
+
+    @property
+    def untrained(self) -> bool:
+        """Whether this is a run's untrained copy."""
+        return self.source.model.endswith(UNTRAINED)
+
+    @property
+    def layer(self) -> str:
+        """The layer, or nothing where there is only one and it says nothing new."""
+        return "" if self.result.layer in {"none", self.result.model} else self.result.layer
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Numbers that were measured alike."""
+
+    kind: Kind
+    lines: tuple[Line, ...]
+
+    @property
+    def title(self) -> str:
+        """What was measured, in words."""
+        return TITLES.get(self.kind.measure, self.kind.measure)
+
+    @property
+    def metric(self) -> str:
+        """The metric, in words."""
+        return self.kind.metric.replace("_", " ")
+
+    @property
+    def best(self) -> Line | None:
+        """The best of all lines."""
+        return self.best_of(self.lines)
+
+    def best_of(self, lines: Iterable[Line]) -> Line | None:
+        """Return the best of some lines, or None where no number has an interval: a count has no best."""
+        measured = [line for line in lines if line.result.low is not None]
+        sign = -1 if lower_is_better(self.kind.metric) else 1
+        return max(measured, key=lambda line: sign * line.result.value, default=None)
+
+
+def compare(records: Sequence[Record]) -> list[Comparison]:
+    """Put the results of all runs side by side, in the order of measuring, training splits last; of two alike the later counts."""
+    latest: dict[tuple[Kind, Source], Result] = {}
+    for place, record in enumerate(records):
+        trained = {result.model for result in record.results if result.step is not None}
+        for result in record.results:
+            run = place if result.model.removesuffix(UNTRAINED) in trained else None
+            kind = Kind(result.measure, result.protocol, result.metric, result.corpus, result.split)
+            latest[kind, Source(run, result.model, result.layer, result.step, result.seed)] = result
+    kinds = dict.fromkeys(kind for kind, _ in latest if kind.metric != GAIN)
+    return [_comparison(kind, latest, records) for kind in sorted(kinds, key=lambda kind: kind.split == "train")]
+
+
+def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], records: Sequence[Record]) -> Comparison:
+    found = {source: result for (of, source), result in results.items() if of == kind}
+    lines = [
+        Line(source, result, _label(source, list(found), records), results.get((kind._replace(metric=GAIN), source)))
+        for source, result in found.items()
+    ]
+    # References come first, then run by run, each after its untrained copy.
+    lines.sort(key=lambda line: (line.run is not None, line.run or 0, line.source.trained, not line.untrained))
+    return Comparison(kind, tuple(lines))
+
+
+def _label(source: Source, others: Sequence[Source], records: Sequence[Record]) -> str:
+    """Name a line by its run, or by its model where a run holds several; with step and seed only where these tell lines apart."""
+    alone = source.run is not None and len({other.trained for other in others if other.run == source.run}) == 1
+    name = records[source.run].name if source.run is not None and alone else source.trained
+    words = [name + (", untrained" if source.model.endswith(UNTRAINED) else "")]
+    if source.step is not None and len({other.step for other in others if other[:3] == source[:3]}) > 1:
+        words.append(f"{source.step:,} updates")
+    if len({other.seed for other in others}) > 1:
+        words.append(f"seed {source.seed}")
+    return ", ".join(words)

@@ -1,0 +1,158 @@
+"""Measure what models learnt: any measure on any models, beside the baselines and untrained copies, each number only once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from foresay.contracts import SpeechModel
+from foresay.corpora.manifest import Manifest
+from foresay.evaluation.example import example
+from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
+from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
+from foresay.loading import load
+from foresay.results import Result, append_results, read_results, save_artifact
+from foresay.runs import Run
+from foresay.settings import list_names
+from foresay.training.devices import find_place
+from foresay.version import __version__
+
+RESULTS, EXAMPLE = "results.jsonl", "example"
+
+
+def evaluate(
+    models: Sequence[str | Path],
+    corpus: str | Path,
+    train_corpus: str | Path | None = None,
+    *,
+    measures: Sequence[str] = ("probe:paper",),
+    layers: Sequence[str] | None = None,
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    again: bool = False,
+) -> list[Result]:
+    """Measure models on the manifest `corpus`; measures that learn something themselves learn it on `train_corpus`.
+
+    `models`: runs, `RUN@step`, model folders. Every baseline, and an untrained copy of each model, is measured beside them.
+    `measures`: `NAME:PROTOCOL`. `layers`: of the models, default all. `device`: default a GPU if there is one.
+
+    Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
+    same weights, manifests, measure, protocol, layer, seed and version) is not measured again, unless `again` is asked for.
+    Each run gets an example for reports to draw.
+    """
+    chosen = [find_measure(name) for name in measures]
+    place = str(find_place(device).device)
+    corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
+    candidates = _candidates(models, layers, seed, place)
+    folders = [Path(out)] if out else list(dict.fromkeys(c.run for c in candidates if c.run))
+    results: list[Result] = []
+    for measure in chosen:
+        known = [] if again else [result for folder in folders for result in read_results(folder / RESULTS)]
+        rows = _measured_once(measure, candidates, corpora, known, seed, place)
+        for folder in folders:
+            elsewhere = set() if out else {s.name for c in candidates if c.run and c.run != folder for s in c.both}
+            there = set() if again else {_key(result) for result in read_results(folder / RESULTS)}
+            append_results(folder / RESULTS, [row for row in rows if row.model not in elsewhere and _key(row) not in there])
+        results += rows
+    for candidate in candidates:
+        _keep_example(candidate, corpora.test, place)
+    return results
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A model to be measured, or a baseline."""
+
+    subject: Subject
+    run: Path | None = None
+    """The folder of the run it is."""
+
+    @property
+    def both(self) -> list[Subject]:
+        """The model, and its untrained copy if it has one."""
+        return [self.subject, self.subject.untrained] if self.subject.untrained else [self.subject]
+
+
+def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[_Candidate]:
+    """Load the models, and after them the baselines, which are always there and have the layers they have."""
+    baselines = list_names("foresay.baselines")
+    given = {_folder_and_step(str(model)): str(model) for model in models if str(model) not in baselines}
+    names = _short_names([folder for folder, _ in given])
+    candidates = []
+    for (folder, step), text in given.items():
+        extractor = load(text, device)
+        chosen = tuple(layers or extractor.layer_names)
+        untrained = None
+        if isinstance(extractor, SpeechModel):
+            untrained = Subject(f"{names[folder]} (untrained)", _untrained(extractor, seed, device), chosen)
+        subject = Subject(names[folder], extractor, chosen, step, untrained)
+        candidates.append(_Candidate(subject, folder if Run(folder).recipe.exists() else None))
+    for name in baselines:
+        extractor = load(name, device)
+        candidates.append(_Candidate(Subject(name, extractor, extractor.layer_names)))
+    return candidates
+
+
+def _folder_and_step(model: str) -> tuple[Path, int | None]:
+    """Take `RUN@step` apart; a run alone is at its last checkpoint."""
+    folder, at, step = model.rpartition("@")
+    if at and step.isdigit():
+        return Path(folder).resolve(), int(step)
+    checkpoints = Run(Path(model)).checkpoints()
+    return Path(model).resolve(), checkpoints[-1].step if checkpoints else None
+
+
+def _short_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Name folders by as few of their last parts as tell all of them apart."""
+    different = set(folders)
+    for depth in range(1, max((len(folder.parts) for folder in different), default=0) + 1):
+        names = {folder: "/".join(folder.parts[-depth:]) for folder in different}
+        if len(set(names.values())) == len(different):
+            return names
+    return {}
+
+
+def _untrained(model: SpeechModel, seed: int, device: str) -> SpeechModel:
+    """Build the model anew: the same network, which has heard nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        copy: SpeechModel = type(model)(model.settings)
+    return copy.to(device).eval()
+
+
+def _measured_once(
+    measure: Measure, candidates: Sequence[_Candidate], corpora: Corpora, known: Sequence[Result], seed: int, device: str
+) -> list[Result]:
+    """Return the rows of all candidates: those known by their fingerprint, and the others measured now."""
+    manifests = [manifest and of_file(manifest.path) for manifest in (corpora.test, corpora.train)]
+    context = (measure.name, measure.protocol, manifests, seed, __version__)
+    shared = fingerprint(context)  # of rows that are no candidate's, such as the majority class
+    prints = {(s.name, s.step): fingerprint(context, s.name, s.step, of_weights(s.extractor)) for c in candidates for s in c.both}
+    rows = {_key(result): result for result in known}
+    done = {(result.details.get("fingerprint"), result.layer) for result in known}
+    missing = []
+    for subject in (candidate.subject for candidate in candidates):
+        layers = tuple(layer for layer in subject.layers if (prints[subject.name, subject.step], layer) not in done)
+        if layers:
+            missing.append(replace(subject, layers=layers, untrained=subject.untrained and replace(subject.untrained, layers=layers)))
+    for result in measure(missing, corpora, seed=seed, device=device) if missing else ():
+        stamp = prints.get((result.model, result.step), shared)
+        stamped = replace(result, details={**result.details, "fingerprint": stamp})
+        rows[_key(stamped)] = stamped
+    asked = {(prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers}
+    return [row for key, row in rows.items() if (key[0], row.layer) in asked or key[0] == shared]
+
+
+def _key(result: Result) -> tuple[str | None, str, str, str, str]:
+    """Tell rows apart: what was measured (the fingerprint), of whom, and which of its numbers this is."""
+    return result.details.get("fingerprint"), result.model, result.layer, result.metric, result.split
+
+
+def _keep_example(candidate: _Candidate, manifest: Manifest, device: str) -> None:
+    """Give a run an utterance to draw."""
+    if candidate.run:
+        arrays = example(candidate.subject.extractor, manifest, device)
+        if arrays:
+            save_artifact(candidate.run, EXAMPLE, arrays)
