@@ -30,7 +30,7 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 
 docs: .venv/ready  ## -> site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

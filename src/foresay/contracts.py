@@ -37,8 +37,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Self:
         """Move every tensor but the keys, which seed generators on the CPU."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keys"}
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in moved.items() if isinstance(v, Tensor)})
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keys"}
+        moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def save_artifact(folder: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
-        np.savez_compressed(file, **{key: np.asarray(value) for key, value in arrays.items()})
+        np.savez_compressed(file, allow_pickle=False, **{key: np.asarray(value) for key, value in arrays.items()})
     unfinished.replace(path)
     return path
 

@@ -119,7 +119,7 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
 
 def settings_class(owner: type) -> type[Any]:
     """Find the settings dataclass of a class built as `owner(settings)`, from that parameter's annotation."""
-    return cast("type[Any]", get_type_hints(owner.__init__)["settings"])  # type: ignore[misc] - a class's own __init__
+    return cast("type[Any]", get_type_hints(vars(owner)["__init__"])["settings"])
 
 
 def list_names(package: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The documentation is true: its links lead somewhere, its commands exist, its examples run."""
 
 import contextlib
+import functools
 import io
 import re
 import shlex
@@ -50,8 +51,9 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
                 yield where, words[1:]
 
 
-def _help(words: list[str]) -> str:
-    """Return what `foresay WORDS --help` prints, one line."""
+@functools.cache
+def _help(*words: str) -> str:
+    """Return what `foresay WORDS --help` prints."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
         cli.main([*words, "--help"])

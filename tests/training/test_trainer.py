@@ -20,6 +20,7 @@ from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
 from foresay.models.acpc import ACPC
 from foresay.runs import Run
+from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import pretrain, rehearse
 
 SMALL = (
@@ -111,7 +112,7 @@ def test_interrupted_it_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path
         return forward(self, batch, step, phase)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ACPC, "forward", interrupt_at_the_third)
-    with pytest.raises(KeyboardInterrupt, match="stopped at update 3 of 20; saved in .*The same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped at update 3 of 20; saved in .*The same command goes on"):
         pretrain("acpc", corpus, tmp_path / "run", overrides=small("trainer.steps=20"))
     assert Run(tmp_path / "run").checkpoints()[-1].step == 3
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -167,7 +168,7 @@ def test_a_full_disk_is_explained_and_costs_nothing_saved_before(corpus: Path, t
 
     monkeypatch.setattr(runs, "_write", full)
     run = tmp_path / "run"
-    with pytest.raises(UserError, match="the disk is full: step 4 could not be saved.*the checkpoint of step 2 is whole"):
+    with pytest.raises(UserError, match=r"the disk is full: step 4 could not be saved.*the checkpoint of step 2 is whole"):
         pretrain("acpc", corpus, run, overrides=small("trainer.steps=6", "trainer.save_every=2"))
     assert [c.name for c in (run / "checkpoints").iterdir()] == ["step-000002"]
     monkeypatch.setattr(runs, "_write", written)
@@ -219,8 +220,6 @@ def test_rehearse_measures_and_keeps_nothing(corpus: Path, tmp_path: Path) -> No
 
 
 def weights_of_a_new_model() -> list[Tensor]:
-    from foresay.training.recipe import read_recipe
-
     return list(read_recipe("acpc", SMALL).build_model().parameters())
 
 

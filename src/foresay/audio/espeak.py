@@ -82,8 +82,8 @@ def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, me
     def listen(samples: Any, count: int, first: Any) -> int:  # noqa: ANN401 - ctypes pointers
         if samples and count > 0:
             chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        for event in itertools.takewhile(lambda e: e.type != _END_OF_LIST, (first[i] for i in itertools.count())):
-            events.append((event.type, event.sample, event.text_position - 1, event.id.string))
+        said = itertools.takewhile(lambda event: event.type != _END_OF_LIST, (first[i] for i in itertools.count()))
+        events.extend((event.type, event.sample, event.text_position - 1, event.id.string) for event in said)
         return 0
 
     listener = _Listener(listen)  # held here, for the library does not hold it

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.audio.espeak import SAMPLE_RATE, Mark, synthesize
+from foresay.errors import UserError
 
 PHONE_SET = "espeak-arpabet"
 SILENCE = "sil"
@@ -30,8 +31,8 @@ _SPELLING = """
     | iː iy | i iy | ɪ ih | ᵻ ih | ɛ eh | æ ae | a ae | ə ax | ɐ ax | ʌ ah | ɑː aa | ɒ oh | ɔ ao | ɔː ao | ʊ uh | uː uw
     | ɜː er | ɚ axr | əl el
     | eɪ ey | eː ey | aɪ ay | ɔɪ oy | aʊ aw | æʊ aw | oʊ ow | əʊ ow | oː ow
-    | aɪə ayr | aɪɚ ayr | iə ia | ɪɹ ia | eə ea | ɛɹ ea | ʊə ua | ʊɹ ua | ɑːɹ aar | ɔːɹ aor"""
-LABELS = {ipa: label for ipa, label in (pair.split() for pair in _SPELLING.split("|"))}
+    | aɪə ayr | aɪɚ ayr | iə ia | ɪɹ ia | eə ea | ɛɹ ea | ʊə ua | ʊɹ ua | ɑːɹ aar | ɔːɹ aor"""  # noqa: RUF001 - IPA has letters that look like others
+LABELS: dict[str, str] = dict(pair.split() for pair in _SPELLING.split("|"))
 """The engine's IPA, without stress, to ARPAbet with the British additions of the BEEP dictionary (oh, ia, ea, ua) and the vowels that
 hold an r (aar, aor, ayr, axr): a diphthong is one label."""
 
@@ -89,7 +90,8 @@ class Speech:
 def speak(text: str, voice: Voice) -> Speech:
     """Let a voice speak a text. A pure function, safe in threads.
 
-    Errors: UserError if the extra `demo` is not installed or the engine has no such accent or timbre.
+    Raises:
+        UserError: the extra `demo` is not installed, the engine has no such accent or timbre, or it says a sound that is no English phone.
     """
     spoken, marks = synthesize(text, accent=voice.accent, timbre=voice.timbre, rate=voice.rate, pitch=voice.pitch, melody=voice.melody)
     samples = (spoken / 32768).astype(np.float32)
@@ -127,8 +129,12 @@ def _phones(samples: NDArray[np.float32], marks: list[Mark]) -> tuple[list[str],
 
 def _label(ipa: str, samples: NDArray[np.float32]) -> str:
     if not ipa:
-        return "y" if samples.any() else SILENCE
-    return LABELS[ipa.lstrip("ˈˌ")]
+        return "y" if samples.any() else SILENCE  # the glide from an i to another vowel has no letter of its own
+    sound = ipa.lstrip("ˈˌ")
+    if sound not in LABELS:
+        msg = f"eSpeak NG says [{sound}], which is not in the phone set {PHONE_SET} (foresay.audio.voice.LABELS): use other words"
+        raise UserError(msg)
+    return LABELS[sound]
 
 
 def _closure(samples: NDArray[np.float32], start: int, burst: int) -> int:

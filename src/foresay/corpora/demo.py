@@ -109,7 +109,7 @@ def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0,
         UserError: the extra `demo` is not installed; the folder holds something else or cannot be written; no such number of voices.
     """
     if not (minutes > 0 and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
-        msg = f"minutes={minutes} must be above 0, seed={seed} not below, and voices={voices} from 2 to {len(VOICES)}: for example minutes=40 voices=12"
+        msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}; try minutes=40 voices=12"
         raise UserError(msg)
     description = _describe(seed, minutes, voices)
     manifests = {name: destination / f"{name}.jsonl" for name in SHARES} | {"all": destination / "manifest.jsonl"}

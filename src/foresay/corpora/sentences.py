@@ -36,7 +36,7 @@ GRAMMAR: Mapping[str, str] = {
         | chef | tourist | pirate | hero | artist | potter | choir""",
     "animal": """
         dog | cat | bird | horse | goat | whale | frog | bear | lion | tiger | zebra | giraffe | monkey | donkey | eagle
-        | hawk | owl | chicken | duck | cow | rabbit | spider | panther | beaver | kitten | lizard | deer hound""",
+        | hawk | owl | chicken | duck | cow | rabbit | spider | panther | beaver | squirrel | lizard | deer hound""",
     "object": """
         book | boat | chair | table | wheel | feather | picture | treasure | engine | mirror | cloth | flower | toy | coin
         | spoon | bowl | cup | jar | shoe | boot | jacket | shirt | scarf | ring | bag | letter | pencil | television

@@ -1,4 +1,4 @@
-"""Results side by side: what was measured alike is compared, references first."""
+"""Results side by side: what was measured alike is compared."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Numbers that were measured alike."""
+    """Numbers that were measured alike: references first, then run by run, each after its untrained copy."""
 
     kind: Kind
     lines: tuple[Line, ...]
@@ -79,7 +79,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """What was measured, in words."""
-        return TITLES.get(self.kind.measure, self.kind.measure)
+        return TITLES.get(self.kind.measure, self.kind.measure) + (", on what it learned from" if self.seen else "")
 
     @property
     def metric(self) -> str:
@@ -87,9 +87,14 @@ class Comparison:
         return self.kind.metric.replace("_", " ")
 
     @property
+    def seen(self) -> bool:
+        """Whether it was measured on what the measure itself had learned from, which ranks nothing."""
+        return self.kind.split == "train"
+
+    @property
     def best(self) -> Line | None:
         """The best of all lines."""
-        return self.best_of(self.lines)
+        return None if self.seen else self.best_of(self.lines)
 
     def best_of(self, lines: Iterable[Line]) -> Line | None:
         """Return the best of some lines, or None where no number has an interval: a count has no best."""
@@ -102,13 +107,14 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
     """Put the results of all runs side by side, in the order of measuring, training splits last; of two alike the later counts."""
     latest: dict[tuple[Kind, Source], Result] = {}
     for place, record in enumerate(records):
-        trained = {result.model for result in record.results if result.step is not None}
+        models = {r.model.removesuffix(UNTRAINED) for r in record.results if r.step is not None or r.model.endswith(UNTRAINED)}
         for result in record.results:
-            run = place if result.model.removesuffix(UNTRAINED) in trained else None
+            run = place if result.model.removesuffix(UNTRAINED) in models else None
             kind = Kind(result.measure, result.protocol, result.metric, result.corpus, result.split)
             latest[kind, Source(run, result.model, result.layer, result.step, result.seed)] = result
     kinds = dict.fromkeys(kind for kind, _ in latest if kind.metric != GAIN)
-    return [_comparison(kind, latest, records) for kind in sorted(kinds, key=lambda kind: kind.split == "train")]
+    comparisons = (_comparison(kind, latest, records) for kind in kinds)
+    return sorted(comparisons, key=lambda comparison: comparison.seen)
 
 
 def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], records: Sequence[Record]) -> Comparison:
@@ -117,9 +123,10 @@ def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], recor
         Line(source, result, _label(source, list(found), records), results.get((kind._replace(metric=GAIN), source)))
         for source, result in found.items()
     ]
-    # References come first, then run by run, each after its untrained copy.
-    lines.sort(key=lambda line: (line.run is not None, line.run or 0, line.source.trained, not line.untrained))
-    return Comparison(kind, tuple(lines))
+    worse_first = -1 if lower_is_better(kind.metric) else 1
+    references = sorted((line for line in lines if line.run is None), key=lambda line: worse_first * line.result.value)
+    runs = sorted((line for line in lines if line.run is not None), key=lambda line: (line.run, line.source.trained, not line.untrained))
+    return Comparison(kind, (*references, *runs))
 
 
 def _label(source: Source, others: Sequence[Source], records: Sequence[Record]) -> str:

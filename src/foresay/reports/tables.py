@@ -22,7 +22,7 @@ def results_section(comparisons: Sequence[Comparison]) -> Html:
 
 
 def _article(comparison: Comparison, name: str) -> list[Html]:
-    drawn = comparison.best is not None and len(comparison.lines) > 1 and comparison.kind.split != "train"
+    drawn = comparison.best is not None and len(comparison.lines) > 1
     return [
         tag("h3", f"{comparison.title}: {comparison.metric}"),
         tag("p", _where(comparison), class_="caption"),
@@ -37,7 +37,7 @@ def _where(comparison: Comparison) -> str:
     alike = {key: value for key, value in details[0].items() if all(other.get(key) == value for other in details)}
     sentence = f"Protocol {kind.protocol}, on {kind.corpus} ({kind.split})"
     facts = [f"{alike[key]:,} {key}" for key in ("frames", "classes") if isinstance(alike.get(key), int)]
-    if "trained_on" in alike and kind.split != "train":
+    if "trained_on" in alike and not comparison.seen:
         facts.append(f"learned on {alike['trained_on']}")
     unseen = alike.get("unseen_phones")
     note = f" Never learned, so never right: {listed([str(phone) for phone in unseen])}." if unseen else ""
@@ -79,7 +79,7 @@ def _draw(comparison: Comparison, name: str) -> Html:
         axes.set_xlabel(_axis(comparison))
 
     description = f"{comparison.title}: {comparison.metric} with 95% intervals"
-    return draw(name, description, (5.0, 0.6 + 0.27 * len(lines)), paint)
+    return draw(name, description, (4.2, 0.6 + 0.31 * len(lines)), paint)
 
 
 def _axis(comparison: Comparison) -> str:

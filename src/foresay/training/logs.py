@@ -46,6 +46,11 @@ class MetricsLog:
             write(numbers, record["step"])
 
 
+def _to_board(board: Any, numbers: dict[str, float], step: int) -> None:  # noqa: ANN401 - an optional extra's class
+    for name, value in numbers.items():
+        board.add_scalar(name, value, step)
+
+
 def _writers(run: Run, settings: TrainerSettings) -> list[Any]:
     writers: list[Any] = []
     if settings.tensorboard:
@@ -55,7 +60,7 @@ def _writers(run: Run, settings: TrainerSettings) -> list[Any]:
             msg = "trainer.tensorboard needs the package tensorboard: pip install 'foresay[log]'"
             raise UserError(msg) from error
         board = SummaryWriter(str(run.folder / "tensorboard"))
-        writers.append(lambda numbers, step: [board.add_scalar(k, v, step) for k, v in numbers.items()])
+        writers.append(lambda numbers, step: _to_board(board, numbers, step))
     if settings.wandb:
         try:
             import wandb  # noqa: PLC0415 - an optional extra

@@ -30,6 +30,7 @@ from foresay.training.devices import Place
 from foresay.training.logs import MetricsLog
 from foresay.training.optimizers import build_optimizer, learning_rate
 from foresay.training.recipe import Recipe
+from foresay.training.tally import Tally
 
 NON_FINITE_LIMIT = 3
 """Updates in a row that may fail before the run stops."""
@@ -45,10 +46,6 @@ class Progress:
     position: int = 0
     """Batches of this epoch done."""
     skipped: int = 0
-
-
-class NonFiniteError(Exception):
-    """A loss or gradient that is not a finite number."""
 
 
 class Trainer:
@@ -73,12 +70,11 @@ class Trainer:
         self.log = MetricsLog(run, recipe.trainer)
         self.watch = CollapseWatch()
         self.failed: list[tuple[str, ...]] = []
-        module: nn.Module = self.model
         if self.settings.compile:
-            module = torch.compile(module)  # type: ignore[assignment] - a callable module
+            self.model.compile()  # in place: the names of the parameters stay
+        self.module: nn.Module = self.model
         if place.world > 1:
-            module = DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
-        self.module = module
+            self.module = DistributedDataParallel(self.model, broadcast_buffers=False, gradient_as_bucket_view=True)
 
     def fit(self) -> Progress:
         """Train to the end, from the last checkpoint if there is one."""
@@ -128,45 +124,18 @@ class Trainer:
         return scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": self.place.summed([heard])[0]}
 
     def _backward(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Accumulate the gradient of the sum over terms of weight x sum / count, counts over all devices and micro-batches."""
-        expected: dict[str, float] = {}
-        sums: dict[str, float] = {}
-        counts: dict[str, float] = {}
-        scalars: dict[str, float] = {}
-        weights: dict[str, float] = {}
-        for number, batch in enumerate(batches):
-            batch = batch.to(self.place.device)  # noqa: PLW2901 - the same batch, elsewhere
-            waits = number + 1 < len(batches) and isinstance(self.module, DistributedDataParallel)
-            with self.module.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator] - DDP's own
+        """Accumulate the update's gradient; return its scalars."""
+        tally = Tally(self.place, len(batches))
+        for number, batch in enumerate(batches, start=1):
+            with self._exchanging_gradients(last=number == len(batches)):
                 with self._autocast():
-                    losses: Losses = self.module(batch, self.progress.step)
-                names = list(losses.terms)
-                here = self.place.summed([float(losses.terms[n].count) for n in names])
-                # Later micro-batches are expected to be like the first; what they turn out to be is put right below.
-                expected = expected or {n: c * len(batches) for n, c in zip(names, here, strict=True)}
-                terms = [losses.terms[n].weight * losses.terms[n].sum / expected[n] for n in names]
-                (torch.stack(terms).sum() * self.place.world).backward()  # DDP averages, so the world is multiplied in
-            for name, count in zip(names, here, strict=True):
-                term = losses.terms[name]
-                counts[name] = counts.get(name, 0.0) + count
-                sums[name] = sums.get(name, 0.0) + self.place.summed([float(term.sum.detach())])[0]
-                weights[name] = term.weight
-            for name, value in losses.scalars.items():
-                scalars[name] = scalars.get(name, 0.0) + float(value) / len(batches)
-        self._rescale({name: expected[name] / counts[name] for name in counts})
-        return {"loss": sum(weights[n] * sums[n] / counts[n] for n in sums), **scalars}
-
-    def _rescale(self, ratios: dict[str, float]) -> None:
-        """Put the gradient right where the micro-batches turned out unequal."""
-        ratio = next(iter(ratios.values()))
-        if any(abs(other - ratio) > 1e-9 for other in ratios.values()):  # noqa: PLR2004 - equal, but for rounding
-            names = ", ".join(ratios)
-            msg = f"the terms of this loss count different things ({names}), which trainer.accumulate cannot weigh exactly: set it to 1"
-            raise UserError(msg)
-        if abs(ratio - 1.0) > 1e-9:  # noqa: PLR2004
+                    losses: Losses = self.module(batch.to(self.place.device), self.progress.step)
+                tally.add(losses).backward()
+        if (correction := tally.correction()) != 1.0:
             for parameter in self.model.parameters():
                 if parameter.grad is not None:
-                    parameter.grad.mul_(ratio)
+                    parameter.grad.mul_(correction)
+        return tally.scalars()
 
     def _skip(self, batches: Sequence[Batch]) -> None:
         """Leave an update out whose loss or gradient is not finite; stop if that goes on."""
@@ -259,6 +228,12 @@ class Trainer:
             )
         shown = {"loss": f"{record['loss']:.2f}", "rate": f"{record['audio_rate']:.0f}x", "wait": f"{record['data_wait']:.0%}"}
         bar.set_postfix({**shown, **({"acc": f"{record['accuracy']:.3f}"} if "accuracy" in record else {})})
+
+    def _exchanging_gradients(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Devices exchange gradients once an update, with its last micro-batch."""
+        if isinstance(self.module, DistributedDataParallel) and not last:
+            return self.module.no_sync()
+        return contextlib.nullcontext()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.settings.precision == "bf16":

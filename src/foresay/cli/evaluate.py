@@ -1,0 +1,60 @@
+"""Measure what models learnt, beside baselines and untrained copies.
+
+Example:
+    foresay evaluate runs/demo-cpc runs/demo-acpc --corpus corpus/test.jsonl --train-corpus corpus/train.jsonl --measures probe:paper
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from foresay.cli._table import print_results
+from foresay.workflows.evaluate import evaluate
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, on what, and how."""
+
+    models: tyro.conf.Positional[tuple[str, ...]]
+    """Runs, RUN@step, or model folders. The baselines mfcc and logmel are always measured too."""
+    corpus: Path
+    """Manifest to test on."""
+    train_corpus: Path | None = None
+    """Manifest that measures learn on which learn something themselves, such as the probe."""
+    measures: str = "probe:paper"
+    """Names with protocols, with commas between: probe:paper,probe:converged."""
+    layers: str | None = None
+    """Layers of the models, with commas between: z,c. Default: all."""
+    out: Path | None = None
+    """Folder for results.jsonl. Default: each run's own."""
+    seed: int = 0
+    """Of the probes' start, the untrained copies, and the intervals."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, … Default: a GPU if there is one."""
+    again: bool = False
+    """Measure again what stands in results.jsonl already."""
+
+
+def run(arguments: list[str]) -> None:
+    """Print a table for each measure."""
+    options = tyro.cli(Options, prog="foresay evaluate", args=arguments, description=__doc__)
+    results = evaluate(
+        options.models,
+        options.corpus,
+        options.train_corpus,
+        measures=options.measures.split(","),
+        layers=options.layers.split(",") if options.layers else None,
+        out=options.out,
+        seed=options.seed,
+        device=options.device,
+        again=options.again,
+    )
+    print_results(results)
+    for note in sorted({_unseen(result.details["unseen_phones"]) for result in results if result.details.get("unseen_phones")}):
+        print(note)
+
+
+def _unseen(phones: list[str]) -> str:
+    return f"Phones that training never showed, counted as errors: {', '.join(phones)}"

@@ -1,0 +1,143 @@
+"""Write down what a model hears: a file of features for each recording."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from foresay.audio.read import audio_info, read_audio, resampled_length
+from foresay.contracts import FeatureExtractor, Frames, FeatureStream, SpeechModel
+from foresay.corpora.manifest import Manifest
+from foresay.errors import AudioError, UserError, nearest
+from foresay.evaluation.fingerprint import fingerprint, of_weights
+from foresay.loading import load
+from foresay.results import read_lines
+from foresay.training.devices import find_place
+
+INDEX = "index.jsonl"
+PIECE = 60.0
+"""Seconds that a model which streams hears at once, so that an hour-long recording needs no more memory than a minute."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What was done."""
+
+    index: Path
+    written: int
+    there: int
+    """Recordings that had been written before."""
+    failures: tuple[str, ...]
+    """Why recordings were left out, one message each."""
+
+
+class _Recording(NamedTuple):
+    id: str
+    count: Callable[[], int]
+    """Samples at the model's rate."""
+    read: Callable[[int, int], NDArray[np.float32]]
+    """From one sample to another."""
+
+
+def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: str, device: str | None = None) -> Extraction:
+    """Write `layer` of every recording of `source` (a file, a folder, or a manifest) into `dest`, and `index.jsonl` beside.
+
+    Each recording becomes a `.npy` of (T, D) float32; a line of the index says its id, file, frames, frame rate and the time of frame 0.
+    Files are whole or not there; given again, the command goes on where it was. What cannot be read is left out and told.
+    """
+    place = str(find_place(device).device)
+    extractor: FeatureExtractor = load(model, place)
+    if layer not in extractor.layer_names:
+        msg = f"{model} has no layer {layer!r}: {nearest(layer, extractor.layer_names)}"
+        raise UserError(msg)
+    index = Path(dest) / INDEX
+    made_by = fingerprint(of_weights(extractor), layer)
+    recordings = list(_recordings(Path(source), extractor.sample_rate))
+    done = _begin(index, made_by)
+    missing = [recording for recording in recordings if recording.id not in done]
+    failures: list[str] = []
+    with index.open("a", encoding="utf-8") as lines:
+        for recording in tqdm(missing, desc=f"extracting {layer}", unit="recording", disable=None):
+            try:
+                features, frame_rate = _hear(extractor, layer, recording, place)
+            except AudioError as error:
+                failures.append(f"{recording.id}: {error}")
+                continue
+            file = _safe_name(recording.id)
+            _save(index.parent / file, features)
+            line = {
+                "id": recording.id,
+                "file": file,
+                "frames": len(features),
+                "frame_rate": frame_rate,
+                "first_center": extractor.first_center / extractor.sample_rate,
+                "layer": layer,
+                "model": str(model),
+                "fingerprint": made_by,
+            }
+            lines.write(json.dumps(line) + "\n")
+            lines.flush()
+    return Extraction(index, len(missing) - len(failures), len(recordings) - len(missing), tuple(failures))
+
+
+def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
+    """Find what there is to hear. Recordings of a folder are named by their path in it, without the ending."""
+    if source.suffix == ".jsonl":
+        manifest = Manifest.open(source)
+        for place, (name, count) in enumerate(zip(manifest.ids, manifest.lengths(rate).tolist(), strict=True)):
+            yield _Recording(name, partial(int, count), partial(manifest.read, place, rate))
+        return
+    paths = find_audio(source) if source.is_dir() else [source]
+    base = source if source.is_dir() else source.parent
+    named = {path.relative_to(base).with_suffix("").as_posix(): path for path in paths}
+    if len(named) < len(paths):
+        twice = next(path for path in paths if path not in named.values())
+        msg = f"{twice} differs from another file in its ending only, so both would be given one name: extract from a manifest instead"
+        raise UserError(msg)
+    for name, path in named.items():
+        yield _Recording(name, partial(_length, path, rate), partial(read_audio, path, rate))
+
+
+def _length(path: Path, rate: int) -> int:
+    info = audio_info(path)
+    return resampled_length(info.frames, info.sample_rate, rate)
+
+
+def _begin(index: Path, made_by: str) -> set[str]:
+    """Return what was written before, and write the index anew without a line that was cut short or has lost its file."""
+    lines = list(read_lines(index))
+    if any(line["fingerprint"] != made_by for line in lines):
+        before = lines[0]
+        msg = (
+            f"{index.parent} holds layer {before['layer']} of {before['model']}, not what is asked for now (or that model has been trained "
+            "further since): choose another folder, or delete this one"
+        )
+        raise UserError(msg)
+    whole = [line for line in lines if (index.parent / line["file"]).is_file()]
+    index.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = index.with_suffix(".unfinished")
+    unfinished.write_text("".join(json.dumps(line) + "\n" for line in whole), encoding="utf-8")
+    unfinished.replace(index)
+    return {line["id"] for line in whole}
+
+
+@torch.no_grad()
+def _hear(extractor: FeatureExtractor, layer: str, recording: _Recording, device: str) -> tuple[NDArray[np.float32], float]:
+    """Hear one recording, piece by piece if it is long and the model can: (T, D), and frames per second."""
+    count, piece = recording.count(), round(PIECE * extractor.sample_rate)
+    stream = _stream(extractor) if count > 2 * piece else None
+    if stream is None:
+        heard = [extractor.features(_tensor(recording, 0, count, device), torch.tensor([count], device=device), [layer])]
+    else:
+        heard = [stream.push(_tensor(recording, start, min(start + piece, count), device)) for start in range(0, count, piece)]
+        heard.append(stream.finish())
+    ...
