@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from foresay.monotonic import Alignment, monotonic_alignment
     from foresay.results import Result, read_results
     from foresay.workflows.catalog import list_baselines, list_models, list_recipes
+    from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus, make_corpus
     from foresay.workflows.demo import demo
     from foresay.workflows.doctor import doctor
     from foresay.workflows.evaluate import evaluate
+    from foresay.workflows.extract import extract
     from foresay.workflows.pretrain import pretrain
     from foresay.workflows.report import report
 
@@ -43,13 +45,18 @@ __all__ = [
     "Trainable",
     "UserError",
     "__version__",
+    "check_corpus",
+    "corpus_stats",
     "demo",
     "doctor",
     "evaluate",
+    "extract",
+    "import_corpus",
     "list_baselines",
     "list_models",
     "list_recipes",
     "load",
+    "make_corpus",
     "monotonic_alignment",
     "pretrain",
     "read_audio",
@@ -66,9 +73,11 @@ _HOMES = {
     "monotonic": ("Alignment", "monotonic_alignment"),
     "results": ("Result", "read_results"),
     "workflows.catalog": ("list_baselines", "list_models", "list_recipes"),
+    "workflows.corpus": ("check_corpus", "corpus_stats", "import_corpus", "make_corpus"),
     "workflows.demo": ("demo",),
     "workflows.doctor": ("doctor",),
     "workflows.evaluate": ("evaluate",),
+    "workflows.extract": ("extract",),
     "workflows.pretrain": ("pretrain",),
     "workflows.report": ("report",),
 }

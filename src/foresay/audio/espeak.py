@@ -94,9 +94,9 @@ def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, me
             library.espeak_SetParameter(parameter, value, 0)
         spoken = text.encode()
         library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken) + 1), 0, 1, 0, _TEXT_IS_UTF8, None, None)
-    end = events[-1][1]  # beyond it lies what was left in the buffer
+    end = events[-1][1] if events else 0  # beyond it lies what was left in the buffer
     marks = [Mark(at, name.decode(), word) for kind, at, word, name in events if kind == _PHONE]
-    return np.concatenate(chunks)[:end], marks
+    return np.concatenate([np.zeros(0, dtype=np.int16), *chunks])[:end], marks
 
 
 @contextmanager
@@ -105,7 +105,11 @@ def _private_copy() -> Iterator[ctypes.CDLL]:
     loader = _loader()
     original = Path(loader.get_library_path())
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        library = ctypes.CDLL(str(shutil.copy(original, folder)))
+        try:
+            library = ctypes.CDLL(str(shutil.copy(original, folder)))
+        except OSError as error:
+            msg = f"cannot load eSpeak NG ({error}): set TMPDIR to a folder with room, from which programs may run (not mounted noexec)"
+            raise UserError(msg) from error
         try:
             data = Path(loader.get_data_path())
             options = _PHONE_EVENTS | _PHONES_IN_IPA | _DO_NOT_EXIT
@@ -115,8 +119,10 @@ def _private_copy() -> Iterator[ctypes.CDLL]:
             yield library
             library.espeak_Terminate()
         finally:
-            unload = _ctypes.FreeLibrary if sys.platform == "win32" else _ctypes.dlclose
-            unload(library._handle)  # noqa: SLF001 - ctypes has no public way to unload
+            if sys.platform == "win32":
+                _ctypes.FreeLibrary(library._handle)  # noqa: SLF001 - ctypes has no public way to unload
+            else:
+                _ctypes.dlclose(library._handle)  # noqa: SLF001
 
 
 def _check_voice(accent: str, timbre: str) -> None:

@@ -8,6 +8,8 @@ A part is read with a margin on both sides, resampled and trimmed: it equals the
 
 import math
 import re
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -30,6 +32,28 @@ ENDS_EARLY = re.compile(r"lacks an end-of-stream bit|without an End-Of-Stream fl
 UNKNOWN_SIZE = 0x7FFF_0000
 SPHERE_HEADER = 1024
 SPHERE_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
+
+
+class Fault(StrEnum):
+    """What may be wrong with a recording, in a word or two."""
+
+    MISSING = "missing"
+    EMPTY = "empty"
+    NOT_AUDIO = "not audio"
+    TRUNCATED = "truncated"
+    DAMAGED = "damaged"
+    NOT_FINITE = "not finite"
+    TOO_SHORT = "too short"
+    NO_CHANNEL = "no such channel"
+
+
+class FaultyAudioError(AudioError):
+    """An `AudioError` that also says what it is in a word, for tables."""
+
+    def __init__(self, message: str, fault: Fault) -> None:
+        """Take the message for people, and what to count."""
+        super().__init__(message)
+        self.fault = fault
 
 
 class AudioInfo(NamedTuple):
@@ -70,13 +94,22 @@ def read_audio(path: Path, sample_rate: int | None = None, start: int = 0, stop:
         stop = end if stop is None else stop
         if not 0 <= start <= stop <= end:
             msg = f"{path} has {end} samples at {rate} Hz; samples {start} to {stop} were asked for. Was the file changed? Import it again."
-            raise AudioError(msg)
-        if channel is not None and not 0 <= channel < file.channels:
-            msg = f"{path} has {file.channels} channels, numbered from 0; channel {channel} was asked for. Correct it in the manifest."
-            raise AudioError(msg)
+            raise FaultyAudioError(msg, Fault.TOO_SHORT)
         if rate == file.samplerate:
             return _decode(file, path, start, stop, channel)
         return _resample_part(file, path, rate, start, stop, channel)
+
+
+def audio_blocks(path: Path, start: int, stop: int, channel: int | None = None, seconds: int = 60) -> Iterator[Waveform]:
+    """Yield samples `start` to `stop`, at the file's own rate, in blocks: an hour at the memory of a minute.
+
+    Raises:
+        AudioError: as `read_audio`.
+    """
+    with _open(path) as file:
+        block = seconds * file.samplerate
+        for first in range(start, stop, block):
+            yield _decode(file, path, first, min(first + block, stop), channel)
 
 
 def resampled_length(frames: int, sample_rate: int, new_rate: int) -> int:
@@ -92,15 +125,15 @@ def _open(path: Path) -> soundfile.SoundFile:
     """Open a file that has samples: all that its header promises."""
     if path.is_dir():
         msg = f"{path} is a folder, not a recording"
-        raise AudioError(msg)
+        raise FaultyAudioError(msg, Fault.NOT_AUDIO)
     try:
         size = path.stat().st_size
     except FileNotFoundError as error:
         msg = f"there is no file {path}. Paths in a manifest are relative to it: was the manifest or the audio moved?"
-        raise AudioError(msg) from error
+        raise FaultyAudioError(msg, Fault.MISSING) from error
     if not size:
         msg = f"{path} is empty (0 bytes): was a download or a copy interrupted? Fetch it again, or leave it out."
-        raise AudioError(msg)
+        raise FaultyAudioError(msg, Fault.EMPTY)
     try:
         file = soundfile.SoundFile(path)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file
@@ -109,30 +142,33 @@ def _open(path: Path) -> soundfile.SoundFile:
             f"{path} cannot be read as audio ({reason.rstrip('.')}). It is damaged, not audio, or of a format that libsndfile does not "
             f"know, such as m4a or compressed SPHERE: convert it (ffmpeg -i IN OUT.flac, sph2pipe)."
         )
-        raise AudioError(msg) from error
-    problem = _truncation(file, path) if file.frames else "holds no samples: leave it out."
-    if problem:
-        file.close()
-        msg = f"{path} {problem}"
-        raise AudioError(msg)
-    return file
+        raise FaultyAudioError(msg, Fault.NOT_AUDIO) from error
+    missing = _missing_end(file, path)
+    if file.frames and not missing:
+        return file
+    file.close()
+    if missing:
+        raise _truncated(path, missing)
+    msg = f"{path} holds no samples: leave it out."
+    raise FaultyAudioError(msg, Fault.EMPTY)
 
 
-def _truncation(file: soundfile.SoundFile, path: Path) -> str | None:
+def _missing_end(file: soundfile.SoundFile, path: Path) -> str | None:
     """Say how much of the file is missing, if the header tells. A cut FLAC or MP3 shows only when its end is read."""
     log = file.extra_info
     promised = PROMISED_BYTES.search(log)
     if promised and int(promised[2]) < int(promised[1]) < UNKNOWN_SIZE:
-        return _truncated(f"the header promises {promised[1]} bytes of sound, {promised[2]} are there")
+        return f"the header promises {promised[1]} bytes of sound, {promised[2]} are there"
     if ENDS_EARLY.search(log):
-        return _truncated("the end of the stream is missing")
+        return "the end of the stream is missing"
     if file.format == "NIST" and file.frames < (count := _sphere_samples(path)):
-        return _truncated(f"the header promises {count} samples, {file.frames} are there")
+        return f"the header promises {count} samples, {file.frames} are there"
     return None
 
 
-def _truncated(missing: str) -> str:
-    return f"is truncated ({missing}): was a download or a copy interrupted? Fetch it again, or leave it out."
+def _truncated(path: Path, missing: str) -> FaultyAudioError:
+    msg = f"{path} is truncated ({missing}): was a download or a copy interrupted? Fetch it again, or leave it out."
+    return FaultyAudioError(msg, Fault.TRUNCATED)
 
 
 def _sphere_samples(path: Path) -> int:
@@ -144,22 +180,24 @@ def _sphere_samples(path: Path) -> int:
 
 def _decode(file: soundfile.SoundFile, path: Path, start: int, stop: int, channel: int | None) -> Waveform:
     """Decode frames `start` to `stop` at the file's own rate."""
+    if channel is not None and not 0 <= channel < file.channels:
+        msg = f"{path} has {file.channels} channels, numbered from 0; channel {channel} was asked for. Correct it in the manifest."
+        raise FaultyAudioError(msg, Fault.NO_CHANNEL)
     try:
         file.seek(start)
         frames: Waveform = file.read(stop - start, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
         msg = f"{path} is damaged between {_seconds(file, start)} and {_seconds(file, stop)} s ({reason}): fetch it again, or leave it out."
-        raise AudioError(msg) from error
+        raise FaultyAudioError(msg, Fault.DAMAGED) from error
     if len(frames) < stop - start:
-        msg = f"{path} {_truncated(f'the header promises {file.frames} samples, {start + len(frames)} are there')}"
-        raise AudioError(msg)
+        raise _truncated(path, f"the header promises {file.frames} samples, {start + len(frames)} are there")
     waveform = frames.mean(axis=1, dtype=np.float32) if channel is None else np.ascontiguousarray(frames[:, channel])
     finite = np.isfinite(waveform)
     if not finite.all():
         second = _seconds(file, start + int(finite.argmin()))
         msg = f"{path} holds NaN or infinity, first at {second} s: what wrote it divided by zero. Write it again, or leave it out."
-        raise AudioError(msg)
+        raise FaultyAudioError(msg, Fault.NOT_FINITE)
     return waveform
 
 

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 from scipy.signal import oaconvolve
 
 Noise: TypeAlias = Literal["white", "pink", "babble"]
@@ -62,10 +63,12 @@ def add_noise(samples: NDArray[np.float32], noise: NDArray[np.float32], snr: flo
 
 def _shaped(kind: Noise, count: int, sample_rate: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Gaussian noise with the spectrum of its kind."""
-    spectrum = np.fft.rfft(rng.standard_normal(count))
-    frequencies = np.maximum(np.fft.rfftfreq(count, 1 / sample_rate), 20.0)  # Hz; below lies nothing that is heard
-    amplitude = {"white": np.ones_like(frequencies), "pink": frequencies**-0.5, "babble": np.minimum((frequencies / 500) ** -1.5, 1)}[kind]
-    return np.fft.irfft(spectrum * amplitude, count)
+    white = rng.standard_normal(fft.next_fast_len(count, real=True))
+    if kind == "white":
+        return white[:count]
+    frequencies = np.maximum(fft.rfftfreq(len(white), 1 / sample_rate), 20.0)  # Hz; below lies nothing that is heard
+    amplitude = frequencies**-0.5 if kind == "pink" else np.minimum((frequencies / 500) ** -1.5, 1)
+    return fft.irfft(fft.rfft(white) * amplitude, len(white))[:count]
 
 
 def _swell(count: int, sample_rate: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -87,7 +87,9 @@ def _what_the_user_can_do(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "foresay").startswith("foresay"):
-        return f"the package {error.name!r} is not installed: pip install foresay, in the environment of this command, brings what it needs."
+        return (
+            f"the package {error.name!r} is not installed: pip install foresay, in the environment of this command, brings what it needs."
+        )
     cause: BaseException | None = error
     while cause is not None:  # a library may wrap what the system said
         number = cause.errno if isinstance(cause, OSError) else None

@@ -24,7 +24,10 @@ def print_results(results: Sequence[Result]) -> None:
 
 def _print_rows(rows: Sequence[Result], gains: dict[tuple[str, int | None, str], Result], metric: str) -> None:
     header = ["model", "updates", "layer", metric, "", "gain over untrained" if gains else "", ""]
-    lines = [[r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r, metric), *_gain(gains.get(_place(r)), metric)] for r in rows]
+    lines = [
+        [r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r, metric), *_gain(gains.get(_place(r)), metric)]
+        for r in rows
+    ]
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     best = (min if lower_is_better(metric) else max)(range(len(rows)), key=lambda i: rows[i].value)
     print(_line(header, widths))

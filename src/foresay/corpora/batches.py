@@ -27,7 +27,8 @@ class Update(NamedTuple):
     """What one device needs for one update."""
 
     planned: PlannedBatch
-    """The global batch, the same on every device."""
+    """The global batch, the same on every device. Where groups have several windows, an unreadable one may have been replaced: what was
+    heard instead says `Batch.ids`."""
     batches: tuple[Batch, ...]
     """This device's share: `accumulate` micro-batches of whole groups."""
 

@@ -41,18 +41,18 @@ SHARES: dict[Split, float] = {"train": 0.75, "valid": 0.10, "test": 0.15}
 VOICES = {
     "us-leo": Voice("en-US", "m3", rate=165),
     "gb-ada": Voice("en", "f1", rate=160),
-    "us-andrea": Voice("en-US", "Andrea", rate=155, pitch=45),
-    "us-max": Voice("en-US", "m1", rate=170, pitch=60),
+    "us-eve": Voice("en-US", "Andrea", rate=155, pitch=45),
+    "us-sam": Voice("en-US", "m1", rate=170, pitch=60),
     "rp-hugo": Voice("en-GB-x-rp", "m7", rate=160, pitch=45),
-    "us-shelby": Voice("en-US", "shelby", rate=170),
-    "gb-mario": Voice("en", "Mario", rate=150, pitch=60),
-    "gb-annie": Voice("en", "Annie", rate=165),
+    "us-kim": Voice("en-US", "shelby", rate=170),
+    "gb-otto": Voice("en", "Mario", rate=150, pitch=60),
+    "gb-fay": Voice("en", "Annie", rate=165),
     "la-tom": Voice("en-GB-x-gbclan", "m5", rate=175, pitch=70),
-    "us-linda": Voice("en-US", "linda", rate=165, pitch=40),
-    "rp-aunt": Voice("en-GB-x-rp", "aunty", rate=150),
-    "us-rob": Voice("en-US", "rob", rate=160, pitch=40),
+    "us-ida": Voice("en-US", "linda", rate=165, pitch=40),
+    "rp-may": Voice("en-GB-x-rp", "aunty", rate=150),
+    "us-abe": Voice("en-US", "rob", rate=160, pitch=40),
     "gb-jack": Voice("en", "m4", rate=175),
-    "us-belinda": Voice("en-US", "belinda", rate=175),
+    "us-zoe": Voice("en-US", "belinda", rate=175),
     "rp-ed": Voice("en-GB-x-rp", "max", rate=165, pitch=75),
     "us-grace": Voice("en-US", "grandma", rate=155),
 }
@@ -63,7 +63,7 @@ _VALID_SECONDS = 15.0  # a valid voice says at least as much: a group of negativ
 _SHORTEST, _LONGEST = 2.0, 6.0  # s, an utterance
 _FRAME = SAMPLE_RATE // 100
 _RT60 = 0.1, 0.4  # s
-_DIRECT_TO_ECHO = 3.0, 12.0  # dB: half a meter to an arm's length from the microphone
+_DIRECT_TO_ECHO = 3.0, 12.0  # dB: near the microphone
 _SNR = 15.0, 30.0  # dB
 _LEVEL = -30.0, -22.0  # dB of full scale
 _PEAK = 0.95
@@ -109,14 +109,14 @@ def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0,
         UserError: the extra `demo` is not installed; the folder holds something else or cannot be written; no such number of voices.
     """
     if not (minutes > 0 and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
-        msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}; try minutes=40 voices=12"
+        msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}"
         raise UserError(msg)
     description = _describe(seed, minutes, voices)
     manifests = {name: destination / f"{name}.jsonl" for name in SHARES} | {"all": destination / "manifest.jsonl"}
     if _existing(destination) == description | {"complete": True} and all(path.is_file() for path in manifests.values()):
         return DemoCorpus(manifests, reused=True)
     try:
-        _clear(destination, description)
+        _clear(destination, manifests.values(), description)
         items = _record_all(_plan(seed, minutes, voices), destination, seed)
         for split in SHARES:
             write_manifest(manifests[split], items[split], phone_set=PHONE_SET)
@@ -149,14 +149,14 @@ def _existing(folder: Path) -> dict[str, Any]:
     return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
 
 
-def _clear(folder: Path, description: dict[str, Any]) -> None:
+def _clear(folder: Path, manifests: Iterable[Path], description: dict[str, Any]) -> None:
     """Empty the folder of an older or half-made embedded corpus, and of nothing else; leave the description of one not yet complete."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()) and _existing(folder).get("name") != "demo":
         msg = f"{folder} holds something that is not an embedded corpus, and making one would mix with it: name a new or an empty folder."
         raise UserError(msg)
-    for manifest in folder.glob("*.jsonl"):
-        manifest.unlink()
+    for path in manifests:
+        path.unlink(missing_ok=True)
     if (folder / "audio").is_dir():
         shutil.rmtree(folder / "audio")
     (folder / "corpus.toml").write_text(write_toml(description | {"complete": False}), encoding="utf-8")

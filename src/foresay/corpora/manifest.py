@@ -11,6 +11,7 @@ A manifest of a million lines opens in seconds: only ids and columns of numbers 
 
 import contextlib
 import json
+import math
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,7 +67,6 @@ class Item:
 
 KEYS = tuple(field.name for field in fields(Item))
 TEXTS = ("speaker", "language", "text", "label", "target")
-_KINDS = {str: "a string", int: "a whole number", (int, float): "a number"}
 
 
 class Manifest(Sequence[Item]):
@@ -98,24 +98,20 @@ class Manifest(Sequence[Item]):
         self = cls()
         self.path = Path(path).absolute()
         self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"
-        self.phone_set = None
+        self.phone_set = _phone_set(self.path)
         self.ids = []
         offsets, durations, rates, codes = array("q"), array("d"), array("q"), array("i")
         speakers: dict[str, int] = {}
-        for offset, number, record in _records(self.path):
-            if FORMAT in record and "id" not in record:
-                self.phone_set = _header(record, self._where(number))
-                continue
-            duration, rate = _essentials(record, self._where(number))
-            offsets.append(offset)
-            self.ids.append(record["id"])
-            durations.append(duration)
-            rates.append(rate)
-            codes.append(speakers.setdefault(record.get("speaker") or UNKNOWN_SPEAKER, len(speakers)))
+        for line in _scan(self.path):
+            self.ids.append(line.id)
+            offsets.append(line.offset)
+            durations.append(line.duration)
+            rates.append(line.sample_rate)
+            codes.append(speakers.setdefault(line.speaker, len(speakers)))
         self._offsets = np.array(offsets, dtype=np.int64)
         self.durations = np.array(durations, dtype=np.float64)
         self.sample_rates = np.array(rates, dtype=np.int64)
-        self.speakers = tuple(sorted(map(str, speakers)))
+        self.speakers = tuple(sorted(speakers))
         ranks = {name: rank for rank, name in enumerate(self.speakers)}
         self.speaker_codes = np.array([ranks[name] for name in speakers], dtype=np.int32)[np.array(codes, dtype=np.int64)]
         self._refuse_repeated_ids()
@@ -169,10 +165,9 @@ class Manifest(Sequence[Item]):
         """List the distinct phones, sorted. Reads every item."""
         return tuple(sorted({phone.label for item in self for phone in item.phones or ()}))
 
-    def _where(self, number: int) -> str:
-        return f"{self.path}, line {number}"
-
     def _refuse_repeated_ids(self) -> None:
+        if len(set(self.ids)) == len(self.ids):
+            return
         first: dict[str, int] = {}
         for index, name in enumerate(self.ids):
             if first.setdefault(name, index) != index:
@@ -187,18 +182,14 @@ class Manifest(Sequence[Item]):
     def _item(self, line: bytes, name: str) -> Item:
         """Parse a line found at the place of the item `name`."""
         try:
-            record = json.loads(line)
-            same = record["id"] == name
-        except (ValueError, KeyError, TypeError):
-            same = False
-        if not same:
-            msg = f"{self.path} has changed since it was opened (item {name!r} is no longer in its place): give the command again"
-            raise UserError(msg)
-        try:
-            return _item_of(record, self.path.parent)
+            record = _whole_object(line)
+            if isinstance(record, dict) and record.get("id") == name:
+                return _item_of(record, self.path.parent)
         except UserError as error:
-            msg = f"{self._where(self._line_number(self.ids.index(name)))}: {error}"
+            msg = f"{self.path}, line {self._line_number(self.ids.index(name))}: {error}"
             raise UserError(msg) from error
+        msg = f"{self.path} has changed since it was opened (item {name!r} is no longer in its place): give the command again"
+        raise UserError(msg)
 
 
 def write_manifest(path: Path, items: Iterable[Item], *, phone_set: str | None = None) -> None:
@@ -226,87 +217,109 @@ def write_manifest(path: Path, items: Iterable[Item], *, phone_set: str | None =
         unfinished.unlink(missing_ok=True)
 
 
-def _records(path: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield (offset in bytes, line number, object) of every line that is not blank."""
-    if not path.is_file():
-        msg = f"there is no manifest {path}. `foresay corpus import` makes one from a folder of audio, `… make demo` from nothing"
-        raise UserError(msg)
+class _Line(NamedTuple):
+    """What is kept of a line."""
+
+    offset: int
+    id: str
+    duration: float
+    sample_rate: int
+    speaker: str
+
+
+def _scan(path: Path) -> Iterator[_Line]:
+    """Read what is kept of every line that is an item."""
+    offset = 0
     with path.open("rb") as file:
-        offset = 0
         for number, line in enumerate(file, start=1):
-            if not line.isspace():
-                yield offset, number, _object(line, f"{path}, line {number}")
+            try:
+                record = _object(line)
+                is_header = number == 1 and FORMAT in record
+                if record and not is_header:
+                    yield _essentials(record, offset)
+            except UserError as error:
+                msg = f"{path}, line {number}: {error}"
+                raise UserError(msg) from error
             offset += len(line)
 
 
-def _object(line: bytes, where: str) -> dict[str, Any]:
-    """Parse a line; phones and words, most of its length, only if need be."""
-    with contextlib.suppress(ValueError):
-        return json.loads(_without_intervals(line))
+def _phone_set(path: Path) -> str | None:
+    """Return the phone set that the first line names, if it is a header."""
+    if not path.is_file():
+        msg = f"there is no manifest {path}. `foresay corpus import` makes one from a folder of audio, `… make demo` from nothing"
+        raise UserError(msg)
+    header: dict[str, Any] = {}
+    with path.open("rb") as file, contextlib.suppress(UserError):  # a line that is no JSON is told of later, with its number
+        header = _object(file.readline())
+    if header.get(FORMAT, VERSION) != VERSION:
+        msg = f"{path} is of version {header[FORMAT]!r}; this Foresay reads version {VERSION}: update it, or import again"
+        raise UserError(msg)
+    return str(header["phone_set"]) if FORMAT in header and "phone_set" in header else None
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    """Parse a line, leaving out its phones and words where that is easily done. A blank line is an empty object."""
     try:
-        record = json.loads(line)
-    except ValueError as error:
-        msg = f"{where} is not JSON ({error}). A manifest has one JSON object a line: was the file cut short?"
-        raise UserError(msg) from error
+        record = json.loads(_without_intervals(line).decode())
+    except ValueError:
+        record = _whole_object(line)
     if not isinstance(record, dict):
-        msg = f"{where} is not an object but {record!r}: a manifest has one JSON object a line."
+        msg = f"{record!r} is no item: a manifest has one JSON object a line"
         raise UserError(msg)
     return record
 
 
+def _whole_object(line: bytes) -> Any:  # noqa: ANN401 - any JSON
+    if not line.strip():
+        return {}
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        msg = f"this is not JSON ({error}). A manifest has one JSON object a line: was the file cut short, or edited by hand?"
+        raise UserError(msg) from error
+
+
 def _without_intervals(line: bytes) -> bytes:
-    """Cut out what lies between the brackets of phones and words, as `write_manifest` writes them."""
-    for opening in (b'"phones": [', b'"words": ['):
-        begin = line.find(opening + b"[")
+    """Cut out what lies between the brackets of phones and words, most of a line's length, if written as `write_manifest` does."""
+    for opening in (b'"phones": [[', b'"words": [['):
+        begin = line.find(opening)
         end = line.find(b"]]", begin)
         if 0 <= begin < end:
-            line = line[: begin + len(opening)] + line[end + 1 :]
+            line = line[: begin + len(opening) - 1] + line[end + 1 :]
     return line
 
 
-def _header(record: Mapping[str, Any], where: str) -> str | None:
-    """Return the phone set that a header line names."""
-    if record[FORMAT] != VERSION:
-        msg = f"{where}: this manifest is of version {record[FORMAT]!r}, Foresay reads version {VERSION}: update Foresay, or import again."
-        raise UserError(msg)
-    return _value(record, "phone_set", str, where) if "phone_set" in record else None
-
-
-def _essentials(record: Mapping[str, Any], where: str) -> tuple[float, int]:
-    """Check what every item needs; return duration and sample rate, zero where there is no audio."""
-    if type(record.get("id")) is not str:
-        _value(record, "id", str, where)
-    if "audio" not in record:
-        if "image" not in record:
-            msg = f'{where} (id {record["id"]!r}) lacks the key "audio" (or "image"): the path of the file, relative to the manifest.'
-            raise UserError(msg)
-        return 0.0, 0
-    duration = _value(record, "duration", (int, float), where)
-    rate = _value(record, "sample_rate", int, where)
-    if not (0 < duration < float("inf") and rate > 0):
-        msg = f"{where} (id {record['id']!r}): duration {duration} s at {rate} Hz cannot be; both must be above 0."
-        raise UserError(msg)
-    return duration, rate
-
-
-def _value(record: Mapping[str, Any], key: str, kind: type | tuple[type, ...], where: str) -> Any:  # noqa: ANN401 - of the kind asked for
-    value = record.get(key)
-    if isinstance(value, kind) and not isinstance(value, bool):
-        return value
-    of = f" (id {record['id']!r})" if key != "id" and "id" in record else ""
-    if value is None:
-        msg = f'{where}{of} lacks the key "{key}". Needed are id, audio, duration (s) and sample_rate (Hz).'
+def _essentials(record: Mapping[str, Any], offset: int) -> _Line:
+    """Check what every item needs and return what is kept; duration and sample rate are zero where there is no audio."""
+    name, speaker = record.get("id"), record.get("speaker") or UNKNOWN_SPEAKER
+    duration: Any = record.get("duration") if "audio" in record else 0.0
+    rate: Any = record.get("sample_rate") if "audio" in record else 0
+    if type(name) is not str or not name:
+        msg = _wrong(record, "id", "a string, and another in each line")
+    elif "audio" not in record and "image" not in record:
+        msg = _wrong(record, "audio", "the path of the file, relative to the manifest")
+    elif type(duration) not in {float, int} or ("audio" in record and not 0 < duration < math.inf):
+        msg = _wrong(record, "duration", "seconds, above 0")
+    elif type(rate) is not int or ("audio" in record and rate <= 0):
+        msg = _wrong(record, "sample_rate", "a whole number of Hz, above 0")
+    elif type(speaker) is not str:
+        msg = _wrong(record, "speaker", "a string")
     else:
-        msg = f'{where}{of}: "{key}" must be {_KINDS[kind]}, not {value!r}.'
+        return _Line(offset, name, duration, rate, speaker)
     raise UserError(msg)
+
+
+def _wrong(record: Mapping[str, Any], key: str, wanted: str) -> str:
+    item = f"item {record['id']!r}" if "id" in record and key != "id" else "an item"
+    came = f'has "{key}": {record[key]!r}' if key in record else f'lacks the key "{key}"'
+    return f"{item} {came}; it must be {wanted}"
 
 
 def _item_of(record: Mapping[str, Any], folder: Path) -> Item:
     """Turn an object into an item; paths are joined to the manifest's folder."""
     for key in TEXTS:
         if not isinstance(record.get(key), str | None):
-            msg = f'"{key}" must be a string, not {record[key]!r}'
-            raise UserError(msg)
+            raise UserError(_wrong(record, key, "a string"))
     values = {key: record[key] for key in KEYS if record.get(key) is not None}
     for key in ("audio", "image"):
         if key in values:
@@ -325,7 +338,7 @@ def _intervals(value: Any, key: str) -> tuple[Interval, ...]:  # noqa: ANN401 - 
         raise UserError(msg) from error
     for start, end, label in intervals:
         if not start <= end or not isinstance(label, str):
-            msg = f'"{key}" holds [{start}, {end}, {label!r}]: it must end after it starts, and its label must be a string'
+            msg = f'"{key}" holds [{start}, {end}, {label!r}]: an interval ends after it starts, and its label is a string'
             raise UserError(msg)
     return intervals
 

@@ -82,7 +82,7 @@ _EXPANSIONS = {symbol: [" ".join(choice.split()) for choice in choices.split("|"
 
 
 def draw_sentence(rng: np.random.Generator) -> str:
-    """Draw one sentence: capitalised, ending in a full stop."""
+    """Draw one sentence: capitalized, ending in a full stop."""
     words = _expand("{sentence}", rng)
     return words[0].upper() + words[1:] + "."
 

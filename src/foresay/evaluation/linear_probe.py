@@ -36,6 +36,8 @@ class ProbeProtocol:
     """Windows an update."""
     shortest: float = 0.025
     """Seconds: a recording's last window is tested if it has as much."""
+    frames: int = 1024
+    """Frames an update where frames, not windows, are given: as many as are in the windows of a batch at 100 Hz."""
     standardize: bool = False
     """Give each dimension of the features zero mean and unit variance over the training frames."""
     held_out: float = 0.0
@@ -47,7 +49,10 @@ class ProbeProtocol:
 
 
 PAPER = ProbeProtocol("paper")
-CONVERGED = ProbeProtocol("converged", 2e-3, epochs=200, standardize=True, held_out=0.1, patience=5, most_audio=5_000.0)
+CONVERGED = ProbeProtocol(
+    "converged", learning_rate=2e-3, epochs=1000, frames=256, standardize=True, held_out=0.1, patience=5, most_audio=5000.0
+)
+"""On four minutes of TIMIT within half a point of the best L-BFGS with weight decay, on MFCC, log-mel and CPC features."""
 
 
 class LinearProbe(nn.Module):
@@ -99,13 +104,12 @@ def fit_probe(
     classes: int | None = None,
     utterances: ArrayLike | Sequence[str] | None = None,
     protocol: ProbeProtocol = CONVERGED,
-    frames: int = 1024,
     seed: int = 0,
     device: str = "cpu",
 ) -> LinearProbe:
     """Train a probe on plain arrays.
 
-    `features` (N, D) and `labels` (N,) from 0 to `classes` - 1; `frames` an update, in an order drawn anew for each epoch.
+    `features` (N, D) and `labels` (N,) from 0 to `classes` - 1, in an order drawn anew for each epoch.
     `utterances` (N,) says which frames belong together: some utterances are then held out whole, for frames of one are much alike.
     """
     inputs = torch.as_tensor(features, dtype=torch.float32, device=device)
@@ -121,7 +125,7 @@ def fit_probe(
     training = ProbeTraining(probe, protocol)
     best, kept, since = np.inf, probe.state_dict(), 0
     for _ in range(protocol.epochs):
-        for part in np.array_split(random.permutation(learn), max(1, len(learn) // frames)):
+        for part in np.array_split(random.permutation(learn), max(1, len(learn) // protocol.frames)):
             training.update(inputs[part], targets[part])
         if len(stop) == 0:
             continue

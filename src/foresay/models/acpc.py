@@ -21,10 +21,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from foresay.context.causal_model import CausalModel
 from foresay.context.recurrent import RecurrentContext
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
+from foresay.models._causal import CausalModel
 from foresay.negatives import NegativeSampler
 from foresay.objectives.aligned_contrastive import align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores

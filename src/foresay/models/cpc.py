@@ -15,10 +15,10 @@ from typing import Literal
 
 from torch import nn
 
-from foresay.context.causal_model import CausalModel
 from foresay.context.recurrent import RecurrentContext
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
+from foresay.models._causal import CausalModel
 from foresay.negatives import NegativeSampler
 from foresay.objectives.contrastive import Similarity, contrastive_loss, contrastive_scores
 from foresay.settings import find_class

@@ -96,6 +96,10 @@ def _inline(svg: str, name: str, description: str, class_: str) -> str:
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = body.replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-').replace("xlink:href=", "href=")
     body = re.sub(r"(font: [^'\";]*)'DejaVu Sans'[^;\"]*", r"\1var(--font)", body)
-    for color, variable in THEME.items():
-        body = body.replace(color, f"var(--{variable})")
+    body = re.sub(r'style="[^"]*"', lambda style: _themed(style[0]), body)
     return re.sub(r"\n\s*", "\n", body)
+
+
+def _themed(style: str) -> str:
+    """Put the page's variables in the place of the colors of a picture."""
+    return re.sub("|".join(THEME), lambda color: f"var(--{THEME[color[0]]})", style)

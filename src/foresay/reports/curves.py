@@ -13,7 +13,7 @@ from foresay.reports.wording import listed, number, plural
 
 TITLES = {
     "loss": "Loss",
-    "accuracy": "Accuracy of the contrastive task",
+    "accuracy": "Accuracy in the training task",
     "lr": "Learning rate",
     "audio_rate": "Throughput (audio seconds per second)",
     "data_wait": "Share of time spent waiting for data",

@@ -103,5 +103,5 @@ def flac(example: Example) -> str:
 
 def _layer(name: str, arrays: Mapping[str, NDArray[Any]], end: float) -> Layer:
     values, frame_rate = arrays[f"features_{name}"], float(arrays[f"frame_rate_{name}"])
-    shown = np.asarray(values, dtype=np.float64)[: max(1, round(end * frame_rate))]
+    shown = np.nan_to_num(np.asarray(values, dtype=np.float64)[: max(1, round(end * frame_rate))])
     return Layer(name, shown, frame_rate, float(arrays.get("first_center_seconds", 0.0)), len(values))

@@ -19,7 +19,7 @@ from foresay.reports.speech import (
     neighbors_alike,
 )
 from foresay.reports.tensors import MEANINGS, draw_tensor
-from foresay.reports.wording import listed, span
+from foresay.reports.wording import MINUS, listed, span
 
 
 class Hearing(NamedTuple):
@@ -47,31 +47,33 @@ def hearing_section(records: Sequence[Record]) -> Html:
     parts = [_utterance(group, f"example-{number}") for number, group in enumerate(groups, start=1)]
     without = [record.name for _, record, example in read if example is None]
     if without:
-        note = (
-            f"There is no example of {listed(without)} yet: ",
-            tag("code", "foresay evaluate"),
-            " keeps one, with what the model made of it.",
-        )
-        parts.append(tag("p", *note, class_="missing"))
+        note = join([f"There is no example of {listed(without)} yet: ", tag("code", "foresay evaluate"), " keeps one, for the pictures."])
+        parts.append(tag("p", note, class_="missing"))
     return join(parts)
 
 
 def _utterance(group: Sequence[Hearing], name: str) -> Html:
     """One utterance: player, spectrogram and phones; then self-similarity, and what each model holds worth drawing."""
     example = group[0].example
-    cut = f" Of its {span(example.whole)} the first {span(example.duration)} are shown." if example.whole > example.duration else ""
     parts = [
-        tag("p", f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}", class_="quote")
-        if example.text
-        else Html(),
-        tag("p", tag("code", example.id), f", {span(example.whole)}.{cut} Click on a picture to hear it from there.", class_="caption"),
+        *_heading(example),
         tag("audio", controls=True, preload="auto", src=flac(example)),
         draw_speech(example, f"{name}-speech"),
-        Html() if example.phones else tag("p", "The example has no phone times, so the pictures show no phones.", class_="missing"),
         *_similarities(group, name),
         *_inspected(group, name),
     ]
     return tag("div", *parts, class_="example", data_left=str(LEFT), data_right=str(RIGHT), data_seconds=f"{example.duration:.6f}")
+
+
+def _heading(example: Example) -> list[Html]:
+    """What is said, where it comes from, and what is missing of it."""
+    said = (
+        [tag("p", f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}", class_="quote")] if example.text else []
+    )
+    cut = f", of which the first {span(example.duration)} are shown" if example.whole > example.duration else ""
+    phones = "" if example.phones else " It has no phone times, so the pictures show no phones."
+    hint = tag("span", " Click on a picture to hear it from there.", class_="hint")
+    return [*said, tag("p", tag("code", example.id), f", {span(example.whole)}{cut}.{phones}", hint, class_="caption")]
 
 
 def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
@@ -82,7 +84,8 @@ def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
     pictures: list[list[Html]] = []
     for number, layer_name in enumerate(layers):
         heard = [(h, layer) for h in group for layer in h.example.layers if layer.name == layer_name]
-        lowest = min(_lowest(layer, hearing.example) for hearing, layer in heard)
+        heard = [(h, layer) for h, layer in heard if excerpt_frames(layer, h.example).any()]
+        lowest = min((_lowest(layer, hearing.example) for hearing, layer in heard), default=0.0)
         if not pictures or len(group) > 1:
             pictures.append([])  # a row of its own for each layer, where runs are to be compared
         for hearing, layer in heard:
@@ -121,7 +124,10 @@ def _lowest(layer: Layer, example: Example) -> float:
 def _steadiness(layer: Layer, example: Example) -> str:
     """How alike consecutive frames are inside phones and across their boundaries, in words."""
     alike = neighbors_alike(layer, example.boundaries)
-    return f"Consecutive frames: cosine {alike[0]:.2f} inside phones, {alike[1]:.2f} across their boundaries." if alike else ""
+    if alike is None:
+        return ""
+    inside, across = (f"{cosine:.2f}".replace("-", MINUS) for cosine in alike)
+    return f"Consecutive frames: cosine {inside} inside phones, {across} across their boundaries."
 
 
 def _same(one: Example, other: Example) -> bool:

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-MINUS = "\N{MINUS SIGN}"
+MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
-SHARES = ("accuracy", "error", "rate", "purity", "precision", "recall", "f1", "share", "coverage")
+SHARES = ("accuracy", "error", "purity", "precision", "recall", "f1", "share", "coverage")
 """Metrics whose name holds one of these words lie between 0 and 1 and are written in percent."""
 
 LOWER_IS_BETTER = ("error", "loss", "inertia", "perplexity", "distance", "deletions", "insertions", "substitutions")
@@ -52,7 +52,7 @@ def unit(metric: str) -> str:
     return "%" if is_share(metric) else ""
 
 
-def interval(low: float | None, high: float | None, metric: str, *, signed: bool = False) -> str:
+def interval(low: float | None, high: float | None, metric: str) -> str:
     """Write an interval, or nothing where there is none.
 
     >>> interval(0.612, 0.648, "accuracy")
@@ -60,23 +60,23 @@ def interval(low: float | None, high: float | None, metric: str, *, signed: bool
     """
     if low is None or high is None:
         return ""
-    return f"{amount(low, metric, signed=signed)} to {amount(high, metric, signed=signed)}"
+    return f"{amount(low, metric)} to {amount(high, metric)}"
 
 
 def span(seconds: float) -> str:
-    """Write a length of time.
+    """Write a length of time, with spaces that do not break.
 
-    >>> span(0.25), span(48), span(780), span(4320), span(290_000)
-    ('0.25 s', '48 s', '13 min', '1 h 12 min', '80.6 h')
+    >>> [span(seconds).replace(SPACE, " ") for seconds in (0.25, 48, 780, 4320, 290_000)]
+    ['0.25 s', '48 s', '13 min', '1 h 12 min', '80.6 h']
     """
     if seconds < 60:  # noqa: PLR2004 - a minute
-        return f"{seconds:.2g} s"
+        return f"{seconds:.2g}{SPACE}s"
     minutes = round(seconds / 60)
     if minutes < 60:  # noqa: PLR2004 - an hour
-        return f"{minutes} min"
+        return f"{minutes}{SPACE}min"
     if minutes < 600:  # noqa: PLR2004 - beyond ten hours a minute says nothing
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{seconds / 3600:.1f} h"
+        return f"{minutes // 60}{SPACE}h{SPACE}{minutes % 60}{SPACE}min"
+    return f"{seconds / 3600:.1f}{SPACE}h"
 
 
 def setting(value: Any) -> str:  # noqa: ANN401 - any value of a TOML table

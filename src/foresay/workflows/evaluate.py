@@ -11,10 +11,10 @@ from foresay.corpora.manifest import Manifest
 from foresay.evaluation.example import example
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
-from foresay.loading import load
+from foresay.loading import load, locate
 from foresay.results import Result, append_results, read_results, save_artifact
 from foresay.runs import Run
-from foresay.settings import list_names
+from foresay.settings import list_names, read_toml
 from foresay.training.devices import find_place
 from foresay.version import __version__
 
@@ -96,12 +96,12 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
 
 
 def _folder_and_step(model: str) -> tuple[Path, int | None]:
-    """Take `RUN@step` apart; a run alone is at its last checkpoint."""
+    """Take `RUN@step` apart; a model without a step says itself how far it was trained."""
     folder, at, step = model.rpartition("@")
     if at and step.isdigit():
         return Path(folder).resolve(), int(step)
-    checkpoints = Run(Path(model)).checkpoints()
-    return Path(model).resolve(), checkpoints[-1].step if checkpoints else None
+    description, _ = locate(model)
+    return Path(model).resolve(), read_toml(description.read_text(encoding="utf-8"), str(description)).get("step")
 
 
 def _short_names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -1,7 +1,6 @@
 """Write down what a model hears: a file of features for each recording."""
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from foresay.audio.read import audio_info, read_audio, resampled_length
-from foresay.contracts import FeatureExtractor, Frames, FeatureStream, SpeechModel
+from foresay.contracts import FeatureExtractor, FeatureStream, Frames, SpeechModel
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.fingerprint import fingerprint, of_weights
 from foresay.loading import load
@@ -24,6 +24,8 @@ from foresay.results import read_lines
 from foresay.training.devices import find_place
 
 INDEX = "index.jsonl"
+LONGEST_NAME = 200
+
 PIECE = 60.0
 """Seconds that a model which streams hears at once, so that an hour-long recording needs no more memory than a minute."""
 
@@ -42,7 +44,7 @@ class Extraction:
 
 class _Recording(NamedTuple):
     id: str
-    count: Callable[[], int]
+    length: Callable[[], int]
     """Samples at the model's rate."""
     read: Callable[[int, int], NDArray[np.float32]]
     """From one sample to another."""
@@ -62,6 +64,9 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     index = Path(dest) / INDEX
     made_by = fingerprint(of_weights(extractor), layer)
     recordings = list(_recordings(Path(source), extractor.sample_rate))
+    if not recordings:
+        msg = f"there is no audio in {source}: it takes a file, a folder with audio at any depth, or a manifest (.jsonl)"
+        raise UserError(msg)
     done = _begin(index, made_by)
     missing = [recording for recording in recordings if recording.id not in done]
     failures: list[str] = []
@@ -96,7 +101,7 @@ def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
         for place, (name, count) in enumerate(zip(manifest.ids, manifest.lengths(rate).tolist(), strict=True)):
             yield _Recording(name, partial(int, count), partial(manifest.read, place, rate))
         return
-    paths = find_audio(source) if source.is_dir() else [source]
+    paths = list(files(source, READABLE | UNREADABLE)) if source.is_dir() else [source]
     base = source if source.is_dir() else source.parent
     named = {path.relative_to(base).with_suffix("").as_posix(): path for path in paths}
     if len(named) < len(paths):
@@ -132,12 +137,51 @@ def _begin(index: Path, made_by: str) -> set[str]:
 
 @torch.no_grad()
 def _hear(extractor: FeatureExtractor, layer: str, recording: _Recording, device: str) -> tuple[NDArray[np.float32], float]:
-    """Hear one recording, piece by piece if it is long and the model can: (T, D), and frames per second."""
-    count, piece = recording.count(), round(PIECE * extractor.sample_rate)
+    """Hear one recording: features (T, D), and frames per second."""
+    count = recording.length()
+    if not int(extractor.frame_count(torch.tensor([count]), layer)):
+        msg = f"{count} samples at {extractor.sample_rate} Hz are too few for one frame"
+        raise AudioError(msg)
+    parts = list(_frames(extractor, layer, recording, count, device))
+    features = np.concatenate([part.values[layer][0, : int(part.lengths[layer][0])].float().cpu().numpy() for part in parts])
+    if not np.isfinite(features).all():
+        msg = f"{layer} is not finite on {recording.id}: the model has diverged (its metrics.jsonl tells when)"
+        raise UserError(msg)
+    return features, parts[0].frame_rate[layer]
+
+
+def _frames(extractor: FeatureExtractor, layer: str, recording: _Recording, count: int, device: str) -> Iterator[Frames]:
+    """Hear a recording piece by piece if it is long and the model can, else at once."""
+    piece = round(PIECE * extractor.sample_rate)
     stream = _stream(extractor) if count > 2 * piece else None
     if stream is None:
-        heard = [extractor.features(_tensor(recording, 0, count, device), torch.tensor([count], device=device), [layer])]
-    else:
-        heard = [stream.push(_tensor(recording, start, min(start + piece, count), device)) for start in range(0, count, piece)]
-        heard.append(stream.finish())
-    ...
+        waveform = torch.from_numpy(recording.read(0, count))[None].to(device)
+        yield extractor.features(waveform, torch.tensor([count], device=device), [layer])
+        return
+    for start in range(0, count, piece):
+        yield stream.push(torch.from_numpy(recording.read(start, min(start + piece, count)))[None].to(device))
+    yield stream.finish()
+
+
+def _stream(extractor: FeatureExtractor) -> FeatureStream | None:
+    """Start to hear in pieces; None if the extractor has to hear the whole."""
+    if not isinstance(extractor, SpeechModel):
+        return None
+    try:
+        return extractor.stream()
+    except TypeError:  # how a model says that it is not causal
+        return None
+
+
+def _save(path: Path, features: NDArray[np.float32]) -> None:
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.save(file, features)
+    unfinished.replace(path)
+
+
+def _safe_name(name: str) -> str:
+    """Make a file name of any id, different ones of different ids; a long one is cut and its digest added."""
+    quoted = quote(name, safe="")
+    short = quoted if len(quoted) <= LONGEST_NAME else f"{quoted[:LONGEST_NAME]}-{fingerprint(name)}"
+    return f"{short}.npy"

@@ -28,7 +28,7 @@ class CausalModel(SpeechModel, ABC):
         self.receptive_field = encoder.receptive_field
         self.first_center = encoder.first_sample + encoder.receptive_field // 2
 
-    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002 - z and c keep the same time
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""
         return self.encoder.frame_count(lengths)
 

@@ -1,0 +1,232 @@
+"""Make, import, check or describe a corpus.
+
+Example:
+    foresay corpus make demo corpora/demo
+    foresay corpus import timit $TIMIT corpora/timit --phones timit39
+    foresay corpus check corpora/timit/manifest.jsonl
+    foresay corpus stats corpora/timit/train.jsonl
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
+
+import tyro
+
+from foresay.corpora.check import REMARKS, Finding, Report
+from foresay.corpora.reader import Reader, find_reader, list_readers
+from foresay.corpora.statistics import Spread, Statistics
+from foresay.corpora.utterances import Times
+from foresay.errors import UserError, nearest
+from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, make_corpus
+
+ReaderT = TypeVar("ReaderT", bound=Reader)
+
+HELP = f"""\
+usage: foresay corpus make|import|check|stats …        each has a --help of its own
+
+{__doc__}
+  make demo DEST           make the embedded corpus: a synthesizer speaks, with exact times of phones and words
+  import CORPUS SRC DEST   write manifests of a corpus that you have; `foresay corpus import --help` lists what can be read
+  check MANIFEST           decode everything, say what is corrupt, silent, clipped, double or mislabelled
+  stats MANIFEST           hours, speakers, durations, sample rates, phones"""
+
+IMPORT_HELP = """\
+usage: foresay corpus import CORPUS SRC DEST …        `foresay corpus import CORPUS --help` shows the options of a corpus
+
+DEST/manifest.jsonl has everything, DEST/train.jsonl and the like each split. No audio is copied.
+
+{readers}"""
+
+SHOWN = 5
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the first word says."""
+    actions: dict[str, Callable[[list[str]], int]] = {"make": _make, "import": _import, "check": _check, "stats": _stats}
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(HELP)
+        return 0 if arguments else 2
+    action, *rest = arguments
+    if action not in actions:
+        msg = f"foresay corpus {action}: {nearest(action, actions)}"
+        raise UserError(msg)
+    return actions[action](rest)
+
+
+def _make(arguments: list[str]) -> int:
+    if arguments[:1] not in ([], ["demo"], ["-h"], ["--help"]):
+        msg = f"only the corpus `demo` can be made, not {arguments[0]!r}: foresay corpus make demo DEST"
+        raise UserError(msg)
+
+    def demo(destination: tyro.conf.Positional[Path], seed: int = 0, minutes: float = 40.0, voices: int = 12) -> None:
+        """Let a synthesizer speak a corpus.
+
+        Args:
+            destination: Folder of the corpus, new or empty.
+            seed: Another number, another corpus.
+            minutes: Minutes of speech in all.
+            voices: How many voices speak; a quarter of them are for the test only.
+        """
+        made = make_corpus(destination, seed=seed, minutes=minutes, voices=voices)
+        print(f"{destination} was there already" if made.reused else f"{destination}: made")
+        for path in made.manifests.values():
+            _print_row(path.name, corpus_stats(path))
+
+    tyro.cli(demo, prog="foresay corpus make demo", args=arguments[1:] if arguments[:1] == ["demo"] else ["--help"])
+    return 0
+
+
+@dataclass(frozen=True)
+class Import(Generic[ReaderT]):
+    """What to import."""
+
+    source: tyro.conf.Positional[Path]
+    """Folder that the corpus was unpacked into."""
+    destination: tyro.conf.Positional[Path]
+    """Folder of the manifests."""
+    reader: ReaderT
+    times: Times
+    split: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=FILE")] = ()
+    """A split and the file that lists its utterances, one id a line; may be given several times, replaces the corpus's own splits."""
+    workers: int = 8
+    """Threads that read headers."""
+
+
+def _import(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        readers = list_readers()
+        width = max(map(len, readers)) + 2
+        print(IMPORT_HELP.format(readers="\n".join(f"  {name:{width}}{line}" for name, line in readers.items())))
+        return 0 if arguments else 2
+    name, *rest = arguments
+    reader = find_reader(name)
+    options = tyro.cli(
+        Import[reader],  # type: ignore[valid-type] - which one is known only now
+        prog=f"foresay corpus import {name}",
+        description=list_readers().get(name),
+        args=rest,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    splits = dict(_named_file(text) for text in options.split)
+    found = import_corpus(options.reader, options.source, options.destination, times=options.times, splits=splits, workers=options.workers)
+    _print_imported(found)
+    return 0
+
+
+def _named_file(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        msg = f"--split takes NAME=FILE, such as train=train_split.txt, not {text!r}"
+        raise UserError(msg)
+    return name, Path(path)
+
+
+def _print_imported(found: Imported) -> None:
+    print(found.manifests["manifest"].path.parent)
+    for name, statistics in found.manifests.items():
+        _print_row(f"{name}.jsonl", statistics)
+    if found.skipped:
+        print(f"skipped {len(found.skipped)} files:")
+        for path, reason in found.skipped[:SHOWN]:
+            print(f"  {reason}" if str(path) in reason else f"  {path}: {reason}")
+        if len(found.skipped) > SHOWN:
+            print(f"  … and {len(found.skipped) - SHOWN} more")
+    for note in found.notes:
+        print(f"note: {note}")
+
+
+def _print_row(name: str, statistics: Statistics) -> None:
+    s = statistics
+    untranscribed = s.items - s.transcribed
+    text = f"{s.transcribed:,} transcribed, {untranscribed:,} not" if untranscribed else "all transcribed"
+    phones = f", {s.with_phones:,} with phones ({s.phone_set})" if s.with_phones else ""
+    print(f"  {name:16} {s.items:9,} items {_length(s.hours):>10} {len(s.speakers):6,} speakers   {text}{phones}")
+
+
+def _length(hours: float) -> str:
+    """Say how long something is.
+
+    >>> _length(0.05), _length(100.6)
+    ('3.0 min', '100.6 h')
+    """
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+
+
+def _check(arguments: list[str]) -> int:
+    def decode(manifest: tyro.conf.Positional[Path], workers: int = 4, every: bool = False) -> Report:  # noqa: FBT001, FBT002 - tyro's
+        """Decode everything that a manifest names; the exit code is 2 if some of it cannot be used.
+
+        Args:
+            manifest: A manifest.
+            workers: Threads that decode.
+            every: List every finding, not the first of each kind.
+        """
+        report = check_corpus(manifest, workers)
+        _print_report(report, len(report.findings) if every else SHOWN)
+        return report
+
+    report = tyro.cli(decode, prog="foresay corpus check", args=arguments)
+    return 2 if report.unusable else 0
+
+
+def _print_report(report: Report, shown: int) -> None:
+    print(f"{report.name}: {report.items:,} items, {_length(report.hours)}, all decoded")
+    kinds: dict[str, list[Finding]] = {}
+    for finding in sorted(report.findings, key=lambda finding: not finding.unusable):
+        kinds.setdefault(finding.kind, []).append(finding)
+    for kind, findings in kinds.items():
+        meaning = REMARKS.get(kind, "CANNOT BE USED")
+        print(f"{len(findings):7,}  {kind}: {meaning}")
+        for finding in findings[:shown]:
+            print(f"           {finding.item}" + (f": {finding.detail}" if finding.detail else ""))
+        if len(findings) > shown:
+            print(f"           … and {len(findings) - shown:,} more")
+    unusable = f"{report.unusable:,} items cannot be used: mend them, or delete their lines from the manifest"
+    print(unusable if report.unusable else "everything can be used")
+
+
+def _stats(arguments: list[str]) -> int:
+    def count(manifest: tyro.conf.Positional[Path]) -> None:
+        """Say what is in a manifest.
+
+        Args:
+            manifest: A manifest.
+        """
+        _print_statistics(corpus_stats(manifest))
+
+    tyro.cli(count, prog="foresay corpus stats", args=arguments)
+    return 0
+
+
+def _print_statistics(s: Statistics) -> None:
+    rows = {
+        "items": f"{s.items:,}",
+        "audio": f"{s.hours:,.2f} h",
+        "an item": _spread(s.seconds_per_item, "s"),
+        "speakers": f"{len(s.speakers):,}",
+        "a speaker": _spread(s.minutes_per_speaker, "min"),
+        "sample rates": _counts({f"{rate:,} Hz": count for rate, count in s.sample_rates.items()}),
+        "languages": _counts(s.languages),
+        "labels": _counts(s.labels),
+        "transcribed": f"{s.transcribed:,} of {s.items:,} items",
+        "with words": f"{s.with_words:,} of {s.items:,} items",
+        "with phones": f"{s.with_phones:,} of {s.items:,} items",
+    }
+    if s.phones:
+        rows["phone set"] = f"{s.phone_set or 'not named'}: {len(s.phones)} phones, {sum(s.phones.values()):,} heard"
+        rows["a phone"] = f"{s.milliseconds_per_phone:.0f} ms in the mean"
+        rows["phones"] = _counts(s.phones)
+    print(s.name)
+    for name, value in rows.items():
+        print(f"  {name:14}{value or 'none'}")
+
+
+def _spread(spread: Spread, unit: str) -> str:
+    return f"{spread.least:.2f} to {spread.most:.2f} {unit}, median {spread.median:.2f} {unit}"
+
+
+def _counts(counts: Counter[str] | dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -1,0 +1,41 @@
+"""Write a layer of a model on recordings to files, one .npy each.
+
+Example:
+    foresay extract runs/demo-acpc recordings/ features/ --layer c
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from foresay.workflows.extract import extract
+
+
+@dataclass(frozen=True)
+class Options:
+    """What hears what, and where that is written."""
+
+    model: tyro.conf.Positional[str]
+    """A run, RUN@step, a model folder, mfcc or logmel."""
+    source: tyro.conf.Positional[Path]
+    """An audio file, a folder of them, or a manifest (.jsonl)."""
+    dest: tyro.conf.Positional[Path]
+    """Folder for the features; given again, what is there already is kept."""
+    layer: str
+    """A layer of the model, such as z or c."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, … Default: a GPU if there is one."""
+
+
+def run(arguments: list[str]) -> int:
+    """Say what was written and what could not be read; the exit code is 2 if nothing could."""
+    options = tyro.cli(Options, prog="foresay extract", args=arguments, description=__doc__)
+    done = extract(options.model, options.source, options.dest, layer=options.layer, device=options.device)
+    before = f", {done.there} had been written before" if done.there else ""
+    print(f"{done.written} recordings written{before}; see {done.index}")
+    for failure in done.failures:
+        print(f"left out: {failure}")
+    if done.failures:
+        print(f"{len(done.failures)} recordings could not be read")
+    return 2 if done.failures and not done.written + done.there else 0

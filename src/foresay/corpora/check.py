@@ -1,0 +1,180 @@
+"""A look at every sample and label of a corpus, before a night of training is spent on it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from foresay.audio.read import Fault, FaultyAudioError, Waveform, audio_blocks, audio_info
+from foresay.corpora.manifest import Interval, Item, Manifest
+
+SILENCE = 1e-3
+"""A recording whose peak stays below (-60 dBFS) is silent."""
+FULL_SCALE = 0.999
+CLIPPED_RUN = 3
+"""So many samples at full scale, one after another, are no chance."""
+LABEL_TOLERANCE = 0.0101
+"""Seconds that labels may go beyond the audio: those of phone files are 10 ms long."""
+AHEAD = 256
+"""Items handed to the threads at once."""
+
+REMARKS: Mapping[str, str] = {
+    "silent": "nothing to hear: leave out",
+    "clipped": "full scale for several samples on end: recorded too loud",
+    "stereo": "the mean of the channels is heard, unless the manifest names a `channel`",
+    "duplicate": "the very same samples as another item: they count twice, or are in train and test",
+    "wrong sample rate": "another than the manifest says: import again",
+    "longer": "than the manifest says: the rest is not heard",
+    "labels beyond the audio": "frames beyond the audio are not counted: are they of another recording?",
+    "labels overlap": "of two, the later counts",
+    "no speaker": "while others have one: all such items count as one speaker, `unknown`",
+    "no text": "while others have one",
+    "no phones": "while others have some",
+    "no words": "while others have some",
+}
+"""What can be told of an item that is usable all the same, and what it means."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about one item."""
+
+    item: str
+    """Its id."""
+    kind: str
+    """A key of `REMARKS`, or what makes it unusable: missing, empty, not audio, truncated, damaged, not finite, too short, …"""
+    detail: str = ""
+
+    @property
+    def unusable(self) -> bool:
+        """Whether the item cannot be heard in full."""
+        return self.kind not in REMARKS
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found."""
+
+    name: str
+    items: int
+    hours: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def unusable(self) -> int:
+        """Count the items that cannot be heard in full."""
+        return len({finding.item for finding in self.findings if finding.unusable})
+
+
+class _Heard(NamedTuple):
+    item: Item
+    findings: list[Finding]
+    digest: bytes | None
+    """Of the samples; None if they could not be read, or are silence."""
+
+
+def check(manifest: Manifest, workers: int = 4) -> Report:
+    """Decode everything, on `workers` threads."""
+    findings: list[Finding] = []
+    first_with: dict[bytes, str] = {}
+    uses = Counter[Path | None]()
+    missing: dict[str, list[str]] = {"speaker": [], "text": [], "phones": [], "words": []}
+    with tqdm(total=len(manifest), unit=" items", desc=f"checking {manifest.name}", disable=None) as progress:
+        for item, found, digest in _hear(manifest, workers):
+            progress.update()
+            findings += found
+            uses[item.audio] += 1
+            if digest is not None and (twin := first_with.setdefault(digest, item.id)) != item.id:
+                findings.append(Finding(item.id, "duplicate", f"of {twin}"))
+            for key, without in missing.items():
+                if getattr(item, key) is None:
+                    without.append(item.id)
+    for key, without in missing.items():
+        if len(without) < len(manifest):
+            findings += [Finding(name, f"no {key}") for name in without]
+    # That the file goes on means nothing for an item that is meant to be a part of it.
+    parts = {item.id for item in manifest if uses[item.audio] > 1} if uses.total() > len(uses) else set()
+    findings = [finding for finding in findings if not (finding.kind == "longer" and finding.item in parts)]
+    return Report(manifest.name, len(manifest), float(manifest.durations.sum()) / 3600, tuple(findings))
+
+
+def _hear(manifest: Manifest, workers: int) -> Iterator[_Heard]:
+    items = iter(manifest)
+    with ThreadPoolExecutor(workers) as pool:
+        while ahead := list(islice(items, AHEAD)):
+            yield from pool.map(_examine, ahead)
+
+
+def _examine(item: Item) -> _Heard:
+    """Look at one item; runs on a thread."""
+    findings = list(_labels(item))
+    if item.audio is None:
+        if item.image is None or not item.image.is_file():
+            findings.append(Finding(item.id, "missing", f"there is no file {item.image}"))
+        return _Heard(item, findings, None)
+    try:
+        findings += _header(item, item.audio)
+        digest, loudness = _samples(item, item.audio)
+    except FaultyAudioError as error:
+        return _Heard(item, [*findings, Finding(item.id, error.fault, str(error))], None)
+    return _Heard(item, findings + loudness, digest)
+
+
+def _header(item: Item, path: Path) -> Iterator[Finding]:
+    info = audio_info(path)
+    if info.sample_rate != item.sample_rate:
+        yield Finding(item.id, "wrong sample rate", f"{item.sample_rate} Hz in the manifest, {info.sample_rate} Hz in the file")
+    if info.channels > 1 and item.channel is None:
+        yield Finding(item.id, "stereo", f"{info.channels} channels")
+    end, frames = item.start + item.duration, info.frames / info.sample_rate
+    if end > frames + 0.5 / info.sample_rate:
+        msg = f"{path} lasts {frames:.3f} s, but the item ends at {end:.3f} s: import it again"
+        raise FaultyAudioError(msg, Fault.TOO_SHORT)
+    if item.start == 0 and end < frames - 1.5 / info.sample_rate:
+        yield Finding(item.id, "longer", f"{frames:.3f} s, not {end:.3f} s")
+
+
+def _samples(item: Item, path: Path) -> tuple[bytes | None, list[Finding]]:
+    """Decode the item; return the digest of its samples, and what was found in them."""
+    rate = audio_info(path).sample_rate
+    start = round(item.start * rate)
+    digest, peak, clipped = hashlib.blake2b(digest_size=16), 0.0, 0
+    for block in audio_blocks(path, start, start + round(item.duration * rate), item.channel):
+        digest.update(block.tobytes())
+        peak = max(peak, float(np.abs(block).max()))
+        clipped += _clipped(block)
+    if peak < SILENCE:
+        told = f"the peak is {20 * np.log10(peak):.0f} dBFS" if peak else "every sample is zero"
+        return None, [Finding(item.id, "silent", told)]
+    findings = [Finding(item.id, "clipped", f"in {clipped} places")] if clipped else []
+    return digest.digest(), findings
+
+
+def _clipped(block: Waveform) -> int:
+    """Count the runs of samples at full scale."""
+    full = np.abs(block) >= FULL_SCALE
+    if not full.any():
+        return 0
+    edges = np.flatnonzero(np.diff(full, prepend=False, append=False))
+    return int((edges[1::2] - edges[::2] >= CLIPPED_RUN).sum())
+
+
+def _labels(item: Item) -> Iterator[Finding]:
+    tiers: dict[str, tuple[Interval, ...] | None] = {"phones": item.phones, "words": item.words}
+    for name, intervals in tiers.items():
+        if not intervals:
+            continue
+        end = max(interval.end for interval in intervals)
+        if end > item.duration + LABEL_TOLERANCE or intervals[0].start < 0:
+            told = f"{name} from {intervals[0].start:.3f} to {end:.3f} s, audio to {item.duration:.3f} s"
+            yield Finding(item.id, "labels beyond the audio", told)
+        overlap = next(((a, b) for a, b in pairwise(intervals) if b.start < a.end - 1e-6), None)
+        if overlap:
+            yield Finding(item.id, "labels overlap", f"{name}: {tuple(overlap[0])} and {tuple(overlap[1])}")

@@ -1,0 +1,96 @@
+"""What the readers of corpora share. One corpus = one file of this package: `timit` is read by the `Reader` that `timit.py` defines.
+
+A reader finds recordings and knows who speaks and what is said; it opens no audio. The importer (`foresay.workflows.corpus`) looks at the
+audio, adds times and splits that stand elsewhere, and writes the manifests. To add a corpus, add a file; nothing else changes.
+"""
+
+import ast
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, cast
+
+from foresay.corpora.manifest import Item
+from foresay.errors import UserError, nearest
+from foresay.settings import find_class
+
+# What libsndfile reads, then what it does not: the importer reports those as skipped rather than pass over them in silence.
+READABLE = {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".nist", ".oga", ".ogg", ".opus", ".rf64", ".sph", ".w64", ".wav"}
+UNREADABLE = {".aac", ".amr", ".m4a", ".mp4", ".raw", ".webm", ".wma"}
+
+
+class Found(NamedTuple):
+    """A recording, of which the audio is still to be looked at: `item` has no duration and no sample rate yet."""
+
+    item: Item
+    splits: tuple[str, ...] = ()
+    """The parts of the corpus that it belongs to, such as `train`."""
+
+
+class Skipped(NamedTuple):
+    """A file that cannot be used."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reader(ABC):
+    """Reads one corpus. The fields of a reader are its options, on the command line too."""
+
+    @abstractmethod
+    def find(self, source: Path) -> Iterator[Found | Skipped]:
+        """Find the recordings in a folder, in an order that is always the same.
+
+        Raises:
+            UserError: the options do not fit together, or the folder does not hold this corpus.
+        """
+
+    @property
+    def phone_set(self) -> str | None:
+        """Name the phones that items bring along, if they do."""
+        return None
+
+
+def list_readers() -> dict[str, str]:
+    """Return the corpora that can be imported, each with the first line of its file, without importing them."""
+    trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(Path(__file__).parent.glob("*.py"))}
+    return {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in trees.items() if _defines_reader(tree)}
+
+
+def find_reader(name: str) -> type[Reader]:
+    """Find the reader of a corpus: the one in the file of its name, or, for a dotted name, in that module."""
+    if "." not in name and name not in list_readers():
+        msg = f"there is no corpus {name!r}: {nearest(name, list_readers())} Any folder of audio can be imported with `folder`."
+        raise UserError(msg)
+    return cast("type[Reader]", find_class("foresay.corpora", name, Reader))
+
+
+def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
+    """Yield the files of some kinds (`.wav`, whatever the case) below a folder, sorted, links followed, hidden ones left out.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not folder.is_dir():
+        msg = f"{folder} is not a folder: give the one that the corpus was unpacked into"
+        raise UserError(msg)
+    seen = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        place = Path(root).stat()
+        if (place.st_dev, place.st_ino) in seen:
+            folders.clear()  # a link back to a folder above
+            continue
+        seen.add((place.st_dev, place.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root, name)
+            if path.suffix.lower() in suffixes and not name.startswith("."):
+                yield path
+
+
+def _defines_reader(tree: ast.Module) -> bool:
+    bases = (base for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases)
+    return any(isinstance(base, ast.Name) and base.id == "Reader" for base in bases)

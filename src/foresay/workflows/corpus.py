@@ -1,0 +1,187 @@
+"""Make, import, check and describe corpora: from audio as it comes to manifests."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations, islice
+from pathlib import Path
+
+from tqdm import tqdm
+
+from foresay.audio.read import audio_info
+from foresay.corpora.check import Report, check
+from foresay.corpora.demo import DemoCorpus, make_demo_corpus
+from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.corpora.reader import Found, Reader, Skipped, find_reader
+from foresay.corpora.statistics import Statistics, describe
+from foresay.corpora.utterances import ById, Times, Timetable, read_list
+from foresay.errors import AudioError, UserError
+
+SHORTEST = 0.03
+"""Seconds: what one frame of CPC sees."""
+AHEAD = 512
+"""Files handed to the threads at once."""
+NO_TIMES = Times()
+EXAMPLES = 3
+
+
+@dataclass
+class Imported:
+    """What an import found."""
+
+    manifests: dict[str, Statistics] = field(default_factory=dict)
+    """`manifest`, which has everything, then each split."""
+    skipped: list[Skipped] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What one may want to know, a sentence each."""
+
+
+def make_corpus(destination: str | Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> DemoCorpus:
+    """Make the embedded corpus, see `foresay.corpora.demo.make_demo_corpus`."""
+    return make_demo_corpus(Path(destination), seed=seed, minutes=minutes, voices=voices)
+
+
+def check_corpus(manifest: str | Path, workers: int = 4) -> Report:
+    """Decode everything that a manifest names, and look at its labels."""
+    return check(Manifest.open(manifest), workers)
+
+
+def corpus_stats(manifest: str | Path) -> Statistics:
+    """Count what is in a manifest."""
+    return describe(Manifest.open(manifest))
+
+
+def import_corpus(
+    reader: str | Reader,
+    source: str | Path,
+    destination: str | Path,
+    *,
+    times: Times = NO_TIMES,
+    splits: Mapping[str, str | Path] | None = None,
+    workers: int = 8,
+) -> Imported:
+    """Write `destination/manifest.jsonl`, and a manifest for each split. No audio is copied; of each file only the header is read.
+
+    What cannot be used is skipped and told of. An earlier import is replaced, each manifest whole or not at all.
+
+    Args:
+        reader: a corpus such as `librispeech`, or a reader with options: `Timit(phones="timit39")`.
+        source: the folder that the corpus was unpacked into.
+        destination: the folder of the manifests, made if need be.
+        times: where the times of phones and words stand, if the corpus does not bring them along.
+        splits: name -> file with one utterance id a line; they take the place of the corpus's own.
+        workers: threads.
+
+    Raises:
+        UserError: an option does not fit, or there is nothing that can be used.
+    """
+    source, destination = Path(source), Path(destination)
+    reader = find_reader(reader)() if isinstance(reader, str) else reader
+    phone_set = reader.phone_set
+    timetable = Timetable(times)
+    lists = {_split_name(name): read_list(Path(path)) for name, path in (splits or {}).items()}
+    imported = Imported()
+    members: dict[str, set[str]] = {name: set() for name in lists}
+
+    def items() -> Iterator[Item]:
+        found = _with_headers(_all(reader, source), imported.skipped, workers)
+        for item, official in tqdm(found, unit=" files", desc=f"importing {source.name}", disable=None):
+            for name in [name for name, ids in lists.items() if ids.get(item.id)] if lists else official:
+                members.setdefault(name, set()).add(item.id)
+            yield replace(item, phones=timetable.phones(item.id) or item.phones, words=timetable.words(item.id) or item.words)
+
+    everything = destination / "manifest.jsonl"
+    write_manifest(everything, _not_none(items(), source, imported.skipped), phone_set=timetable.phone_set or phone_set)
+    manifest = Manifest.open(everything)
+    imported.manifests["manifest"] = describe(manifest)
+    for name, ids in members.items():
+        path = destination / f"{name}.jsonl"
+        write_manifest(path, (item for item in manifest if item.id in ids), phone_set=manifest.phone_set)
+        imported.manifests[name] = describe(Manifest.open(path))
+    imported.notes += _notes(imported, destination, timetable, lists)
+    return imported
+
+
+def _split_name(name: str) -> str:
+    if re.fullmatch(r"[\w-][\w.-]*", name) and name != "manifest":
+        return name
+    msg = f"a split cannot be called {name!r}: it becomes the file NAME.jsonl beside manifest.jsonl; such as train, valid or test"
+    raise UserError(msg)
+
+
+def _all(reader: Reader, source: Path) -> Iterator[Found | Skipped]:
+    """Find every recording, if there is any."""
+    found = reader.find(source)
+    first = next(found, None)
+    if first is None:
+        corpus = type(reader).__name__
+        msg = f"no recordings of {corpus} in {source}: was it unpacked there? Any folder of audio can be imported with `folder`"
+        raise UserError(msg)
+    return chain([first], found)
+
+
+def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], workers: int) -> Iterator[Found]:
+    """Add duration and sample rate, on threads; leave out what cannot be used."""
+    recordings = iter(found)
+    ids: set[str] = set()
+    with ThreadPoolExecutor(workers) as pool:
+        while ahead := list(islice(recordings, AHEAD)):
+            for seen in pool.map(_look, ahead):
+                if isinstance(seen, Skipped):
+                    skipped.append(seen)
+                elif seen.item.id in ids:
+                    skipped.append(Skipped(seen.item.audio or Path(), f"another file was given the id {seen.item.id} already"))
+                else:
+                    ids.add(seen.item.id)
+                    yield seen
+
+
+def _look(found: Found | Skipped) -> Found | Skipped:
+    """Read a header; runs on a thread."""
+    if isinstance(found, Skipped) or found.item.audio is None:
+        return found
+    path = found.item.audio
+    try:
+        info = audio_info(path)
+    except AudioError as error:
+        return Skipped(path, str(error))
+    duration = info.frames / info.sample_rate
+    if duration < SHORTEST:
+        return Skipped(path, f"{path} lasts {duration:.3f} s, less than one frame sees")
+    return found._replace(item=replace(found.item, duration=duration, sample_rate=info.sample_rate))
+
+
+def _not_none(items: Iterator[Item], source: Path, skipped: list[Skipped]) -> Iterator[Item]:
+    """Pass on the items, of which there must be one."""
+    first = next(items, None)
+    if first is None:
+        msg = f"none of the {len(skipped)} files in {source} can be used. The first: {skipped[0].reason}"
+        raise UserError(msg)
+    yield first
+    yield from items
+
+
+def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: Mapping[str, ById[str]]) -> Iterator[str]:
+    """Say what one may want to know."""
+    for source in (*timetable.sources, *lists.values()):
+        if unclaimed := source.unclaimed():
+            yield f"{source.source} names {_some(unclaimed)}, which are not in this corpus"
+    if timetable.problems:
+        yield f"TextGrids without phones: {_some(list(timetable.problems.values()))}"
+    splits = {name: set(found.speakers) for name, found in imported.manifests.items() if name != "manifest"}
+    for (one, these), (other, those) in combinations(splits.items(), 2):
+        if both := sorted(these & those):
+            yield f"{one} and {other} share {_some(both)}: no unseen speakers there"
+    written = {f"{name}.jsonl" for name in imported.manifests}
+    if stale := sorted(path.name for path in destination.glob("*.jsonl") if path.name not in written):
+        yield f"{_some(stale)} in {destination} come from elsewhere, perhaps an earlier import: delete what is not wanted"
+
+
+def _some(things: list[str]) -> str:
+    """Count, and name the first.
+
+    >>> _some(["a", "b", "c", "d", "e"])
+    '5 (a, b, c, …)'
+    """
+    return f"{len(things)} ({', '.join(things[:EXAMPLES])}{', …' if len(things) > EXAMPLES else ''})"

@@ -1,0 +1,85 @@
+"""Results side by side: who stands where, under which name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from foresay.reports.comparisons import Comparison, compare
+from foresay.reports.record import Record
+from foresay.reports.tables import results_section
+from foresay.results import Result
+from reference.example_run import probe_results
+from reference.html_checker import Checker
+
+
+def record(name: str, results: list[Result]) -> Record:
+    return Record(name=name, folder=Path(name), recipe={}, lines=(), results=tuple(results), example=None)
+
+
+def labels(comparison: Comparison) -> list[str]:
+    return [f"{line.label} {line.layer}".strip() for line in comparison.lines]
+
+
+def test_references_come_first_and_untrained_copies_before_their_models() -> None:
+    test, train = compare([record("acpc", probe_results("acpc", 40))])
+    assert labels(test) == ["majority class", "logmel", "mfcc", "acpc, untrained z", "acpc, untrained c", "acpc z", "acpc c"]
+    assert labels(train) == ["acpc c"]
+    assert test.best is test.lines[-1]
+    assert train.best is None
+    assert [line.gain is not None for line in test.lines] == [False] * 5 + [True] * 2
+
+
+def test_references_that_two_runs_share_stand_once() -> None:
+    records = [record("monday/acpc", probe_results("acpc", 40)), record("friday/acpc", probe_results("acpc", 40))]
+    test, _ = compare(records)
+    assert labels(test)[:4] == ["majority class", "logmel", "mfcc", "monday/acpc, untrained z"]
+    assert labels(test)[-1] == "friday/acpc c"
+    assert [line.run for line in test.lines] == [None] * 3 + [0] * 4 + [1] * 4
+
+
+def test_checkpoints_are_told_apart_by_their_step() -> None:
+    test, _ = compare([record("acpc", probe_results("acpc", 20) + probe_results("acpc", 40))])
+    assert labels(test)[5:] == ["acpc, 20 updates z", "acpc, 20 updates c", "acpc, 40 updates z", "acpc, 40 updates c"]
+
+
+def test_what_was_measured_twice_counts_as_it_was_last() -> None:
+    first = probe_results("acpc", 40)
+    (reference, *_), second = first, [replace(result, value=result.value + 0.1) for result in first]
+    test, _ = compare([record("acpc", first + second)])
+    assert len(test.lines) == 7
+    assert next(line for line in test.lines if line.label == reference.model).result.value == pytest.approx(reference.value + 0.1)
+
+
+def test_several_models_in_one_folder_keep_their_names() -> None:
+    test, _ = compare([record("out", probe_results("acpc", 40) + probe_results("cpc", 40))])
+    assert labels(test)[-4:] == ["cpc, untrained z", "cpc, untrained c", "cpc z", "cpc c"]
+
+
+def test_a_model_that_never_says_its_step_is_no_reference() -> None:
+    results = [replace(result, step=None) for result in probe_results("acpc", 40)]
+    test, _ = compare([record("out", results)])
+    assert [line.run for line in test.lines] == [None] * 3 + [0] * 4
+
+
+def test_less_error_is_better() -> None:
+    results = [replace(result, metric="error") for result in probe_results("acpc", 40) if result.metric == "accuracy"]
+    test, _ = compare([record("acpc", results)])
+    assert test.best is not None
+    assert test.best.label == "majority class"
+    assert labels(test)[:3] == ["mfcc", "logmel", "majority class"]
+
+
+def test_a_number_without_an_interval_is_no_best_and_no_picture() -> None:
+    results = [Result("acpc", "size", "all", "parameters", "none", "none", 1.3e6, None, None, "none", 40, 0, 0.0)]
+    comparisons = compare([record("acpc", results)])
+    html = results_section(comparisons)
+    Checker(html)
+    assert "1,300,000" in html
+    assert "<svg" not in html
+
+
+def test_phones_that_were_never_learned_are_named() -> None:
+    results = [replace(result, details={**result.details, "unseen_phones": ["zh", "<oy>"]}) for result in probe_results("acpc", 40)]
+    html = results_section(compare([record("acpc", results)]))
+    assert "12,345 frames, 39 classes, learned on corpus/train. Never learned, so never right: zh and &lt;oy&gt;." in html

@@ -1,0 +1,159 @@
+"""The page: everything in it, nothing beside it, valid, escaped, the same every time."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from foresay.reports.page import page
+from foresay.reports.record import read_records
+from foresay.reports.summary import summary
+from foresay.reports.wording import amount
+from reference.example_run import RECIPE, probe_results, write_run
+from reference.html_checker import Checker
+
+PAPERS = {"https://arxiv.org/abs/1807.03748", "https://arxiv.org/abs/2104.11946"}
+
+
+def page_of(*runs: Path) -> str:
+    return page(read_records(runs))
+
+
+def checked(*runs: Path) -> Checker:
+    return Checker(page_of(*runs))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two runs of one corpus, with other settings."""
+    parent = tmp_path_factory.mktemp("runs")
+    other = {**RECIPE, "model": {**RECIPE["model"], "name": "cpc", "predictions": 12}}
+    return write_run(parent / "one"), write_run(parent / "<two>", recipe=other)
+
+
+@pytest.fixture(scope="module")
+def single(runs: tuple[Path, Path]) -> str:
+    return page_of(runs[0])
+
+
+@pytest.fixture(scope="module")
+def both(runs: tuple[Path, Path]) -> str:
+    return page_of(*runs)
+
+
+def test_the_html_is_valid(single: str, both: str) -> None:
+    for text in (single, both):
+        ids = Checker(text).ids
+        assert len(ids) == len(set(ids))
+
+
+def test_nothing_is_loaded_from_elsewhere(both: str) -> None:
+    outside = [(tag, link) for tag, link in Checker(both).links if not link.startswith(("#", "data:"))]
+    assert {tag for tag, _ in outside} == {"a"}
+    assert {link for _, link in outside} == PAPERS
+    assert "@import" not in both
+    assert not re.search(r"url\((?!#)", both)
+    assert not re.search(r"\b(fetch|XMLHttpRequest|import)\b\s*\(", both)
+
+
+def test_links_inside_the_page_lead_somewhere(both: str) -> None:
+    seen = Checker(both)
+    targets = {link[1:] for _, link in seen.links if link.startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", both))
+    assert targets <= set(seen.ids)
+
+
+def test_every_number_of_the_results_is_there(single: str) -> None:
+    text = Checker(single).text
+    for result in probe_results("one", 40):
+        assert result.low is not None
+        assert result.high is not None
+        assert amount(result.value, "accuracy", signed=result.metric != "accuracy") in text
+        assert f"{amount(result.low, 'accuracy')} to {amount(result.high, 'accuracy')}" in text
+
+
+def test_the_best_is_in_bold(single: str) -> None:
+    assert re.findall(r"<td><b>([^<]*)</b></td>", single) == ["61.9"]
+
+
+def test_the_summary_says_what_was_trained_on_what_for_how_long(single: str) -> None:
+    said = Checker(single).text.replace("\N{NO-BREAK SPACE}", " ")
+    # 40 updates of 8 windows of 1.28 s are 409.6 s of audio; at 20.48 s a second they take 20 s
+    assert "one (model acpc) was trained for 40 updates of 8 windows of 1.28 s: 7 min of audio, repetitions counted, in about 20 s." in said
+    assert "Linear phone probe on layer c: accuracy 61.9% (95% interval 60.7 to 63.1), +21.6 points over its untrained copy" in said
+    assert "For comparison: majority class 12.1%, logmel 43.1% and mfcc 45.2%." in said
+    assert "unfinished" not in said
+
+
+def test_settings_that_differ_are_marked(both: str) -> None:
+    marked = re.findall(r'<tr class="differs"><th scope="row">(\w+)</th>(.*?)</tr>', both)
+    assert [(key, re.findall("<td>(.*?)</td>", cells)) for key, cells in marked] == [
+        ("name", ["acpc", "cpc"]),
+        ("predictions", ["8", "12"]),
+    ]
+
+
+def test_what_it_shows_cannot_break_it(single: str, both: str) -> None:
+    for text in (single, both):
+        for harmful in ("<b>", "<i>", "<one>", "<another>", "<two>"):
+            # the only <b> is the best number
+            assert harmful not in re.sub(r"<td><b>[^<]*</b></td>", "", text)
+    text = Checker(both).text
+    for meant in ("<two>", "speaker/<one>", "a tone & <another>", "<i>loss</i>", "<b>", "$x^2$"):
+        assert meant in text
+
+
+def test_it_holds_the_sound_the_pictures_and_how_to_do_it_again(single: str) -> None:
+    assert 'src="data:audio/flac;base64,' in single
+    assert single.count("data:image/png;base64,") >= 2 + 2 + 6  # spectrogram and alignment, two layers, six moments
+    text = Checker(single).text
+    for said in (
+        "How alike are its frames?",
+        "Alignment of predictions with the future",
+        "update 20 skipped",
+        "--measures probe:paper --layers z,c",
+        "foresay pretrain one.toml",
+        "arXiv:1807.03748",
+        "arXiv:2104.11946",
+    ):
+        assert said in text
+
+
+def test_a_shared_example_is_shown_once(both: str) -> None:
+    assert both.count("<audio") == 1
+    assert both.count("<figcaption>") == 4  # two layers of two runs
+
+
+def test_the_same_folder_gives_the_same_bytes(runs: tuple[Path, Path], single: str) -> None:
+    assert page_of(runs[0]) == single
+
+
+def test_no_path_of_the_machine_leaves_it(runs: tuple[Path, Path], both: str) -> None:
+    assert str(runs[0].parent) not in both
+
+
+def test_an_unfinished_run_says_so_and_what_it_lacks(tmp_path: Path) -> None:
+    text = checked(write_run(tmp_path / "young", steps=20, results=False, example=False)).text
+    assert "The run is unfinished: 40 updates are planned." in text
+    assert "Nothing was measured" in text
+    assert "There is no example of young yet" in text
+
+
+def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
+    text = checked(write_run(tmp_path / "new", steps=0, results=False, example=False)).text
+    assert "has not been trained yet" in text
+    assert "No update of new has been logged" in text
+
+
+def test_a_run_in_epochs_says_where_it_is(tmp_path: Path) -> None:
+    recipe = {**RECIPE, "trainer": {"epochs": 5}}
+    records = read_records([write_run(tmp_path / "slow", recipe=recipe, results=False, example=False)])
+    assert "The run is unfinished: it is in epoch 1 of 5." in summary(records, [])
+
+
+def test_results_without_a_training(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "measured", steps=0, example=False)
+    (folder / "recipe.toml").unlink()
+    text = checked(folder).text
+    assert "measured holds results only" in text
+    assert "measured has no recipe.toml" in text
+    assert "61.9" in text

@@ -1,0 +1,163 @@
+"""Evaluating runs: what is measured, where it is written, and that nothing is measured twice."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from foresay.errors import UserError
+from foresay.evaluation.probe import GAIN, MAJORITY, Probe
+from foresay.results import Result, load_artifact, read_results
+from foresay.workflows.evaluate import evaluate
+from reference.levels import write_corpus
+from reference.tiny_run import write_run
+
+MEASURES = ["probe:converged"]
+
+
+@pytest.fixture
+def corpora(tmp_path: Path) -> tuple[Path, Path]:
+    test, train = tmp_path / "corpus" / "test.jsonl", tmp_path / "corpus" / "train.jsonl"
+    write_corpus(test, 4, seed=2)
+    write_corpus(train, 6, seed=1)
+    return test, train
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, tuple[str, ...]]]]:
+    """What the probe was asked to measure, call by call."""
+    seen: list[list[tuple[str, tuple[str, ...]]]] = []
+    measure = Probe.__call__
+
+    def spy(self: Probe, subjects: Sequence, *rest: object, **named: object) -> list[Result]:
+        seen.append([(subject.name, subject.layers) for subject in subjects])
+        return measure(self, subjects, *rest, **named)
+
+    monkeypatch.setattr(Probe, "__call__", spy)
+    return seen
+
+
+def rows(results: Sequence[Result], metric: str = "accuracy", split: str = "test") -> set[tuple[str, str, int | None]]:
+    return {(r.model, r.layer, r.step) for r in results if r.metric == metric and r.split == split}
+
+
+BESIDE = {(MAJORITY, "none", None), ("mfcc", "mfcc", None), ("logmel", "logmel", None)}
+
+
+def test_a_run_stands_beside_its_untrained_copy_the_baselines_and_the_majority(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    write_run(tmp_path / "runs" / "mine", step=7)
+    results = evaluate([tmp_path / "runs" / "mine"], *corpora, measures=MEASURES)
+    both = {("mine", layer, 7) for layer in "zc"} | {("mine (untrained)", layer, None) for layer in "zc"}
+    assert rows(results) == rows(results, split="train") == both | BESIDE
+    assert rows(results, GAIN) == {("mine", "z", 7), ("mine", "c", 7)}
+    assert all(r.measure == "probe" and r.protocol == "converged" and r.corpus in {"corpus/test", "corpus/train"} for r in results)
+    assert read_results(tmp_path / "runs" / "mine" / "results.jsonl") == results
+    example = load_artifact(tmp_path / "runs" / "mine", "example")
+    assert example is not None
+    assert {"features_z", "features_c", "waveform", "phone_labels"} <= example.keys()
+
+
+def test_nothing_is_measured_twice(tmp_path: Path, corpora: tuple[Path, Path], calls: list) -> None:
+    run = tmp_path / "mine"
+    write_run(run)
+    only_z = evaluate([run], *corpora, measures=MEASURES, layers=["z"])
+    assert calls.pop() == [("mine", ("z",)), ("logmel", ("logmel",)), ("mfcc", ("mfcc",))]
+    both = evaluate([run], *corpora, measures=MEASURES)
+    assert calls.pop() == [("mine", ("c",))]
+    assert set(map(str, only_z)) < set(map(str, both))
+    assert evaluate([run], *corpora, measures=MEASURES, layers=["z"]) == only_z
+    assert evaluate([run], *corpora, measures=MEASURES) == both
+    assert not calls
+    written = read_results(run / "results.jsonl")
+    assert len(written) == len(both) == len(set(map(str, written)))
+
+
+def test_again_measures_again(tmp_path: Path, corpora: tuple[Path, Path], calls: list) -> None:
+    run = tmp_path / "mine"
+    write_run(run)
+    first = evaluate([run], *corpora, measures=MEASURES)
+    second = evaluate([run], *corpora, measures=MEASURES, again=True)
+    assert len(calls) == 2
+    assert [(r.model, r.layer, r.value, r.low) for r in first] == [(r.model, r.layer, r.value, r.low) for r in second]
+    assert len(read_results(run / "results.jsonl")) == 2 * len(first)
+
+
+@pytest.mark.parametrize("change", ["weights", "step", "labels", "seed"])
+def test_what_changed_is_measured_anew(tmp_path: Path, corpora: tuple[Path, Path], calls: list, change: str) -> None:
+    run = tmp_path / "mine"
+    write_run(run)
+    evaluate([run], *corpora, measures=MEASURES)
+    baselines = [("logmel", ("logmel",)), ("mfcc", ("mfcc",))]
+    expected = [("mine", ("z", "c"))]
+    if change == "weights":
+        write_run(run, seed=5)
+    elif change == "step":
+        write_run(run, step=8)
+    else:
+        expected += baselines
+    if change == "labels":
+        corpora[1].write_text(corpora[1].read_text().replace('"a"]', '"b"]', 1))
+    evaluate([run], *corpora, measures=MEASURES, seed=1 if change == "seed" else 0)
+    assert calls[1] == expected
+
+
+def test_two_runs_are_measured_in_one_pass_and_each_keeps_its_own(tmp_path: Path, corpora: tuple[Path, Path], calls: list) -> None:
+    for name, seed in (("one", 1), ("two", 2)):
+        write_run(tmp_path / name, seed=seed)
+    results = evaluate([tmp_path / "one", tmp_path / "two"], *corpora, measures=MEASURES, layers=["c"])
+    assert len(calls) == 1
+    for name, other in (("one", "two"), ("two", "one")):
+        kept = read_results(tmp_path / name / "results.jsonl")
+        assert kept == [r for r in results if not r.model.startswith(other)]
+        assert rows(kept) == {(name, "c", 7), (f"{name} (untrained)", "c", None)} | BESIDE
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    for parent, seed in (("first", 1), ("second", 2)):
+        write_run(tmp_path / parent / "cpc", seed=seed)
+    results = evaluate([tmp_path / "first" / "cpc", tmp_path / "second" / "cpc"], *corpora, measures=MEASURES, layers=["z"])
+    assert {model for model, _, step in rows(results) if step} == {"first/cpc", "second/cpc"}
+
+
+def test_a_run_at_a_step(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    run = tmp_path / "mine"
+    write_run(run, step=3, seed=3)
+    write_run(run, step=9, seed=9)
+    results = evaluate([f"{run}@3", run, run], *corpora, measures=MEASURES, layers=["z"])
+    assert rows(results, GAIN) == {("mine", "z", 3), ("mine", "z", 9)}
+    values = {r.step: r.value for r in results if r.metric == "accuracy" and r.split == "test" and r.model == "mine"}
+    assert values[3] != values[9]
+    assert len([r for r in results if r.model == "mine (untrained)"]) == 2  # one copy, train and test
+
+
+def test_out_takes_all_and_baselines_need_no_model(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    write_run(tmp_path / "mine")
+    results = evaluate([tmp_path / "mine"], *corpora, measures=MEASURES, layers=["z"], out=tmp_path / "out")
+    assert read_results(tmp_path / "out" / "results.jsonl") == results
+    assert not (tmp_path / "mine" / "results.jsonl").exists()
+    baselines = evaluate(["mfcc"], *corpora, measures=MEASURES, out=tmp_path / "out")
+    assert rows(baselines) == BESIDE
+    assert all(r in results for r in baselines)
+
+
+def test_a_model_folder_keeps_nothing(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    write_run(tmp_path / "run", step=4)
+    (tmp_path / "run" / "model").rename(tmp_path / "shared")
+    results = evaluate([tmp_path / "shared"], *corpora, measures=MEASURES, layers=["z"])
+    assert ("shared", "z", 4) in rows(results)
+    assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == ["model.safetensors", "model.toml"]
+
+
+def test_mistakes_are_named(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    write_run(tmp_path / "mine")
+    for models, named, message in (
+        ([tmp_path / "mine"], {"layers": ["x"]}, "mine has no layer 'x'.*Known: c, z"),
+        ([tmp_path / "mine"], {"measures": ["probe:papr"]}, 'did you mean "probe:paper"'),
+        ([tmp_path / "nobody"], {}, "no model .*nobody"),
+        (["mfc"], {}, 'did you mean "mfcc"'),
+        ([tmp_path / "mine"], {"device": "cuda:99"}, "cannot be used here"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluate(models, *corpora, **named)
+    with pytest.raises(UserError, match="--train-corpus"):
+        evaluate([tmp_path / "mine"], corpora[0])
