@@ -21,7 +21,7 @@ STEP = 0.125
 def write_corpus(
     path: Path, utterances: int, *, phones: Sequence[str] = PHONES, speakers: int = 2, seed: int = 0, labelled: bool = True
 ) -> Manifest:
-    """Write recordings of some two seconds and their manifest. Phones last 20 to 200 ms and begin at any sample; the first is the most frequent."""
+    """Write recordings of some two seconds and their manifest. Phones last 20 to 200 ms; the first is the most frequent."""
     random = np.random.default_rng(seed)
     items = []
     for number in range(utterances):

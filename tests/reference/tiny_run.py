@@ -1,7 +1,6 @@
 """A run folder with a very small CPC or ACPC in it, as training leaves one behind, without any training."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -10,7 +9,7 @@ from foresay.loading import build
 from foresay.runs import Run
 from foresay.settings import write_toml
 
-SMALL: dict[str, Any] = {
+SMALL: dict[str, object] = {
     "channels": 8,
     "context_size": 8,
     "context_layers": 1,
@@ -21,7 +20,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def write_run(folder: Path, name: str = "cpc", step: int = 7, seed: int = 99, **settings: Any) -> SpeechModel:
+def write_run(folder: Path, name: str = "cpc", step: int = 7, seed: int = 99, **settings: object) -> SpeechModel:
     """Write a run whose weights come from `seed`, and return its model."""
     table = {"name": name, **SMALL, **settings}
     torch.manual_seed(seed)

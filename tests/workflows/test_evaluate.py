@@ -1,11 +1,13 @@
 """Evaluating runs: what is measured, where it is written, and that nothing is measured twice."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from foresay.errors import UserError
+from foresay.evaluation.linear_probe import CONVERGED
 from foresay.evaluation.probe import GAIN, MAJORITY, Probe
 from foresay.results import Result, load_artifact, read_results
 from foresay.workflows.evaluate import evaluate
@@ -13,6 +15,11 @@ from reference.levels import write_corpus
 from reference.tiny_run import write_run
 
 MEASURES = ["probe:converged"]
+
+
+@pytest.fixture(autouse=True)
+def _few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(Probe.protocols, "converged", replace(CONVERGED, epochs=2))
 
 
 @pytest.fixture

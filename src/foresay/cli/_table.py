@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from foresay.reports.wording import amount, lower_is_better
+from foresay.reports.wording import amount, is_share, lower_is_better
 from foresay.results import Result
 
 GAIN = "gain"
@@ -18,7 +18,8 @@ def print_results(results: Sequence[Result]) -> None:
         measure, protocol, metric, corpus = kind
         rows = [r for r in tested if (r.measure, r.protocol, r.metric, r.corpus) == kind]
         gains = {_place(r): r for r in tested if GAIN in r.metric and (r.measure, r.protocol, r.corpus) == (measure, protocol, corpus)}
-        print(f"\n{measure}:{protocol}, {metric} on {corpus}, with 95 % intervals")
+        unit = " (%)" if is_share(metric) else ""
+        print(f"\n{measure}:{protocol}, {metric}{unit} on {corpus}, with 95 % intervals")
         _print_rows(rows, gains, metric)
 
 

@@ -7,11 +7,10 @@ Example:
     foresay corpus stats corpora/timit/train.jsonl
 """
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import tyro
 
@@ -23,6 +22,8 @@ from foresay.errors import UserError, nearest
 from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, make_corpus
 
 ReaderT = TypeVar("ReaderT", bound=Reader)
+ManifestPath: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
+Destination: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 HELP = f"""\
 usage: foresay corpus make|import|check|stats …        each has a --help of its own
@@ -61,7 +62,7 @@ def _make(arguments: list[str]) -> int:
         msg = f"only the corpus `demo` can be made, not {arguments[0]!r}: foresay corpus make demo DEST"
         raise UserError(msg)
 
-    def demo(destination: tyro.conf.Positional[Path], seed: int = 0, minutes: float = 40.0, voices: int = 12) -> None:
+    def demo(destination: Destination, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> None:
         """Let a synthesizer speak a corpus.
 
         Args:
@@ -83,9 +84,9 @@ def _make(arguments: list[str]) -> int:
 class Import(Generic[ReaderT]):
     """What to import."""
 
-    source: tyro.conf.Positional[Path]
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SRC")]
     """Folder that the corpus was unpacked into."""
-    destination: tyro.conf.Positional[Path]
+    destination: Destination
     """Folder of the manifests."""
     reader: ReaderT
     times: Times
@@ -104,7 +105,7 @@ def _import(arguments: list[str]) -> int:
     name, *rest = arguments
     reader = find_reader(name)
     options = tyro.cli(
-        Import[reader],  # type: ignore[valid-type] - which one is known only now
+        Import[reader],  # type: ignore[valid-type]  # which reader is known only now
         prog=f"foresay corpus import {name}",
         description=list_readers().get(name),
         args=rest,
@@ -156,7 +157,7 @@ def _length(hours: float) -> str:
 
 
 def _check(arguments: list[str]) -> int:
-    def decode(manifest: tyro.conf.Positional[Path], workers: int = 4, every: bool = False) -> Report:  # noqa: FBT001, FBT002 - tyro's
+    def decode(manifest: ManifestPath, workers: int = 4, every: bool = False) -> Report:  # noqa: FBT001, FBT002 - tyro's
         """Decode everything that a manifest names; the exit code is 2 if some of it cannot be used.
 
         Args:
@@ -168,7 +169,7 @@ def _check(arguments: list[str]) -> int:
         _print_report(report, len(report.findings) if every else SHOWN)
         return report
 
-    report = tyro.cli(decode, prog="foresay corpus check", args=arguments)
+    report = tyro.cli(decode, prog="foresay corpus check", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
     return 2 if report.unusable else 0
 
 
@@ -189,7 +190,7 @@ def _print_report(report: Report, shown: int) -> None:
 
 
 def _stats(arguments: list[str]) -> int:
-    def count(manifest: tyro.conf.Positional[Path]) -> None:
+    def count(manifest: ManifestPath) -> None:
         """Say what is in a manifest.
 
         Args:
@@ -204,10 +205,10 @@ def _stats(arguments: list[str]) -> int:
 def _print_statistics(s: Statistics) -> None:
     rows = {
         "items": f"{s.items:,}",
-        "audio": f"{s.hours:,.2f} h",
-        "an item": _spread(s.seconds_per_item, "s"),
+        "audio": _length(s.hours),
+        "per item": _spread(s.seconds_per_item, "s"),
         "speakers": f"{len(s.speakers):,}",
-        "a speaker": _spread(s.minutes_per_speaker, "min"),
+        "per speaker": _spread(s.minutes_per_speaker, "min"),
         "sample rates": _counts({f"{rate:,} Hz": count for rate, count in s.sample_rates.items()}),
         "languages": _counts(s.languages),
         "labels": _counts(s.labels),
@@ -217,7 +218,7 @@ def _print_statistics(s: Statistics) -> None:
     }
     if s.phones:
         rows["phone set"] = f"{s.phone_set or 'not named'}: {len(s.phones)} phones, {sum(s.phones.values()):,} heard"
-        rows["a phone"] = f"{s.milliseconds_per_phone:.0f} ms in the mean"
+        rows["per phone"] = f"{s.milliseconds_per_phone:.0f} ms in the mean"
         rows["phones"] = _counts(s.phones)
     print(s.name)
     for name, value in rows.items():
@@ -228,5 +229,5 @@ def _spread(spread: Spread, unit: str) -> str:
     return f"{spread.least:.2f} to {spread.most:.2f} {unit}, median {spread.median:.2f} {unit}"
 
 
-def _counts(counts: Counter[str] | dict[str, int]) -> str:
+def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -1,11 +1,12 @@
 """Make, import, check and describe corpora: from audio as it comes to manifests."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, islice
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -18,12 +19,15 @@ from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError
 
+T = TypeVar("T")
+
 SHORTEST = 0.03
 """Seconds: what one frame of CPC sees."""
 AHEAD = 512
 """Files handed to the threads at once."""
 NO_TIMES = Times()
 EXAMPLES = 3
+NAMED = 24
 
 
 @dataclass
@@ -78,21 +82,24 @@ def import_corpus(
     """
     source, destination = Path(source), Path(destination)
     reader = find_reader(reader)() if isinstance(reader, str) else reader
-    phone_set = reader.phone_set
     timetable = Timetable(times)
     lists = {_split_name(name): read_list(Path(path)) for name, path in (splits or {}).items()}
     imported = Imported()
+    found = _some_of(reader.find(source), lambda: f"found no recordings of {type(reader).__name__} in {source}: was it unpacked there?")
     members: dict[str, set[str]] = {name: set() for name in lists}
 
+    def nothing_usable() -> str:
+        return f"none of the {len(imported.skipped)} files in {source} can be used. The first: {imported.skipped[0].reason}"
+
     def items() -> Iterator[Item]:
-        found = _with_headers(_all(reader, source), imported.skipped, workers)
-        for item, official in tqdm(found, unit=" files", desc=f"importing {source.name}", disable=None):
+        usable = _with_headers(found, imported.skipped, workers)
+        for item, official in tqdm(usable, unit=" files", desc=f"importing {source.name}", disable=None):
             for name in [name for name, ids in lists.items() if ids.get(item.id)] if lists else official:
                 members.setdefault(name, set()).add(item.id)
             yield replace(item, phones=timetable.phones(item.id) or item.phones, words=timetable.words(item.id) or item.words)
 
     everything = destination / "manifest.jsonl"
-    write_manifest(everything, _not_none(items(), source, imported.skipped), phone_set=timetable.phone_set or phone_set)
+    write_manifest(everything, _some_of(items(), nothing_usable), phone_set=timetable.phone_set or reader.phone_set)
     manifest = Manifest.open(everything)
     imported.manifests["manifest"] = describe(manifest)
     for name, ids in members.items():
@@ -110,15 +117,12 @@ def _split_name(name: str) -> str:
     raise UserError(msg)
 
 
-def _all(reader: Reader, source: Path) -> Iterator[Found | Skipped]:
-    """Find every recording, if there is any."""
-    found = reader.find(source)
-    first = next(found, None)
+def _some_of(things: Iterator[T], message: Callable[[], str]) -> Iterator[T]:
+    """Make sure, before anything is written, that there is one."""
+    first = next(things, None)
     if first is None:
-        corpus = type(reader).__name__
-        msg = f"no recordings of {corpus} in {source}: was it unpacked there? Any folder of audio can be imported with `folder`"
-        raise UserError(msg)
-    return chain([first], found)
+        raise UserError(message())
+    return chain([first], things)
 
 
 def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], workers: int) -> Iterator[Found]:
@@ -152,16 +156,6 @@ def _look(found: Found | Skipped) -> Found | Skipped:
     return found._replace(item=replace(found.item, duration=duration, sample_rate=info.sample_rate))
 
 
-def _not_none(items: Iterator[Item], source: Path, skipped: list[Skipped]) -> Iterator[Item]:
-    """Pass on the items, of which there must be one."""
-    first = next(items, None)
-    if first is None:
-        msg = f"none of the {len(skipped)} files in {source} can be used. The first: {skipped[0].reason}"
-        raise UserError(msg)
-    yield first
-    yield from items
-
-
 def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: Mapping[str, ById[str]]) -> Iterator[str]:
     """Say what one may want to know."""
     for source in (*timetable.sources, *lists.values()):
@@ -169,6 +163,8 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
             yield f"{source.source} names {_some(unclaimed)}, which are not in this corpus"
     if timetable.problems:
         yield f"TextGrids without phones: {_some(list(timetable.problems.values()))}"
+    if "test" in imported.manifests and 0 < len(unseen := imported.manifests["test"].speakers) <= NAMED:
+        yield f"speakers in test: {', '.join(unseen)}"
     splits = {name: set(found.speakers) for name, found in imported.manifests.items() if name != "manifest"}
     for (one, these), (other, those) in combinations(splits.items(), 2):
         if both := sorted(these & those):

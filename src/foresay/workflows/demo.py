@@ -10,9 +10,20 @@ from foresay.workflows.evaluate import evaluate
 from foresay.workflows.pretrain import pretrain
 from foresay.workflows.report import report
 
-RECIPES = ("demo-cpc", "demo-acpc")
-MINUTES = {"full": 40.0, "tiny": 12.0}
-OVERRIDES = {"full": (), "tiny": ("trainer.steps=100",)}
+RUNS = ("demo-cpc", "demo-acpc")
+"""Recipes, and the runs' folders."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done."""
+
+    minutes: float
+    """Of speech in the corpus."""
+    overrides: tuple[str, ...] = ()
+
+
+SCALES = {"full": Scale(minutes=40.0), "tiny": Scale(minutes=12.0, overrides=("trainer.steps=150",))}
 
 
 @dataclass(frozen=True)
@@ -26,16 +37,16 @@ class Demo:
 
 
 def demo(run: str | Path = "runs", scale: Literal["tiny", "full"] = "full") -> Demo:
-    """Do the main job below the folder `run`; whatever is already done there is not done again.
+    """Do the main job below the folder `run`; what is already done there is not done again.
 
-    `full` takes less than ten minutes on two cores, `tiny` less than three.
+    Raises:
+        UserError: the extra `demo` or `plot` is not installed, or the runs there are of the other scale.
     """
-    parent = Path(run)
-    corpus = parent / f"demo-corpus-{scale}"
-    make_demo_corpus(corpus, minutes=MINUTES[scale])
-    runs = tuple(parent / name for name in RECIPES)
-    for folder in runs:
-        pretrain(folder.name, corpus / "train.jsonl", folder, valid=corpus / "valid.jsonl", overrides=OVERRIDES[scale])
+    parent, size = Path(run), SCALES[scale]
+    corpus = parent / "demo-corpus"
+    make_demo_corpus(corpus, minutes=size.minutes)
+    runs = tuple(parent / name for name in RUNS)
+    for name, folder in zip(RUNS, runs, strict=True):
+        pretrain(name, corpus / "train.jsonl", folder, valid=corpus / "valid.jsonl", overrides=size.overrides)
     results = evaluate(runs, corpus / "test.jsonl", corpus / "train.jsonl", measures=("probe:paper",))
-    page = report(runs, parent / "report.html")
-    return Demo(corpus, runs, page, results)
+    return Demo(corpus, runs, report(runs, parent / "report.html"), results)

@@ -84,10 +84,10 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
     for (folder, step), text in given.items():
         extractor = load(text, device)
         chosen = tuple(layers or extractor.layer_names)
-        untrained = None
+        subject = Subject(names[folder], extractor, chosen, step)
         if isinstance(extractor, SpeechModel):
-            untrained = Subject(f"{names[folder]} (untrained)", _untrained(extractor, seed, device), chosen)
-        subject = Subject(names[folder], extractor, chosen, step, untrained)
+            copy = Subject(f"{subject.name} (untrained)", _untrained(extractor, seed, device), chosen)
+            subject = replace(subject, untrained=copy)
         candidates.append(_Candidate(subject, folder if Run(folder).recipe.exists() else None))
     for name in baselines:
         extractor = load(name, device)
@@ -140,7 +140,7 @@ def _measured_once(
     for result in measure(missing, corpora, seed=seed, device=device) if missing else ():
         stamp = prints.get((result.model, result.step), shared)
         stamped = replace(result, details={**result.details, "fingerprint": stamp})
-        rows[_key(stamped)] = stamped
+        rows.setdefault(_key(stamped), stamped)  # the majority class comes along every time
     asked = {(prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers}
     return [row for key, row in rows.items() if (key[0], row.layer) in asked or key[0] == shared]
 

@@ -1,0 +1,37 @@
+"""The main job learns phones: on the embedded corpus, both models beat their untrained copies by far more than chance."""
+
+from pathlib import Path
+
+import pytest
+
+import foresay
+
+pytest.importorskip("espeakng_loader")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_three_hundred_updates_beat_the_untrained_copy(tmp_path: Path) -> None:
+    corpus = foresay.make_corpus(tmp_path / "corpus", minutes=12.0).manifests
+    runs = [tmp_path / "demo-cpc", tmp_path / "demo-acpc"]
+    for run in runs:
+        foresay.pretrain(run.name, corpus["train"], run, overrides=["trainer.steps=300"])
+    results = foresay.evaluate(runs, corpus["test"], corpus["train"], measures=["probe:paper"])
+    gains = {(r.model, r.layer): r for r in results if r.metric == "gain over untrained"}
+    for run in runs:
+        gain = max((gains[run.name, layer] for layer in ("z", "c")), key=lambda r: r.value)
+        assert gain.value >= 0.05
+        assert gain.low is not None
+        assert gain.low > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_demo_is_done_once_and_its_model_loads(tmp_path: Path) -> None:
+    done = foresay.demo(tmp_path, scale="tiny")
+    assert foresay.load(tmp_path / "demo-acpc").layer_names == ("z", "c")
+    assert done.report.stat().st_size > 100_000
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    again = foresay.demo(tmp_path, scale="tiny")
+    assert again.results == done.results
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before

@@ -1,0 +1,158 @@
+"""Writing features to files: what is written, what is skipped, and that pieces make the whole."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import foresay.workflows.extract as module
+from foresay.audio.read import read_audio
+from foresay.contracts import SpeechModel
+from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
+from foresay.workflows.extract import extract
+from reference.levels import RATE, write_corpus
+from reference.tiny_run import write_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    write_run(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def write_noise(path: Path, seconds: float, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.random.default_rng(0).normal(size=round(seconds * rate)), rate)
+    return path
+
+
+def lines(folder: Path) -> dict[str, dict]:
+    return {line["id"]: line for line in map(json.loads, (folder / "index.jsonl").read_text().splitlines())}
+
+
+@torch.no_grad()
+def whole(model: SpeechModel, path: Path, layer: str) -> np.ndarray:
+    waveform = torch.from_numpy(read_audio(path, model.sample_rate))
+    return model.features(waveform[None], torch.tensor([len(waveform)])).values[layer][0].numpy()
+
+
+def test_a_manifest_becomes_a_file_an_item_and_an_index(tmp_path: Path, run: Path) -> None:
+    manifest = write_corpus(tmp_path / "corpus" / "m.jsonl", 3)
+    done = extract(run, manifest.path, tmp_path / "out", layer="c")
+    assert (done.written, done.there, done.failures) == (3, 0, ())
+    index = lines(tmp_path / "out")
+    assert list(index) == manifest.ids
+    model = module.load(run)
+    for item in manifest:
+        line = index[item.id]
+        features = np.load(tmp_path / "out" / line["file"])
+        assert features.dtype == np.float32
+        np.testing.assert_array_equal(features, whole(model, item.audio, "c"))
+        assert (line["frames"], line["frame_rate"], line["layer"]) == (len(features), 100.0, "c")
+        assert line["first_center"] == 79 / RATE
+    assert not list((tmp_path / "out").glob("*.unfinished"))
+
+
+def test_a_folder_and_a_file(tmp_path: Path, run: Path) -> None:
+    first = write_noise(tmp_path / "audio" / "anna" / "1.wav", 0.5)
+    second = write_noise(tmp_path / "audio" / "eight.flac", 0.5, rate=8000)
+    (tmp_path / "audio" / "notes.txt").write_text("not audio")
+    extract(run, tmp_path / "audio", tmp_path / "out", layer="z")
+    assert list(lines(tmp_path / "out")) == ["eight", "anna/1"]
+    for name, path in (("anna/1", first), ("eight", second)):
+        features = np.load(tmp_path / "out" / lines(tmp_path / "out")[name]["file"])
+        np.testing.assert_array_equal(features, whole(module.load(run), path, "z"))
+    extract("mfcc", first, tmp_path / "one", layer="mfcc")
+    assert [(line["id"], line["frames"]) for line in lines(tmp_path / "one").values()] == [("1", 50)]
+
+
+def test_a_long_recording_in_pieces_is_the_whole(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_noise(tmp_path / "long.wav", 3.217)
+    monkeypatch.setattr(module, "PIECE", 0.3)
+    pushed = []
+    read = module.read_audio
+    monkeypatch.setattr(module, "read_audio", lambda *of: pushed.append(of) or read(*of))
+    for layer in ("z", "c"):
+        extract(run, path, tmp_path / layer, layer=layer)
+        np.testing.assert_allclose(np.load(tmp_path / layer / "long.npy"), whole(module.load(run), path, layer), atol=1e-5)
+    assert len(pushed) == 2 * 11
+    extract("logmel", path, tmp_path / "logmel", layer="logmel")  # a baseline hears the whole at once
+    assert len(pushed) == 2 * 11 + 1
+
+
+def test_it_goes_on_where_it_was(tmp_path: Path, run: Path) -> None:
+    manifest = write_corpus(tmp_path / "corpus" / "m.jsonl", 4)
+    out = tmp_path / "out"
+    extract(run, manifest.path, out, layer="c")
+    index = (out / "index.jsonl").read_text()
+    kept, lost, *_ = (line["file"] for line in lines(out).values())
+    before = (out / kept).stat().st_mtime_ns
+    (out / lost).unlink()
+    (out / "index.jsonl").write_text(index[:-10])  # killed in the middle of a line
+    done = extract(run, manifest.path, out, layer="c")
+    assert (done.written, done.there) == (2, 2)
+    assert (out / kept).stat().st_mtime_ns == before
+    assert sorted((out / "index.jsonl").read_text().splitlines()) == sorted(index.splitlines())
+
+
+@pytest.mark.parametrize("change", ["layer", "weights"])
+def test_two_things_do_not_mix_in_one_folder(tmp_path: Path, run: Path, change: str) -> None:
+    path = write_noise(tmp_path / "a.wav", 0.5)
+    extract(run, path, tmp_path / "out", layer="c")
+    if change == "weights":
+        write_run(run, seed=1)
+    with pytest.raises(UserError, match="holds layer c of .*choose another folder"):
+        extract(run, path, tmp_path / "out", layer="z" if change == "layer" else "c")
+
+
+def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path, run: Path) -> None:
+    audio = tmp_path / "audio"
+    good = write_noise(audio / "good.wav", 0.5)
+    (audio / "empty.wav").touch()
+    (audio / "text.wav").write_text("not audio at all")
+    (audio / "cut.wav").write_bytes(good.read_bytes()[:8000])
+    write_noise(audio / "blink.wav", 0.001)
+    soundfile.write(audio / "nan.wav", np.array([0.0, np.nan] * 4000), RATE, subtype="FLOAT")
+    done = extract(run, audio, tmp_path / "out", layer="c")
+    assert (done.written, len(done.failures)) == (1, 5)
+    assert [failure.partition(":")[0] for failure in done.failures] == ["blink", "cut", "empty", "nan", "text"]
+    assert "too few for one frame" in done.failures[0]
+    assert list(lines(tmp_path / "out")) == ["good"]
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "a%2Fb", "..", "x" * 500, "x" * 501, "ünï ©", 'q"?*', "CON"])
+def test_any_id_is_a_safe_name(name: str) -> None:
+    file = module._safe_name(name)
+    assert Path(file).name == file
+    assert len(file) < 255
+    assert file.isascii()
+    assert file != module._safe_name(name + "x")
+
+
+def test_mistakes_are_named(tmp_path: Path, run: Path) -> None:
+    path = write_noise(tmp_path / "a.wav", 0.5)
+    with pytest.raises(UserError, match=r"has no layer 'cc': did you mean \"c\""):
+        extract(run, path, tmp_path / "out", layer="cc")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(UserError, match="there is no audio in"):
+        extract(run, tmp_path / "nothing", tmp_path / "out", layer="c")
+    write_noise(tmp_path / "twice" / "a.flac", 0.5)
+    write_noise(tmp_path / "twice" / "a.wav", 0.5)
+    with pytest.raises(UserError, match="differs from another file in its ending only"):
+        extract(run, tmp_path / "twice", tmp_path / "out", layer="c")
+    with pytest.raises(UserError, match="there is no manifest"):
+        extract(run, tmp_path / "none.jsonl", tmp_path / "out", layer="c")
+    assert extract(run, tmp_path / "none.wav", tmp_path / "out", layer="c").failures
+
+
+def test_an_index_opens_as_a_list_of_features(tmp_path: Path, run: Path) -> None:
+    """What the documentation shows."""
+    manifest = Manifest.open(write_corpus(tmp_path / "m.jsonl", 2).path)
+    index = extract(run, manifest.path, tmp_path / "out", layer="c").index
+    features = {line["id"]: np.load(index.parent / line["file"]) for line in map(json.loads, index.read_text().splitlines())}
+    assert {name: array.shape[1] for name, array in features.items()} == dict.fromkeys(manifest.ids, 8)
