@@ -49,7 +49,7 @@ def test_nothing_to_load_is_explained(run: Run, tmp_path: Path) -> None:
         f"{run.folder}@7": "no checkpoint of step 7; it keeps: 5, 10",
         tmp_path / "young": "has saved no model yet",
         tmp_path: "neither a run nor a model folder",
-        "mfc": r'no model \'mfc\': .*did you mean "mfcc"',
+        "mfc": r"'mfc' is neither a folder nor a baseline",
     }.items():
         with pytest.raises(UserError, match=message):
             load(name)

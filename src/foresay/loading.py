@@ -63,5 +63,5 @@ def locate(name: str) -> tuple[Path, Path]:
     elif path.is_dir():
         msg = f"{path} is neither a run nor a model folder: it holds no {DESCRIPTION} with {WEIGHTS}"
     else:
-        msg = f"no model {name!r}: there is no such folder, and of the baselines {nearest(name, list_names('foresay.baselines'))}"
+        msg = f"{name!r} is neither a folder nor a baseline: {nearest(name, list_names('foresay.baselines'))}"
     raise UserError(msg)

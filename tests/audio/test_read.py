@@ -156,7 +156,7 @@ def test_no_file(tmp_path: Path) -> None:
         ("a.wav", b"", r"a\.wav is empty \(0 bytes\)"),
         ("a.wav", b"this is not audio at all", r"a\.wav cannot be read as audio"),
         ("a.flac", b"\0" * 5000, r"a\.flac cannot be read as audio"),
-        ("a.m4a", b"\0\0\0 ftypM4A ", r"a\.m4a cannot be read as audio .* ffmpeg"),
+        ("a.m4a", b"\0\0\0 ftypM4A ", r"a\.m4a cannot be read as audio .*ffmpeg"),
         ("a.raw", b"\0" * 5000, r"a\.raw cannot be read as audio \(raw samples without a header\)"),
     ],
 )

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from reference import spectrogram_loops
 
 from foresay.audio.spectrogram import LogMelSpectrogram, mel_filters
+from reference import spectrogram_loops
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from reference import spectrogram_loops
 
 from foresay.baselines.mfcc import MFCC, derivative
+from reference import spectrogram_loops
 
 
 def test_equals_loops() -> None:

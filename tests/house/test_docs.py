@@ -17,20 +17,20 @@ from foresay import cli
 from house.tree import ROOT, name
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-BLOCK = re.compile(r"^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?P<not_run>^<!-- not run: [^>]+ -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(?P<title>.+)$", re.MULTILINE)
 NEEDS_A_RUN = "runs/"
 
 
-def _blocks(*kinds: str) -> list[tuple[str, str]]:
-    """Return the code blocks of some kinds, each with where it stands."""
+def _blocks(*kinds: str, run: bool = False) -> list[tuple[str, str]]:
+    """Return the code blocks of some kinds, each with where it stands; to `run`, those without a `<!-- not run: why -->` above them."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for match in BLOCK.finditer(text):
-            if match["kind"] in kinds:
-                line = text.count("\n", 0, match.start()) + 1
+            if match["kind"] in kinds and not (run and match["not_run"]):
+                line = text.count("\n", 0, match.start("kind")) + 1
                 found.append((f"{name(page)}:{line}", match["text"]))
     return found
 
@@ -94,7 +94,14 @@ def test_commands_exist(where: str, words: list[str]) -> None:
             assert re.search(rf"{word.partition('=')[0]}\b", known), f"{where}: {' '.join(words[:depth])} has no option {word}"
 
 
-@pytest.mark.parametrize("where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python") if NEEDS_A_RUN not in block[1]])
+@pytest.mark.parametrize("where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python")])
+def test_examples_are_python(where: str, text: str) -> None:
+    compile(text, where, "exec")
+
+
+@pytest.mark.parametrize(
+    "where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python", run=True) if NEEDS_A_RUN not in block[1]]
+)
 def test_examples_run(where: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(compile(text, where, "exec"), {"__name__": "__main__"})  # noqa: S102 - our own examples
@@ -110,7 +117,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python") if NEEDS_A_RUN in block[1]])
+@pytest.mark.parametrize(
+    "where, text", [pytest.param(*block, id=block[0]) for block in _blocks("python", run=True) if NEEDS_A_RUN in block[1]]
+)
 def test_examples_run_after_the_demo(where: str, text: str, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(demo, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

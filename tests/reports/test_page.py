@@ -79,7 +79,8 @@ def test_the_summary_says_what_was_trained_on_what_for_how_long(single: str) -> 
     said = Checker(single).text.replace("\N{NO-BREAK SPACE}", " ")
     # 40 updates of 8 windows of 1.28 s are 409.6 s of audio; at 20.48 s a second they take 20 s
     assert "one (model acpc) was trained for 40 updates of 8 windows of 1.28 s: 7 min of audio, repetitions counted, in about 20 s." in said
-    assert "Linear phone probe on layer c: accuracy 61.9% (95% interval 60.7 to 63.1), +21.6 points over its untrained copy" in said
+    assert "Linear phone probe on layer c: accuracy 61.9% (95% interval 60.7 to 63.1); gain" in said
+    assert "gain over its untrained copy +21.6 points (20.4 to 22.8)." in said
     assert "For comparison: majority class 12.1%, logmel 43.1% and mfcc 45.2%." in said
     assert "unfinished" not in said
 

@@ -57,6 +57,10 @@ def test_a_monotonic_alignment_shows_where_it_changes() -> None:
     assert "takes over at a frame" in html
 
 
+def test_probabilities_of_a_single_frame_are_drawn() -> None:
+    assert "where the weight" in drawn(staircase()[:, :1])
+
+
 def test_probabilities_in_no_order_show_where_their_weight_lies() -> None:
     html = drawn(staircase()[:, ::-1])
     assert "where the weight" in html
@@ -87,5 +91,5 @@ def test_changes_are_counted_at_the_frame_where_they_happen() -> None:
     frames, future = 9, 3
     index = np.array([[1.0 + (t < 5 <= t + m) for m in range(1, future + 1)] for t in range(frames - future)])
     rate = change_rate(index, frames)
-    # frame 0 and 1 are never the second of two predicted frames
-    np.testing.assert_equal(rate, [np.nan, np.nan, 0, 0, 0, 1, 0, 0, 0])
+    # Changes before frame 3 are not predicted from all distances, nor is one at the last frame.
+    np.testing.assert_equal(rate, [np.nan, np.nan, np.nan, 0, 0, 1, 0, 0, np.nan])

@@ -75,7 +75,7 @@ def test_files_that_are_not_recipes(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(UserError, match=message):
             read_recipe(tmp_path / f"{name}.toml")
-    with pytest.raises(UserError, match="no recipe 'acp'.*did you mean \"acpc\""):
+    with pytest.raises(UserError, match="'acp' is neither a file nor a built-in recipe: did you mean \"acpc\""):
         read_recipe("acp")
 
 

@@ -27,7 +27,7 @@ MARGIN = 512
 
 # What libsndfile writes to its log when a file ends before its header says that it does.
 PROMISED_BYTES = re.compile(r"(?:data|SSND|Data Size|riff) *: *(\d+) \(should be (\d+)\)")
-ENDS_EARLY = re.compile(r"lacks an end-of-stream bit|without an End-Of-Stream flag|frame count \d+ does not match")
+ENDS_EARLY = re.compile(r"lacks an end-of-stream bit|Junk after the last page|without an End-Of-Stream flag|frame count \d+ does not match")
 # A program that writes to a pipe cannot know the size and promises about 2 or 4 GB.
 UNKNOWN_SIZE = 0x7FFF_0000
 SPHERE_HEADER = 1024

@@ -130,7 +130,7 @@ def _print_imported(found: Imported) -> None:
     for name, statistics in found.manifests.items():
         _print_row(f"{name}.jsonl", statistics)
     if found.skipped:
-        print(f"skipped {len(found.skipped)} files:")
+        print(f"skipped {len(found.skipped):,}:")
         for path, reason in found.skipped[:SHOWN]:
             print(f"  {reason}" if str(path) in reason else f"  {path}: {reason}")
         if len(found.skipped) > SHOWN:
@@ -144,16 +144,27 @@ def _print_row(name: str, statistics: Statistics) -> None:
     untranscribed = s.items - s.transcribed
     text = f"{s.transcribed:,} transcribed, {untranscribed:,} not" if untranscribed else "all transcribed"
     phones = f", {s.with_phones:,} with phones ({s.phone_set})" if s.with_phones else ""
-    print(f"  {name:16} {s.items:9,} items {_length(s.hours):>10} {len(s.speakers):6,} speakers   {text}{phones}")
+    print(f"  {name:16} {_count(s.items, 'item'):>15} {_length(s.hours):>10} {_count(len(s.speakers), 'speaker'):>15}   {text}{phones}")
+
+
+def _count(number: int, noun: str) -> str:
+    """Say how many there are.
+
+    >>> _count(1, "item"), _count(2000, "item")
+    ('1 item', '2,000 items')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _length(hours: float) -> str:
     """Say how long something is.
 
-    >>> _length(0.05), _length(100.6)
-    ('3.0 min', '100.6 h')
+    >>> _length(0.001), _length(0.05), _length(100.6)
+    ('3.6 s', '3.0 min', '100.6 h')
     """
-    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.1f} s"
 
 
 def _check(arguments: list[str]) -> int:
@@ -174,7 +185,7 @@ def _check(arguments: list[str]) -> int:
 
 
 def _print_report(report: Report, shown: int) -> None:
-    print(f"{report.name}: {report.items:,} items, {_length(report.hours)}, all decoded")
+    print(f"{report.name}: {_count(report.items, 'item')}, {_length(report.hours)}, all decoded")
     kinds: dict[str, list[Finding]] = {}
     for finding in sorted(report.findings, key=lambda finding: not finding.unusable):
         kinds.setdefault(finding.kind, []).append(finding)
@@ -185,7 +196,7 @@ def _print_report(report: Report, shown: int) -> None:
             print(f"           {finding.item}" + (f": {finding.detail}" if finding.detail else ""))
         if len(findings) > shown:
             print(f"           … and {len(findings) - shown:,} more")
-    unusable = f"{report.unusable:,} items cannot be used: mend them, or delete their lines from the manifest"
+    unusable = f"{_count(report.unusable, 'item')} cannot be used: mend what is wrong, or delete those lines from the manifest"
     print(unusable if report.unusable else "everything can be used")
 
 

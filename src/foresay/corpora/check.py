@@ -1,7 +1,6 @@
 """A look at every sample and label of a corpus, before a night of training is spent on it."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -84,13 +83,17 @@ def check(manifest: Manifest, workers: int = 4) -> Report:
     """Decode everything, on `workers` threads."""
     findings: list[Finding] = []
     first_with: dict[bytes, str] = {}
-    uses = Counter[Path | None]()
+    longer: dict[str, Path | None] = {}
+    cut: set[Path | None] = set()
     missing: dict[str, list[str]] = {"speaker": [], "text": [], "phones": [], "words": []}
     with tqdm(total=len(manifest), unit=" items", desc=f"checking {manifest.name}", disable=None) as progress:
         for item, found, digest in _hear(manifest, workers):
             progress.update()
             findings += found
-            uses[item.audio] += 1
+            if any(finding.kind == "longer" for finding in found):
+                longer[item.id] = item.audio
+            if item.start > 0:
+                cut.add(item.audio)
             if digest is not None and (twin := first_with.setdefault(digest, item.id)) != item.id:
                 findings.append(Finding(item.id, "duplicate", f"of {twin}"))
             for key, without in missing.items():
@@ -99,9 +102,8 @@ def check(manifest: Manifest, workers: int = 4) -> Report:
     for key, without in missing.items():
         if len(without) < len(manifest):
             findings += [Finding(name, f"no {key}") for name in without]
-    # That the file goes on means nothing for an item that is meant to be a part of it.
-    parts = {item.id for item in manifest if uses[item.audio] > 1} if uses.total() > len(uses) else set()
-    findings = [finding for finding in findings if not (finding.kind == "longer" and finding.item in parts)]
+    # That the file goes on means nothing if other items are parts of it.
+    findings = [finding for finding in findings if not (finding.kind == "longer" and longer[finding.item] in cut)]
     return Report(manifest.name, len(manifest), float(manifest.durations.sum()) / 3600, tuple(findings))
 
 
@@ -145,7 +147,7 @@ def _samples(item: Item, path: Path) -> tuple[bytes | None, list[Finding]]:
     """Decode the item; return the digest of its samples, and what was found in them."""
     rate = audio_info(path).sample_rate
     start = round(item.start * rate)
-    digest, peak, clipped = hashlib.blake2b(digest_size=16), 0.0, 0
+    digest, peak, clipped = hashlib.blake2b(str(rate).encode(), digest_size=16), 0.0, 0
     for block in audio_blocks(path, start, start + round(item.duration * rate), item.channel):
         digest.update(block.tobytes())
         peak = max(peak, float(np.abs(block).max()))

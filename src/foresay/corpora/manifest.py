@@ -245,6 +245,10 @@ def _scan(path: Path) -> Iterator[_Line]:
 
 def _phone_set(path: Path) -> str | None:
     """Return the phone set that the first line names, if it is a header."""
+    if path.is_dir():
+        inside = ", ".join(sorted(file.name for file in path.glob("*.jsonl"))) or "none"
+        msg = f"{path} is a folder; a manifest is a file. Those in it: {inside}"
+        raise UserError(msg)
     if not path.is_file():
         msg = f"there is no manifest {path}. `foresay corpus import` makes one from a folder of audio, `… make demo` from nothing"
         raise UserError(msg)
@@ -349,7 +353,7 @@ def _record(item: Item, folder: Path) -> dict[str, Any]:
     for key in KEYS:
         value = getattr(item, key)
         if isinstance(value, Path):
-            value = Path(os.path.relpath(_real(value.parent) / value.name, folder)).as_posix()
+            value = Path(os.path.relpath(_real(value.absolute().parent) / value.name, folder)).as_posix()
         if value is not None and not (key in {"duration", "sample_rate", "start"} and value == 0):
             record[key] = value
     return record

@@ -22,7 +22,7 @@ PhoneSet: TypeAlias = Literal["timit61", "timit48", "timit39"]
 SAMPLE_RATE = 16_000
 SAME_FOR_ALL = {"sa1", "sa2"}
 HELD_OUT = 4
-"""Without an official split, every so manyth speaker is for testing; names begin with f or m, so both sexes are."""
+"""Without an official split, one speaker in so many is for testing. Names begin with f or m, so that both sexes are among them."""
 
 # K.-F. Lee and H.-W. Hon, "Speaker-independent phone recognition using hidden Markov models", 1989, table I: 61 labels are trained as 48,
 # of which 39 are told apart when scoring. What is not named stands for itself.
@@ -88,7 +88,7 @@ class Timit(Reader):
 
     def _held_out(self, speakers: Mapping[str, str | None]) -> set[str]:
         """Return the speakers that are for testing; `speakers`: name -> official split."""
-        chosen = {speaker.lower() for speaker in self.test_speakers}
+        chosen = {speaker.lower() for given in self.test_speakers for speaker in given.split(",")}
         if unknown := chosen - set(speakers):
             msg = f"--test-speakers {' '.join(sorted(unknown))}: not here. There are {', '.join(sorted(speakers))}"
             raise UserError(msg)

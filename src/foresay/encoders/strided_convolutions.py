@@ -108,7 +108,7 @@ class StridedConvolutions(nn.Module):
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (B, S) waveforms to (B, T, D).
 
-        With `lengths` (B,), what lies beyond the end of a clip is zeroed before and after each layer, as if each clip had been encoded alone.
+        With `lengths` (B,), what lies beyond a clip's end is zeroed before and after each layer, as if each clip were encoded alone.
         """
         frames = _silenced(waveforms[..., None], lengths)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):

@@ -63,7 +63,8 @@ def _outcome(headline: Comparison | None, run: int) -> Html:
     if best.gain is not None:
         points = " points" if sign else ""
         gained = interval(best.gain.low, best.gain.high, metric)
-        parts.append(f", {amount(best.gain.value, metric, signed=True)}{points} over its untrained copy{f' ({gained})' if gained else ''}")
+        gain = f"{amount(best.gain.value, metric, signed=True)}{points}"
+        parts.append(f"; gain over its untrained copy {gain}{f' ({gained})' if gained else ''}")
     return join([*parts, "."])
 
 
@@ -85,7 +86,7 @@ def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]
             (f"{headline.metric}, {headline.title.lower()} on layer {best.result.layer}", amount(best.result.value, metric) + sign)
         )
         if best.gain is not None:
-            tiles.append((f"{'points' if sign else 'difference'} over its untrained copy", amount(best.gain.value, metric, signed=True)))
+            tiles.append((f"{'points ' if sign else ''}gained over its untrained copy", amount(best.gain.value, metric, signed=True)))
     if record.step:
         tiles += [("updates", f"{record.step:,}"), ("audio heard, with repetitions", span(record.audio_seconds))]
     if record.training_seconds:

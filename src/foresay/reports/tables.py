@@ -53,7 +53,7 @@ def _table(comparison: Comparison) -> Html:
         between = interval(line.result.low, line.result.high, metric)
         cells = [line.layer, tag("b", value) if line is best else value, between, *([_gain(line, metric)] if gains else [])]
         rows.append(row(_named(line), *cells, class_="best" if line is best else None))
-    head = ["", "layer", _axis(comparison), "95% interval", *(["over untrained"] if gains else [])]
+    head = ["", "layer", _axis(comparison), "95% interval", *(["gain over untrained"] if gains else [])]
     return table(head, rows, class_="results")
 
 

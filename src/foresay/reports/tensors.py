@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.reports.canvas import SOFT, draw, series_color
+from foresay.reports.canvas import DASHES, SOFT, draw, series_color
 from foresay.reports.example import Example, Layer
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.speech import BOUNDARY, draw_over_time, frame_edges, image_over_time
@@ -106,17 +106,16 @@ def ahead(values: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
 def change_rate(index: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
     """How likely a frame has another prediction than the one before, averaged over when this was predicted: (W, M) -> (frames,).
 
-    In a monotonic alignment the index grows by 0 or 1 a frame, so the growth of its mean is the probability of a change.
+    In a monotonic alignment the index grows by 0 or 1 a frame, so the growth of its mean is the probability of a change. Frames that were
+    not predicted from all distances (the first and last ones) are NaN: the mean over some distances differs from that over all.
     """
-    changes = ahead(np.diff(index, axis=1, prepend=np.nan), frames)
-    said = np.isfinite(changes)
-    return np.where(said.any(axis=0), np.nansum(changes, axis=0) / np.maximum(1, said.sum(axis=0)), np.nan)
+    return np.asarray(ahead(np.diff(index, axis=1, prepend=np.nan), frames)[1:].mean(axis=0))
 
 
 def _moments(values: NDArray[np.float64], layer: Layer, example: Example, meaning: Meaning, name: str) -> Html:
     """(T, M, K): images at some frames; then, over time, where the weight lies."""
     index = expected_index(values)
-    monotonic = index is not None and bool((np.diff(index, axis=1) > -ROUNDING).all())
+    monotonic = index is not None and index.shape[1] > 1 and bool((np.diff(index, axis=1) > -ROUNDING).all())
     places = np.linspace(0, len(values), SHOWN + 2).astype(int)[1:-1]
     titles = [_moment(float(layer.times[t]), example) for t in places]
     # Where m counts frames ahead, a phone boundary has its place among them.
@@ -128,7 +127,8 @@ def _moments(values: NDArray[np.float64], layer: Layer, example: Example, meanin
         return join([images, tag("p", what, class_="caption"), _over_time(summary, layer, example, meaning, f"{name}-time")])
     what = (
         f"Above, which {meaning.third} covers a frame, by how far ahead it was made (dark: the first, bright: the last, "
-        f"{values.shape[-1]}). Below, how likely the next {meaning.third} takes over at a frame, averaged over all distances: "
+        f"{values.shape[-1]}). Below, how likely the next {meaning.third} takes over at a frame, averaged over all distances "
+        "(dashed: if the time were only shared out): "
         "a model that has found phones changes its prediction at their boundaries (vertical lines)."
     )
     return join([images, _alignment(index, layer, example, meaning, f"{name}-time"), tag("p", what, class_="caption")])
@@ -137,14 +137,15 @@ def _moments(values: NDArray[np.float64], layer: Layer, example: Example, meanin
 def _alignment(index: NDArray[np.float64], layer: Layer, example: Example, meaning: Meaning, name: str) -> Html:
     frames = len(layer.values)
     placed, change = ahead(index, frames), change_rate(index, frames)
+    even = float((index[:, -1] - index[:, 0]).mean()) / (index.shape[1] - 1)
 
     def paint(above: Any, below: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
         image_over_time(above, np.round(placed), frame_edges(layer, frames), cmap="viridis")
         above.set_ylabel(f"{meaning.second}s ahead")
         above.vlines(example.boundaries, 0.5, len(placed) + 0.5, **BOUNDARY)
-        below.fill_between(layer.times, 0.0, change, color=series_color(0), alpha=0.2, linewidth=0)
+        below.axhline(even, color=SOFT, linewidth=1.0, linestyle=DASHES[1])
+        below.fill_between(layer.times, even, change, color=series_color(0), alpha=0.2, linewidth=0)
         below.plot(layer.times, change, color=series_color(0), linewidth=1.2)
-        below.set_ylim(bottom=0.0)
         below.set_ylabel("change")
         below.vlines(example.boundaries, *below.get_ylim(), color=SOFT, linewidth=0.6)
 

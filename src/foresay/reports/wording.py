@@ -29,7 +29,7 @@ def number(value: float) -> str:
     """
     if not math.isfinite(value):
         return "not finite"
-    if value == int(value) or abs(value) >= 10_000:  # noqa: PLR2004 - the fifth figure of a measurement says nothing
+    if value == int(value) or abs(value) >= 1000:  # noqa: PLR2004 - the fifth figure of a measurement says nothing
         return f"{value:,.0f}".replace("-", MINUS)
     return f"{value:.4g}".replace("-", MINUS)
 

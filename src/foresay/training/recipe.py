@@ -181,7 +181,7 @@ def _with_bases(name: str, seen: tuple[str, ...]) -> Table:
     elif path.is_file():
         text = path.read_text(encoding="utf-8")
     else:
-        msg = f"no recipe {name!r}: there is no such file, and of the built-in ones {nearest(name, known)}"
+        msg = f"{name!r} is neither a file nor a built-in recipe: {nearest(name, known)}"
         raise UserError(msg)
     table = _named_model(read_toml(text, f"recipe {name}"), f"recipe {name}")
     base = table.pop("base", None)

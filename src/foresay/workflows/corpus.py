@@ -102,9 +102,9 @@ def import_corpus(
     write_manifest(everything, _some_of(items(), nothing_usable), phone_set=timetable.phone_set or reader.phone_set)
     manifest = Manifest.open(everything)
     imported.manifests["manifest"] = describe(manifest)
-    for name, ids in members.items():
+    for name in sorted(members, key=lambda name: (not name.startswith("train"), name)):
         path = destination / f"{name}.jsonl"
-        write_manifest(path, (item for item in manifest if item.id in ids), phone_set=manifest.phone_set)
+        write_manifest(path, (item for item in manifest if item.id in members[name]), phone_set=manifest.phone_set)
         imported.manifests[name] = describe(Manifest.open(path))
     imported.notes += _notes(imported, destination, timetable, lists)
     return imported
@@ -160,7 +160,7 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
     """Say what one may want to know."""
     for source in (*timetable.sources, *lists.values()):
         if unclaimed := source.unclaimed():
-            yield f"{source.source} names {_some(unclaimed)}, which are not in this corpus"
+            yield f"of the utterances in {source.source}, {_some(unclaimed)} are not in this corpus"
     if timetable.problems:
         yield f"TextGrids without phones: {_some(list(timetable.problems.values()))}"
     if "test" in imported.manifests and 0 < len(unseen := imported.manifests["test"].speakers) <= NAMED:
@@ -168,10 +168,10 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
     splits = {name: set(found.speakers) for name, found in imported.manifests.items() if name != "manifest"}
     for (one, these), (other, those) in combinations(splits.items(), 2):
         if both := sorted(these & those):
-            yield f"{one} and {other} share {_some(both)}: no unseen speakers there"
+            yield f"speakers in both {one} and {other}: {_some(both)}"
     written = {f"{name}.jsonl" for name in imported.manifests}
     if stale := sorted(path.name for path in destination.glob("*.jsonl") if path.name not in written):
-        yield f"{_some(stale)} in {destination} come from elsewhere, perhaps an earlier import: delete what is not wanted"
+        yield f"manifests in {destination} that are not of this import, perhaps of an earlier one: {_some(stale)}"
 
 
 def _some(things: list[str]) -> str:

@@ -162,6 +162,6 @@ def _align() -> str:
     expected = -math.log(sum(math.exp(sum(float(scores[m, k]) for m, k in enumerate(path))) for path in paths))
     loss = monotonic_alignment(scores).loss.item()
     if not math.isclose(loss, expected, rel_tol=1e-9):
-        msg = f"the programme says {loss}, the sum over {len(paths)} paths {expected}"
+        msg = f"the program says {loss}, the sum over {len(paths)} paths {expected}"
         raise ArithmeticError(msg)
     return f"{loss:.4f} over {len(paths)} paths"

@@ -1,0 +1,77 @@
+"""`foresay corpus`: what is printed, and the exit codes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from foresay.cli import main
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Import six digits of two speakers and something that is none."""
+    source = tmp_path / "digits"
+    source.mkdir()
+    for n, name in enumerate(("0_eva_0", "1_eva_1", "2_eva_9", "3_adam_3", "4_adam_7", "5_adam_8")):
+        soundfile.write(source / f"{name}.wav", np.random.default_rng(n).uniform(-0.5, 0.5, 4000), 8000)
+    (source / "about.wav").touch()
+    assert main(["corpus", "import", "digits", str(source), str(tmp_path / "corpus")]) == 0
+    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert printed == [
+        str(tmp_path / "corpus"),
+        "manifest.jsonl 6 items 3.0 s 2 speakers all transcribed",
+        "train.jsonl 3 items 1.5 s 2 speakers all transcribed",
+        "test.jsonl 3 items 1.5 s 2 speakers all transcribed",
+        "skipped 1:",
+        f"{source / 'about.wav'}: its name is not DIGIT_SPEAKER_TAKE.wav",
+        "note: speakers in test: adam, eva",
+        "note: speakers in both train and test: 2 (adam, eva)",
+    ]
+    return tmp_path / "corpus" / "manifest.jsonl"
+
+
+def test_check_ends_with_2_if_something_cannot_be_used(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "check", str(corpus)]) == 0
+    assert capsys.readouterr().out.splitlines() == ["corpus: 6 items, 3.0 s, all decoded", "everything can be used"]
+    (corpus.parent.parent / "digits" / "0_eva_0.wav").unlink()
+    assert main(["corpus", "check", str(corpus)]) == 2
+    printed = capsys.readouterr().out
+    assert "      1  missing: CANNOT BE USED" in printed
+    assert "0_eva_0: there is no file" in printed
+    assert "1 item cannot be used: mend what is wrong, or delete those lines from the manifest" in printed
+
+
+def test_stats(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", "stats", str(corpus)]) == 0
+    printed = capsys.readouterr().out
+    assert "  per item      0.50 to 0.50 s, median 0.50 s" in printed
+    assert "  labels        0 1, 1 1, 2 1, 3 1, 4 1, 5 1" in printed
+
+
+@pytest.mark.parametrize(
+    "words, code, printed",
+    [
+        ([], 2, "usage: foresay corpus make|import|check|stats"),
+        (["--help"], 0, "usage: foresay corpus make|import|check|stats"),
+        (["import"], 2, "usage: foresay corpus import CORPUS SRC DEST"),
+        (["import", "--help"], 0, "librispeech  LibriSpeech, and what is laid out like it"),
+        (["chek"], 2, 'foresay: foresay corpus chek: did you mean "check"?'),
+        (["import", "timt", "a", "b"], 2, "there is no corpus 'timt': did you mean \"timit\"?"),
+        (["import", "folder", "a", "b", "--split", "train"], 2, "--split takes NAME=FILE, such as train=train_split.txt, not 'train'"),
+        (["make", "timit", "x"], 2, "only the corpus `demo` can be made, not 'timit'"),
+        (["stats", "gone.jsonl"], 2, "there is no manifest"),
+    ],
+)
+def test_help_and_mistakes(words: list[str], code: int, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["corpus", *words]) == code
+    captured = capsys.readouterr()
+    assert printed in captured.out + captured.err
+
+
+@pytest.mark.parametrize("words", [["make", "demo"], ["import", "timit"], ["check"], ["stats"]])
+def test_every_action_shows_its_own_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["corpus", *words, "--help"])
+    assert f"usage: foresay corpus {' '.join(words)} " in capsys.readouterr().out

@@ -1,0 +1,176 @@
+"""Importing a corpus: what is found is written, what cannot be used is told of, and the run goes on."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from foresay.corpora.folder import Folder
+from foresay.corpora.manifest import Interval, Manifest
+from foresay.corpora.reader import Skipped
+from foresay.corpora.timit import Timit
+from foresay.corpora.utterances import Times
+from foresay.errors import UserError
+from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus
+
+
+def record(path: Path, seconds: float = 0.5, rate: int = 16_000, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (round(seconds * rate), channels))
+    soundfile.write(path, samples, rate)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Return a folder of four good recordings of two speakers."""
+    record(tmp_path / "source" / "anna" / "a1.wav", 0.5)
+    record(tmp_path / "source" / "anna" / "a2.flac", 0.75, rate=48_000, channels=2)
+    record(tmp_path / "source" / "eva" / "e1.wav", 1.0, rate=8000)
+    record(tmp_path / "source" / "eva" / "e2.ogg", 0.25)
+    return tmp_path / "source"
+
+
+def ids(path: Path) -> list[str]:
+    return Manifest.open(path).ids
+
+
+def test_a_folder(source: Path, tmp_path: Path) -> None:
+    found = import_corpus("folder", source, tmp_path / "corpus")
+    manifest = Manifest.open(tmp_path / "corpus" / "manifest.jsonl")
+    assert manifest.ids == ["anna/a1", "anna/a2", "eva/e1", "eva/e2"]
+    assert manifest.durations.tolist() == [0.5, 0.75, 1.0, 0.25]
+    assert manifest.sample_rates.tolist() == [16_000, 48_000, 8000, 16_000]
+    assert manifest.speakers == ("anna", "eva")
+    assert [len(manifest.read(n, 16_000)) for n in range(4)] == manifest.lengths(16_000).tolist() == [8000, 12_000, 16_000, 4000]
+    assert not found.skipped
+    assert not found.notes
+    assert list(found.manifests) == ["manifest"]
+    assert found.manifests["manifest"] == corpus_stats(tmp_path / "corpus" / "manifest.jsonl")
+    first = json.loads((tmp_path / "corpus" / "manifest.jsonl").read_text().splitlines()[0])
+    assert first == {"id": "anna/a1", "audio": "../source/anna/a1.wav", "duration": 0.5, "sample_rate": 16_000, "speaker": "anna"}
+
+
+def test_what_cannot_be_used_is_skipped_and_the_import_goes_on(source: Path, tmp_path: Path) -> None:
+    whole = (source / "anna" / "a1.wav").read_bytes()
+    bad = {
+        "anna/empty.wav": (b"", "is empty"),
+        "anna/noise.mp3": (b"this is not audio", "cannot be read as audio"),
+        "anna/cut.wav": (whole[:5000], "is truncated"),
+        "anna/phone.m4a": (b"\0\0\0 ftypM4A", "convert it"),
+        "eva/short.wav": (b"", "lasts 0.010 s"),
+        "eva/e1.aiff": (b"", "another file was given the id eva/e1 already"),
+    }
+    for name, (content, _) in bad.items():
+        (source / name).write_bytes(content)
+    record(source / "eva" / "short.wav", 0.01)
+    record(source / "eva" / "e1.aiff", 0.5)
+    before = import_corpus("folder", source, tmp_path / "corpus")
+    found = {path.relative_to(source).as_posix(): reason for path, reason in before.skipped}
+    found["eva/e1.aiff"] = found.pop("eva/e1.wav")  # which of both comes second does not matter
+    assert set(found) == set(bad)
+    assert all(bad[name][1] in reason for name, reason in found.items())
+    assert ids(tmp_path / "corpus" / "manifest.jsonl") == ["anna/a1", "anna/a2", "eva/e1", "eva/e2"]
+
+
+def test_nothing_to_import(source: Path, tmp_path: Path) -> None:
+    (source / "documents").mkdir()
+    with pytest.raises(UserError, match="found no recordings of Folder in .*documents"):
+        import_corpus("folder", source / "documents", tmp_path / "corpus")
+    (source / "documents" / "a.wav").touch()
+    with pytest.raises(UserError, match=r"none of the 1 files in .*documents can be used\. The first: .*a\.wav is empty"):
+        import_corpus("folder", source / "documents", tmp_path / "corpus")
+    with pytest.raises(UserError, match="gone is not a folder"):
+        import_corpus("folder", source / "gone", tmp_path / "corpus")
+    with pytest.raises(UserError, match="--phones must be chosen"):
+        import_corpus("timit", source, tmp_path / "corpus")
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_a_second_import_replaces_the_first(source: Path, tmp_path: Path) -> None:
+    import_corpus("folder", source, tmp_path / "corpus")
+    (source / "eva" / "e2.ogg").unlink()
+    import_corpus(Folder("(?P<speaker>..)[.]"), source, tmp_path / "corpus")
+    manifest = Manifest.open(tmp_path / "corpus" / "manifest.jsonl")
+    assert manifest.ids == ["anna/a1", "anna/a2", "eva/e1"]
+    assert manifest.speakers == ("a1", "a2", "e1")
+
+
+def test_split_lists(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a1\na2\ne1\nz9\n")
+    (tmp_path / "test.txt").write_text("eva/e2\n")
+    found = import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"})
+    assert list(found.manifests) == ["manifest", "train", "test"]
+    assert ids(tmp_path / "corpus" / "train.jsonl") == ["anna/a1", "anna/a2", "eva/e1"]
+    assert ids(tmp_path / "corpus" / "test.jsonl") == ["eva/e2"]
+    assert found.notes == [
+        f"of the utterances in {tmp_path / 'train.txt'}, 1 (z9) are not in this corpus",
+        "speakers in test: eva",
+        "speakers in both train and test: 1 (eva)",
+    ]
+    again = import_corpus("folder", source, tmp_path / "corpus")
+    assert again.notes == [
+        f"manifests in {tmp_path / 'corpus'} that are not of this import, perhaps of an earlier one: 2 (test.jsonl, train.jsonl)"
+    ]
+
+
+@pytest.mark.parametrize("name", ["manifest", "a/b", "", ".hidden"])
+def test_a_split_is_a_file_name(name: str, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"a split cannot be called '{name}'"):
+        import_corpus("folder", source, tmp_path / "corpus", splits={name: tmp_path / "train.txt"})
+
+
+def test_phone_files_ctm_and_textgrids(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "phones.txt").write_text(f"a1 {'0 ' * 10}{'7 ' * 40}\nnobody 1 2 3\n")
+    found = import_corpus("folder", source, tmp_path / "corpus", times=Times(phone_files=tmp_path / "phones.txt"))
+    manifest = Manifest.open(tmp_path / "corpus" / "manifest.jsonl")
+    assert manifest.phone_set == "phones"
+    assert manifest[0].phones == (Interval(0, 0.1, "0"), Interval(0.1, 0.5, "7"))
+    assert manifest[1].phones is None
+    assert found.manifests["manifest"].with_phones == 1
+    assert found.notes == [f"of the utterances in {tmp_path / 'phones.txt'}, 1 (nobody) are not in this corpus"]
+    (tmp_path / "grids").mkdir()
+    (tmp_path / "grids" / "a1.TextGrid").write_text("oops")
+    found = import_corpus("folder", source, tmp_path / "corpus", times=Times(textgrids=tmp_path / "grids"))
+    assert found.manifests["manifest"].with_phones == 0
+    assert found.notes[0].startswith("TextGrids without phones: 1 (")
+
+
+def test_timit_brings_its_splits_and_phones(tmp_path: Path) -> None:
+    for speaker in ("faem0", "falk0", "falr0", "mcpm0"):
+        for sentence in ("sa1", "sx1"):
+            record(tmp_path / "timit" / f"dr1-{speaker}" / f"{sentence}.wav")
+            (tmp_path / "timit" / f"dr1-{speaker}" / f"{sentence}.phn").write_text("0 4000 h#\n4000 8000 ao\n")
+    found = import_corpus(Timit("timit39"), tmp_path / "timit", tmp_path / "corpus")
+    assert ids(tmp_path / "corpus" / "test.jsonl") == ["mcpm0-sx1"]
+    assert len(ids(tmp_path / "corpus" / "train.jsonl")) == 6
+    assert len(ids(tmp_path / "corpus" / "manifest.jsonl")) == 8
+    test = Manifest.open(tmp_path / "corpus" / "test.jsonl")
+    assert test.phone_set == "timit39"
+    assert test.phone_labels() == ("aa", "sil")
+    assert "speakers in test: mcpm0" in found.notes
+
+
+def test_skipped_files_of_a_reader_are_told_of(tmp_path: Path) -> None:
+    record(tmp_path / "digits" / "3_eva_7.wav")
+    record(tmp_path / "digits" / "hello.wav")
+    found = import_corpus("digits", tmp_path / "digits", tmp_path / "corpus")
+    assert found.skipped == [Skipped(tmp_path / "digits" / "hello.wav", "its name is not DIGIT_SPEAKER_TAKE.wav")]
+    assert list(found.manifests) == ["manifest", "train"]
+
+
+def test_many_files_come_in_order(tmp_path: Path) -> None:
+    record(tmp_path / "source" / "0000.wav", 0.05)
+    content = (tmp_path / "source" / "0000.wav").read_bytes()
+    for n in range(1, 1100):
+        (tmp_path / "source" / f"{n:04d}.wav").write_bytes(content)
+    import_corpus("folder", tmp_path / "source", tmp_path / "corpus")
+    assert ids(tmp_path / "corpus" / "manifest.jsonl") == [f"{n:04d}" for n in range(1100)]
+
+
+def test_a_fresh_import_passes_the_check(source: Path, tmp_path: Path) -> None:
+    import_corpus("folder", source, tmp_path / "corpus")
+    report = check_corpus(tmp_path / "corpus" / "manifest.jsonl")
+    assert report.unusable == 0
+    assert [(finding.item, finding.kind) for finding in report.findings] == [("anna/a2", "stereo")]
