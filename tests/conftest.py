@@ -1,11 +1,11 @@
-"""What all tests share: one thread a worker, and the same random numbers every time."""
+"""What all tests share: one thread each, and the same random numbers every time."""
 
 import os
 import random
 import sys
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # one core a worker; must be said before torch is imported
-    os.environ["OMP_NUM_THREADS"] = "1"
+# Tests are small and run side by side: more threads would wait for each other. Must be said before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis
 import numpy as np

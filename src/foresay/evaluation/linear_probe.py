@@ -50,7 +50,7 @@ class ProbeProtocol:
 
 PAPER = ProbeProtocol("paper")
 CONVERGED = ProbeProtocol(
-    "converged", learning_rate=2e-3, epochs=1000, frames=256, standardize=True, held_out=0.1, patience=5, most_audio=5000.0
+    "converged", learning_rate=2e-3, epochs=1000, frames=256, standardize=True, held_out=0.1, patience=3, most_audio=5000.0
 )
 """On four minutes of TIMIT within half a point of the best L-BFGS with weight decay, on MFCC, log-mel and CPC features."""
 

@@ -114,7 +114,8 @@ def _draw(scalar: str, name: str, records: Sequence[Record]) -> Html:
         if len(axes.get_legend_handles_labels()[1]) > 1:
             axes.legend(loc="best", ncols=2)
         axes.set(title=title, xlabel="updates")
-        axes.locator_params(nbins=5)
+        axes.locator_params(axis="x", nbins=5, integer=True)
+        axes.locator_params(axis="y", nbins=5)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: number(value))
 
