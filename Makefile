@@ -27,7 +27,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 docs: .venv/ready  ## -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
