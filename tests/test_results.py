@@ -23,6 +23,14 @@ def test_results_are_added_and_read(tmp_path: Path) -> None:
     assert read_results(path) == [_result(0.5), _result(0.6), _result(0.7)]
 
 
+def test_a_line_that_a_kill_cut_short_gives_way_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    append_results(path, [_result(0.5)])
+    path.write_text(path.read_text() + '{"model": "ru')
+    append_results(path, [_result(0.6)])
+    assert read_results(path) == [_result(0.5), _result(0.6)]
+
+
 def test_a_last_line_cut_short_is_left_out_but_a_broken_one_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"st')

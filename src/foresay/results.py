@@ -39,8 +39,11 @@ class Result:
 
 
 def append_results(path: Path, results: list[Result]) -> None:
-    """Add lines to a `results.jsonl`, made if it is not there."""
+    """Add lines to a `results.jsonl`, made if it is not there. A line that a kill cut short is dropped first."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.read_bytes() if path.exists() else b""
+    if not written.endswith(b"\n"):
+        path.write_bytes(written[: written.rfind(b"\n") + 1])
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(dataclasses.asdict(result)) + "\n" for result in results)
 

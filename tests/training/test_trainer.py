@@ -137,9 +137,10 @@ def test_a_loss_that_is_not_finite_is_skipped_and_counted(corpus: Path, tmp_path
         return losses
 
     monkeypatch.setattr(ACPC, "forward", broken)
-    progress = pretrain("acpc", corpus, tmp_path / "run", overrides=small("trainer.steps=6"))
+    progress = pretrain("acpc", corpus, tmp_path / "run", overrides=small("trainer.steps=6", "trainer.log_every=1"))
     assert (progress.step, progress.skipped) == (6, 3)
     assert len(lines(tmp_path / "run", "event")) == 3
+    assert ["loss" in line for line in lines(tmp_path / "run", "train")] == [True, False, True, False, False, True]
     assert all(value.isfinite().all() for value in weights(tmp_path / "run").values())
 
 

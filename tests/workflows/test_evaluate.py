@@ -160,7 +160,7 @@ def test_mistakes_are_named(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
     for models, named, message in (
         ([tmp_path / "mine"], {"layers": ["x"]}, "mine has no layer 'x'.*Known: c, z"),
         ([tmp_path / "mine"], {"measures": ["probe:papr"]}, 'did you mean "probe:paper"'),
-        ([tmp_path / "nobody"], {}, "no model .*nobody"),
+        ([tmp_path / "nobody"], {}, "nobody"),
         (["mfc"], {}, 'did you mean "mfcc"'),
         ([tmp_path / "mine"], {"device": "cuda:99"}, "cannot be used here"),
     ):

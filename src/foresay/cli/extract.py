@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from foresay.reports.wording import plural
 from foresay.workflows.extract import extract
 
 
@@ -33,9 +34,9 @@ def run(arguments: list[str]) -> int:
     options = tyro.cli(Options, prog="foresay extract", args=arguments, description=__doc__)
     done = extract(options.model, options.source, options.dest, layer=options.layer, device=options.device)
     before = f", {done.there} had been written before" if done.there else ""
-    print(f"{done.written} recordings written{before}; see {done.index}")
+    print(f"{plural(done.written, 'recording')} written{before}; see {done.index}")
     for failure in done.failures:
         print(f"left out: {failure}")
     if done.failures:
-        print(f"{len(done.failures)} recordings could not be read")
+        print(f"{plural(len(done.failures), 'recording')} could not be read")
     return 2 if done.failures and not done.written + done.there else 0

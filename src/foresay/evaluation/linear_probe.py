@@ -52,7 +52,7 @@ PAPER = ProbeProtocol("paper")
 CONVERGED = ProbeProtocol(
     "converged", learning_rate=2e-3, epochs=1000, frames=256, standardize=True, held_out=0.1, patience=3, most_audio=5000.0
 )
-"""On four minutes of TIMIT within half a point of the best L-BFGS with weight decay, on MFCC, log-mel and CPC features."""
+"""On three minutes of TIMIT within a point of the best L-BFGS with weight decay, on MFCC, log-mel and CPC features."""
 
 
 class LinearProbe(nn.Module):

@@ -13,16 +13,17 @@ class MetricsLog:
 
     def __init__(self, run: Run, settings: TrainerSettings) -> None:
         self.run = run
-        self.window: dict[str, float] = {}
-        """Sums since the last line; part of a checkpoint, so that a resumed run writes the same lines."""
+        self.window: dict[str, list[float]] = {}
+        """Sum and count of each number since the last line; part of a checkpoint, so that a resumed run writes the same lines."""
         self.began = time.perf_counter()
         self.waited = 0.0
         self.writers = _writers(run, settings)
 
     def add(self, scalars: dict[str, float]) -> None:
-        """Add an update."""
-        for name, value in {**scalars, "updates": 1.0}.items():
-            self.window[name] = self.window.get(name, 0.0) + value
+        """Add an update; one that was skipped has no loss."""
+        for name, value in scalars.items():
+            total, count = self.window.get(name, (0.0, 0.0))
+            self.window[name] = [total + value, count + 1]
 
     def close_window(self, waited: float) -> dict[str, float]:
         """Means of the window, its length in seconds and the share of it spent waiting for data; a new window begins.
@@ -30,9 +31,8 @@ class MetricsLog:
         `waited`: seconds the loader has been waited for since the run began.
         """
         now = time.perf_counter()
-        updates = self.window.pop("updates")
-        audio = self.window.pop("audio_seconds")
-        record = {name: value / updates for name, value in self.window.items()}
+        audio, _ = self.window.pop("audio_seconds")
+        record = {name: total / count for name, (total, count) in self.window.items()}
         seconds = max(now - self.began, 1e-9)
         record |= {"audio_rate": audio / seconds, "data_wait": min((waited - self.waited) / seconds, 1.0)}
         self.window, self.began, self.waited = {}, now, waited

@@ -11,6 +11,7 @@ A run that was killed goes on from its last checkpoint as if nothing had happene
 import contextlib
 import dataclasses
 import itertools
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -116,12 +117,14 @@ class Trainer:
         bad = self.place.summed([float(not torch.isfinite(torch.tensor([scalars["loss"], norm])).all())])[0] > 0
         if bad:
             self._skip(batches)
+            scalars, norm = {}, float("nan")
         else:
             self.optimizer.step()
             self.failed.clear()
         scalars |= self.model.after_step(self.progress.step)
         heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
-        return scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": self.place.summed([heard])[0]}
+        numbers = scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": self.place.summed([heard])[0]}
+        return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
     def _backward(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Accumulate the update's gradient; return its scalars."""
@@ -215,19 +218,20 @@ class Trainer:
         """Add an update to the log's window; at round steps write it out."""
         self.log.add(scalars)
         bar.update()
+        for message in loader.messages:
+            self.event(message)
+        loader.messages.clear()
         if self.progress.step % self.settings.log_every:
             return
         record = self.log.close_window(loader.wait)
-        warning = self.watch.see(record)
-        for message in (*loader.messages, *([warning] if warning else [])):
-            self.event(message)
-        loader.messages.clear()
+        if warning := self.watch.see(record):
+            self.event(warning)
         if self.place.leads:
             self.log.write(
                 {"kind": "train", "step": self.progress.step, "epoch": self.progress.epoch, **record, "skipped": self.progress.skipped}
             )
-        shown = {"loss": f"{record['loss']:.2f}", "rate": f"{record['audio_rate']:.0f}x", "wait": f"{record['data_wait']:.0%}"}
-        bar.set_postfix({**shown, **({"acc": f"{record['accuracy']:.3f}"} if "accuracy" in record else {})})
+        shown = {"loss": "{:.2f}", "accuracy": "{:.3f}", "audio_rate": "{:.0f}x", "data_wait": "{:.0%}"}
+        bar.set_postfix({name: form.format(record[name]) for name, form in shown.items() if name in record})
 
     def _exchanging_gradients(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
         """Devices exchange gradients once an update, with its last micro-batch."""

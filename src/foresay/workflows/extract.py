@@ -142,12 +142,15 @@ def _hear(extractor: FeatureExtractor, layer: str, recording: _Recording, device
     if not int(extractor.frame_count(torch.tensor([count]), layer)):
         msg = f"{count} samples at {extractor.sample_rate} Hz are too few for one frame"
         raise AudioError(msg)
-    parts = list(_frames(extractor, layer, recording, count, device))
-    features = np.concatenate([part.values[layer][0, : int(part.lengths[layer][0])].float().cpu().numpy() for part in parts])
+    parts, frame_rate = [], 0.0
+    for frames in _frames(extractor, layer, recording, count, device):
+        parts.append(frames.values[layer][0, : int(frames.lengths[layer][0])].float().cpu().numpy())
+        frame_rate = frames.frame_rate[layer]
+    features = np.concatenate(parts)
     if not np.isfinite(features).all():
         msg = f"{layer} is not finite on {recording.id}: the model has diverged (its metrics.jsonl tells when)"
         raise UserError(msg)
-    return features, parts[0].frame_rate[layer]
+    return features, frame_rate
 
 
 def _frames(extractor: FeatureExtractor, layer: str, recording: _Recording, count: int, device: str) -> Iterator[Frames]:
