@@ -1,4 +1,4 @@
-"""The alignment programme against the enumeration of all paths, against CTC, and its laws."""
+"""The alignment program against the enumeration of all paths, against CTC, and its laws."""
 
 import math
 

@@ -19,8 +19,9 @@ class AudioError(UserError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """End a message with what was probably meant.
 
-    >>> nearest("trainr", ["trainer", "data"])
-    'did you mean "trainer"? Known: data, trainer.'
+    Examples:
+        >>> nearest("trainr", ["trainer", "data"])
+        'did you mean "trainer"? Known: data, trainer.'
     """
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)

@@ -19,9 +19,10 @@ from foresay.settings import find_class, from_table, list_names, read_toml, sett
 def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module and a FeatureExtractor
     """Load a model or a baseline, in `eval()` mode.
 
-    >>> model = load("mfcc")
-    >>> model.layer_names
-    ('mfcc',)
+    Examples:
+        >>> model = load("mfcc")
+        >>> model.layer_names
+        ('mfcc',)
     """
     text = str(name)
     if text in list_names("foresay.baselines"):

@@ -1,4 +1,4 @@
-"""Monotonic alignment of K predictions to M frames: the dynamic programme at the heart of ACPC (arXiv:2104.11946, section 3).
+"""Monotonic alignment of K predictions to M frames: the dynamic program at the heart of ACPC (arXiv:2104.11946, section 3).
 
 Given log-scores s[m, k] of frame m under prediction k, a path gives each frame one prediction: a(1) = 1, a(M) = K and
 a(m + 1) is a(m) or a(m) + 1. Every prediction is used, none is skipped:
@@ -22,7 +22,7 @@ from foresay.errors import UserError
 
 
 class Alignment(NamedTuple):
-    """What the programme finds for each (M, K) matrix of scores."""
+    """What the program finds for each (M, K) matrix of scores."""
 
     loss: Tensor
     """(...,): soft, -log of the sum over paths of exp(score of the path); hard, minus the score of the best path."""
@@ -49,7 +49,7 @@ def monotonic_alignment(scores: Tensor, mode: Literal["soft", "hard"] = "soft") 
 class _Align(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, scores: Tensor, mode: str) -> tuple[Tensor, Tensor, Tensor]:
-        # Positions last: each step of the programme then works on contiguous rows.
+        # Positions last: each step of the program then works on contiguous rows.
         cells = scores.movedim((-2, -1), (0, 1)).contiguous()  # (M, K, ...)
         best = _prefix_scores(cells, torch.maximum)
         path = _backtrack(best)  # (M, ...)

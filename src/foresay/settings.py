@@ -56,10 +56,11 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Table:
 def assignment(text: str) -> Table:
     """Read one `--set` argument.
 
-    >>> assignment("trainer.steps=1000")
-    {'trainer': {'steps': 1000}}
-    >>> assignment("data.sampler=uniform")
-    {'data': {'sampler': 'uniform'}}
+    Examples:
+        >>> assignment("trainer.steps=1000")
+        {'trainer': {'steps': 1000}}
+        >>> assignment("data.sampler=uniform")
+        {'data': {'sampler': 'uniform'}}
     """
     path, equals, value = text.partition("=")
     keys = path.strip().split(".")

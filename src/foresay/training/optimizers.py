@@ -35,8 +35,9 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Paramet
 def learning_rate(settings: OptimizerSettings, update: int, updates: int) -> float:
     """Rate of update 0, 1, … of `updates`: a pure function, so there is no schedule state to lose.
 
-    >>> [learning_rate(OptimizerSettings(lr=1.0, warmup=4), update, 10) for update in (0, 1, 3, 4, 9)]
-    [0.25, 0.5, 1.0, 1.0, 1.0]
+    Examples:
+        >>> [learning_rate(OptimizerSettings(lr=1.0, warmup=4), update, 10) for update in (0, 1, 3, 4, 9)]
+        [0.25, 0.5, 1.0, 1.0, 1.0]
     """
     warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * updates)
     if update < warmup:
