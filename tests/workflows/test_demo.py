@@ -11,11 +11,11 @@ pytest.importorskip("espeakng_loader")
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_training_beats_the_untrained_copy(tmp_path: Path) -> None:
+def test_three_hundred_updates_beat_the_untrained_copy(tmp_path: Path) -> None:
     corpus = foresay.make_corpus(tmp_path / "corpus").manifests
     runs = [tmp_path / "demo-cpc", tmp_path / "demo-acpc"]
     for run in runs:
-        foresay.pretrain(run.name, corpus["train"], run)
+        foresay.pretrain(run.name, corpus["train"], run, overrides=["trainer.steps=300"])
     results = foresay.evaluate(runs, corpus["test"], corpus["train"], measures=["probe:paper"])
     gains = {(r.model, r.layer): r for r in results if r.metric == "gain over untrained"}
     for run in runs:
