@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from foresay.encoders.strided_convolutions import ChannelNorm, StridedConvolution, StridedConvolutions
+from foresay.encoders.strided_convolutions import BatchNorm, ChannelNorm, StridedConvolution, StridedConvolutions
 
 CPC = ((10, 8, 4, 4, 4), (5, 4, 2, 2, 2), (3, 2, 1, 1, 1))
 
 
 def _encoder(channels: int = 16, norm: str = "channel") -> StridedConvolutions:
     torch.manual_seed(0)
-    return StridedConvolutions(channels, *CPC, norm).eval()  # type: ignore[arg-type]
+    return StridedConvolutions(channels, *CPC, norm, group=2).eval()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("inputs, kernel, stride, padding", [(1, 10, 5, 3), (6, 8, 4, 2), (6, 4, 2, 1), (6, 3, 1, 1), (6, 6, 2, 0)])
@@ -37,6 +37,18 @@ def test_channel_norm_divides_by_the_unbiased_deviation() -> None:
     torch.testing.assert_close(norm(frames), expected * norm.weight + norm.bias, atol=1e-5, rtol=1e-5)
 
 
+def test_batch_norm_is_that_of_each_group_and_remembers_all_of_them() -> None:
+    norm, plain = BatchNorm(6, group=2), torch.nn.BatchNorm1d(6)
+    frames = 3 * torch.randn(4, 50, 6) + 1
+    with torch.no_grad():
+        for one in (norm, plain):
+            one.weight.copy_(torch.arange(6) + 1.0)
+    expected = torch.cat([plain(part.flatten(0, 1)).view_as(part) for part in frames.split(2)])
+    torch.testing.assert_close(norm(frames), expected)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+    torch.testing.assert_close(norm.eval()(frames), plain.eval()(frames.flatten(0, 1)).view_as(frames))
+
+
 def test_cpc_frames() -> None:
     encoder = _encoder()
     assert (encoder.downsampling, encoder.receptive_field, encoder.first_sample) == (160, 465, -153)
@@ -44,7 +56,7 @@ def test_cpc_frames() -> None:
     assert encoder.frame_count(torch.tensor([20_480, 160, 161, 100, 319, 320])).tolist() == [
         encoder(torch.zeros(1, n)).shape[1] for n in (20_480, 160, 161, 100, 319, 320)
     ]
-    full = StridedConvolutions(256, *CPC, "channel")
+    full = StridedConvolutions(256, *CPC, "channel", group=1)
     assert sum(p.numel() for p in full.parameters()) == 1_317_120
 
 

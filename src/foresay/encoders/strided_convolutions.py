@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -35,14 +36,34 @@ class ChannelNorm(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm over all frames of all utterances. (B, T, D) -> (B, T, D)."""
+    """Normalise each channel over all frames of `group` consecutive utterances; in `eval()`, by the average of what training saw.
+
+    The statistics are a group's own, whatever else the batch holds ("ghost" batch norm, arXiv:1705.08741): so the values do not depend
+    on the number of devices or micro-batches a batch is spread over. The averages of all devices are kept alike. (B, T, D) -> (B, T, D).
+    """
+
+    def __init__(self, channels: int, group: int) -> None:
+        super().__init__(channels)
+        self.group = group
 
     def forward(self, frames: Tensor) -> Tensor:
         """Normalise each channel."""
-        return super().forward(frames.flatten(0, 1)).view_as(frames)
+        if not self.training:
+            return super().forward(frames.flatten(0, 1)).view_as(frames)
+        normalised = torch.cat([super(BatchNorm, self).forward(part.flatten(0, 1)) for part in frames.split(self.group)])
+        if dist.is_initialized():
+            assert self.running_mean is not None  # noqa: S101 - they are kept
+            assert self.running_var is not None  # noqa: S101
+            for average in (self.running_mean, self.running_var):
+                dist.all_reduce(average)
+                average /= dist.get_world_size()
+        return normalised.view_as(frames)
 
 
-NORMS = {"channel": ChannelNorm, "batch": BatchNorm, "none": nn.Identity}
+def _norm(kind: Literal["channel", "batch", "none"], channels: int, group: int) -> nn.Module:
+    if kind == "batch":
+        return BatchNorm(channels, group)
+    return ChannelNorm(channels) if kind == "channel" else nn.Identity()
 
 
 class StridedConvolution(nn.Conv1d):
@@ -82,7 +103,9 @@ class StridedConvolutions(nn.Module):
         strides: Sequence[int],
         paddings: Sequence[int],
         norm: Literal["channel", "batch", "none"],
+        group: int,
     ) -> None:
+        """`group`: utterances over which batch norm takes its statistics."""
         super().__init__()
         self.channels = channels
         sizes = [1, *[channels] * len(kernels)]
@@ -90,7 +113,7 @@ class StridedConvolutions(nn.Module):
             StridedConvolution(d_in, d_out, kernel, stride, padding)
             for (d_in, d_out), kernel, stride, padding in zip(itertools.pairwise(sizes), kernels, strides, paddings, strict=True)
         )
-        self.norms = nn.ModuleList(NORMS[norm](channels) for _ in kernels)
+        self.norms = nn.ModuleList(_norm(norm, channels, group) for _ in kernels)
         self.downsampling = math.prod(strides)
         self.receptive_field, first = 1, 0
         for kernel, stride, padding in reversed(list(zip(kernels, strides, paddings, strict=True))):

@@ -57,7 +57,7 @@ class CPC(CausalModel):
     def __init__(self, settings: CPCSettings) -> None:
         s = settings
         super().__init__(
-            StridedConvolutions(s.channels, s.kernels, s.strides, s.paddings, s.norm),
+            StridedConvolutions(s.channels, s.kernels, s.strides, s.paddings, s.norm, s.negative_group),
             RecurrentContext(s.context, s.channels, s.context_size, s.context_layers),
             s.sample_rate,
         )

@@ -1,6 +1,8 @@
 """Where a process stands: alone, or one of those that torchrun started."""
 
+import ctypes
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +40,24 @@ class Place:
         if self.world > 1:
             dist.all_gather_object(items, item)
         return items
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of glibc's `mallopt` (malloc.h)."""
+
+
+def keep_freed_memory() -> None:
+    """Ask the C library to keep what it is given back, for a training step that wants the same hundreds of megabytes again and again.
+
+    By default glibc returns large blocks to the system, which zeroes them page by page before the next step: a fifth of a CPU step.
+    Where there is no glibc, nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(M_MMAP_MAX, 0)
+        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def find_place(device: str | None) -> Place:

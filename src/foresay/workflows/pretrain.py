@@ -18,7 +18,7 @@ from foresay.corpora.sampling import BatchPlan
 from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.settings import read_toml
-from foresay.training.devices import Place, find_place
+from foresay.training.devices import Place, find_place, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
 
@@ -94,6 +94,8 @@ def rehearse(
 
 
 def _prepare(recipe: Recipe, corpus: Path, valid: Path | None, run: Run, place: Place) -> Trainer:
+    if place.device.type == "cpu":
+        keep_freed_memory()
     torch.manual_seed(recipe.trainer.seed)
     model = recipe.build_model()
     if model.sample_rate != recipe.data.sample_rate:
