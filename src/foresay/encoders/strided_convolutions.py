@@ -50,14 +50,14 @@ class BatchNorm(nn.BatchNorm1d):
         """Normalise each channel."""
         if not self.training:
             return super().forward(frames.flatten(0, 1)).view_as(frames)
-        normalised = torch.cat([super(BatchNorm, self).forward(part.flatten(0, 1)) for part in frames.split(self.group)])
+        normalized = torch.cat([super(BatchNorm, self).forward(part.flatten(0, 1)) for part in frames.split(self.group)])
         if dist.is_initialized():
             assert self.running_mean is not None  # noqa: S101 - they are kept
             assert self.running_var is not None  # noqa: S101
             for average in (self.running_mean, self.running_var):
                 dist.all_reduce(average)
-                average /= dist.get_world_size()
-        return normalised.view_as(frames)
+                average.div_(dist.get_world_size())
+        return normalized.view_as(frames)
 
 
 def _norm(kind: Literal["channel", "batch", "none"], channels: int, group: int) -> nn.Module:
