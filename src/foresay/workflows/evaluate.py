@@ -141,8 +141,10 @@ def _measured_once(
         stamp = prints.get((result.model, result.step), shared)
         stamped = replace(result, details={**result.details, "fingerprint": stamp})
         rows.setdefault(_key(stamped), stamped)  # the majority class comes along every time
-    asked = {(prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers}
-    return [row for key, row in rows.items() if (key[0], row.layer) in asked or key[0] == shared]
+    asked = dict.fromkeys((prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers)
+    place = {who: number for number, who in enumerate(asked)}  # known or new, the rows come in the order of the candidates
+    wanted = [row for key, row in rows.items() if (key[0], row.layer) in asked or key[0] == shared]
+    return sorted(wanted, key=lambda row: place.get((row.details["fingerprint"], row.layer), len(place)))
 
 
 def _key(result: Result) -> tuple[str | None, str, str, str, str]:
