@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-import sys
+import platform
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,8 @@ def keep_freed_memory() -> None:
     By default glibc returns large blocks to the system, which zeroes them page by page before the next step: a fifth of a CPU step.
     Where there is no glibc, nothing happens.
     """
-    if sys.platform != "linux":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "gnu_get_libc_version"):
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_MAX, 0)
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
