@@ -34,6 +34,8 @@ class Batch:
     labels: Tensor | None = None
     text: tuple[str, ...] | None = None
     images: Tensor | None = None
+    targets: Tensor | None = None
+    """(B, S) float32: another version of the same waveforms, whose latents are to be predicted; None: the waveforms themselves."""
 
     def to(self, device: torch.device | str) -> Self:
         """Move every tensor but the keys, which seed generators on the CPU."""

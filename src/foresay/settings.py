@@ -144,6 +144,11 @@ def _checked(value: Any, wanted: Any, where: str) -> Any:  # noqa: ANN401 - valu
             return tuple(_checked(v, get_args(wanted)[0], where) for v in value)
         msg = f"{where} must be a list, not {value!r}"
         raise UserError(msg)
+    if origin is dict:
+        if isinstance(value, dict):
+            return value
+        msg = f"{where} must be a table, not {value!r}"
+        raise UserError(msg)
     if wanted is float and type(value) is int:
         return float(value)
     if type(value) is not wanted:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from foresay.negatives import Negatives
 from foresay.negatives.reference import ReferenceNegatives
-from foresay.objectives.aligned_contrastive import align, aligned_contrastive_loss
+from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, accuracy, contrastive_loss, contrastive_scores
 from reference.plain_cpc import plain_accuracy, plain_acpc_loss, plain_cpc_loss, plain_scores
 
@@ -19,7 +19,7 @@ def _case(predictions: int, matched: int, dtype: torch.dtype = torch.float64) ->
     generator = torch.Generator().manual_seed(predictions)
     latents = torch.randn(BATCH, FRAMES, SIZE, generator=generator, dtype=dtype, requires_grad=True)
     heads = torch.randn(BATCH, predictions, FRAMES - matched, SIZE, generator=generator, dtype=dtype, requires_grad=True)
-    negatives = ReferenceNegatives(COUNT, GROUP)(latents, torch.arange(BATCH), FRAMES - matched, matched)
+    negatives = ReferenceNegatives(COUNT, GROUP, SIZE)(latents, torch.arange(BATCH), FRAMES - matched, matched)
     return heads, latents, negatives
 
 
@@ -46,7 +46,7 @@ def test_losses_and_gradients_equal_the_plain_path() -> None:
     for predictions, matched, loss, plain in ((4, 4, contrastive_loss, plain_cpc_loss), (3, 5, aligned_contrastive_loss, plain_acpc_loss)):
         heads, latents, negatives = _case(predictions, matched)
         scores = contrastive_scores(heads, latents, negatives, matched, "mean")
-        term = loss(scores).term if loss is contrastive_loss else aligned_contrastive_loss(scores, "soft").term  # type: ignore[call-arg]
+        term = loss(scores).term if loss is contrastive_loss else aligned_contrastive_loss(scores, Lattice()).term  # type: ignore[call-arg]
         mine = term.sum / term.count
         theirs = plain(*plain_scores(heads, latents, negatives.rows, GROUP, matched))
         assert mine.item() == pytest.approx(theirs.item(), abs=1e-5)
@@ -57,7 +57,7 @@ def test_losses_and_gradients_equal_the_plain_path() -> None:
 def test_cpc_is_acpc_at_k_equal_m_in_value_and_gradient() -> None:
     heads, latents, negatives = _case(5, 5)
     scores = contrastive_scores(heads, latents, negatives, 5, "mean")
-    one, other = contrastive_loss(scores), aligned_contrastive_loss(scores, "soft")
+    one, other = contrastive_loss(scores), aligned_contrastive_loss(scores, Lattice())
     assert one.term.sum.item() == pytest.approx(other.term.sum.item(), abs=1e-10)
     assert one.accuracy == other.accuracy
     first, second = (torch.autograd.grad(loss.term.sum, (heads, latents), retain_graph=True) for loss in (one, other))
@@ -68,7 +68,7 @@ def test_cpc_is_acpc_at_k_equal_m_in_value_and_gradient() -> None:
 def test_accuracy_equals_loops() -> None:
     heads, latents, negatives = _case(3, 5)
     scores = contrastive_scores(heads, latents, negatives, 5, "mean")
-    path = align(scores, "soft").path
+    path = align(scores, Lattice()).path
     assert scores.same.any()  # the case holds negatives that are their own positive
     assert accuracy(scores, path).item() == pytest.approx(plain_accuracy(*scores, path), abs=1e-6)
 
@@ -85,6 +85,6 @@ def test_ties_are_errors_and_a_negative_that_is_the_positive_is_left_out() -> No
 def test_a_blind_model_starts_at_the_known_value(predictions: int, matched: int) -> None:
     """All scores equal: M ln(N + 1) less the logarithm of the count of alignments."""
     scores = Scores(torch.zeros(2, predictions, 7, matched), torch.zeros(2, predictions, 7, 128), torch.zeros(2, 7, matched, 128).bool())
-    term = aligned_contrastive_loss(scores, "soft").term
+    term = aligned_contrastive_loss(scores, Lattice()).term
     expected = matched * math.log(129) - math.log(math.comb(matched - 1, predictions - 1))
     assert float(term.sum / term.count) == pytest.approx(expected, abs=1e-3)

@@ -10,16 +10,16 @@ van den Oord et al., "Representation Learning with Contrastive Predictive Coding
                                             +--> K heads --> p^k_t (B, K, W, D) --> scores <p^k_t, z> --> sum_k cross-entropy
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import nn
 
-from foresay.context.recurrent import RecurrentContext
+from foresay.context import Context
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
-from foresay.models._causal import CausalModel
-from foresay.negatives import NegativeSampler
+from foresay.models._encoder_and_context import CausalModel
+from foresay.negatives import build_sampler
 from foresay.objectives.contrastive import Similarity, contrastive_loss, contrastive_scores
 from foresay.settings import find_class
 
@@ -34,7 +34,7 @@ class CPCSettings:
     strides: tuple[int, ...] = (5, 4, 2, 2, 2)
     paddings: tuple[int, ...] = (3, 2, 1, 1, 1)
     norm: Literal["channel", "batch", "none"] = "channel"
-    context: Literal["lstm", "gru", "rnn"] = "lstm"
+    context: str = "lstm"
     context_size: int = 256
     context_layers: int = 2
     predictor: str = "transformer"
@@ -48,6 +48,8 @@ class CPCSettings:
     negative_count: int = 128
     negative_group: int = 8
     """Utterances among which negatives are drawn; the paper's "8 groups" of a batch of 64."""
+    negative_options: dict[str, float | str] = field(default_factory=dict)
+    """Of the sampler itself, such as the length of a queue."""
     similarity: Similarity = "mean"
 
 
@@ -58,7 +60,7 @@ class CPC(CausalModel):
         s = settings
         super().__init__(
             StridedConvolutions(s.channels, s.kernels, s.strides, s.paddings, s.norm, s.negative_group),
-            RecurrentContext(s.context, s.channels, s.context_size, s.context_layers),
+            find_class("foresay.context", s.context, Context)(s.channels, s.context_size, s.context_layers),
             s.sample_rate,
         )
         self.settings = settings
@@ -67,15 +69,21 @@ class CPC(CausalModel):
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.output_dropout = nn.Dropout(s.output_dropout)
-        self.negatives: NegativeSampler = find_class("foresay.negatives", s.negatives, NegativeSampler)(s.negative_count, s.negative_group)
+        self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: the sum over k of the cross-entropies of frame t + k among its negatives, a mean over positions."""
         latents = self.encoder(batch.waveforms)  # (B, T, D)
+        targets = latents if batch.targets is None else self.encoder(batch.targets)
         contexts, _ = self.context(latents)  # (B, T, D)
         positions = self.positions(latents, self.settings.predictions)
         predictions = self.output_dropout(self.predictor(contexts[:, :positions]))  # (B, K, W, D)
-        negatives = self.negatives(latents, batch.keys, positions, self.settings.predictions)
-        scores = contrastive_scores(predictions, latents, negatives, self.settings.predictions, self.settings.similarity)
+        negatives = self.negatives(targets, batch.keys, positions, self.settings.predictions)
+        scores = contrastive_scores(predictions, targets, negatives, self.settings.predictions, self.settings.similarity)
         term, accuracy = contrastive_loss(scores)
         return Losses({"contrastive": term}, {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()})
+
+    def after_step(self, step: int) -> dict[str, float]:
+        """Let the sampler remember what it was given."""
+        self.negatives.after_step()
+        return {}

@@ -5,32 +5,35 @@ to the utterances: the draw is the same however a global batch is spread over de
 held, which made results depend on the number of GPUs: arXiv:2104.11946, section 4.)
 """
 
+import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from foresay.errors import UserError
+from foresay.errors import UserError, nearest
+from foresay.settings import find_class
 
 
 class Negatives(NamedTuple):
     """Vectors, and which of them each position is to be told apart from."""
 
     pool: Tensor
-    """(B / g, R, D): for each group, its g x T frames utterance by utterance, then whatever else the sampler adds."""
+    """(G, R, D): for each group, its g x T frames utterance by utterance, then whatever else the sampler adds."""
     rows: Tensor
     """(B, W, N) int64: rows of the group's pool."""
 
 
-class NegativeSampler(ABC):
-    """Draws `count` negatives for every position of every utterance, from groups of `group` utterances."""
+class NegativeSampler(nn.Module, ABC):
+    """Draws `count` negatives for every position of every utterance, from groups of `group` utterances of D = `size` latents."""
 
-    def __init__(self, count: int, group: int) -> None:
-        self.count = count
-        self.group = group
+    def __init__(self, count: int, group: int, size: int) -> None:
+        super().__init__()
+        self.count, self.group, self.size = count, group, size
 
-    def __call__(self, latents: Tensor, keys: Tensor | None, positions: int, matched: int) -> Negatives:
+    def forward(self, latents: Tensor, keys: Tensor | None, positions: int, matched: int) -> Negatives:
         """Draw for positions 0 … W - 1 whose targets are the next `matched` frames.
 
         `latents` (B, T, D), `keys` (B,) on the CPU; a group's key is that of its first utterance.
@@ -38,19 +41,51 @@ class NegativeSampler(ABC):
         if keys is None:
             msg = "this batch has no keys to draw negatives from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
             raise UserError(msg)
-        batch, frames, _ = latents.shape
+        batch, frames, size = latents.shape
         if batch % self.group:
             msg = (
                 f"{batch} utterances do not fall into negative groups of {self.group}: set data.batch to a multiple of model.negative_group"
             )
             raise UserError(msg)
-        drawn = []
-        for key in keys[:: self.group].tolist():
+        pools, rows = [], []
+        for key, pool in zip(keys[:: self.group].tolist(), latents.reshape(-1, self.group * frames, size), strict=True):
             generator = torch.Generator().manual_seed(key)
-            drawn.append(self.draw(frames, positions, matched, generator))
-        rows = torch.cat(drawn).to(latents.device, non_blocking=True)
-        return Negatives(latents.reshape(batch // self.group, self.group * frames, -1), rows)
+            rows.append(self.draw(frames, positions, matched, generator))
+            pools.append(self.pool(pool, generator))
+        return Negatives(torch.stack(pools), torch.cat(rows).to(latents.device, non_blocking=True))
 
     @abstractmethod
     def draw(self, frames: int, positions: int, matched: int, generator: torch.Generator) -> Tensor:
-        """Draw for one group: (g, W, N) int64, rows u x frames + time of utterance u."""
+        """Draw for one group: (g, W, N) int64, rows u x frames + time of utterance u, or of what `pool` adds."""
+
+    def pool(self, frames: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Vectors that one group draws from: its own (g T, D) frames and, in some samplers, more rows after them."""
+        return frames
+
+    def after_step(self) -> None:
+        """Move on, after each update."""
+
+
+def build_sampler(name: str, count: int, group: int, size: int, options: Mapping[str, float | str]) -> NegativeSampler:
+    """Build the sampler of a name with its own options (keyword arguments).
+
+    Raises:
+        UserError: there is no such sampler, or it has no such option.
+    """
+    cls = find_class("foresay.negatives", name, NegativeSampler)
+    known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            hint = nearest(option, known) if known else "this sampler has none."
+            msg = f"unknown option model.negative_options.{option} of negatives {name!r}: {hint}"
+            raise UserError(msg)
+    sampler: NegativeSampler = cls(count, group, size, **options)
+    return sampler
+
+
+def outside_match_window(group: int, frames: int, shape: tuple[int, int], matched: int, generator: torch.Generator) -> Tensor:
+    """Draw any frame of the group but the position itself and the `matched` frames after it, each as likely: (g, *shape), shape (W, N)."""
+    forbidden = matched + 1
+    rows = torch.randint(group * frames - forbidden, (group, *shape), generator=generator)
+    start = torch.arange(group)[:, None, None] * frames + torch.arange(shape[0])[:, None]
+    return rows + forbidden * (rows >= start)

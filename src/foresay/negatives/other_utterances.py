@@ -10,11 +10,11 @@ from foresay.negatives import NegativeSampler
 class OtherUtterancesNegatives(NegativeSampler):
     """Another utterance of the group, any time, with replacement."""
 
-    def __init__(self, count: int, group: int) -> None:
+    def __init__(self, count: int, group: int, size: int) -> None:
         if group == 1:
             msg = "negatives from other utterances need a group of at least 2: set model.negative_group, or model.negatives=reference"
             raise UserError(msg)
-        super().__init__(count, group)
+        super().__init__(count, group, size)
 
     def draw(self, frames: int, positions: int, matched: int, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """Draw for one group: (g, W, N)."""

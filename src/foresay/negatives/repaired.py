@@ -6,7 +6,7 @@ What a position is to predict cannot at once be what it is to be told apart from
 import torch
 from torch import Tensor
 
-from foresay.negatives import NegativeSampler
+from foresay.negatives import NegativeSampler, outside_match_window
 
 
 class RepairedNegatives(NegativeSampler):
@@ -14,7 +14,4 @@ class RepairedNegatives(NegativeSampler):
 
     def draw(self, frames: int, positions: int, matched: int, generator: torch.Generator) -> Tensor:
         """Draw for one group: (g, W, N)."""
-        forbidden = matched + 1
-        rows = torch.randint(self.group * frames - forbidden, (self.group, positions, self.count), generator=generator)
-        start = torch.arange(self.group)[:, None, None] * frames + torch.arange(positions)[:, None]
-        return rows + forbidden * (rows >= start)
+        return outside_match_window(self.group, frames, (positions, self.count), matched, generator)

@@ -1,32 +1,35 @@
-"""What a model with an encoder and a causal context gives its users: layers z and c, of a whole utterance or as it arrives."""
+"""What a model with an encoder and a context gives its users: layers z and c, of a whole utterance or, if causal, as it arrives."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from foresay.context.recurrent import RecurrentContext, State
+from foresay.context import Context, State
 from foresay.contracts import Frames, SpeechModel
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.errors import UserError, nearest
 
 
-class CausalModel(SpeechModel, ABC):
-    """Latents z = encoder(waveform) and contexts c = context(z); a subclass adds what it is trained by.
+class EncoderAndContext(SpeechModel, ABC):
+    """Latents z = encoder(waveform) and contexts c of them; a subclass says what hears the latents, and what it is trained by.
 
     The waveform is taken as it is, in [-1, 1]: CPC does not standardize it (reference code).
     """
 
     layer_names = ("z", "c")
 
-    def __init__(self, encoder: StridedConvolutions, context: RecurrentContext, sample_rate: int) -> None:
+    def __init__(self, encoder: StridedConvolutions, sample_rate: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.context = context
         self.sample_rate = sample_rate
         self.receptive_field = encoder.receptive_field
         self.first_center = encoder.first_sample + encoder.receptive_field // 2
+
+    @abstractmethod
+    def contexts(self, latents: Tensor, lengths: Tensor) -> Tensor:
+        """Hear (B, T, D) latents, of which `lengths` (B,) frames are real. -> (B, T, D)."""
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""
@@ -34,10 +37,10 @@ class CausalModel(SpeechModel, ABC):
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Hear (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""
-        wanted = self._chosen(layers)
-        latents = self.encoder(waveforms, lengths)
-        values = {"z": latents} if "c" not in wanted else {"z": latents, "c": self.context(latents)[0]}
-        return self.frames_of({name: values[name] for name in wanted}, self.encoder.frame_count(lengths))
+        wanted = self.chosen(layers)
+        latents, counts = self.encoder(waveforms, lengths), self.encoder.frame_count(lengths)
+        values = {"z": latents} if "c" not in wanted else {"z": latents, "c": self.contexts(latents, counts)}
+        return self.frames_of({name: values[name] for name in wanted}, counts)
 
     def positions(self, latents: Tensor, ahead: int) -> int:
         """Count the positions of (B, T, D) latents after which `ahead` frames follow."""
@@ -50,11 +53,8 @@ class CausalModel(SpeechModel, ABC):
             raise UserError(msg)
         return count
 
-    def stream(self, layers: Sequence[str] | None = None) -> "CausalStream":
-        """Start to hear an utterance chunk by chunk; use under `eval()` and `torch.no_grad()`."""
-        return CausalStream(self, self._chosen(layers))
-
-    def _chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
+    def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
+        """Check the names of layers; None is all of them."""
         chosen = self.layer_names if layers is None else tuple(layers)
         for layer in chosen:
             if layer not in self.layer_names:
@@ -66,6 +66,23 @@ class CausalModel(SpeechModel, ABC):
         """Label layers (B, T, D) with their lengths (B,) and rate."""
         rate = self.sample_rate / self.encoder.downsampling
         return Frames(values, dict.fromkeys(values, lengths), dict.fromkeys(values, rate))
+
+
+class CausalModel(EncoderAndContext, ABC):
+    """A model whose context hears nothing of the future, so that it can stream."""
+
+    def __init__(self, encoder: StridedConvolutions, context: Context, sample_rate: int) -> None:
+        super().__init__(encoder, sample_rate)
+        self.context = context
+
+    def contexts(self, latents: Tensor, lengths: Tensor) -> Tensor:
+        """Hear (B, T, D) latents. -> (B, T, D)."""
+        contexts: Tensor = self.context(latents)[0]
+        return contexts
+
+    def stream(self, layers: Sequence[str] | None = None) -> "CausalStream":
+        """Start to hear an utterance chunk by chunk; use under `eval()` and `torch.no_grad()`."""
+        return CausalStream(self, self.chosen(layers))
 
 
 class CausalStream:

@@ -1,0 +1,23 @@
+"""What recurrent contexts share: PyTorch's own network over the latents; the context is the output of its last layer."""
+
+from abc import ABC
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from foresay.context import Context, State
+
+
+class RecurrentContext(Context, ABC):
+    """A recurrent network of any depth."""
+
+    kind: ClassVar[type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]]
+
+    def __init__(self, latent_size: int, size: int, layers: int) -> None:
+        super().__init__(latent_size, size, layers)
+        self.network = self.kind(latent_size, size, layers, batch_first=True)
+
+    def forward(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Contexts (B, T, D) of the latents (B, T, D), going on from `state` (None: from zero), and the state after them."""
+        contexts, state = self.network(latents, state)
+        return contexts, state

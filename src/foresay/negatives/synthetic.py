@@ -1,0 +1,53 @@
+"""Negatives that nobody said: latents that are moved or mixed, harder to tell from the positive than most that occur.
+
+`perturbed`: z + sigma x spread x noise, near copies of real latents ("hybrid negatives", Z_pert); `mixed`: points on the line between two
+latents of the group (MoCHi, arXiv:2010.01028, section 3). A position never meets the copies of the very frames that it is to predict:
+as sigma falls, nothing could tell the two apart, and the loss could not fall below log 2.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from foresay.errors import UserError
+from foresay.negatives import NegativeSampler, outside_match_window
+
+
+class SyntheticNegatives(NegativeSampler):
+    """A `share` of the negatives is synthetic, the others are frames of the group; none is from the match window."""
+
+    def __init__(
+        self,
+        count: int,
+        group: int,
+        size: int,
+        *,
+        kind: Literal["perturbed", "mixed"] = "mixed",
+        share: float = 0.5,
+        sigma: float = 0.5,
+    ) -> None:
+        """`sigma`: size of the perturbation, in standard deviations of each dimension over the group."""
+        super().__init__(count, group, size)
+        if kind not in {"perturbed", "mixed"} or not 0 <= share <= 1 or sigma <= 0:
+            msg = f"synthetic negatives: kind = perturbed or mixed, share from 0 to 1, sigma > 0; not {kind!r}, {share}, {sigma}"
+            raise UserError(msg)
+        self.kind, self.sigma = kind, sigma
+        self.synthetic = round(share * count)
+
+    def draw(self, frames: int, positions: int, matched: int, generator: torch.Generator) -> Tensor:
+        """Draw for one group: (g, W, N); the synthetic rows follow the g x T real ones, each in its original's place."""
+        rows = outside_match_window(self.group, frames, (positions, self.count), matched, generator)
+        rows[..., : self.synthetic] += self.group * frames
+        return rows
+
+    def pool(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """(g T, D) -> (2 g T, D): the frames, and what is made of each."""
+        if self.kind == "perturbed":
+            noise = torch.randn(frames.shape, generator=generator, dtype=torch.float32).to(frames)
+            made = frames + self.sigma * frames.detach().std(dim=0) * noise
+        else:
+            others = torch.randperm(len(frames), generator=generator).to(frames.device)
+            weights = 0.5 + 0.5 * torch.rand(len(frames), 1, generator=generator).to(frames)  # nearer to its own place's frame
+            made = weights * frames + (1 - weights) * frames[others]
+        return torch.cat([frames, made])
