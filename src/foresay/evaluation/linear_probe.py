@@ -8,7 +8,7 @@ eighty hours of labels; on minutes of them it stops long before it converges, an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -31,7 +31,9 @@ class ProbeProtocol:
     epochs: int = 10
     """With `held_out` the most there can be."""
     window: float = 1.28
-    """Seconds: 20480 samples of 16 kHz. A model's state starts anew in each."""
+    """Seconds: 20480 samples of 16 kHz. A model's state starts anew in each, and is carried within it."""
+    joined: bool = True
+    """Learn from windows that run on over a speaker's utterances, cut elsewhere each epoch; else from each recording, from its start."""
     batch: int = 8
     """Windows an update."""
     shortest: float = 0.025
@@ -53,6 +55,13 @@ CONVERGED = ProbeProtocol(
     "converged", learning_rate=2e-3, epochs=1000, frames=256, standardize=True, held_out=0.1, patience=3, most_audio=5000.0
 )
 """On three minutes of TIMIT within a point of the best L-BFGS with weight decay, on MFCC, log-mel and CPC features."""
+
+CARRIED = 30.0
+"""Seconds of a recording over which a model's state is carried where it is, from the recording's start: most utterances whole."""
+PAPER_CARRIED = replace(PAPER, name="paper-carried", window=CARRIED, joined=False)
+CONVERGED_CARRIED = replace(CONVERGED, name="converged-carried", window=CARRIED)
+"""The reference code resets the state every 1.28 s or, with another option, carries it on, from one file into the next. Here it ends with
+its recording."""
 
 
 class LinearProbe(nn.Module):

@@ -6,7 +6,8 @@
 The protocol `paper` is that of CPC's reference code (eval/linear_separability.py), which Table 2 and Figure 5 of the ACPC paper use:
 windows joined over a speaker's utterances and cut elsewhere each epoch, the model's state new in each; one linear layer, softmax, Adam.
 Departures, all of them repairs: accuracies are not divided by one batch too few; a test recording is cut from its start, by itself;
-a frame's label is that at its center, wherever its window begins. `converged` learns until nothing is gained: see `linear_probe.py`.
+a frame's label is that at its center, wherever its window begins. `converged` learns until nothing is gained; the `-carried` protocols do
+not cut recordings: see `linear_probe.py`.
 
 All layers of all subjects learn in one pass over the audio. Beside them stands what is reached without hearing: the majority class.
 """
@@ -21,7 +22,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
 from foresay.evaluation.labelled_frames import PhoneLabels, Place
-from foresay.evaluation.linear_probe import CONVERGED, PAPER, ProbeProtocol
+from foresay.evaluation.linear_probe import CONVERGED, CONVERGED_CARRIED, PAPER, PAPER_CARRIED, ProbeProtocol
 from foresay.evaluation.measure import Corpora, Measure, Subject
 from foresay.evaluation.probe_learning import Learner, hear_recordings, learn
 from foresay.results import Result
@@ -34,7 +35,7 @@ class Probe(Measure):
     """Phone accuracy of a linear probe on every layer, and what it gains over an untrained copy."""
 
     name = "probe"
-    protocols: ClassVar[Mapping[str, ProbeProtocol]] = {p.name: p for p in (PAPER, CONVERGED)}
+    protocols: ClassVar[Mapping[str, ProbeProtocol]] = {p.name: p for p in (PAPER, CONVERGED, PAPER_CARRIED, CONVERGED_CARRIED)}
     protocol: ProbeProtocol
 
     def __init__(self, protocol: ProbeProtocol) -> None:

@@ -1,20 +1,24 @@
 """How the probes of all layers learn from a corpus: epoch after epoch of fresh windows, or once from frames that are kept."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, load_windows
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import BatchPlan, DataSettings, recording_windows
+from foresay.corpora.sampling import BatchPlan, DataSettings, Window, recording_windows
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy
 from foresay.evaluation.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
 from foresay.evaluation.linear_probe import LinearProbe, ProbeProtocol, ProbeTraining, fit_probe
 from foresay.evaluation.measure import Subject
+
+Batches: TypeAlias = Iterator[tuple[Batch, Sequence[Window]]]
+"""An epoch: what is heard, and which windows it is."""
 
 
 class Learner(NamedTuple):
@@ -48,20 +52,39 @@ def _from_fresh_windows(
     protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str
 ) -> dict[Place, Learner]:
     """Learn from each epoch's own windows, joined over a speaker's utterances: a batch an update, all probes in one pass."""
-    plan = _plan(protocol, phones.manifest, subjects[0].extractor.sample_rate, seed)
     trainings: dict[Place, ProbeTraining] = {}
     right: dict[Place, FrameAccuracy] = {}
-    with BatchLoader(phones.manifest, plan) as loader:
-        for epoch in range(protocol.epochs):
-            right.clear()
-            for update in _progress(f"epoch {epoch + 1} of {protocol.epochs}", loader.one_epoch(epoch), plan.steps(epoch)):
-                for place, frames in hear(subjects, update.batches[0].to(device), update.planned.windows, phones):
-                    if place not in trainings:
-                        probe = LinearProbe(frames.features.shape[1], len(phones.vocabulary), seed).to(device)
-                        trainings[place] = ProbeTraining(probe, protocol)
-                    predicted = trainings[place].update(frames.features, frames.labels)
-                    right.setdefault(place, FrameAccuracy(len(phones.manifest), device)).add(frames, predicted)
+    epochs = _joined_windows if protocol.joined else _whole_recordings
+    for batches in epochs(protocol, phones.manifest, subjects[0].extractor.sample_rate, seed):
+        right.clear()
+        for batch, windows in batches:
+            for place, frames in hear(subjects, batch.to(device), windows, phones):
+                if place not in trainings:
+                    probe = LinearProbe(frames.features.shape[1], len(phones.vocabulary), seed).to(device)
+                    trainings[place] = ProbeTraining(probe, protocol)
+                predicted = trainings[place].update(frames.features, frames.labels)
+                right.setdefault(place, FrameAccuracy(len(phones.manifest), device)).add(frames, predicted)
     return {place: Learner(training.probe, right[place]) for place, training in trainings.items()}
+
+
+def _joined_windows(protocol: ProbeProtocol, manifest: Manifest, sample_rate: int, seed: int) -> Iterator[Batches]:
+    """Epochs of windows joined over a speaker's utterances, cut elsewhere in each."""
+    plan = _plan(protocol, manifest, sample_rate, seed)
+    with BatchLoader(manifest, plan) as loader:
+        for epoch in range(protocol.epochs):
+            updates = _progress(_epoch(epoch, protocol), loader.one_epoch(epoch), plan.steps(epoch))
+            yield ((update.batches[0], update.planned.windows) for update in updates)
+
+
+def _whole_recordings(protocol: ProbeProtocol, manifest: Manifest, sample_rate: int, seed: int) -> Iterator[Batches]:
+    """Epochs of recordings from their start, in an order drawn anew for each."""
+    samples, shortest = round(protocol.window * sample_rate), round(protocol.shortest * sample_rate)
+    windows = recording_windows(manifest, samples, sample_rate, shortest)
+    random = np.random.default_rng(seed)
+    for epoch in range(protocol.epochs):
+        order = random.permutation(len(windows))
+        batches = [[windows[i] for i in order[first : first + protocol.batch]] for first in range(0, len(order), protocol.batch)]
+        yield ((load_windows(manifest, part, sample_rate), part) for part in _progress(_epoch(epoch, protocol), batches))
 
 
 def _from_kept_frames(
@@ -101,6 +124,10 @@ def _plan(protocol: ProbeProtocol, manifest: Manifest, sample_rate: int, seed: i
             "`probe:converged` does with less."
         )
         raise UserError(msg) from error
+
+
+def _epoch(epoch: int, protocol: ProbeProtocol) -> str:
+    return f"epoch {epoch + 1} of {protocol.epochs}"
 
 
 def _progress(title: str, steps: Iterable[Any], total: int | None = None) -> Any:  # noqa: ANN401 - whatever is stepped through
