@@ -1,7 +1,7 @@
 """`foresay.load`: anything that hears, by one name.
 
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
-or a baseline (`mfcc`, `logmel`).
+a baseline (`mfcc`, `logmel`), or a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`).
 """
 
 from pathlib import Path
@@ -12,8 +12,11 @@ from torch import nn
 
 from foresay.contracts import FeatureExtractor, SpeechModel
 from foresay.errors import UserError, nearest
+from foresay.hub.huggingface import HuggingFaceModel
 from foresay.runs import DESCRIPTION, WEIGHTS, Run
 from foresay.settings import find_class, from_table, list_names, read_toml, settings_class
+
+HUB = "hf:"
 
 
 def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module and a FeatureExtractor
@@ -28,6 +31,8 @@ def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a Spee
     if text in list_names("foresay.baselines"):
         extractor = find_class("foresay.baselines", text, FeatureExtractor)()
         return extractor.to(device).eval()
+    if text.startswith(HUB):
+        return HuggingFaceModel(text.removeprefix(HUB)).to(device).eval()
     description, weights = locate(text)
     table = read_toml(description.read_text(encoding="utf-8"), str(description))
     model = build(table["model"])

@@ -11,7 +11,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.evaluation.example import example
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
-from foresay.loading import load, locate
+from foresay.loading import HUB, load, locate
 from foresay.results import Result, append_results, read_results, save_artifact
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml
@@ -35,7 +35,8 @@ def evaluate(
 ) -> list[Result]:
     """Measure models on the manifest `corpus`; measures that learn something themselves learn it on `train_corpus`.
 
-    `models`: runs, `RUN@step`, model folders. Every baseline, and an untrained copy of each model, is measured beside them.
+    `models`: runs, `RUN@step`, model folders, checkpoints of the Hugging Face hub (`hf:NAME`, to be kept in `out`). Every baseline, and an
+    untrained copy of each model of ours, is measured beside them.
     `measures`: `NAME:PROTOCOL`. `layers`: of the models, default all. `device`: default a GPU if there is one.
 
     Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
@@ -78,7 +79,8 @@ class _Candidate:
 def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[_Candidate]:
     """Load the models, and after them the baselines, which are always there and have the layers they have."""
     baselines = list_names("foresay.baselines")
-    given = {_folder_and_step(str(model)): str(model) for model in models if str(model) not in baselines}
+    ours = [str(model) for model in models if str(model) not in baselines and not str(model).startswith(HUB)]
+    given = {_folder_and_step(model): model for model in ours}
     names = _short_names([folder for folder, _ in given])
     candidates = []
     for (folder, step), text in given.items():
@@ -89,6 +91,9 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
             copy = Subject(f"{subject.name} (untrained)", _untrained(extractor, seed, device), chosen)
             subject = replace(subject, untrained=copy)
         candidates.append(_Candidate(subject, folder if Run(folder).recipe.exists() else None))
+    for name in dict.fromkeys(str(model) for model in models if str(model).startswith(HUB)):
+        extractor = load(name, device)
+        candidates.append(_Candidate(Subject(name, extractor, tuple(layers or extractor.layer_names))))
     for name in baselines:
         extractor = load(name, device)
         candidates.append(_Candidate(Subject(name, extractor, extractor.layer_names)))

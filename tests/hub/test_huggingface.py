@@ -1,0 +1,53 @@
+"""The adapter gives transformers' own hidden states, whatever stands beside a clip in its batch."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresay.contracts import FeatureExtractor
+from foresay.errors import UserError
+from foresay.loading import load
+
+transformers = pytest.importorskip("transformers")
+
+FAMILIES = ["Wav2Vec2", "Hubert", "WavLM"]
+
+
+@pytest.fixture(params=FAMILIES)
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{request.param}Config")(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, conv_dim=(16,) * 7, num_conv_pos_embeddings=16
+    )
+    getattr(transformers, f"{request.param}Model")(config).save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True, "sampling_rate": 16_000}))
+    return tmp_path
+
+
+@torch.no_grad()
+def test_layers_are_transformers_own(folder: Path) -> None:
+    model = load(f"hf:{folder}")
+    assert isinstance(model, FeatureExtractor)
+    assert model.layer_names == ("0", "1", "2")
+    assert (model.receptive_field, model.first_center, model.sample_rate) == (400, 200, 16_000)
+    waveforms, lengths = 0.1 * torch.randn(3, 8_000), torch.tensor([8_000, 5_000, 300])
+    frames = model.features(waveforms, lengths)
+    assert frames.lengths["1"].tolist() == model.frame_count(lengths, "1").tolist() == [24, 15, 0]
+    assert frames.frame_rate["2"] == 50
+    clip = waveforms[1, :5_000]
+    heard = model.network(((clip - clip.mean()) / clip.std(correction=0))[None], output_hidden_states=True).hidden_states
+    for layer in model.layer_names:
+        torch.testing.assert_close(frames.values[layer][1, :15], heard[int(layer)][0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_had_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load(f"hf:{tmp_path}")
+    transformers.BertModel(
+        transformers.BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="is a bert, which does not hear"):
+        load(f"hf:{tmp_path}")
