@@ -1,8 +1,10 @@
-"""Intervals: how far a number would move if other utterances had been tested.
+"""Edit distance, and intervals: how far a number would move if other utterances had been tested.
 
 Frames of one utterance share a voice, a room and a sentence, so utterances are drawn again, not frames
 (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,3 +54,16 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     tail = (100.0 - COVERAGE) / 2.0
     low, high = np.percentile(values, [tail, 100.0 - tail])
     return float(low), float(high)
+
+
+def edit_distance(reference: Sequence[object], heard: Sequence[object]) -> int:
+    """Count the fewest insertions, deletions and substitutions that turn `reference` into `heard` (Levenshtein)."""
+    row = np.arange(len(heard) + 1)
+    codes = {symbol: number for number, symbol in enumerate(dict.fromkeys([*reference, *heard]))}
+    heard_codes = np.array([codes[symbol] for symbol in heard], dtype=np.int64)
+    places = np.arange(len(heard) + 1)
+    for count, symbol in enumerate(reference, start=1):
+        best = np.concatenate([[count], np.minimum(row[1:] + 1, row[:-1] + (heard_codes != codes[symbol]))])
+        # Insertions: the cheapest place to the left, plus one for each step from there.
+        row = np.minimum.accumulate(best - places) + places
+    return int(row[-1])

@@ -4,7 +4,8 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from time import perf_counter
+from typing import Any, ClassVar, NamedTuple
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
@@ -44,6 +45,16 @@ class Corpora:
     """For measures that learn something themselves."""
 
 
+class Where(NamedTuple):
+    """What a number was measured on."""
+
+    split: str
+    corpus: Manifest
+    seed: int
+    started: float
+    """The `perf_counter` when its measuring began."""
+
+
 class Measure(ABC):
     """One file of this package each; `NAME:PROTOCOL` is that file and one of the class's protocols."""
 
@@ -59,6 +70,40 @@ class Measure(ABC):
     @abstractmethod
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
         """Measure each layer of each subject and of its untrained copy."""
+
+    def row(
+        self,
+        subject: Subject,
+        layer: str,
+        metric: str,
+        value: float,
+        interval: tuple[float, float] | None,
+        where: Where,
+        **details: Any,  # noqa: ANN401 - whatever JSON holds
+    ) -> Result:
+        """Write a number of a subject down."""
+        low, high = interval or (None, None)
+        return Result(
+            model=subject.name,
+            measure=self.name,
+            protocol=self.protocol.name,
+            metric=metric,
+            layer=layer,
+            split=where.split,
+            value=value,
+            low=low,
+            high=high,
+            corpus=where.corpus.name,
+            step=subject.step,
+            seed=where.seed,
+            seconds=perf_counter() - where.started,
+            details=details,
+        )
+
+
+def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:
+    """List the subjects, each with its untrained copy after it."""
+    return [s for subject in subjects for s in (subject, subject.untrained) if s is not None]
 
 
 def find_measure(name: str) -> Measure:
