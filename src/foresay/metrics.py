@@ -5,6 +5,7 @@ Frames of one utterance share a voice, a room and a sentence, so utterances are 
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,18 +13,36 @@ from numpy.typing import ArrayLike, NDArray
 COVERAGE = 95.0
 
 
-def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> tuple[float, float] | None:
+class Interval(tuple[float, float]):
+    """The two ends of a 95 % interval, and the values it was taken from.
+
+    Values of two systems in the same draws (as many utterances, the same seed) can be subtracted: `foresay compare` does.
+    """
+
+    draws: NDArray[np.float64]
+
+    def __new__(cls, draws: ArrayLike) -> Self:
+        """Take the middle 95 % of the (n,) draws."""
+        values = np.asarray(draws, dtype=np.float64)
+        tail = (100.0 - COVERAGE) / 2.0
+        low, high = np.percentile(values, [tail, 100.0 - tail])
+        self = super().__new__(cls, (float(low), float(high)))
+        self.draws = values
+        return self
+
+
+def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> Interval | None:
     """Return the 95 % percentile interval of `sum(counts) / sum(totals)`, or None where fewer than two utterances count.
 
     `counts (U,)` and `totals (U,)` are per utterance: correct frames of all frames, errors of all words, …
     """
     counted = _columns(counts, totals)
-    return None if counted is None else _interval(_resampled_ratios(counted, n, seed)[:, 0])
+    return None if counted is None else Interval(_resampled_ratios(counted, n, seed)[:, 0])
 
 
 def bootstrap_difference(
     counts: ArrayLike, totals: ArrayLike, other_counts: ArrayLike, other_totals: ArrayLike, *, n: int = 1000, seed: int = 0
-) -> tuple[float, float] | None:
+) -> Interval | None:
     """Return the interval of one system's ratio minus another's, both on the same utterances in every draw.
 
     The pairing takes out what is hard for both: the interval is narrower than that of two independent tests.
@@ -33,7 +52,7 @@ def bootstrap_difference(
     if counted is None:
         return None
     ratios = _resampled_ratios(counted, n, seed)
-    return _interval(ratios[:, 0] - ratios[:, 1])
+    return Interval(ratios[:, 0] - ratios[:, 1])
 
 
 def _columns(*columns: ArrayLike) -> NDArray[np.float64] | None:
@@ -48,12 +67,6 @@ def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[
     random = np.random.default_rng(seed)
     sums = np.stack([table[random.integers(len(table), size=len(table))].sum(axis=0) for _ in range(n)])
     return np.asarray(sums[:, 0::2] / sums[:, 1::2])
-
-
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    tail = (100.0 - COVERAGE) / 2.0
-    low, high = np.percentile(values, [tail, 100.0 - tail])
-    return float(low), float(high)
 
 
 def edit_distance(reference: Sequence[object], heard: Sequence[object]) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Result:
     """What the measurement took."""
     version: str = __version__
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    draws: npt.NDArray[np.float64] | None = dataclasses.field(default=None, repr=False, compare=False)
+    """The value with other utterances, drawn again and again: what the interval was taken from. Not in the line, but in an artifact."""
 
 
 def append_results(path: Path, results: list[Result]) -> None:
@@ -45,7 +47,13 @@ def append_results(path: Path, results: list[Result]) -> None:
     if not written.endswith(b"\n"):
         path.write_bytes(written[: written.rfind(b"\n") + 1])
     with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(dataclasses.asdict(result)) + "\n" for result in results)
+        file.writelines(json.dumps(_line(result)) + "\n" for result in results)
+
+
+def _line(result: Result) -> dict[str, Any]:
+    line = dataclasses.asdict(dataclasses.replace(result, draws=None))
+    del line["draws"]
+    return line
 
 
 def read_results(path: Path) -> list[Result]:
@@ -67,6 +75,28 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             msg = f"{path}, line {number} is not JSON ({error.msg}): was the file edited by hand?"
             raise UserError(msg) from error
+
+
+def save_draws(folder: Path, results: Iterable[Result]) -> None:
+    """Keep the draws of results, by their fingerprint; those kept before stay."""
+    by_fingerprint: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    for result in results:
+        if result.draws is not None:
+            by_fingerprint.setdefault(result.details["fingerprint"], {})[_which(result)] = result.draws.astype(np.float32)
+    for stamp, draws in by_fingerprint.items():
+        name = f"draws-{stamp}"
+        save_artifact(folder, name, {**(load_artifact(folder, name) or {}), **draws})
+
+
+def load_draws(folder: Path, result: Result) -> npt.NDArray[np.float64] | None:
+    """Read the draws of a result back, or None where there are none."""
+    kept = load_artifact(folder, f"draws-{result.details.get('fingerprint')}") or {}
+    found = kept.get(_which(result))
+    return None if found is None else found.astype(np.float64)
+
+
+def _which(result: Result) -> str:
+    return f"{result.layer}|{result.metric}|{result.split}"
 
 
 def save_artifact(folder: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foresay.evaluation.labelled_frames import UNLABELLED, LabelledFrames, PhoneLabels
-from foresay.metrics import bootstrap, bootstrap_difference
+from foresay.metrics import Interval, bootstrap, bootstrap_difference
 
 
 class FrameAccuracy:
@@ -33,11 +33,11 @@ class FrameAccuracy:
         """Share of the labelled frames that were right."""
         return int(self._right.sum()) / self.frames
 
-    def interval(self, seed: int) -> tuple[float, float] | None:
+    def interval(self, seed: int) -> Interval | None:
         """Where the value would lie with other utterances, 95 times in 100."""
         return bootstrap(*self._counts(), seed=seed)
 
-    def interval_of_gain(self, other: Self, seed: int) -> tuple[float, float] | None:
+    def interval_of_gain(self, other: Self, seed: int) -> Interval | None:
         """The same for this value minus another's on the same utterances."""
         return bootstrap_difference(*self._counts(), *other._counts(), seed=seed)
 

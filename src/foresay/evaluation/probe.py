@@ -25,6 +25,7 @@ from foresay.evaluation.labelled_frames import PhoneLabels, Place
 from foresay.evaluation.linear_probe import CONVERGED, CONVERGED_CARRIED, PAPER, PAPER_CARRIED, ProbeProtocol
 from foresay.evaluation.measure import Corpora, Measure, Subject
 from foresay.evaluation.probe_learning import Learner, hear_recordings, learn
+from foresay.metrics import Interval
 from foresay.results import Result
 
 MAJORITY = "majority class"
@@ -113,6 +114,7 @@ class _Rows:
             seed=self.seed,
             seconds=self.seconds,
             details=about,
+            draws=interval.draws if isinstance(interval, Interval) else None,
         )
 
 
