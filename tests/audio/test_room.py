@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.fft import next_fast_len
 from scipy.signal import welch
 
-from foresay.audio.room import NOISES, Noise, add_noise, draw_noise, reverberate, room_response
+from foresay.audio.room import NOISES, Noise, add_noise, draw_noise, fast_length, reverberate, room_response
 
 RATE = 16000
 
@@ -87,3 +88,8 @@ def test_babble_swells_and_ebbs() -> None:
 def test_the_same_seed_gives_the_same_room() -> None:
     assert np.array_equal(room_response(0.2, 6.0, RATE, rng(3)), room_response(0.2, 6.0, RATE, rng(3)))
     assert np.array_equal(draw_noise("babble", 1001, RATE, rng(3)), draw_noise("babble", 1001, RATE, rng(3)))
+
+
+def test_fast_lengths_are_scipys() -> None:
+    counts = [*range(1, 500), 20_480, 33_281, 1_234_567]
+    assert [fast_length(count) for count in counts] == [next_fast_len(count, real=True) for count in counts]

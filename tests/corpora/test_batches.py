@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 import torch
 
+from foresay.audio.augment import Augmentation
 from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, Update, load_windows
 from foresay.corpora.manifest import Manifest
@@ -40,8 +42,8 @@ def manifest(tmp_path: Path) -> Manifest:
     return Manifest.open(tmp_path / "manifest.jsonl")
 
 
-def plan_of(manifest: Manifest, batch: int = 8, group: int = 2) -> BatchPlan:
-    return BatchPlan(manifest, DataSettings(sample_rate=RATE, window=20, batch=batch), seed=5, group=group)
+def plan_of(manifest: Manifest, batch: int = 8, group: int = 2, **changes: Any) -> BatchPlan:  # noqa: ANN401 - settings of any type
+    return BatchPlan(manifest, DataSettings(sample_rate=RATE, window=20, batch=batch, **changes), seed=5, group=group)
 
 
 def rows(updates: Iterable[Update]) -> list[tuple[str, int, bytes]]:
@@ -52,7 +54,8 @@ def rows(updates: Iterable[Update]) -> list[tuple[str, int, bytes]]:
 def rows_of(batch: Batch) -> list[tuple[str, int, bytes]]:
     assert batch.waveforms is not None
     assert batch.keys is not None
-    sounds = [waveform.tobytes() for waveform in batch.waveforms.numpy()]
+    heard = batch.waveforms if batch.targets is None else torch.cat([batch.waveforms, batch.targets], dim=1)
+    sounds = [waveform.tobytes() for waveform in heard.numpy()]
     return list(zip(batch.ids, batch.keys.tolist(), sounds, strict=True))
 
 
@@ -89,14 +92,17 @@ def test_shorter_windows_are_zero_beyond_their_end(manifest: Manifest) -> None:
     assert batch.keys is None
 
 
+@pytest.mark.parametrize("effects", [{}, {"augment_past": ("pitch", "reverb"), "augment_future": ("noise", "time-dropout")}])
 @pytest.mark.parametrize("world, accumulate", [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (3, 1)])
-def test_what_a_batch_holds_does_not_depend_on_how_it_is_cut_up(manifest: Manifest, world: int, accumulate: int) -> None:
-    plan = plan_of(manifest)
+def test_what_a_batch_holds_does_not_depend_on_how_it_is_cut_up(
+    manifest: Manifest, world: int, accumulate: int, effects: dict[str, tuple[str, ...]]
+) -> None:
+    plan = plan_of(manifest, **effects)
     with BatchLoader(manifest, plan) as loader:
         whole = [rows([update]) for update in loader.one_epoch(1)]
     shares = []
     for rank in range(world):
-        with BatchLoader(manifest, plan, rank=rank, world=world, accumulate=accumulate) as loader:
+        with BatchLoader(manifest, plan, rank=rank, world=world, accumulate=accumulate, workers=3) as loader:
             shares.append(list(loader.one_epoch(1)))
     assert all(len(update.batches) == accumulate for share in shares for update in share)
     for step, expected in enumerate(whole):
@@ -122,6 +128,79 @@ def test_resuming_anywhere_gives_the_batches_that_were_to_come(manifest: Manifes
         with BatchLoader(manifest, plan_of(manifest), workers=3) as loader:
             again = list(islice(loader.updates(epoch, step + 1, done), 3 * steps - done))
         assert rows(again) == rows(updates[done:])
+
+
+def test_without_effects_there_is_one_version(manifest: Manifest) -> None:
+    with BatchLoader(manifest, plan_of(manifest)) as loader:
+        assert all(batch.targets is None for update in loader.one_epoch() for batch in update.batches)
+
+
+@pytest.mark.parametrize("side", ["past", "future"])
+def test_what_is_heard_and_what_is_predicted_are_augmented_apart(manifest: Manifest, side: str) -> None:
+    """One side is augmented as its window's key says, the other is the recording."""
+    chain = ("reverb", "time-dropout")
+    with (
+        BatchLoader(manifest, plan_of(manifest)) as plain,
+        BatchLoader(manifest, plan_of(manifest, **{f"augment_{side}": chain})) as loader,
+    ):
+        for (_, (clean,)), (_, (batch,)) in zip(plain.one_epoch(), loader.one_epoch(), strict=True):
+            changed, kept = (batch.waveforms, batch.targets)[:: 1 if side == "past" else -1]
+            assert changed is not None
+            assert kept is not None
+            assert clean.waveforms is not None
+            assert clean.keys is not None
+            assert batch.ids == clean.ids
+            assert torch.equal(kept, clean.waveforms)
+            place = 0 if side == "past" else 1
+            for row, waveform, key in zip(changed, clean.waveforms, clean.keys.tolist(), strict=True):
+                expected = Augmentation(chain, RATE)(waveform.numpy(), np.random.default_rng((key, place)))
+                assert np.array_equal(row.numpy(), expected)
+                assert not torch.equal(row, waveform)
+
+
+def test_the_same_effects_on_both_sides_are_not_drawn_alike(manifest: Manifest) -> None:
+    with BatchLoader(manifest, plan_of(manifest, augment_past=("noise",), augment_future=("noise",))) as loader:
+        batch = next(loader.updates()).batches[0]
+    assert batch.waveforms is not None
+    assert batch.targets is not None
+    assert not any(torch.equal(past, future) for past, future in zip(batch.waveforms, batch.targets, strict=True))
+
+
+def test_a_window_is_augmented_otherwise_when_it_is_heard_again(manifest: Manifest) -> None:
+    plan = plan_of(manifest, augment_past=("noise",))
+    with BatchLoader(manifest, plan) as loader:
+        first, again = (next(loader.updates(0, 0, update)).batches[0] for update in (0, 1000))
+    assert first.ids == again.ids
+    assert first.waveforms is not None
+    assert again.waveforms is not None
+    assert not torch.isclose(first.waveforms, again.waveforms).all(dim=1).any()
+
+
+def test_noise_comes_from_the_manifest_that_is_named(manifest: Manifest, tmp_path: Path) -> None:
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    soundfile.write(noise / "hum.wav", np.sin(2 * np.pi * 150 * np.arange(3000) / RATE), RATE)
+    line = {"id": "hum", "audio": "hum.wav", "duration": 3.0, "sample_rate": RATE}
+    (noise / "manifest.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    plan = BatchPlan(
+        manifest,
+        DataSettings(sample_rate=RATE, window=200, batch=2, augment_past=("noise",), noise=str(noise / "manifest.jsonl")),
+        seed=0,
+    )
+    with BatchLoader(manifest, plan) as loader:
+        batch = next(loader.updates()).batches[0]
+    assert batch.waveforms is not None
+    assert batch.targets is not None
+    added = (batch.waveforms - batch.targets).numpy()
+    assert (np.argmax(np.abs(np.fft.rfft(added)), axis=1) == 30).all()
+
+
+def test_effects_and_noise_that_do_not_exist_are_refused_before_anything_is_read(manifest: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no effect 'pich': did you mean \"pitch\""):
+        BatchLoader(manifest, plan_of(manifest, augment_past=("pich",)))
+    with pytest.raises(UserError, match=r"nowhere\.jsonl"):
+        BatchLoader(manifest, plan_of(manifest, augment_past=("noise",), noise=str(tmp_path / "nowhere.jsonl")))
+    assert not reading_threads()
 
 
 def test_validation_is_the_same_every_time(manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan, DataSettings, PlannedBatch, Segment, Window, recording_windows
 from foresay.errors import UserError
-from foresay.settings import assignment
+from foresay.settings import assignment, from_table
 from reference.windows import Recording, windows
 
 RATE = 100
@@ -108,6 +108,73 @@ def test_no_more_is_left_out_than_does_not_fill_a_group_or_the_last_batch(tmp_pa
         assert plan.left_out(number) == sum(n % 4 for n in per_speaker) + groups % 2 * 4
 
 
+@pytest.mark.parametrize("sampler", ["same-speaker", "same-recording"])
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 0.9])
+def test_a_speakers_share_is_the_amount_of_audio_to_the_power_of_the_exponent(tmp_path: Path, exponent: float, sampler: str) -> None:
+    """Over many epochs, each as long as it would be otherwise; amounts are counted in groups, and who fills none is not heard."""
+    manifest = corpus(tmp_path, a=[210, 430], b=[125], c=[49], d=[25], e=[15])
+    plan = BatchPlan(manifest, data(batch=2, speaker_exponent=exponent, sampler=sampler), seed=1, group=2)
+    plain = BatchPlan(manifest, data(batch=2, sampler=sampler), seed=1, group=2)
+    heard, expected = np.zeros(5), np.zeros(5)
+    for number in range(200):
+        steps = Counter(batch.windows[0].speaker for batch in epoch(plain, number))
+        powers = np.array([steps[s] ** exponent if steps[s] else 0 for s in range(5)])
+        expected += powers / powers.sum() * steps.total()
+        heard += np.bincount([batch.windows[0].speaker for batch in epoch(plan, number)], minlength=5)
+        assert abs(plan.steps(number) - plain.steps(number)) <= 3
+    assert heard[4] == expected[4] == 0
+    assert heard[:4] == pytest.approx(expected[:4], rel=0.05)  # the smallest counts are of about 200 groups
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    recordings=many_recordings(),
+    exponent=st.floats(0, 1),
+    sampler=st.sampled_from(["same-speaker", "same-recording"]),
+    group=st.integers(1, 3),
+    number=st.integers(0, 5),
+)
+def test_a_balanced_group_holds_no_window_twice_and_one_speaker(
+    *, tmp_path: Path, recordings: list[Recording], exponent: float, sampler: str, group: int, number: int
+) -> None:
+    manifest = write(tmp_path, recordings)
+    plan = BatchPlan(manifest, data(window=5, sampler=sampler, batch=2 * group, speaker_exponent=exponent), seed=7, group=group)
+    expected = windows(recordings, 5, plan.offset(number), join=sampler == "same-speaker")
+    for batch in epoch(plan, number):
+        assert len(batch.windows) == 2 * group
+        assert all(named(manifest, w) in expected for w in batch.windows)
+        for first in (0, group):
+            together = batch.windows[first : first + group]
+            assert len(set(together)) == group
+            assert len({w.speaker if sampler == "same-speaker" else w.segments[0].item for w in together}) == 1
+
+
+def test_a_speaker_with_much_audio_is_heard_evenly_over_the_epochs(tmp_path: Path) -> None:
+    # A window of one sample has no offset, so that the windows of all epochs are the same.
+    manifest = corpus(tmp_path, a=[60], b=[12])
+    plan = BatchPlan(manifest, data(window=1, batch=4, speaker_exponent=0.0), seed=0, group=4)
+    times = Counter(w for number in range(200) for batch in epoch(plan, number) for w in batch.windows)
+    once = np.array([n for w, n in times.items() if w.speaker == 0])
+    often = np.array([n for w, n in times.items() if w.speaker == 1])
+    assert len(once) == 60
+    assert set(often.tolist()) == {600}  # 36 of the 72 windows of an epoch are b's: each of b's is heard three times
+    assert once.sum() == 200 * 36
+    assert (((once - 120) ** 2) / 120).sum() < 99.6  # chi-square with 59 degrees of freedom, p = 0.001
+
+
+def test_equal_speakers_are_left_as_they_are(tmp_path: Path) -> None:
+    manifest = corpus(tmp_path, a=[85], b=[85], c=[85])
+    even = BatchPlan(manifest, data(batch=2, speaker_exponent=0.0), seed=0, group=2)
+    for number in range(20):
+        heard = Counter(w for batch in epoch(even, number) for w in batch.windows)
+        assert set(heard.values()) == {1}
+        assert len(heard) == 24 if plan_windows(even, number) == 8 else 18
+
+
+def plan_windows(plan: BatchPlan, number: int) -> int:
+    return (85 - plan.offset(number)) // 10
+
+
 def test_most_batches_have_one_speaker_and_only_what_remains_is_mixed(tmp_path: Path) -> None:
     plan = BatchPlan(corpus(tmp_path, a=[1000], b=[700], c=[230]), data(batch=8), seed=0, group=2)
     mixed = [len({w.speaker for w in batch.windows}) > 1 for batch in epoch(plan)]
@@ -124,16 +191,19 @@ def test_what_an_epoch_leaves_out_others_hear(tmp_path: Path) -> None:
     assert all(0 < n < 50 for n in times.values())
 
 
-def test_a_batch_depends_on_nothing_but_seed_epoch_and_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("exponent", [1.0, 0.3])
+def test_a_batch_depends_on_nothing_but_seed_epoch_and_step(tmp_path: Path, exponent: float) -> None:
     manifest = corpus(tmp_path, a=[500, 300], b=[400])
-    plan = BatchPlan(manifest, data(), seed=3)
+    plan = BatchPlan(manifest, data(speaker_exponent=exponent), seed=3)
     backwards = [plan.batch(number, step, 7).windows for number in (2, 1) for step in reversed(range(plan.steps(number)))]
     forwards = [
-        BatchPlan(manifest, data(), seed=3).batch(number, step, 9).windows for number in (1, 2) for step in range(plan.steps(number))
+        BatchPlan(manifest, data(speaker_exponent=exponent), seed=3).batch(number, step, 9).windows
+        for number in (1, 2)
+        for step in range(plan.steps(number))
     ]
     assert backwards[::-1] == forwards
     assert plan.batch(1, 0, 7).windows != plan.batch(2, 0, 7).windows
-    assert plan.batch(1, 0, 7).windows != BatchPlan(manifest, data(), seed=4).batch(1, 0, 7).windows
+    assert plan.batch(1, 0, 7).windows != BatchPlan(manifest, data(speaker_exponent=exponent), seed=4).batch(1, 0, 7).windows
 
 
 def test_the_order_of_the_manifests_lines_does_not_matter(tmp_path: Path) -> None:
@@ -235,6 +305,25 @@ def test_too_little_audio_is_refused_with_counts_and_a_way_out_that_works(
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="window must be at least 1, not 0"):
         DataSettings(window=0)
+
+
+@pytest.mark.parametrize("exponent", [-0.1, 1.5])
+def test_an_exponent_that_would_unbalance_is_refused(exponent: float) -> None:
+    with pytest.raises(ValueError, match="speaker_exponent must be from 0"):
+        DataSettings(speaker_exponent=exponent)
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "sequential"])
+def test_only_groups_of_one_speaker_can_be_balanced(sampler: str) -> None:
+    with pytest.raises(ValueError, match=f"sampler '{sampler}' does not make: choose the sampler same-speaker"):
+        data(sampler=sampler, speaker_exponent=0.5)
+
+
+def test_effects_are_named_in_a_recipe_and_a_wrong_name_is_told() -> None:
+    given = from_table(DataSettings, assignment('augment_past=["pitch", "noise", "reverb"]'), "data")
+    assert given.augment_past == ("pitch", "noise", "reverb")
+    with pytest.raises(UserError, match='did you mean "band-reject"'):
+        from_table(DataSettings, {"augment_future": ["bandreject"]}, "data")
 
 
 def test_recording_windows_hear_every_sample_once(tmp_path: Path) -> None:

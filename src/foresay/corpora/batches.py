@@ -1,7 +1,7 @@
 """From planned windows to tensors, ahead of the training loop, on background threads.
 
 soundfile and soxr release Python's global lock, so threads suffice: no processes to start, nothing to pickle, and no order that depends on
-the number of workers. What is read depends on the plan alone.
+the number of workers. What is read depends on the plan alone, and so does how it is augmented: what is drawn for a window, by its key.
 """
 
 from collections import deque
@@ -15,11 +15,14 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from foresay.audio.augment import Augmentation, generated_noise
 from foresay.audio.read import Waveform
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import BatchPlan, PlannedBatch, Window
+from foresay.corpora.noise import RecordedNoise
+from foresay.corpora.sampling import BatchPlan, DataSettings, PlannedBatch, Window
 from foresay.errors import AudioError, UserError
 
 
@@ -44,6 +47,8 @@ class Unreadable(NamedTuple):
 class _Heard(NamedTuple):
     window: Window
     waveform: Waveform
+    target: Waveform | None = None
+    """Another version of the waveform, to be predicted from it."""
 
 
 def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int, keys: npt.NDArray[np.int64] | None = None) -> Batch:
@@ -75,7 +80,7 @@ class BatchLoader:
         """Share out the groups.
 
         Raises:
-            UserError: a batch has fewer groups than there are micro-batches to fill.
+            UserError: a batch has fewer groups than there are micro-batches to fill, or there is no such effect or manifest of noise.
         """
         batch, groups = plan.settings.batch, plan.settings.batch // plan.group
         if groups < world * accumulate:
@@ -96,6 +101,7 @@ class BatchLoader:
         self._manifest = manifest
         self._plan = plan
         self._shares = np.array_split(np.arange(groups)[rank::world], accumulate)
+        self._versions = _versions(plan.settings)
         self._reported: set[int] = set()
         self._ahead = 2 * workers
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batches")
@@ -152,6 +158,8 @@ class BatchLoader:
             for first in (groups * size).tolist():
                 heard += self._read_group(planned.windows[first : first + size], unreadable)
             keys = planned.keys.reshape(-1, size)[groups].ravel()
+            if self._versions:
+                heard = [_augment(one, key, *self._versions) for one, key in zip(heard, keys.tolist(), strict=True)]
             batches.append(_collate(self._manifest, heard, sample_rate, keys))
         return Update(planned, tuple(batches)), unreadable
 
@@ -174,6 +182,22 @@ class BatchLoader:
                 self.messages.append(f"{error} (its windows are replaced by others of their group)")
 
 
+def _versions(data: DataSettings) -> tuple[Augmentation, Augmentation] | None:
+    """Choose the effects for past and future, if there are any."""
+    chains = (data.augment_past, data.augment_future)
+    if not any(chains):
+        return None
+    noise = generated_noise if data.noise is None else RecordedNoise(Manifest.open(data.noise))
+    past, future = (Augmentation(chain, data.sample_rate, noise) for chain in chains)
+    return past, future
+
+
+def _augment(heard: _Heard, key: int, past: Augmentation, future: Augmentation) -> _Heard:
+    """Make two versions of what was heard; each has its own random numbers, which depend on the key alone."""
+    waveform, target = (effects(heard.waveform, np.random.default_rng((key, place))) for place, effects in enumerate((past, future)))
+    return _Heard(heard.window, waveform, target)
+
+
 def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unreadable:
     parts = []
     for item, start, stop in window.segments:
@@ -188,17 +212,23 @@ def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unre
 
 
 def _collate(manifest: Manifest, heard: Sequence[_Heard], sample_rate: int, keys: npt.NDArray[np.int64] | None) -> Batch:
-    lengths = [len(one.waveform) for one in heard]
-    waveforms = np.zeros((len(heard), max(lengths)), dtype=np.float32)
-    for row, one in zip(waveforms, heard, strict=True):
-        row[: len(one.waveform)] = one.waveform
+    targets = [one.target for one in heard if one.target is not None]
     return Batch(
         ids=tuple(_name(manifest, one.window, sample_rate) for one in heard),
-        waveforms=torch.from_numpy(waveforms),
-        lengths=torch.tensor(lengths),
+        waveforms=_stack([one.waveform for one in heard]),
+        targets=_stack(targets) if targets else None,
+        lengths=torch.tensor([len(one.waveform) for one in heard]),
         keys=None if keys is None else torch.from_numpy(keys),
         speakers=torch.tensor([one.window.speaker for one in heard]),
     )
+
+
+def _stack(waveforms: Sequence[Waveform]) -> Tensor:
+    """Make (B, S) of (S,) samples each; zero beyond the end of the shorter ones."""
+    stacked = np.zeros((len(waveforms), max(map(len, waveforms))), dtype=np.float32)
+    for row, waveform in zip(stacked, waveforms, strict=True):
+        row[: len(waveform)] = waveform
+    return torch.from_numpy(stacked)
 
 
 def _name(manifest: Manifest, window: Window, sample_rate: int) -> str:

@@ -16,10 +16,12 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from foresay.audio.augment import Effect
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 
 Integers: TypeAlias = npt.NDArray[np.int64]
+_Purpose: TypeAlias = Literal["offset", "windows", "groups", "batches", "keys", "balance"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,30 @@ class DataSettings:
     `uniform`: windows at random. `sequential`: `batch` parallel streams, in order."""
     batch: int = 64
     """Windows an update, over all devices."""
+    speaker_exponent: float = 1.0
+    """A speaker's share of an epoch is the amount of audio to the power of this. 1: as recorded. 0: every speaker is heard as often.
+    Between them lies what XLSR does with languages (arXiv:2006.13979): 0.5, the square root."""
+    augment_past: tuple[Effect, ...] = ()
+    """Effects, one after the other, on what the model hears and predicts from (`audio/augment.py`). CPC2: pitch, noise, reverb."""
+    augment_future: tuple[Effect, ...] = ()
+    """Effects on what is predicted, drawn apart from those on the past. CPC2: none."""
+    noise: str | None = None
+    """A manifest of recordings for the effect `noise`, such as MUSAN's; None: generated noise."""
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window", "batch"):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, not {getattr(self, name)}"
                 raise ValueError(msg)
+        if not 0 <= self.speaker_exponent <= 1:
+            msg = f"speaker_exponent must be from 0 (every speaker is heard as often) to 1 (as recorded), not {self.speaker_exponent}"
+            raise ValueError(msg)
+        if self.speaker_exponent < 1 and self.sampler not in {"same-speaker", "same-recording"}:
+            msg = (
+                f"speaker_exponent = {self.speaker_exponent} balances groups of one speaker, which sampler {self.sampler!r} does not make: "
+                f"choose the sampler same-speaker or same-recording"
+            )
+            raise ValueError(msg)
 
 
 class Segment(NamedTuple):
@@ -84,11 +104,21 @@ class _Epoch(NamedTuple):
     """(steps, batch) numbers of windows."""
 
 
+class _Decks(NamedTuple):
+    """What an epoch deals out. A deck is the windows of one unit, shuffled; a group comes from one deck, so no window is in it twice."""
+
+    units: Integers
+    """(decks,) of what: a speaker, a recording, or the whole corpus. One that is heard more often than recorded has several decks."""
+    dealt: Integers
+    """(decks,) how many windows are dealt, from the top."""
+
+
 class BatchPlan:
     """The batches of every epoch. Each has exactly `settings.batch` windows, in whole groups.
 
     What does not fill a group of its speaker (or recording), and groups that do not fill a last batch, are left to the next epoch's draw:
-    no update is smaller than the others, on any number of devices.
+    no update is smaller than the others, on any number of devices. Where speakers are balanced, an epoch is as long as otherwise: of a
+    speaker with much audio it hears some windows, others in the next epoch, and those of a speaker with little it hears several times.
 
     Opening an epoch of ten million windows takes about two seconds; a batch then costs as much as its own windows.
     """
@@ -117,16 +147,17 @@ class BatchPlan:
         self._units = {"same-speaker": self._speakers[first_items], "same-recording": np.arange(len(first_items))}.get(
             settings.sampler, np.zeros(len(first_items), dtype=np.int64)
         )
+        self._timeline_speakers = self._speakers[first_items]
         self._opened: _Epoch | None = None
         self._refuse_too_little(manifest.name)
 
     def steps(self, epoch: int) -> int:
         """Count the batches of an epoch."""
-        return self._count_batches(self._windows(epoch))
+        return self._count_batches(self._decks(self._windows(epoch), epoch).dealt)
 
     def left_out(self, epoch: int) -> int:
-        """Count the windows that an epoch leaves to the next one's draw."""
-        return int(self._windows(epoch).sum()) - self.steps(epoch) * self.settings.batch
+        """Count the windows dealt that an epoch leaves to the next one's draw."""
+        return int(self._decks(self._windows(epoch), epoch).dealt.sum()) - self.steps(epoch) * self.settings.batch
 
     def offset(self, epoch: int) -> int:
         """Return where windows begin in every timeline, in samples: uniform from 0 to half a window, as in the reference."""
@@ -161,14 +192,35 @@ class BatchPlan:
     def _windows_from(self, offset: int) -> Integers:
         return np.maximum(self._lengths - offset, 0) // self.settings.window
 
-    def _count_batches(self, windows: Integers) -> int:
+    def _count_batches(self, dealt: Integers) -> int:
         batch, group = self.settings.batch, self.group
-        sizes = self._sizes(windows)
-        return int((sizes // batch).sum() + (sizes % batch // group).sum() * group // batch)
+        return int((dealt // batch).sum() + (dealt % batch // group).sum() * group // batch)
 
     def _sizes(self, windows: Integers) -> Integers:
         """Count the windows of each unit. A group comes from one unit: a speaker, a recording, or the whole corpus."""
         return np.bincount(self._units, weights=windows).astype(np.int64)
+
+    def _decks(self, windows: Integers, epoch: int | None) -> _Decks:
+        """Say what an epoch deals out; of no epoch in particular, the least that any deals with so many windows."""
+        sizes = self._sizes(windows)
+        if self.settings.speaker_exponent == 1:
+            return _Decks(np.arange(len(sizes)), sizes)
+        groups = sizes // self.group
+        luck = np.zeros(len(groups)) if epoch is None else (self._random(epoch, "balance", len(groups)) >> np.uint64(11)) / 2**53
+        wanted = np.floor(self._balanced(groups) + luck).astype(np.int64)  # right on average, however few they are
+        decks = -(-wanted // np.maximum(groups, 1))
+        units = np.repeat(np.arange(len(groups)), decks)
+        earlier = np.arange(len(units)) - np.repeat(_cumulated(decks)[:-1], decks)  # decks of the same unit
+        return _Decks(units, np.minimum(wanted[units] - earlier * groups[units], groups[units]) * self.group)
+
+    def _balanced(self, groups: Integers) -> npt.NDArray[np.float64]:
+        """Share out as many groups as there are among the speakers, and a speaker's among the recordings: (units,), not whole numbers."""
+        speakers = np.zeros(len(groups), dtype=np.int64)
+        speakers[self._units] = self._timeline_speakers
+        amounts = np.bincount(speakers, weights=groups)
+        shares = np.where(amounts > 0, amounts**self.settings.speaker_exponent, 0)  # who fills no group has none, though 0**0 is 1
+        times = shares / np.maximum(amounts, 1) * groups.sum() / shares.sum()
+        return np.round(groups * times[speakers], 9)  # 2.9999999999999996 groups are three
 
     def _open(self, epoch: int) -> _Epoch:
         """Deal out an epoch. The last one asked for is kept: it is slow to work out, and can always be worked out again."""
@@ -183,16 +235,18 @@ class BatchPlan:
         return np.arange(self.settings.batch * steps).reshape(self.settings.batch, steps).T
 
     def _shuffled(self, epoch: int) -> Integers:
-        """Shuffle each unit's windows and cut them into batches; pool what remains of all units, group by group, into mixed batches."""
+        """Shuffle each deck and cut what is dealt into batches; pool what remains of all decks, group by group, into mixed batches."""
         batch, group = self.settings.batch, self.group
         windows = self._windows(epoch)
         sizes = self._sizes(windows)
-        # One stable sort shuffles and sorts by unit: the unit in the upper half of the key, chance in the lower.
-        keys = np.repeat(self._units.astype(np.uint64) << np.uint64(32), windows)
+        units, dealt = self._decks(windows, epoch)
+        cards = sizes[units]
+        # One stable sort shuffles and sorts by deck: the deck in the upper half of the key, chance in the lower.
+        keys = np.repeat(np.arange(len(units), dtype=np.uint64) << np.uint64(32), cards)
         keys |= self._random(epoch, "windows", len(keys)) >> np.uint64(32)
-        shuffled = np.argsort(keys, kind="stable")
-        place = np.arange(len(keys)) - np.repeat(_cumulated(sizes)[:-1], sizes)  # within its unit
-        whole, grouped = (place < np.repeat(sizes - sizes % part, sizes) for part in (batch, group))
+        place = np.arange(len(keys)) - np.repeat(_cumulated(cards)[:-1], cards)  # within its deck
+        shuffled = (np.repeat(_cumulated(sizes)[units], cards) + place)[np.argsort(keys, kind="stable")]
+        whole, grouped = (place < np.repeat(dealt - dealt % part, cards) for part in (batch, group))
         batches = shuffled[whole].reshape(-1, batch)
         groups = shuffled[grouped & ~whole].reshape(-1, group)
         groups = groups[np.argsort(self._random(epoch, "groups", len(groups)), kind="stable")]
@@ -200,7 +254,7 @@ class BatchPlan:
         batches = np.concatenate([batches, mixed])
         return batches[np.argsort(self._random(epoch, "batches", len(batches)), kind="stable")]
 
-    def _random(self, time: int, purpose: Literal["offset", "windows", "groups", "batches", "keys"], count: int) -> npt.NDArray[np.uint64]:
+    def _random(self, time: int, purpose: _Purpose, count: int) -> npt.NDArray[np.uint64]:
         """Draw 64-bit numbers that depend on nothing but seed, epoch or update, and purpose.
 
         NumPy promises that seed sequences and raw bits never change between its versions, which it does not of `Generator`'s methods.
@@ -214,7 +268,6 @@ class BatchPlan:
         seconds = window / self.settings.sample_rate
         windows = self._windows_from(window // 2)
         sizes = self._sizes(windows)
-        grouped = int((sizes // group).sum()) * group
         if batch % group:
             msg = (
                 f"data.batch = {batch} is not a whole number of the model's groups of {group} utterances, which share their negatives "
@@ -227,17 +280,18 @@ class BatchPlan:
                 f"{longest / self.settings.sample_rate:.2f} s, and the random offset takes up to half a window. Make windows shorter "
                 f"(--set data.window={max(longest * 2 // 3, 1)}), or join a speaker's recordings (--set data.join=true)"
             )
-        elif not grouped:
+        elif not (sizes // group).any():
             held = {"same-speaker": "of one speaker", "same-recording": "of one recording"}.get(self.settings.sampler, "in all")
             msg = (
                 f"{name}: {group} windows of {seconds:.2f} s share their negatives, but there are no more than {sizes.max()} {held}. "
                 f"Use more audio, a smaller group (such as --set model.negative_group={sizes.max()}), "
                 f"or let groups mix (--set data.sampler=uniform)"
             )
-        elif not self._count_batches(windows):
+        elif not self._count_batches(dealt := self._decks(windows, None).dealt):
+            dealt -= dealt % group
             msg = (
-                f"{name} has {windows.sum()} windows of {seconds:.2f} s, {grouped} of them in groups of {group}: "
-                f"fewer than the {batch} of one batch. Use more audio, or a smaller batch: --set data.batch={grouped}"
+                f"{name} has {windows.sum()} windows of {seconds:.2f} s, {dealt.sum()} of them in groups of {group}: "
+                f"fewer than the {batch} of one batch. Use more audio, or a smaller batch: --set data.batch={dealt.sum()}"
             )
         else:
             return
