@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foresay.monotonic import Alignment, monotonic_alignment
     from foresay.results import Result, read_results
     from foresay.workflows.catalog import list_baselines, list_models, list_recipes
+    from foresay.workflows.compare import compare
     from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus, make_corpus
     from foresay.workflows.demo import demo
     from foresay.workflows.doctor import doctor
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from foresay.workflows.extract import extract
     from foresay.workflows.pretrain import pretrain
     from foresay.workflows.report import report
+    from foresay.workflows.reproduce import reproduce
 
 __all__ = [
     "Alignment",
@@ -46,6 +48,7 @@ __all__ = [
     "UserError",
     "__version__",
     "check_corpus",
+    "compare",
     "corpus_stats",
     "demo",
     "doctor",
@@ -62,6 +65,7 @@ __all__ = [
     "read_audio",
     "read_results",
     "report",
+    "reproduce",
     "write_manifest",
 ]
 
@@ -73,6 +77,7 @@ _HOMES = {
     "monotonic": ("Alignment", "monotonic_alignment"),
     "results": ("Result", "read_results"),
     "workflows.catalog": ("list_baselines", "list_models", "list_recipes"),
+    "workflows.compare": ("compare",),
     "workflows.corpus": ("check_corpus", "corpus_stats", "import_corpus", "make_corpus"),
     "workflows.demo": ("demo",),
     "workflows.doctor": ("doctor",),
@@ -80,6 +85,7 @@ _HOMES = {
     "workflows.extract": ("extract",),
     "workflows.pretrain": ("pretrain",),
     "workflows.report": ("report",),
+    "workflows.reproduce": ("reproduce",),
 }
 
 

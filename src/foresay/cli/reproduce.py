@@ -1,0 +1,36 @@
+"""Do a paper again, and set our numbers beside the published ones.
+
+Example:
+    foresay reproduce acpc --run runs/acpc-demo --scale demo
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from foresay.workflows.reproduce import reproduce
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which paper, how much of it, on what."""
+
+    paper: tyro.conf.Positional[str]
+    """acpc: Tables 1 and 2 of Aligned CPC."""
+    run: Path
+    """Parent folder of the runs; what is done there already is not done again."""
+    scale: Literal["demo", "small", "paper"] = "demo"
+    """demo: the embedded corpus, half an hour on two cores. small: CPC and ACPC, three seeds. paper: all cells, at length."""
+    corpus: Path | None = None
+    """Folder with train.jsonl, valid.jsonl, test.jsonl, with phones."""
+    device: str | None = None
+    """cpu, cuda, … Default: a GPU if there is one."""
+
+
+def run(arguments: list[str]) -> None:
+    """Print the tables."""
+    options = tyro.cli(Options, prog="foresay reproduce", args=arguments, description=__doc__)
+    done = reproduce(options.paper, options.run, scale=options.scale, corpus=options.corpus, device=options.device)
+    print(f"\n{done.text}\nTables: {done.tables}\nReport: {done.report}")
