@@ -1,8 +1,9 @@
-"""Make, import, check or describe a corpus.
+"""Make, import, align, check or describe a corpus.
 
 Example:
     foresay corpus make demo corpora/demo
     foresay corpus import timit $TIMIT corpora/timit --phones timit39
+    foresay corpus align corpora/librispeech/test.jsonl corpora/librispeech/test-aligned.jsonl
     foresay corpus check corpora/timit/manifest.jsonl
     foresay corpus stats corpora/timit/train.jsonl
 """
@@ -19,6 +20,7 @@ from foresay.corpora.reader import Reader, find_reader, list_readers
 from foresay.corpora.statistics import Spread, Statistics
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError, nearest
+from foresay.workflows.align import align_corpus
 from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, make_corpus
 
 ReaderT = TypeVar("ReaderT", bound=Reader)
@@ -26,11 +28,12 @@ ManifestPath: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(me
 Destination: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 HELP = f"""\
-usage: foresay corpus make|import|check|stats …        each has a --help of its own
+usage: foresay corpus make|import|align|check|stats …        each has a --help of its own
 
 {__doc__}
   make demo DEST           make the embedded corpus: a synthesizer speaks, with exact times of phones and words
   import CORPUS SRC DEST   write manifests of a corpus that you have; `foresay corpus import --help` lists what can be read
+  align MANIFEST DEST      write a manifest with times of phones and words, from its English texts
   check MANIFEST           decode everything, say what is corrupt, silent, clipped, double or mislabelled
   stats MANIFEST           hours, speakers, durations, sample rates, phones"""
 
@@ -46,7 +49,7 @@ SHOWN = 5
 
 def run(arguments: list[str]) -> int:
     """Do what the first word says."""
-    actions: dict[str, Callable[[list[str]], int]] = {"make": _make, "import": _import, "check": _check, "stats": _stats}
+    actions: dict[str, Callable[[list[str]], int]] = {"make": _make, "import": _import, "align": _align, "check": _check, "stats": _stats}
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(HELP)
         return 0 if arguments else 2
@@ -77,6 +80,28 @@ def _make(arguments: list[str]) -> int:
             _print_row(path.name, corpus_stats(path))
 
     tyro.cli(demo, prog="foresay corpus make demo", args=arguments[1:] if arguments[:1] == ["demo"] else ["--help"])
+    return 0
+
+
+def _align(arguments: list[str]) -> int:
+    def align(manifest: ManifestPath, destination: Destination, workers: int = 2) -> None:
+        """Find the phones and words of transcribed English (PocketSphinx; 39 phones of the CMU dictionary and SIL).
+
+        Args:
+            manifest: Manifest whose items have texts.
+            destination: Manifest to write.
+            workers: Processes.
+        """
+        done = align_corpus(manifest, destination, workers=workers)
+        print(f"{destination}: {done.aligned} items have times now, {len(done.left)} have none")
+        for name, why in list(done.left.items())[:SHOWN]:
+            print(f"  {name}: {why}")
+        if len(done.left) > SHOWN:
+            print(f"  … and {len(done.left) - SHOWN} more")
+        if done.missing:
+            print("Words that the dictionary lacks: " + ", ".join(f"{word} ({n})" for word, n in done.missing.most_common(12)))
+
+    tyro.cli(align, prog="foresay corpus align", args=arguments)
     return 0
 
 

@@ -1,0 +1,99 @@
+"""Phone and word times of English speech whose text is known, where a corpus has none: forced alignment with PocketSphinx.
+
+    text -> words of the pronouncing dictionary -> the only path through them that fits the audio best -> times of words and phones
+
+Its acoustic model and its dictionary (CMU's, 39 phones without stress, and SIL) come with the package (the extra `align`). Times are on a
+grid of 10 ms, and about as good as those that the phone labels of the CPC papers were made with: good for probes and ABX, not
+a measure of 10 ms boundaries. An utterance with a word that is not in the dictionary is left out and said.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from foresay.audio.read import Waveform
+from foresay.corpora.manifest import Interval
+from foresay.errors import UserError
+
+RATE, FRAME = 16_000, 0.01
+PHONE_SET = "cmudict39"
+SILENCE = "SIL"
+NOT_SPEECH = ("<", "[", "+")
+"""Words that begin so are silences and noises of the recogniser."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Times of an utterance."""
+
+    words: tuple[Interval, ...]
+    phones: tuple[Interval, ...]
+
+
+@dataclass
+class Aligner:
+    """Aligns one utterance after the other."""
+
+    missing: dict[str, int] = field(default_factory=dict)
+    """Words that the dictionary lacks, and how often they came."""
+
+    def __post_init__(self) -> None:
+        try:
+            import pocketsphinx  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            msg = "aligning needs PocketSphinx: pip install 'foresay[align]'"
+            raise UserError(msg) from error
+        self._decoder: Any = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL", bestpath=False)
+
+    def align(self, waveform: Waveform, text: str) -> Aligned | str:
+        """Align (S,) samples at 16 kHz to their text; or say why that is not possible."""
+        words = spoken_words(text)
+        unknown = [word for word in words if self._decoder.lookup_word(word) is None]
+        for word in unknown:
+            self.missing[word] = self.missing.get(word, 0) + 1
+        if not words or unknown:
+            return f"not in the dictionary: {', '.join(unknown)}" if words else "no text"
+        samples = (np.clip(waveform, -1, 1) * 32767).astype(np.int16).tobytes()
+        try:
+            self._decoder.set_align_text(" ".join(words))
+            self._hear(samples)
+            if self._decoder.hyp() is None:
+                return "the text does not fit the audio"
+            self._decoder.set_alignment()  # once more, this time phone by phone
+            self._hear(samples)
+        except RuntimeError as error:
+            return f"the text does not fit the audio ({error})"
+        return _read(self._decoder.get_alignment(), len(waveform) / RATE)
+
+    def _hear(self, samples: bytes) -> None:
+        self._decoder.start_utt()
+        self._decoder.process_raw(samples, full_utt=True)
+        self._decoder.end_utt()
+
+
+def spoken_words(text: str) -> list[str]:
+    """Words of a text as the dictionary spells them.
+
+    >>> spoken_words("He said: 'Don't!' -- twenty-one.")
+    ['he', 'said', "don't", 'twenty', 'one']
+    """
+    plain = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return [word for word in (part.strip("'") for part in re.findall(r"[a-z']+", plain)) if word]
+
+
+def _read(alignment: Any, duration: float) -> Aligned | str:  # noqa: ANN401 - PocketSphinx has no types
+    if alignment is None:
+        return "the text does not fit the audio"
+    words, phones = [], []
+    for word in alignment.words():
+        if not word.name.startswith(NOT_SPEECH):
+            words.append(_interval(word, re.sub(r"\(\d+\)$", "", word.name), duration))
+        phones += [_interval(phone, SILENCE if phone.name.startswith(NOT_SPEECH) else phone.name, duration) for phone in word]
+    return Aligned(tuple(words), tuple(phone for phone in phones if phone.end > phone.start))
+
+
+def _interval(entry: Any, label: str, duration: float) -> Interval:  # noqa: ANN401
+    start = entry.start * FRAME
+    return Interval(round(min(start, duration), 4), round(min(start + entry.duration * FRAME, duration), 4), label)

@@ -1,0 +1,82 @@
+"""Give a transcribed corpus phone and word times: from a manifest with texts to one with times."""
+
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm import tqdm
+
+from foresay.corpora.forced_alignment import PHONE_SET, RATE, Aligned, Aligner
+from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.errors import AudioError, UserError
+
+
+@dataclass
+class Alignment:
+    """What was aligned, and what was not."""
+
+    manifest: Path
+    aligned: int = 0
+    left: dict[str, str] = field(default_factory=dict)
+    """Id -> why it has no times."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Words that the dictionary lacks."""
+
+
+def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int = 2) -> Alignment:
+    """Write the manifest `destination`: that of `manifest`, with times. An item that cannot be aligned stays, without times.
+
+    Raises:
+        UserError: no item has a text, or `destination` is the manifest itself.
+    """
+    source, target = Path(manifest), Path(destination)
+    opened = Manifest.open(source)
+    if source.resolve() == target.resolve():
+        msg = f"{target} would be written over: give the aligned manifest another name, such as {source.stem}-aligned.jsonl"
+        raise UserError(msg)
+    if not any(item.text for item in opened):
+        msg = f"no item of {opened.name} has a text to align: import the corpus with its transcripts"
+        raise UserError(msg)
+    done = Alignment(target)
+    items: list[Item] = []
+    count = range(len(opened))
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(source,)) as pool:
+        progress = tqdm(pool.map(_align, count, chunksize=4), desc="aligning", total=len(count), unit="item", disable=None)
+        for item, found in zip(opened, progress, strict=True):
+            aligned, missing = found
+            done.missing.update(missing)
+            if isinstance(aligned, Aligned):
+                done.aligned += 1
+                items.append(replace(item, phones=aligned.phones, words=aligned.words))
+            else:
+                done.left[item.id] = aligned
+                items.append(replace(item, phones=None))
+    write_manifest(target, items, phone_set=PHONE_SET)
+    return done
+
+
+class _Worker:
+    """What a process keeps between items."""
+
+    manifest: Manifest
+    aligner: Aligner
+
+
+def _begin(manifest: Path) -> None:
+    _Worker.manifest, _Worker.aligner = Manifest.open(manifest), Aligner()
+
+
+def _align(index: int) -> tuple[Aligned | str, dict[str, int]]:
+    """Align an item; return its times or why it has none, and the words that were missing."""
+    aligner = _Worker.aligner
+    aligner.missing.clear()
+    text = _Worker.manifest[index].text
+    if not text:
+        return "no text", {}
+    try:
+        waveform = _Worker.manifest.read(index, RATE)
+    except AudioError as error:
+        return str(error), {}
+    return aligner.align(waveform, text), dict(aligner.missing)

@@ -1,0 +1,73 @@
+"""Forced alignment finds the words where they were spoken: on the embedded corpus's voice, whose times are known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foresay.cli import main
+from foresay.corpora.forced_alignment import Aligner, spoken_words
+from foresay.corpora.manifest import Interval, Manifest
+from foresay.errors import UserError
+from foresay.workflows.align import align_corpus
+from reference.levels import write_corpus
+
+pytest.importorskip("pocketsphinx")
+pytest.importorskip("espeakng_loader")
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from foresay.corpora.demo import make_demo_corpus
+
+    folder = tmp_path_factory.mktemp("spoken") / "corpus"
+    make_demo_corpus(folder, minutes=1.0, voices=4)
+    lines = (folder / "manifest.jsonl").read_text().splitlines()
+    header = [line for line in lines if '"id"' not in line]
+    path = folder / "few.jsonl"
+    path.write_text("\n".join([*header, *[line for line in lines if '"id"' in line][:6]]) + "\n")
+    return path
+
+
+def _middles(words: tuple[Interval, ...]) -> np.ndarray:
+    return np.array([(word.start + word.end) / 2 for word in words])
+
+
+def test_words_are_found_where_they_were_spoken(spoken: Path, tmp_path: Path) -> None:
+    done = align_corpus(spoken, tmp_path / "aligned.jsonl", workers=1)
+    assert done.aligned + len(done.left) == 6
+    assert done.aligned >= 2
+    known, found = Manifest.open(spoken), Manifest.open(tmp_path / "aligned.jsonl")
+    assert found.phone_set == "cmudict39"
+    for item, aligned in zip(known, found, strict=True):
+        if not aligned.words:
+            assert aligned.id in done.left
+            continue
+        assert [word.label for word in aligned.words] == spoken_words(item.text or "")
+        if len(aligned.words) == len(item.words or ()):
+            assert np.median(np.abs(_middles(aligned.words) - _middles(item.words or ()))) < 0.08
+        assert aligned.phones
+        edges = [edge for phone in aligned.phones for edge in (phone.start, phone.end)]
+        assert edges == sorted(edges)
+        assert edges[-1] <= item.duration + 1e-6
+
+
+def test_what_cannot_be_aligned_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_corpus(tmp_path / "noise.jsonl", 2)
+    text = manifest.path.read_text()
+    texts = [json.loads(line)["text"] for line in text.splitlines() if '"text"' in line]
+    manifest.path.write_text(text.replace(texts[0], "hello qwertyuiop").replace(texts[1], "!"))
+    assert main(["corpus", "align", str(manifest.path), str(tmp_path / "aligned.jsonl"), "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "0 items have times now, 2 have none" in said
+    assert "not in the dictionary: qwertyuiop" in said
+    assert Manifest.open(tmp_path / "aligned.jsonl")[0].phones is None
+    with pytest.raises(UserError, match="written over"):
+        align_corpus(manifest.path, manifest.path)
+
+
+def test_silence_does_not_fit_a_text() -> None:
+    found = Aligner().align(np.zeros(8000, dtype=np.float32), "this is a very long sentence that nobody can say in half a second")
+    assert isinstance(found, str)
+    assert "does not fit" in found
