@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from foresay.cli import main
+from foresay.corpora.demo import make_demo_corpus
 from foresay.corpora.forced_alignment import Aligner, spoken_words
 from foresay.corpora.manifest import Interval, Manifest
 from foresay.errors import UserError
@@ -19,8 +20,6 @@ pytest.importorskip("espeakng_loader")
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from foresay.corpora.demo import make_demo_corpus
-
     folder = tmp_path_factory.mktemp("spoken") / "corpus"
     make_demo_corpus(folder, minutes=1.0, voices=4)
     lines = (folder / "manifest.jsonl").read_text().splitlines()
@@ -61,10 +60,21 @@ def test_what_cannot_be_aligned_is_said(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["corpus", "align", str(manifest.path), str(tmp_path / "aligned.jsonl"), "--workers", "1"]) == 0
     said = capsys.readouterr().out
     assert "0 items have times now, 2 have none" in said
-    assert "not in the dictionary: qwertyuiop" in said
+    assert "qwertyuiop (1)" in said
     assert Manifest.open(tmp_path / "aligned.jsonl")[0].phones is None
     with pytest.raises(UserError, match="written over"):
         align_corpus(manifest.path, manifest.path)
+
+
+def test_a_word_that_nobody_can_pronounce_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_installed(*_: object) -> None:
+        msg = "the extra is not installed"
+        raise UserError(msg)
+
+    monkeypatch.setattr("foresay.corpora.forced_alignment.speak", not_installed)
+    aligner = Aligner()
+    assert aligner.align(np.zeros(8000, dtype=np.float32), "hello helstone") == "not in the dictionary: helstone"
+    assert aligner.missing == {"helstone": 1}
 
 
 def test_silence_does_not_fit_a_text() -> None:

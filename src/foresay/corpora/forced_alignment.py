@@ -4,7 +4,8 @@
 
 Its acoustic model and its dictionary (CMU's, 39 phones without stress, and SIL) come with the package (the extra `align`). Times are on a
 grid of 10 ms, and about as good as those that the phone labels of the CPC papers were made with: good for probes and ABX, not
-a measure of 10 ms boundaries. An utterance with a word that is not in the dictionary is left out and said.
+a measure of 10 ms boundaries. Words that the dictionary lacks (names, mostly) are pronounced by eSpeak NG where the extra `demo` is
+installed; else an utterance with such a word is left out. Both are counted and said.
 """
 
 import re
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from foresay.audio.read import Waveform
+from foresay.audio.voice import SILENCE as PAUSE
+from foresay.audio.voice import Voice, speak
 from foresay.corpora.manifest import Interval
 from foresay.errors import UserError
 
@@ -22,6 +25,12 @@ PHONE_SET = "cmudict39"
 SILENCE = "SIL"
 NOT_SPEECH = ("<", "[", "+")
 """Words that begin so are silences and noises of the recogniser."""
+AMERICAN = Voice(accent="en-US", timbre="f1")
+OTHERWISE = {
+    "ax": "AH", "axr": "ER", "dx": "T", "el": "AH L", "oh": "AA", "ia": "IH R", "ea": "EH R", "ua": "UH R", "aar": "AA R",
+    "aor": "AO R", "ayr": "AY ER",
+}  # fmt: skip
+"""Labels of the engine that are not the dictionary's in capitals."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Aligner:
     """Aligns one utterance after the other."""
 
     missing: dict[str, int] = field(default_factory=dict)
-    """Words that the dictionary lacks, and how often they came."""
+    """Words that the dictionary lacked, and how often they were met so."""
 
     def __post_init__(self) -> None:
         try:
@@ -50,9 +59,7 @@ class Aligner:
     def align(self, waveform: Waveform, text: str) -> Aligned | str:
         """Align (S,) samples at 16 kHz to their text; or say why that is not possible."""
         words = spoken_words(text)
-        unknown = [word for word in words if self._decoder.lookup_word(word) is None]
-        for word in unknown:
-            self.missing[word] = self.missing.get(word, 0) + 1
+        unknown = [word for word in words if self._decoder.lookup_word(word) is None and not self._pronounce(word)]
         if not words or unknown:
             return f"not in the dictionary: {', '.join(unknown)}" if words else "no text"
         samples = (np.clip(waveform, -1, 1) * 32767).astype(np.int16).tobytes()
@@ -66,6 +73,17 @@ class Aligner:
         except RuntimeError as error:
             return f"the text does not fit the audio ({error})"
         return _read(self._decoder.get_alignment(), len(waveform) / RATE)
+
+    def _pronounce(self, word: str) -> bool:
+        """Teach the decoder a word as eSpeak NG says it; return whether that could be done."""
+        self.missing[word] = self.missing.get(word, 0) + 1
+        try:
+            spoken = speak(word, AMERICAN).phones
+        except UserError:
+            return False
+        labels = [phone.label for phone in spoken if phone.label != PAUSE]
+        self._decoder.add_word(word, " ".join(OTHERWISE.get(label, label.upper()) for label in labels))
+        return self._decoder.lookup_word(word) is not None
 
     def _hear(self, samples: bytes) -> None:
         self._decoder.start_utt()
