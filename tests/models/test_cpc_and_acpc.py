@@ -1,6 +1,7 @@
 """CPC and ACPC at the paper's size: the reference's start values and sizes, and that the one is the other at K = M."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from foresay.contracts import Batch
 from foresay.errors import UserError
 from foresay.models.acpc import ACPC, ACPCSettings
 from foresay.models.cpc import CPC, CPCSettings
+from foresay.objectives.aligned_contrastive import align
+from foresay.objectives.contrastive import contrastive_scores
 
 
 def _batch() -> Batch:
@@ -99,3 +102,66 @@ def test_too_short_a_window_is_explained() -> None:
     model = CPC(CPCSettings(channels=32, context_size=32))
     with pytest.raises(UserError, match="10 frames hold no position with 12 frames after it"):
         model(Batch(tuple("abcdefgh"), torch.randn(8, 1600), keys=torch.arange(8)), 0)
+
+
+@pytest.mark.parametrize("model", [CPC(CPCSettings(channels=32, context_size=32)), ACPC(ACPCSettings(channels=32, context_size=32))])
+def test_what_is_predicted_may_be_another_version_of_what_is_heard(model: CPC | ACPC) -> None:
+    batch = _batch()
+    same = dataclasses.replace(batch, targets=batch.waveforms)
+    other = dataclasses.replace(batch, targets=0.1 * torch.randn(8, 20_480, generator=torch.Generator().manual_seed(5)))
+    with torch.no_grad():
+        losses = [model.eval()(one, 0).total() for one in (batch, same, other)]
+    assert losses[0] == losses[1] != losses[2]
+    # The past alone reaches the contexts: its gradient through the predictions is there even where the targets are another waveform.
+    other.waveforms.requires_grad_()  # type: ignore[union-attr]
+    other.targets.requires_grad_()  # type: ignore[union-attr]
+    model(other, 0).total().backward()
+    assert other.waveforms.grad.any()  # type: ignore[union-attr]
+    assert other.targets.grad.any()  # type: ignore[union-attr]
+
+
+OPTIONS = [
+    {"skip_begin": 1, "skip_end": 2},
+    {"self_loop": True},
+    {"blank": True},
+    {"self_loop": True, "blank": True, "temperature": 0.5},
+    {"masked": ("0:1, 1:",)},
+    {"normalize_latents": True, "normalize_predictions": True},
+    {"context": "transformer", "context_layers": 2},
+    {"negatives": "queue", "negative_options": {"length": 64, "heard": 32}},
+    {"negatives": "synthetic", "negative_options": {"kind": "perturbed"}},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_every_option_trains_every_parameter(options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    model = ACPC(ACPCSettings(channels=32, context_size=32, predictions=4, matched=6, **options))
+    for step in range(2):  # the second time there is something in the queue
+        model.zero_grad()
+        loss = model(_batch(), step).total()
+        loss.backward()
+        model.after_step(step)
+    assert loss.isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+    posterior = model.inspect(_batch())["alignment_posterior"]
+    states = 4 + options.get("self_loop", False) + options.get("blank", False)
+    assert posterior.shape == (8, 122, 6, states)
+    torch.testing.assert_close(posterior.sum(-1), torch.ones(8, 122, 6), atol=1e-4, rtol=0)
+
+
+def test_a_self_loop_takes_the_frames_that_are_still_the_same() -> None:
+    """Where the next frames are copies of the current one, they are aligned to it, and not to a prediction."""
+    torch.manual_seed(0)
+    model = ACPC(ACPCSettings(channels=32, context_size=32, predictions=2, matched=6, self_loop=True, similarity="dot")).eval()
+    current = torch.randn(1, 1, 32)
+    latents = torch.cat([current.expand(1, 4, 32), 3 * torch.randn(1, 6, 32)], dim=1).expand(8, 10, 32)
+    scores = contrastive_scores(
+        model._with_extra_states(torch.zeros(8, 2, 4, 32), latents[:, :4]),
+        latents,
+        model.negatives(latents, torch.arange(8), 4, 6),
+        6,
+        "dot",
+    )
+    path = align(scores, model.lattice).path
+    assert path[0, 0, :3].tolist() == [0, 0, 0]
