@@ -1,6 +1,8 @@
 """The page: everything in it, nothing beside it, valid, escaped, the same every time."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -158,3 +160,23 @@ def test_results_without_a_training(tmp_path: Path) -> None:
     assert "measured holds results only" in text
     assert "measured has no recipe.toml" in text
     assert "61.9" in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_opens_the_file_without_a_complaint(tmp_path: Path, both: str) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(both, encoding="utf-8")
+    shot = tmp_path / "shot.png"
+    command = [
+        "chromium",
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    command += ["--enable-logging=stderr", "--window-size=1200,2400", f"--screenshot={shot}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert not complaints
+    assert shot.stat().st_size > 20_000

@@ -8,7 +8,18 @@ from foresay.reports.record import Record
 from foresay.reports.wording import lower_is_better
 from foresay.results import Result
 
-TITLES = {"probe": "Linear phone probe"}
+TITLES = {
+    "probe": "Linear phone probe",
+    "phone_ctc": "Phones in order (linear CTC probe)",
+    "speaker": "Speaker probe",
+    "abx": "ABX",
+    "clusters": "Clusters (k-means)",
+    "slowness": "Slowness",
+    "similarity": "Similarity of frames",
+    "segmentation": "Segmentation into phones",
+    "geometry": "Geometry",
+    "tsne": "Map of phones (t-SNE)",
+}
 """Measures, by their names in `--measures`."""
 
 GAIN = "gain over untrained"

@@ -5,6 +5,7 @@ from typing import Any
 
 from foresay.reports.canvas import INK, PAPER, SERIES, SOFT, draw, series_color
 from foresay.reports.comparisons import Comparison, Line
+from foresay.reports.figures import figures
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.wording import amount, interval, listed, unit
 
@@ -27,6 +28,7 @@ def _article(comparison: Comparison, name: str) -> list[Html]:
         tag("h3", f"{comparison.title}: {comparison.metric}"),
         tag("p", _where(comparison), class_="caption"),
         tag("div", *([_draw(comparison, name)] if drawn else []), _table(comparison), class_="beside"),
+        figures(comparison, name),
     ]
 
 
