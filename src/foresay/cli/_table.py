@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from foresay.reports.wording import amount, is_share, lower_is_better
+from foresay.reports.wording import amount, is_share, lower_is_better, rates
 from foresay.results import Result
 
 GAIN = "gain"
@@ -30,7 +30,7 @@ def _print_rows(rows: Sequence[Result], gains: dict[tuple[str, int | None, str],
         for r in rows
     ]
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    best = (min if lower_is_better(metric) else max)(range(len(rows)), key=lambda i: rows[i].value)
+    best = (min if lower_is_better(metric) else max)(range(len(rows)), key=lambda i: rows[i].value) if rates(metric) else None
     print(_line(header, widths))
     for place, line in enumerate(lines):
         emphasis = (BOLD, PLAIN) if place == best and sys.stdout.isatty() else ("", "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from foresay.reports.wording import amount, is_share, lower_is_better
+from foresay.reports.wording import amount, is_share, lower_is_better, rates
 from foresay.workflows.compare import Difference, compare
 
 
@@ -45,7 +45,11 @@ def _cells(one: Difference) -> tuple[str, ...]:
     interval = (
         "no interval" if one.interval is None else "[{}, {}]".format(*(amount(end, what.metric, signed=True) for end in one.interval))
     )
-    better = ("A" if (one.value > 0) == lower_is_better(what.metric) else "B") + " better" if one.certain else "undecided"
+    better = "undecided"
+    if one.certain and not rates(what.metric):
+        better = "B more" if one.value > 0 else "A more"
+    elif one.certain:
+        better = "A better" if (one.value > 0) == lower_is_better(what.metric) else "B better"
     return (
         f"{what.measure}:{what.protocol}",
         what.metric + (" (%)" if is_share(what.metric) else ""),

@@ -99,7 +99,10 @@ def _align(arguments: list[str]) -> int:
         if len(done.left) > SHOWN:
             print(f"  … and {len(done.left) - SHOWN} more")
         if done.missing:
-            print("Words that the dictionary lacks (pronounced by eSpeak NG if the extra `demo` is installed): " + ", ".join(f"{word} ({n})" for word, n in done.missing.most_common(12)))
+            print(
+                "Words that the dictionary lacks (pronounced by eSpeak NG if the extra `demo` is installed): "
+                + ", ".join(f"{word} ({n})" for word, n in done.missing.most_common(12))
+            )
 
     tyro.cli(align, prog="foresay corpus align", args=arguments)
     return 0

@@ -2,10 +2,12 @@
 
 Example:
     foresay evaluate runs/demo-cpc runs/demo-acpc --corpus corpus/test.jsonl --train-corpus corpus/train.jsonl --measures probe:paper
+    foresay evaluate mfcc --corpus corpus/test.jsonl --measures abx:phone --option abx.max_size_group=10 --option abx.max_x_across=5
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -25,6 +27,8 @@ class Options:
     """Manifest that measures learn on which learn something themselves, such as the probe."""
     measures: str = "probe:paper"
     """Names with protocols, with commas between: probe:paper,probe:converged."""
+    option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MEASURE.FIELD=VALUE")] = field(default=())
+    """Change a field of a measure's protocol, such as abx.items=dev-clean.item; may be given several times."""
     layers: str | None = None
     """Layers of the models, with commas between: z,c. Default: all."""
     out: Path | None = None
@@ -45,6 +49,7 @@ def run(arguments: list[str]) -> None:
         options.corpus,
         options.train_corpus,
         measures=options.measures.split(","),
+        options=options.option,
         layers=options.layers.split(",") if options.layers else None,
         out=options.out,
         seed=options.seed,
@@ -52,6 +57,8 @@ def run(arguments: list[str]) -> None:
         again=options.again,
     )
     print_results(results)
+    for note in sorted({result.details["note"] for result in results if "note" in result.details}):
+        print(note)
     for note in sorted({_unseen(result.details["unseen_phones"]) for result in results if result.details.get("unseen_phones")}):
         print(note)
 

@@ -4,15 +4,24 @@ Example:
     foresay pretrain acpc --corpus corpus/train.jsonl --valid corpus/valid.jsonl --run runs/acpc --set data.batch=8
 """
 
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from foresay.cli import INTERRUPTED
 from foresay.errors import UserError
+from foresay.training.devices import speaks
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import pretrain, rehearse
+
+PATIENCE = 5.0
+"""Seconds that a process which failed waits before it says so: if the first one failed too, torchrun ends this one meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +53,10 @@ def run(arguments: list[str]) -> int:
         print(read_recipe(options.recipe, options.set).toml(), end="")
         return 0
     corpus, folder = _needed(options)
-    if options.dry_run:
-        found = rehearse(options.recipe, corpus, folder, overrides=options.set, device=options.device)
-        print(f"parameters          {found.parameters:,}")
-        print(f"updates             {found.updates:,} ({found.epochs:.1f} times through the corpus)")
-        print(f"audio heard         {found.audio_hours:.1f} h")
-        print(f"seconds an update   {found.seconds_per_update:.2f}")
-        print(f"peak memory         {found.memory_gib:.1f} GiB")
-        print(f"time the run takes  {found.hours:.2f} h, validation and saving not counted")
-        return 0
-    progress = pretrain(options.recipe, corpus, folder, valid=options.valid, overrides=options.set, device=options.device)
-    skipped = f", {progress.skipped} skipped" if progress.skipped else ""
-    print(f"{folder}: {progress.step} updates done{skipped}. The model is in {folder / 'model'}.")
+    with _one_voice():
+        said = _rehearse(options, corpus, folder) if options.dry_run else _pretrain(options, corpus, folder)
+    if speaks():
+        print(said)
     return 0
 
 
@@ -64,3 +65,35 @@ def _needed(options: Options) -> tuple[Path, Path]:
         msg = "--corpus MANIFEST and --run DIR are needed to train (only --show does without)"
         raise UserError(msg)
     return options.corpus, options.run
+
+
+def _pretrain(options: Options, corpus: Path, folder: Path) -> str:
+    progress = pretrain(options.recipe, corpus, folder, valid=options.valid, overrides=options.set, device=options.device)
+    skipped = f", {progress.skipped} skipped" if progress.skipped else ""
+    return f"{folder}: {progress.step} updates done{skipped}. The model is in {folder / 'model'}."
+
+
+def _rehearse(options: Options, corpus: Path, folder: Path) -> str:
+    found = rehearse(options.recipe, corpus, folder, overrides=options.set, device=options.device)
+    return f"""\
+parameters          {found.parameters:,}
+updates             {found.updates:,} ({found.epochs:.1f} times through the corpus)
+audio heard         {found.audio_hours:.1f} h
+seconds an update   {found.seconds_per_update:.2f}
+peak memory         {found.memory_gib:.1f} GiB
+time the run takes  {found.hours:.2f} h, validation and saving not counted"""
+
+
+@contextlib.contextmanager
+def _one_voice() -> Iterator[None]:
+    """Let what stops all the processes of torchrun be said once."""
+    try:
+        yield
+    except KeyboardInterrupt:  # it reaches all of them
+        if speaks():
+            raise
+        sys.exit(INTERRUPTED)
+    except Exception:
+        if not speaks():
+            time.sleep(PATIENCE)
+        raise

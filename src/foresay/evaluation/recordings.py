@@ -1,6 +1,6 @@
 """Every recording of a corpus as a subject hears it: whole, one by one, with the time of each frame."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -41,14 +41,15 @@ class Recording:
         return labels_at(self.item.phones or (), self.centers[layer], vocabulary)
 
 
-def hear_recordings(subject: Subject, manifest: Manifest, device: str = "cpu") -> Iterator[Recording]:
-    """Yield every recording in the manifest's order.
+def hear_recordings(subject: Subject, manifest: Manifest, device: str = "cpu", items: Container[int] | None = None) -> Iterator[Recording]:
+    """Yield every recording, or those in the places `items` only, in the manifest's order.
 
     Raises:
         UserError: a layer is not finite.
     """
     rate = subject.extractor.sample_rate
     windows = recording_windows(manifest, round(LONGEST * rate), rate, round(SHORTEST * rate))
+    windows = [window for window in windows if items is None or window.segments[0].item in items]
     parts: list[tuple[int, dict[str, tuple[Tensor, NDArray[np.float64]]]]] = []
     for first in tqdm(range(0, len(windows), BATCH), desc=f"hearing, {subject.name}", unit="batch", leave=False, disable=None):
         batch = windows[first : first + BATCH]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from foresay.reports.record import Record
-from foresay.reports.wording import lower_is_better
+from foresay.reports.wording import lower_is_better, rates
 from foresay.results import Result
 
 TITLES = {
@@ -109,7 +109,7 @@ class Comparison:
 
     def best_of(self, lines: Iterable[Line]) -> Line | None:
         """Return the best of some lines, or None where no number has an interval: a count has no best."""
-        measured = [line for line in lines if line.result.low is not None]
+        measured = [line for line in lines if line.result.low is not None and rates(self.kind.metric)]
         sign = -1 if lower_is_better(self.kind.metric) else 1
         return max(measured, key=lambda line: sign * line.result.value, default=None)
 

@@ -23,7 +23,7 @@ def results_section(comparisons: Sequence[Comparison]) -> Html:
 
 
 def _article(comparison: Comparison, name: str) -> list[Html]:
-    drawn = comparison.best is not None and len(comparison.lines) > 1
+    drawn = not comparison.seen and len(comparison.lines) > 1 and any(line.result.low is not None for line in comparison.lines)
     return [
         tag("h3", f"{comparison.title}: {comparison.metric}"),
         tag("p", _where(comparison), class_="caption"),

@@ -8,12 +8,31 @@ MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 SHARES = ("accuracy", "error", "purity", "precision", "recall", "f1", "share", "coverage")
 """Metrics whose name holds one of these words lie between 0 and 1 and are written in percent."""
 
-LOWER_IS_BETTER = ("error", "loss", "inertia", "perplexity", "distance", "deletions", "insertions", "substitutions")
+LOWER_IS_BETTER = (
+    "error",
+    "loss",
+    "inertia",
+    "perplexity",
+    "distance",
+    "deletions",
+    "insertions",
+    "substitutions",
+    "alignment",
+    "uniformity",
+)
+
+NEITHER_IS_BETTER = ("cosine", "anisotropy", "rank", "change", "artefact", "trust", "over-segmentation", "run length", "bits", "use")
+"""Metrics that describe and do not rate."""
 
 
 def is_share(metric: str) -> bool:
     """Whether a metric is a share, written in percent."""
     return any(word in metric.lower() for word in SHARES)
+
+
+def rates(metric: str) -> bool:
+    """Whether one value of a metric is better than another."""
+    return not any(word in metric.lower() for word in NEITHER_IS_BETTER)
 
 
 def lower_is_better(metric: str) -> bool:

@@ -1,0 +1,36 @@
+"""Intervals of any statistic over utterances, not only of a ratio (`foresay.metrics.bootstrap`): utterances are drawn again.
+
+A draw with replacement is told by how often it holds each utterance; a statistic of all draws at once is then a product of matrices.
+Efron and Tibshirani, "An Introduction to the Bootstrap", 1993.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foresay.metrics import Interval
+
+DRAWS = 1000
+
+
+class Finding(NamedTuple):
+    """A number found of some frames."""
+
+    metric: str
+    value: float
+    interval: Interval | None
+    details: Mapping[str, Any]
+    """What it was found on, and what a report draws."""
+
+
+def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
+    """Tell how often each utterance is in each draw: (draws, U)."""
+    alike = np.full(utterances, 1.0 / utterances)
+    return np.random.default_rng(seed).multinomial(utterances, alike, size=draws).astype(np.float64)
+
+
+def interval(values: NDArray[np.float64]) -> Interval | None:
+    """Return the interval of a statistic's values in all draws, or None where utterances are so few that a draw may have no value (NaN)."""
+    return Interval(values) if np.isfinite(values).all() else None
