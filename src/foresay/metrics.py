@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 COVERAGE = 95.0
 
 
-class Interval(tuple[float, float]):
+class Interval(tuple[float, float]):  # noqa: SLOT001 - there are few, and the draws are large
     """The two ends of a 95 % interval, and the values it was taken from.
 
     Values of two systems in the same draws (as many utterances, the same seed) can be subtracted: `foresay compare` does.

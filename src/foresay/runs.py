@@ -2,6 +2,7 @@
 
     runs/acpc/
       recipe.toml          the resolved recipe
+      data.toml            the manifests that it was trained and validated on
       metrics.jsonl        every logged step, validation and event
       results.jsonl        every evaluation             artifacts/*.npz   what reports draw
       checkpoints/step-000500/model.safetensors, state.pt
@@ -65,6 +66,11 @@ class Run:
         """The resolved recipe."""
         return self.folder / "recipe.toml"
 
+    @property
+    def data(self) -> Path:
+        """What it is trained and validated on: in a table each, `manifest` as it was given, `recordings` and `hours`."""
+        return self.folder / "data.toml"
+
     def checkpoints(self) -> list[Checkpoint]:
         """All complete checkpoints, oldest first."""
         return sorted((Checkpoint(f) for f in (self.folder / "checkpoints").glob("step-*")), key=lambda c: c.step)
@@ -78,10 +84,11 @@ class Run:
         msg = f"{self.folder} has no checkpoint of step {step}; it keeps: {there} (trainer.keep says how many)"
         raise UserError(msg)
 
-    def begin(self, recipe: str) -> None:
-        """Make the folder and write its resolved recipe."""
+    def begin(self, recipe: str, data: str = "") -> None:
+        """Make the folder; write its resolved recipe, and what it hears."""
         self.folder.mkdir(parents=True, exist_ok=True)
         _write(self.recipe, recipe.encode())
+        _write(self.data, data.encode())
 
     def save(self, step: int, weights: Mapping[str, Tensor], state: Mapping[str, Any], description: str, keep: int) -> None:
         """Write a checkpoint whole, make it the run's model, and drop all but the newest `keep` checkpoints."""

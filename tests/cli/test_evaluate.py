@@ -49,6 +49,17 @@ def test_a_mistake_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "Traceback" not in captured.err
 
 
+def test_options_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_corpus(tmp_path / "corpus" / "test.jsonl", 4)
+    text = (tmp_path / "corpus" / "test.jsonl").read_text()
+    (tmp_path / "corpus" / "test.jsonl").write_text(text.replace('"phones": [[', '"phones": [[0.001, 0.002, "b"], ['))
+    typed = ["evaluate", "mfcc", "--corpus", f"{tmp_path}/corpus/test.jsonl", "--measures", "abx:phone"]
+    assert main([*typed, "--option", "abx.max_size_group=5", "--option", "abx.max_x_across=0"]) == 0
+    printed = capsys.readouterr().out
+    assert "abx:phone(max_size_group=5, max_x_across=0), error within speakers (%) on corpus/test, with 95 % intervals" in printed
+    assert "abx of mfcc, mfcc: of 84 tokens 4 hold no frame and were left out, 2 lost one or two" in printed
+
+
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--help"])

@@ -17,8 +17,8 @@ def test_unequal_micro_batches_weigh_by_their_counts() -> None:
     for total, count in ((6.0, 2.0), (30.0, 6.0)):
         tally.add(Losses({"a": Term(weight * total, count, weight=0.5)}, {"accuracy": torch.tensor(total)})).backward()
     assert weight.grad is not None
-    # (6 + 30) / (2 + 6), half of it
-    assert tally.scalars() == {"loss": pytest.approx(2.25), "accuracy": pytest.approx(18.0)}
+    # (6 + 30) / (2 + 6), half of it; (2 x 6 + 6 x 30) / (2 + 6)
+    assert tally.scalars() == {"loss": pytest.approx(2.25), "accuracy": pytest.approx(24.0)}
     assert weight.grad.item() * tally.correction() == pytest.approx(2.25)
 
 

@@ -155,6 +155,36 @@ def test_a_model_folder_keeps_nothing(tmp_path: Path, corpora: tuple[Path, Path]
     assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == ["model.safetensors", "model.toml"]
 
 
+ABX = {"measures": ["abx:phone"], "layers": ["z"], "options": ["abx.max_size_group=0", "abx.max_x_across=0"]}
+
+
+def test_options_change_a_protocol(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    write_run(tmp_path / "mine")
+    results = evaluate([tmp_path / "mine"], corpora[0], **ABX)
+    assert {r.protocol for r in results} == {"phone(max_size_group=0, max_x_across=0)"}
+    assert rows(results, "error across speakers") == {("mine", "z", 7), ("mine (untrained)", "z", None)} | BESIDE - {
+        (MAJORITY, "none", None)
+    }
+
+
+def test_another_item_file_is_measured_anew(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+    items = tmp_path / "test.item"
+    lines = [f"test-{n % 4} {t:.2f} {t + 0.1:.2f} {'ab'[i]} x y s{n % 2}" for n in range(8) for i, t in enumerate((0.1, 0.3 + n / 10))]
+    items.write_text("\n".join(["#", *lines]))
+    typed = {**ABX, "options": [*ABX["options"], f"abx.items={items}"], "out": tmp_path / "out"}
+    first = evaluate(["mfcc"], corpora[0], **typed)
+    assert evaluate(["mfcc"], corpora[0], **typed) == first
+    items.write_text("\n".join(["#", *lines[:-1]]))
+    second = evaluate(["mfcc"], corpora[0], **typed)
+    assert [r.details["tokens"] for r in (first[0], second[0])] == [16, 15]
+
+
+@pytest.mark.parametrize("option", ["abx", "abx.items", "abx=3", "probe.epochs=3", "items=dev.item"])
+def test_an_option_of_no_measure_is_told(tmp_path: Path, corpora: tuple[Path, Path], option: str) -> None:
+    with pytest.raises(UserError, match=r"--option takes MEASURE.FIELD=VALUE, of a measure that is asked for \(abx\)"):
+        evaluate(["mfcc"], corpora[0], measures=["abx:phone"], options=[option], out=tmp_path)
+
+
 def test_mistakes_are_named(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
     write_run(tmp_path / "mine")
     for models, named, message in (

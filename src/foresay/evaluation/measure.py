@@ -4,14 +4,16 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError, nearest
+from foresay.metrics import Interval
 from foresay.results import Result
-from foresay.settings import find_class, list_names
+from foresay.settings import Table, find_class, from_table, list_names, to_table
 
 PACKAGE = "foresay.evaluation"
 
@@ -61,6 +63,8 @@ class Measure(ABC):
     name: ClassVar[str]
     protocols: ClassVar[Mapping[str, Any]]
     """By name: frozen dataclasses with a field `name`."""
+    files: Sequence[Path] = ()
+    """What the measure reads beside the manifests: with another content it is measured anew."""
 
     @abstractmethod
     def __init__(self, protocol: Any) -> None:  # noqa: ANN401 - each measure's own dataclass
@@ -98,6 +102,7 @@ class Measure(ABC):
             seed=where.seed,
             seconds=perf_counter() - where.started,
             details=details,
+            draws=interval.draws if isinstance(interval, Interval) else None,
         )
 
 
@@ -106,8 +111,11 @@ def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:
     return [s for subject in subjects for s in (subject, subject.untrained) if s is not None]
 
 
-def find_measure(name: str) -> Measure:
-    """Find the measure of `probe:paper`, or of `my_lab.my_measure:its_protocol`. Where a measure has one protocol it need not be named."""
+def find_measure(name: str, options: Table | None = None) -> Measure:
+    """Find the measure of `probe:paper`, or of `my_lab.my_measure:its_protocol`. Where a measure has one protocol it need not be named.
+
+    `options` change fields of its protocol, which then bears their names and values beside its own.
+    """
     file, colon, _ = name.partition(":")
     measures = {file: find_class(PACKAGE, file, Measure)} if "." in file else _measures()
     known = {f"{m}:{p}": measures[m](protocol) for m in measures for p, protocol in measures[m].protocols.items()}
@@ -115,7 +123,14 @@ def find_measure(name: str) -> Measure:
     if len(matching) != 1:
         msg = f"there is no measure {name!r}: {nearest(name, known)} A measure is named with its protocol, because protocols disagree."
         raise UserError(msg)
-    return known[matching[0]]
+    measure = known[matching[0]]
+    return type(measure)(_changed(measure.protocol, options, file)) if options else measure
+
+
+def _changed(protocol: Any, options: Table, measure: str) -> Any:  # noqa: ANN401 - each measure's own dataclass
+    """Change fields of a protocol. Numbers measured otherwise must not be taken for the protocol's own, so its name says how."""
+    said = ", ".join(f"{key}={Path(str(value)).name}" for key, value in sorted(options.items()))  # of a file its name is enough
+    return from_table(type(protocol), {**to_table(protocol), **options, "name": f"{protocol.name}({said})"}, measure)
 
 
 def _measures() -> dict[str, type[Measure]]:

@@ -1,6 +1,7 @@
 """Where a process stands: alone, or one of those that torchrun started."""
 
 import ctypes
+import gc
 import os
 import platform
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ class Place:
             dist.all_gather_object(items, item)
         return items
 
+    def leave(self) -> None:
+        """Part from the others when all is done. Not after an error: they may still wait for this one, and torchrun ends them.
+
+        Whatever trained must have been let go: where DDP outlives the processes' connections, closing these may wait for ever.
+        """
+        if self.world > 1:
+            gc.collect()
+            dist.destroy_process_group()
+
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of glibc's `mallopt` (malloc.h)."""
@@ -61,9 +71,6 @@ def keep_freed_memory() -> None:
 def find_place(device: str | None) -> Place:
     """Choose the device (`None`: a GPU if there is one) and join the other processes if torchrun started this one."""
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if kind.startswith("cuda") else "gloo")
     if kind == "cuda":
         kind = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
@@ -73,4 +80,13 @@ def find_place(device: str | None) -> Place:
         why = str(error).splitlines()[0]
         msg = f"device {kind!r} cannot be used here ({why}). `foresay doctor` lists the devices there are; cpu always works."
         raise UserError(msg) from error
-    return Place(chosen, int(os.environ.get("RANK", "0")), world)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)  # where NCCL puts what processes tell each other
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return Place(chosen, dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Place(chosen)
+
+
+def speaks() -> bool:
+    """Whether this process was started alone, or is the one that speaks for all that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"

@@ -41,6 +41,8 @@ class TrainerSettings:
     clip: float | None = None
     """Largest gradient norm; None: no clipping, as in the reference."""
     compile: bool = False
+    parallel: Literal["replicate", "shard"] = "replicate"
+    """Whether several devices have a whole model each (DDP), or a share of it each (FSDP2): for what does not fit."""
     workers: int = 2
     """Threads that read audio."""
     log_every: int = 10
@@ -67,6 +69,7 @@ FREE = {
     "steps",
     "epochs",
     "compile",
+    "parallel",
     "workers",
     "log_every",
     "validate_every",

@@ -29,16 +29,22 @@ class Tally:
 
         The later micro-batches are expected to count as much as the first one: `correction` puts right what turns out otherwise.
         """
-        names = list(losses.terms)
-        counts = dict(zip(names, self._place.summed([float(losses.terms[n].count) for n in names]), strict=True))
-        sums = dict(zip(names, self._place.summed([float(losses.terms[n].sum.detach()) for n in names]), strict=True))
+        terms = losses.terms
+        size = sum(float(term.count) for term in terms.values())  # by which the scalars of unequal micro-batches weigh
+        own = [
+            *(float(term.count) for term in terms.values()),
+            *(float(term.sum.detach()) for term in terms.values()),
+            *(size * float(value) for value in losses.scalars.values()),
+        ]
+        everywhere = iter(self._place.summed(own))
+        counts, sums = ({name: next(everywhere) for name in terms} for _ in range(2))
         self._expected = self._expected or {name: count * self._micro_batches for name, count in counts.items()}
-        for name, term in losses.terms.items():
+        for name, term in terms.items():
             self._counts[name] += counts[name]
             self._weighted_sums[name] += term.weight * sums[name]
-        for name, value in losses.scalars.items():
-            self._scalars[name] += float(value) / self._micro_batches
-        parts = [term.weight * term.sum / self._expected[name] for name, term in losses.terms.items()]
+        for name in losses.scalars:
+            self._scalars[name] += next(everywhere)
+        parts = [term.weight * term.sum / self._expected[name] for name, term in terms.items()]
         return torch.stack(parts).sum() * self._place.world  # which averaging over devices takes out again
 
     def correction(self) -> float:
@@ -55,5 +61,7 @@ class Tally:
         return factors[0]
 
     def scalars(self) -> dict[str, float]:
-        """The loss, and what else the model reports, over the whole update."""
-        return {"loss": sum(self._weighted_sums[name] / count for name, count in self._counts.items()), **self._scalars}
+        """The loss, and the means of what else the model reports, over the whole update."""
+        loss = sum(self._weighted_sums[name] / count for name, count in self._counts.items())
+        size = sum(self._counts.values())
+        return {"loss": loss, **{name: total / size for name, total in self._scalars.items()}}

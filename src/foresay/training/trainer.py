@@ -14,12 +14,11 @@ import itertools
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from foresay.contracts import Batch, Losses, Trainable
@@ -30,6 +29,7 @@ from foresay.training.collapse import CollapseWatch
 from foresay.training.devices import Place
 from foresay.training.logs import MetricsLog
 from foresay.training.optimizers import build_optimizer, learning_rate
+from foresay.training.parallel import clip_gradient, exchanging_gradients, load_optimizer, load_weights, spread, whole
 from foresay.training.recipe import Recipe
 from foresay.training.tally import Tally
 
@@ -66,24 +66,24 @@ class Trainer:
         self.model = model.to(place.device)
         self.recipe, self.settings = recipe, recipe.trainer
         self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
-        self.optimizer = build_optimizer(recipe.optimizer, model.parameters())
-        self.progress = Progress()
-        self.log = MetricsLog(run, recipe.trainer)
-        self.watch = CollapseWatch()
-        self.failed: list[tuple[str, ...]] = []
         if self.settings.compile:
             self.model.compile()  # in place: the names of the parameters stay
-        self.module: nn.Module = self.model
-        if place.world > 1:
-            self.module = DistributedDataParallel(self.model, broadcast_buffers=False, gradient_as_bucket_view=True)
+        self.module = spread(self.model, place, self.settings.parallel)
+        self.optimizer = build_optimizer(recipe.optimizer, self.model.parameters())
+        self.progress = Progress()
+        self.log = MetricsLog(run, dataclasses.replace(self.settings, tensorboard=False, wandb=False))  # until the run begins
+        self.watch = CollapseWatch()
+        self.failed: list[tuple[str, ...]] = []
 
     def fit(self) -> Progress:
         """Train to the end, from the last checkpoint if there is one."""
+        if self.place.leads:
+            self.log = MetricsLog(self.run, self.settings)
         self.resume()
         if self.progress.step >= self.updates:
             return self.progress
         now = self.progress
-        with self.loader() as loader, _interruptible() as interrupted, self._bar() as bar:
+        with self.loader() as loader, _interruptible(self.place) as interrupted, self._bar() as bar:
             for planned, batches in loader.updates(now.epoch, now.position, now.step):
                 scalars = self.update(batches)
                 now.step, now.epoch, now.position = now.step + 1, planned.epoch, planned.step + 1
@@ -93,6 +93,7 @@ class Trainer:
                 if self.validation and (last or now.step % self.settings.validate_every == 0):
                     self.validate()
                 if stop or last or now.step % self.settings.save_every == 0:
+                    self._pass_on(loader)
                     self.save()
                 if stop and not last:
                     msg = (
@@ -111,26 +112,25 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         scalars = self._backward(batches)
-        limit = self.settings.clip if self.settings.clip is not None else float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
-        # One device's bad number stops the update on all of them.
-        bad = self.place.summed([float(not torch.isfinite(torch.tensor([scalars["loss"], norm])).all())])[0] > 0
-        if bad:
+        norm = clip_gradient(self.model.parameters(), math.inf if self.settings.clip is None else self.settings.clip)
+        bad = float(not (math.isfinite(scalars["loss"]) and math.isfinite(norm)))
+        heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
+        bad, heard = self.place.summed([bad, heard])
+        if bad:  # on one device: then no device may do this update
             self._skip(batches)
             scalars, norm = {}, float("nan")
         else:
             self.optimizer.step()
             self.failed.clear()
         scalars |= self.model.after_step(self.progress.step)
-        heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
-        numbers = scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": self.place.summed([heard])[0]}
+        numbers = scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": heard}
         return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
     def _backward(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Accumulate the update's gradient; return its scalars."""
         tally = Tally(self.place, len(batches))
         for number, batch in enumerate(batches, start=1):
-            with self._exchanging_gradients(last=number == len(batches)):
+            with exchanging_gradients(self.module, now=number == len(batches)):  # once an update
                 with self._autocast():
                     losses: Losses = self.module(batch.to(self.place.device), self.progress.step)
                 tally.add(losses).backward()
@@ -156,19 +156,20 @@ class Trainer:
             raise UserError(msg)
 
     def validate(self) -> dict[str, float]:
-        """Measure the loss on held-out audio: the first batches of a fixed plan, dropout off."""
+        """Measure the loss on held-out audio: the first batches of a fixed plan, dealt out to the devices, dropout off."""
         assert self.validation is not None  # noqa: S101 - the caller looked
         self.model.eval()
         totals: dict[str, float] = {}
-        seen = 0
+        seen = 0.0
         with self.validation() as loader, torch.no_grad(), self._autocast():
-            for _, (batch,) in itertools.islice(loader.one_epoch(), self.settings.validate_batches):
+            held_out = (batch for _, (batch,) in itertools.islice(loader.one_epoch(), self.settings.validate_batches))
+            for batch, weight in _dealt(held_out, self.place):
                 losses = self.model(batch.to(self.place.device), self.progress.step)
                 found = {"loss": losses.total(), **losses.scalars}
-                totals = {name: totals.get(name, 0.0) + float(value) for name, value in found.items()}
-                seen += 1
+                totals = {name: totals.get(name, 0.0) + weight * float(value) for name, value in found.items()}
+                seen += weight
         names = sorted(totals)
-        *values, count = self.place.summed([*(totals[n] for n in names), float(seen)])
+        *values, count = self.place.summed([*(totals[n] for n in names), seen])
         means = {name: value / count for name, value in zip(names, values, strict=True)}
         if self.place.leads:
             self.log.write({"kind": "valid", "step": self.progress.step, **means})
@@ -176,15 +177,15 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint that this run can go on from exactly."""
-        random = self.place.gathered(_random_state(self.place.device))
+        weights = whole(self.model.state_dict(), self.place)
+        state = {
+            "progress": dataclasses.asdict(self.progress),
+            "optimizer": whole(self.optimizer.state_dict(), self.place),
+            "random": self.place.gathered(_random_state(self.place.device)),
+            "window": self.log.window,
+        }
         if self.place.leads:
-            state: dict[str, Any] = {
-                "progress": dataclasses.asdict(self.progress),
-                "optimizer": self.optimizer.state_dict(),
-                "random": random,
-                "window": self.log.window,
-            }
-            self.run.save(self.progress.step, self.model.state_dict(), state, self.description, self.settings.keep)
+            self.run.save(self.progress.step, weights, state, self.description, self.settings.keep)
 
     def resume(self) -> Checkpoint | None:
         """Go back to the last checkpoint, if there is one."""
@@ -193,10 +194,11 @@ class Trainer:
             return None
         checkpoint = checkpoints[-1]
         state = checkpoint.state()
-        self.model.load_state_dict(checkpoint.weights(str(self.place.device)))
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_weights(self.model, checkpoint.weights(str(self.place.device)))
+        load_optimizer(self.optimizer, state["optimizer"])
         self.progress = Progress(**state["progress"])
         self.log.window = state["window"]
+        torch.manual_seed(_newcomers_seed(self.settings.seed, self.progress.step, self.place.rank))
         if self.place.rank < len(state["random"]):
             _restore_random_state(state["random"][self.place.rank], self.place.device)
         if self.place.leads:
@@ -214,15 +216,20 @@ class Trainer:
             self.log.write({"kind": "event", "step": self.progress.step, "message": message})
             tqdm.write(message)
 
+    def _pass_on(self, loader: BatchLoader) -> None:
+        """Tell what the devices could not read."""
+        messages = self.place.gathered(list(loader.messages))
+        for message in dict.fromkeys(itertools.chain(*messages)):
+            self.event(message)
+        loader.messages.clear()
+
     def _report(self, scalars: dict[str, float], loader: BatchLoader, bar: "tqdm[Any]") -> None:
         """Add an update to the log's window; at round steps write it out."""
         self.log.add(scalars)
         bar.update()
-        for message in loader.messages:
-            self.event(message)
-        loader.messages.clear()
         if self.progress.step % self.settings.log_every:
             return
+        self._pass_on(loader)
         record = self.log.close_window(loader.wait)
         if warning := self.watch.see(record):
             self.event(warning)
@@ -232,12 +239,6 @@ class Trainer:
             )
         shown = {"loss": "{:.2f}", "accuracy": "{:.3f}", "audio_rate": "{:.0f}x", "data_wait": "{:.0%}"}
         bar.set_postfix({name: form.format(record[name]) for name, form in shown.items() if name in record})
-
-    def _exchanging_gradients(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Devices exchange gradients once an update, with its last micro-batch."""
-        if isinstance(self.module, DistributedDataParallel) and not last:
-            return self.module.no_sync()
-        return contextlib.nullcontext()
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.settings.precision == "bf16":
@@ -250,8 +251,18 @@ class Trainer:
         )
 
 
+def _dealt(batches: Iterable[Batch], place: Place) -> Iterator[tuple[Batch, float]]:
+    """Deal batches out, one a device, round after round: this device's, and their weights.
+
+    All devices must take part in every round, or those that share a model wait: where the last is short, some hear a batch for nothing.
+    """
+    left = iter(batches)
+    while dealt := list(itertools.islice(left, place.world)):
+        yield (dealt[place.rank], 1.0) if place.rank < len(dealt) else (dealt[0], 0.0)
+
+
 @contextlib.contextmanager
-def _interruptible() -> Iterator[list[int]]:
+def _interruptible(place: Place) -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM, so that the update under way is finished and saved; a second one stops at once."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may ask for signals
@@ -263,7 +274,8 @@ def _interruptible() -> Iterator[list[int]]:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
-        tqdm.write("stopping after this update and saving; once more to stop at once")
+        if place.leads:
+            tqdm.write("stopping after this update and saving; once more to stop at once")
 
     for number in before:
         signal.signal(number, catch)
@@ -272,6 +284,11 @@ def _interruptible() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _newcomers_seed(seed: int, step: int, rank: int) -> int:
+    """Seed the dropout of a device that the checkpoint does not know: unlike that of any other device, and of the run's first updates."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -8,13 +8,14 @@ import torch
 
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
 from foresay.evaluation.example import example
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
 from foresay.loading import HUB, load, locate
-from foresay.results import Result, append_results, read_results, save_artifact
+from foresay.results import Result, append_results, read_results, save_artifact, save_draws
 from foresay.runs import Run
-from foresay.settings import list_names, read_toml
+from foresay.settings import Table, assignment, list_names, merge, read_toml
 from foresay.training.devices import find_place
 from foresay.version import __version__
 
@@ -27,6 +28,7 @@ def evaluate(
     train_corpus: str | Path | None = None,
     *,
     measures: Sequence[str] = ("probe:paper",),
+    options: Sequence[str] = (),
     layers: Sequence[str] | None = None,
     out: str | Path | None = None,
     seed: int = 0,
@@ -37,13 +39,15 @@ def evaluate(
 
     `models`: runs, `RUN@step`, model folders, checkpoints of the Hugging Face hub (`hf:NAME`, to be kept in `out`). Every baseline, and an
     untrained copy of each model of ours, is measured beside them.
-    `measures`: `NAME:PROTOCOL`. `layers`: of the models, default all. `device`: default a GPU if there is one.
+    `measures`: `NAME:PROTOCOL`. `options`: `NAME.FIELD=VALUE` for each field of a protocol that shall be otherwise.
+    `layers`: of the models, default all. `device`: default a GPU if there is one.
 
     Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
     same weights, manifests, measure, protocol, layer, seed and version) is not measured again, unless `again` is asked for.
     Each run gets an example for reports to draw.
     """
-    chosen = [find_measure(name) for name in measures]
+    changes = _options(options, measures)
+    chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
     place = str(find_place(device).device)
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
     candidates = _candidates(models, layers, seed, place)
@@ -55,7 +59,9 @@ def evaluate(
         for folder in folders:
             elsewhere = set() if out else {s.name for c in candidates if c.run and c.run != folder for s in c.both}
             there = set() if again else {_key(result) for result in read_results(folder / RESULTS)}
-            append_results(folder / RESULTS, [row for row in rows if row.model not in elsewhere and _key(row) not in there])
+            new = [row for row in rows if row.model not in elsewhere and _key(row) not in there]
+            append_results(folder / RESULTS, new)
+            save_draws(folder, new)
         results += rows
     for candidate in candidates:
         _keep_example(candidate, corpora.test, place)
@@ -74,6 +80,23 @@ class _Candidate:
     def both(self) -> list[Subject]:
         """The model, and its untrained copy if it has one."""
         return [self.subject, self.subject.untrained] if self.subject.untrained else [self.subject]
+
+
+def _options(texts: Sequence[str], measures: Sequence[str]) -> Table:
+    """Read `NAME.FIELD=VALUE` into a table for each measure."""
+    table: Table = {}
+    names = sorted({_measure_name(measure) for measure in measures})
+    for text in texts:
+        name, _, field = text.partition("=")[0].rpartition(".")
+        if "=" not in text or not field or name not in names:
+            msg = f"--option takes MEASURE.FIELD=VALUE, of a measure that is asked for ({', '.join(names)}), not {text!r}"
+            raise UserError(msg)
+        table[name] = merge(table.get(name, {}), assignment(text.removeprefix(f"{name}.")))
+    return table
+
+
+def _measure_name(measure: str) -> str:
+    return measure.partition(":")[0]
 
 
 def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[_Candidate]:
@@ -132,7 +155,7 @@ def _measured_once(
 ) -> list[Result]:
     """Return the rows of all candidates: those known by their fingerprint, and the others measured now."""
     manifests = [manifest and of_file(manifest.path) for manifest in (corpora.test, corpora.train)]
-    context = (measure.name, measure.protocol, manifests, seed, __version__)
+    context = (measure.name, measure.protocol, manifests, seed, __version__, *map(of_file, measure.files))
     shared = fingerprint(context)  # of rows that are no candidate's, such as the majority class
     prints = {(s.name, s.step): fingerprint(context, s.name, s.step, of_weights(s.extractor)) for c in candidates for s in c.both}
     rows = {_key(result): result for result in known}
@@ -148,7 +171,13 @@ def _measured_once(
         rows.setdefault(_key(stamped), stamped)  # the majority class comes along every time
     asked = dict.fromkeys((prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers)
     place = {who: number for number, who in enumerate(asked)}  # known or new, the rows come in the order of the candidates
-    wanted = [row for key, row in rows.items() if (key[0], row.layer) in asked or key[0] == shared]
+    # What a measure finds beside the layers (such as `posterior`) comes along with them.
+    own = {prints[s.name, s.step]: s.extractor.layer_names for c in candidates for s in c.both}
+    wanted = [
+        row
+        for key, row in rows.items()
+        if key[0] == shared or (key[0], row.layer) in asked or (key[0] in own and row.layer not in own[key[0]])
+    ]
     return sorted(wanted, key=lambda row: place.get((row.details["fingerprint"], row.layer), len(place)))
 
 

@@ -17,7 +17,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan
 from foresay.errors import UserError
 from foresay.runs import Run
-from foresay.settings import read_toml
+from foresay.settings import Table, read_toml, write_toml
 from foresay.training.devices import Place, find_place, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
@@ -54,15 +54,20 @@ def pretrain(
     """Train a model, or go on with a run that exists.
 
     `recipe`: a built-in name or a TOML file; `corpus`, `valid`: manifests; `overrides`: `section.key=value`.
-    Returns how far the run is. A run begun with another recipe is refused: its name would lie.
+    Returns how far the run is. A run begun with another recipe or on another corpus is refused: its name would lie.
     """
     resolved = read_recipe(recipe, overrides)
     folder = Run(Path(run))
     place = find_place(device)
-    trainer = _prepare(resolved, Path(corpus), Path(valid) if valid else None, folder, place)
+    given = {"train": corpus} | ({"valid": valid} if valid else {})
+    manifests = {purpose: Manifest.open(path) for purpose, path in given.items()}
+    trainer = _prepare(resolved, manifests["train"], manifests.get("valid"), folder, place)
     if place.leads:
-        _enter(folder, resolved)
-    return trainer.fit()
+        _enter(folder, resolved, {purpose: _described(manifest, given[purpose]) for purpose, manifest in manifests.items()})
+    progress = trainer.fit()
+    del trainer  # before the connections that it uses are closed
+    place.leave()
+    return progress
 
 
 def rehearse(
@@ -71,7 +76,8 @@ def rehearse(
     """Do the first few updates of a run, keep nothing, and say what the whole would take."""
     resolved = read_recipe(recipe, overrides)
     place = find_place(device)
-    trainer = _prepare(resolved, Path(corpus), None, Run(Path(run)), place)
+    manifest = Manifest.open(corpus)
+    trainer = _prepare(resolved, manifest, None, Run(Path(run)), place)
     seconds = []
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), updates):
@@ -83,17 +89,20 @@ def rehearse(
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     heard = trainer.updates * resolved.data.batch * resolved.data.window / resolved.data.sample_rate
-    return Rehearsal(
+    found = Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
         audio_hours=heard / 3600,
-        epochs=heard / float(Manifest.open(Path(corpus)).durations.sum()),
+        epochs=heard / float(manifest.durations.sum()),
         seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
         memory_gib=memory / 2**30,
     )
+    del trainer
+    place.leave()
+    return found
 
 
-def _prepare(recipe: Recipe, corpus: Path, valid: Path | None, run: Run, place: Place) -> Trainer:
+def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place) -> Trainer:
     if place.device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(recipe.trainer.seed)
@@ -102,22 +111,21 @@ def _prepare(recipe: Recipe, corpus: Path, valid: Path | None, run: Run, place: 
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
     torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
-    manifest = Manifest.open(corpus)
     plan = BatchPlan(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
 
     def loader() -> BatchLoader:
         settings = recipe.trainer
         return BatchLoader(manifest, plan, rank=place.rank, world=place.world, workers=settings.workers, accumulate=settings.accumulate)
 
-    validation = _validation(recipe, model, Manifest.open(valid), place) if valid else None
+    validation = _validation(recipe, model, held_out) if held_out else None
     return Trainer(model, recipe, loader, validation, _updates(recipe, plan), run, place)
 
 
-def _validation(recipe: Recipe, model: SpeechModel, manifest: Manifest, place: Place) -> Callable[[], BatchLoader]:
-    """Make the loader of held-out audio: the training rule, one group at a time on each device, the same batches every time."""
-    data = dataclasses.replace(recipe.data, batch=model.group * place.world)
+def _validation(recipe: Recipe, model: SpeechModel, manifest: Manifest) -> Callable[[], BatchLoader]:
+    """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
+    data = dataclasses.replace(recipe.data, batch=model.group, augment_past=(), augment_future=())
     plan = BatchPlan(manifest, data, seed=recipe.trainer.seed, group=model.group)
-    return lambda: BatchLoader(manifest, plan, rank=place.rank, world=place.world, workers=recipe.trainer.workers)
+    return lambda: BatchLoader(manifest, plan, workers=recipe.trainer.workers)
 
 
 def _updates(recipe: Recipe, plan: BatchPlan) -> int:
@@ -127,16 +135,35 @@ def _updates(recipe: Recipe, plan: BatchPlan) -> int:
     return sum(plan.steps(epoch) for epoch in range(recipe.trainer.epochs))
 
 
-def _enter(run: Run, recipe: Recipe) -> None:
-    """Begin the run, or make sure that it is this recipe's."""
+def _enter(run: Run, recipe: Recipe, data: Table) -> None:
+    """Begin the run, or make sure that it is this recipe's and this corpus's."""
     if run.recipe.exists():
-        begun = resolve(read_toml(run.recipe.read_text(encoding="utf-8"), str(run.recipe)), recipe.name)
-        found = differences(begun, recipe)
+        found = differences(resolve(_read(run.recipe), recipe.name), recipe)
         if found:
             listed = "; ".join(found)
             msg = f"{run.folder} was begun with another recipe ({listed}). Choose another --run, or give the settings it was begun with."
             raise UserError(msg)
+        heard = _read(run.data) if run.data.exists() else {}
+        first, now = heard["train"] if heard else data["train"], data["train"]
+        if _size(first) != _size(now):
+            listed = f"{first['manifest']}: {_size(first)}, not {now['manifest']}: {_size(now)}"
+            msg = f"{run.folder} was begun on another corpus ({listed}). Choose another --run, or give the corpus it was begun on."
+            raise UserError(msg)
+        data = heard | data
     elif run.folder.exists() and any(run.folder.iterdir()):
         msg = f"{run.folder} is not empty and is no run: it holds no recipe.toml. Choose another --run."
         raise UserError(msg)
-    run.begin(recipe.toml())
+    run.begin(recipe.toml(), write_toml(data))
+
+
+def _described(manifest: Manifest, given: str | Path) -> Table:
+    """Say what a manifest holds; `given` is its path as the user wrote it."""
+    return {"manifest": str(given), "recordings": len(manifest), "hours": round(float(manifest.durations.sum()) / 3600, 6)}
+
+
+def _size(described: Table) -> str:
+    return f"{described['recordings']:,} recordings, {described['hours']} h"
+
+
+def _read(path: Path) -> dict[str, Table]:
+    return read_toml(path.read_text(encoding="utf-8"), str(path))

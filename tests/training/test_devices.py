@@ -1,0 +1,131 @@
+"""The same everywhere: two processes learn what one does, with every sampler, however they share the model, and take over from each other.
+
+All of them in double precision, where nothing but an error is as large as the tolerance.
+"""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from foresay.runs import Run
+from foresay.settings import list_names
+from foresay.training.devices import Place
+from foresay.training.trainer import _dealt, _newcomers_seed
+from reference.two_processes import Job, Measured, alone, together, write_corpus
+
+TOLERANCE = 1e-6
+SMALL_QUEUE = "model.negative_options={length = 40, per_group = 6, heard = 16}"
+CLIP, SHARD, MICRO = "trainer.clip=0.5", "trainer.parallel=shard", "trainer.accumulate=2"
+
+
+def _with_sampler(model: str, name: str) -> Job:
+    return Job(model, (CLIP, f"model.negatives={name}", *([SMALL_QUEUE] if name == "queue" else [])))
+
+
+CPC = [_with_sampler("cpc", name) for name in list_names("foresay.negatives")]
+ACPC = [_with_sampler("acpc", name) for name in list_names("foresay.negatives")]
+UNEVEN = Job("acpc", (CLIP, "data.batch=6"))
+"""Three groups: one process has two of them."""
+
+
+def _with(job: Job, *more: str) -> Job:
+    return dataclasses.replace(job, overrides=(*job.overrides, *more))
+
+
+IN_ONE = [(job, _with(job, MICRO)) for job in [*CPC, *ACPC]]
+IN_TWO = [
+    *((job, job) for job in [*CPC, *ACPC, UNEVEN]),
+    (UNEVEN, _with(UNEVEN, SHARD)),
+    *((job, _with(job, SHARD, MICRO)) for job in ACPC),
+]
+
+WHOLE = Job("acpc", run="whole")
+ONE_TWO = [Job("acpc", (parallel,), f"one-two-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
+TWO_ONE = [Job("acpc", (parallel,), f"two-one-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
+DROPPING = [Job("acpc", ("model.dropout=0.1",), name) for name in ("dropping", "dropping-again")]
+
+
+def _half(job: Job) -> Job:
+    return _with(job, "trainer.steps=5")
+
+
+class Done(NamedTuple):
+    one: dict[Job, Measured]
+    two: dict[Job, Measured]
+    runs: Path
+    """A folder for each run."""
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Do everything at once: to start two processes takes longer than all that they do."""
+    folder, runs, meeting = (tmp_path_factory.mktemp(name) for name in ("corpus", "runs", "meeting"))
+    corpus = write_corpus(folder)
+    in_one = [*CPC, *ACPC, UNEVEN, *(job for _, job in IN_ONE)]
+    in_two = [job for _, job in IN_TWO]
+    one = alone([*in_one, WHOLE, *map(_half, ONE_TWO), _half(DROPPING[0])], corpus, runs)
+    shutil.copytree(runs / DROPPING[0].run, runs / DROPPING[1].run)
+    two = together([*in_two, *ONE_TWO, *DROPPING, *map(_half, TWO_ONE)], corpus, runs, meeting)
+    alone(TWO_ONE, corpus, runs)
+    return Done(dict(zip(in_one, one, strict=False)), dict(zip(in_two, two, strict=False)), runs)
+
+
+def _name(job: Job) -> str:
+    return " ".join([job.recipe, *(text for text in job.overrides if text != CLIP)])
+
+
+def _compare(expected: Measured, found: Measured) -> None:
+    assert [s["loss"] for s in found.scalars] == pytest.approx([s["loss"] for s in expected.scalars], abs=TOLERANCE)
+    assert [s["grad_norm"] for s in found.scalars] == pytest.approx([s["grad_norm"] for s in expected.scalars], abs=TOLERANCE)
+    assert [s["accuracy"] for s in found.scalars] == pytest.approx([s["accuracy"] for s in expected.scalars], abs=TOLERANCE)
+    for mine, theirs in ((found.gradient, expected.gradient), (found.weights, expected.weights)):
+        assert mine.keys() == theirs.keys()
+        for name in theirs:
+            torch.testing.assert_close(mine[name], theirs[name], atol=TOLERANCE, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("teacher, job", [pytest.param(*pair, id=_name(pair[1])) for pair in IN_ONE])
+def test_micro_batches_learn_what_the_whole_batch_teaches(done: Done, teacher: Job, job: Job) -> None:
+    _compare(done.one[teacher], done.one[job])
+
+
+@pytest.mark.parametrize("teacher, job", [pytest.param(*pair, id=_name(pair[1])) for pair in IN_TWO])
+def test_two_processes_learn_what_one_does(done: Done, teacher: Job, job: Job) -> None:
+    _compare(done.one[teacher], done.two[job])
+
+
+@pytest.mark.parametrize("job", [*ONE_TWO, *TWO_ONE], ids=lambda job: job.run)
+def test_a_run_goes_on_in_another_number_of_processes(done: Done, job: Job) -> None:
+    whole, taken_over = (Run(done.runs / name).checkpoints()[-1] for name in (WHOLE.run, job.run))
+    assert whole.step == taken_over.step == 9
+    expected, found = whole.weights(), taken_over.weights()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], atol=TOLERANCE, rtol=0, msg=name)
+    moments, theirs = (checkpoint.state()["optimizer"]["state"] for checkpoint in (taken_over, whole))
+    for number, own in theirs.items():
+        for name in own:
+            torch.testing.assert_close(moments[number][name], own[name], atol=TOLERANCE, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("job", [*ONE_TWO, *TWO_ONE], ids=lambda job: job.run)
+def test_validation_does_not_depend_on_the_number_of_processes(done: Done, job: Job) -> None:
+    lines = [json.loads(line) for line in (done.runs / job.run / "metrics.jsonl").read_text().splitlines()]
+    whole = [json.loads(line) for line in (done.runs / WHOLE.run / "metrics.jsonl").read_text().splitlines()]
+    assert [line for line in lines if line["kind"] == "valid"][-1] == pytest.approx(whole[-1], abs=TOLERANCE)
+
+
+def test_dropout_of_a_process_that_joins_is_always_the_same(done: Done) -> None:
+    once, again = (Run(done.runs / job.run).checkpoints()[-1].weights() for job in DROPPING)
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    seeds = {_newcomers_seed(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)}
+    assert len(seeds) == 27
+
+
+def test_what_is_dealt_counts_once_and_all_have_as_many() -> None:
+    hands = [list(_dealt(range(5), Place(torch.device("cpu"), rank, 3))) for rank in range(3)]  # type: ignore[arg-type]
+    assert hands == [[(0, 1.0), (3, 1.0)], [(1, 1.0), (4, 1.0)], [(2, 1.0), (3, 0.0)]]
