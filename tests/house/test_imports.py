@@ -10,7 +10,16 @@ import pytest
 import foresay
 from house.tree import MODELS, PACKAGE, ROOT, SOURCES, imported, inner_imports, line_count, name, parsed, reached
 
-OPTIONAL = {"espeakng_loader", "matplotlib", "pocketsphinx", "sklearn.manifold", "tensorboard", "torch.utils.tensorboard", "transformers", "wandb"}
+OPTIONAL = {
+    "espeakng_loader",
+    "matplotlib",
+    "pocketsphinx",
+    "sklearn.manifold",
+    "tensorboard",
+    "torch.utils.tensorboard",
+    "transformers",
+    "wandb",
+}
 LAZY = {PACKAGE / "__init__.py", PACKAGE / "cli" / "__init__.py"}
 KNOWN_TO_ALL = {"contracts.py", "settings.py", "errors.py", "version.py"}
 

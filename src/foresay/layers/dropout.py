@@ -11,7 +11,7 @@ CHOICES = 2**16
 class Dropout(nn.Module):
     """Zero each element with probability p in training, scaling the rest by 1 / (1 - p); p is exact to 1/65536. Any shape.
 
-    On a GPU this is `F.dropout`; on a CPU the same law from a quarter of the draws, about 2.5 times faster.
+    On a GPU this is `F.dropout`; on a CPU the same law from a quarter of the draws, about three times faster.
     """
 
     def __init__(self, p: float) -> None:
@@ -26,5 +26,5 @@ class Dropout(nn.Module):
             return F.dropout(values, self.p)
         draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)  # -CHOICES/2 ... CHOICES/2 - 1
-        kept = numbers >= round(self.p * CHOICES) - CHOICES // 2
-        return values * (kept.to(values.dtype) / (1 - self.p))
+        kept = numbers.ge_(round(self.p * CHOICES) - CHOICES // 2)  # 1 or 0, as int16: PyTorch is slow with bool
+        return values * kept.to(values.dtype).div_(1 - self.p)

@@ -50,27 +50,29 @@ class Predictor(nn.Module):
         batch, positions, size = contexts.shape
         predictions = self.output.shape[0]
         packed = F.linear(contexts, self.query_key_value.flatten(0, 1))  # (B, W, K 3 D)
-        # (3, K, B, H, W, 32)
-        queries, keys, values = packed.view(batch, positions, predictions, 3, self.attention_heads, HEAD_SIZE).permute(3, 2, 0, 4, 1, 5)
-        heard = self._attend(queries, keys, values)  # (K, B, H, W, 32)
+        packed = packed.view(batch, positions, predictions, 3, self.attention_heads, HEAD_SIZE).permute(3, 2, 0, 4, 1, 5)
+        queries, keys, values = packed.contiguous().flatten(2, 3)  # each (K, B H, W, 32)
+        heard = self._attend(queries, keys, values).unflatten(1, (batch, -1))  # (K, B, H, W, 32)
         heard = heard.transpose(2, 3).reshape(predictions, batch * positions, size) @ self.output
         # Post-norm, in (K, B W, D) layout.
         frames = self.attention_norm(contexts.reshape(1, batch * positions, size) + heard)
-        hidden = self.dropout(F.relu(torch.baddbmm(self.inner_bias, frames, self.inner)))
+        # ReLU comes after dropout, whose factors are not negative: the value is the same, and it needs no memory of its own.
+        hidden = F.relu_(self.dropout(torch.baddbmm(self.inner_bias, frames, self.inner)))
         frames = self.final_norm(frames + torch.baddbmm(self.outer_bias, hidden, self.outer))
         return frames.view(predictions, batch, positions, size).transpose(0, 1)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Causal attention with logits (q_i . k_j + q_i . r_{i-j}) / sqrt(32); all (K, B, H, W, 32)."""
-        predictions, _batch, _heads, positions, _ = queries.shape
+        """Causal attention with logits (q_i . k_j + q_i . r_{i-j}) / sqrt(32); all (K, B H, W, 32)."""
+        positions = queries.shape[2]
+        queries = queries / math.sqrt(HEAD_SIZE)
         # Furthest distance first: then one shift of the rows puts r_{i-j} at column j.
         distances = torch.arange(positions - 1, -1, -1, device=queries.device).clamp(max=MAX_DISTANCE - 1)
-        relative = self.relative[:, distances]  # (K, W, 32)
-        by_distance = (queries.reshape(predictions, -1, HEAD_SIZE) @ relative.transpose(1, 2)).view(*queries.shape[:4], positions)
-        logits = (queries @ keys.transpose(-1, -2) + _shift_rows(by_distance)) / math.sqrt(HEAD_SIZE)
-        future = torch.ones(positions, positions, dtype=torch.bool, device=queries.device).triu(1)
-        weights = logits.masked_fill(future, -torch.inf).softmax(dim=-1)
-        return self.dropout(weights) @ values
+        relative = F.pad(self.relative[:, distances], (0, 0, 1, 0))  # (K, 1 + W, 32), zeros in front
+        by_distance = (queries.flatten(1, 2) @ relative.transpose(1, 2)).view(*queries.shape[:3], 1 + positions)
+        future = torch.full((positions, positions), -torch.inf, dtype=by_distance.dtype, device=queries.device).triu(1)
+        logits = (_shift_rows(by_distance) + future).flatten(0, 1).baddbmm_(queries.flatten(0, 1), keys.flatten(0, 1).transpose(1, 2))
+        weights = logits.softmax(dim=-1)
+        return (self.dropout(weights) @ values.flatten(0, 1)).view_as(values)
 
 
 class _Norms(nn.Module):
@@ -87,10 +89,9 @@ class _Norms(nn.Module):
 
 
 def _shift_rows(by_distance: Tensor) -> Tensor:
-    """Move row i left by W - 1 - i, so that column j of row i holds distance i - j (valid for j <= i). (..., W, W) -> (..., W, W)."""
+    """Move row i left by W - i, so that column j of row i holds distance i - j (valid for j <= i). (..., W, 1 + W) -> (..., W, W)."""
     rows, columns = by_distance.shape[-2:]
-    padded = F.pad(by_distance, (1, 0))  # one zero before each row: read W at a time, every row starts one further on
-    return padded.view(*by_distance.shape[:-2], columns + 1, rows)[..., 1:, :]
+    return by_distance.view(*by_distance.shape[:-2], columns, rows)[..., 1:, :]  # read W at a time, every row starts one further on
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int) -> nn.Parameter:
