@@ -18,7 +18,7 @@ from torch import Tensor
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.runs import Run
-from foresay.training.devices import find_place
+from foresay.training.devices import find_place, leave
 from foresay.training.parallel import whole
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import _prepare, pretrain
@@ -102,7 +102,7 @@ def _one_of_two(rank: int, jobs: Sequence[Job], corpus: Path, runs: Path, meetin
         dist.init_process_group("gloo", init_method=f"file://{meeting / str(number)}", rank=rank, world_size=2)
         with _double_precision():
             measured.append(_do(job, corpus, runs))
-        assert not dist.is_initialized()
+        leave()
     if rank == 0:
         torch.save(measured, meeting / "measured.pt")
 
@@ -119,10 +119,7 @@ def _do(job: Job, corpus: Path, runs: Path) -> Measured | None:
             scalars.append(trainer.update(batches))
             trainer.progress.step += 1
     gradient = whole({name: parameter.grad for name, parameter in trainer.model.named_parameters()}, place)
-    measured = Measured(scalars, gradient, whole(trainer.model.state_dict(), place))
-    del trainer
-    place.leave()
-    return measured
+    return Measured(scalars, gradient, whole(trainer.model.state_dict(), place))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import tyro
 
 from foresay.cli import INTERRUPTED
 from foresay.errors import UserError
-from foresay.training.devices import speaks
+from foresay.training.devices import leave, speaks
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import pretrain, rehearse
 
@@ -55,6 +55,7 @@ def run(arguments: list[str]) -> int:
     corpus, folder = _needed(options)
     with _one_voice():
         said = _rehearse(options, corpus, folder) if options.dry_run else _pretrain(options, corpus, folder)
+    leave()
     if speaks():
         print(said)
     return 0

@@ -42,15 +42,6 @@ class Place:
             dist.all_gather_object(items, item)
         return items
 
-    def leave(self) -> None:
-        """Part from the others when all is done. Not after an error: they may still wait for this one, and torchrun ends them.
-
-        Whatever trained must have been let go: where DDP outlives the processes' connections, closing these may wait for ever.
-        """
-        if self.world > 1:
-            gc.collect()
-            dist.destroy_process_group()
-
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of glibc's `mallopt` (malloc.h)."""
@@ -85,6 +76,17 @@ def find_place(device: str | None) -> Place:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     return Place(chosen, dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Place(chosen)
+
+
+def leave() -> None:
+    """Part from the other processes, if there are any: last of all, since they cannot meet again.
+
+    Not after an error: they may still wait for this one, and torchrun ends them. What trained must be gone: where DDP outlives
+    the connections that it used, torch may wait for ever.
+    """
+    if dist.is_initialized():
+        gc.collect()
+        dist.destroy_process_group()
 
 
 def speaks() -> bool:

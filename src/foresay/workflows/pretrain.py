@@ -64,10 +64,7 @@ def pretrain(
     trainer = _prepare(resolved, manifests["train"], manifests.get("valid"), folder, place)
     if place.leads:
         _enter(folder, resolved, {purpose: _described(manifest, given[purpose]) for purpose, manifest in manifests.items()})
-    progress = trainer.fit()
-    del trainer  # before the connections that it uses are closed
-    place.leave()
-    return progress
+    return trainer.fit()
 
 
 def rehearse(
@@ -89,7 +86,7 @@ def rehearse(
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     heard = trainer.updates * resolved.data.batch * resolved.data.window / resolved.data.sample_rate
-    found = Rehearsal(
+    return Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
         audio_hours=heard / 3600,
@@ -97,9 +94,6 @@ def rehearse(
         seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
         memory_gib=memory / 2**30,
     )
-    del trainer
-    place.leave()
-    return found
 
 
 def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place) -> Trainer:

@@ -1,0 +1,39 @@
+"""k-means fitted on what a subject hears of a corpus."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from foresay.corpora.manifest import Manifest
+from foresay.evaluation.measure import Subject
+from foresay.evaluation.recordings import hear_recordings
+from foresay.quantizers.kmeans import KMeans
+
+
+def fit_clusters(
+    frames: Tensor, clusters: Iterable[int], *, spherical: bool = False, restarts: int, seed: int, title: str
+) -> dict[int, KMeans]:
+    """Fit k-means with each number of clusters on frames (N, D), where they are."""
+    fitted = {}
+    for count in tqdm(list(clusters), desc=f"k-means, {title}", unit="K", leave=False, disable=None):
+        fitted[count] = KMeans(count, frames.shape[1], spherical=spherical).to(frames.device)
+        fitted[count].fit(frames, seed=seed, restarts=restarts)
+    return fitted
+
+
+def draw_frames(subject: Subject, layer: str, manifest: Manifest, most: int, seed: int, device: str) -> Tensor:
+    """Hear a corpus and keep about `most` of its frames, drawn at random, or all if there are not so many: (N, D) float32."""
+    extractor = subject.extractor
+    lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
+    share = most / max(1, int(extractor.frame_count(lengths, layer).sum()))
+    random = np.random.default_rng(seed)
+    kept = []
+    for recording in hear_recordings(replace(subject, layers=(layer,)), manifest, device):
+        features = recording.features[layer]
+        drawn = torch.from_numpy(random.random(len(features)) < share)
+        kept.append(features[drawn.to(features.device)])
+    return torch.cat(kept)

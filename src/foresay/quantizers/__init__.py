@@ -1,0 +1,1 @@
+"""From vectors to codes. One way of quantizing, one file, one class."""
