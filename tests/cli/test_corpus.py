@@ -53,8 +53,8 @@ def test_stats(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words, code, printed",
     [
-        ([], 2, "usage: foresay corpus make|import|check|stats"),
-        (["--help"], 0, "usage: foresay corpus make|import|check|stats"),
+        ([], 2, "usage: foresay corpus make|import|align|check|stats"),
+        (["--help"], 0, "usage: foresay corpus make|import|align|check|stats"),
         (["import"], 2, "usage: foresay corpus import CORPUS SRC DEST"),
         (["import", "--help"], 0, "librispeech  LibriSpeech, and what is laid out like it"),
         (["chek"], 2, 'foresay: foresay corpus chek: did you mean "check"?'),
