@@ -154,13 +154,20 @@ def noise_and_tones(size: int, number: int, device: str) -> Batch:
 
 
 def compare_losses(steps: int, size: int, device: str) -> None:
-    """Train plain fp32 and our bf16 from the same weights on the same windows and negatives; dropout draws differ."""
-    pair = Contender("plain CTC", 8, keeps=True), Contender("ours", 8, "bf16", keeps=True)
-    plain, ours = (make_step(contender, device) for contender in pair)
-    losses = torch.tensor([[float(step(noise_and_tones(size, number, device))) for step in (plain, ours)] for number in range(steps)])
-    apart = (losses[:, 1] / losses[:, 0] - 1).abs() * 100
-    print(f"loss {losses[0, 0]:.3f} at first, {losses[-1, 0]:.3f} after {steps} steps; bf16: {losses[0, 1]:.3f} and {losses[-1, 1]:.3f}")
-    print(f"apart by at most {apart.max():.3f} %, on average {apart.mean():.3f} %")
+    """Train the plain path and ours from the same weights on the same windows and negatives; ours in both precisions, dropout alike."""
+    names = [Contender("plain CTC", 8, keeps=True), Contender("ours", 8, keeps=True), Contender("ours", 8, "bf16", keeps=True)]
+    contenders = [make_step(name, device) for name in names]
+    losses = torch.zeros(steps, len(names))
+    for number in range(steps):
+        batch = noise_and_tones(size, number, device)
+        for place, step in enumerate(contenders):
+            torch.manual_seed(number)
+            losses[number, place] = step(batch)
+    print(f"{'loss':24}{'first':>9}{'last':>9}{'apart from plain: most':>25}{'mean':>9}{'from ours, fp32: most':>25}{'mean':>9}")
+    for place, name in enumerate(names):
+        apart = [(losses[:, place] / losses[:, other] - 1).abs() for other in (0, 1)]
+        columns = "".join(f"{one.max():25.2%}{one.mean():9.2%}" for one in apart)
+        print(f"{name!s:24.24}{losses[0, place]:9.3f}{losses[-1, place]:9.3f}{columns}")
 
 
 def main() -> None:

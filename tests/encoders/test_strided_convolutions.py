@@ -43,10 +43,33 @@ def test_batch_norm_is_that_of_each_group_and_remembers_all_of_them() -> None:
     with torch.no_grad():
         for one in (norm, plain):
             one.weight.copy_(torch.arange(6) + 1.0)
-    expected = torch.cat([plain(part.flatten(0, 1)).view_as(part) for part in frames.split(2)])
+    groups = frames.flatten(0, 1).split(100)
+    expected = torch.cat([plain(group) for group in groups]).view_as(frames)
     torch.testing.assert_close(norm(frames), expected)
-    torch.testing.assert_close(norm.running_mean, plain.running_mean)
-    torch.testing.assert_close(norm.eval()(frames), plain.eval()(frames.flatten(0, 1)).view_as(frames))
+    assert norm.running_mean is not None
+    assert not norm.running_mean.any()  # they move once an update
+    norm.after_step()
+    # As two moves by 0.1, but in no order: the start keeps 0.9 x 0.9.
+    torch.testing.assert_close(norm.running_mean, 0.19 * frames.mean((0, 1)))
+    torch.testing.assert_close(norm.running_var, 0.81 + 0.19 * torch.stack([group.var(0) for group in groups]).mean(0))
+    heard = (frames - norm.running_mean) / (norm.running_var + 1e-5).sqrt() * norm.weight
+    torch.testing.assert_close(norm.eval()(frames), heard)
+
+
+def test_averages_of_batch_norm_do_not_depend_on_micro_batches_nor_on_what_is_not_finite() -> None:
+    whole, cut = BatchNorm(6, group=2), BatchNorm(6, group=2)
+    frames = torch.randn(8, 50, 6)
+    whole(frames)
+    for part in frames.split([2, 6]):
+        cut(part)
+    for norm in (whole, cut):
+        norm.after_step()
+    torch.testing.assert_close(cut.running_mean, whole.running_mean)
+    torch.testing.assert_close(cut.running_var, whole.running_var)
+    before = whole.running_mean.clone()
+    whole(torch.full_like(frames, torch.inf))
+    whole.after_step()
+    assert torch.equal(whole.running_mean, before)
 
 
 def test_cpc_frames() -> None:

@@ -28,7 +28,7 @@ def _with_sampler(model: str, name: str) -> Job:
 
 
 CPC = [_with_sampler("cpc", name) for name in list_names("foresay.negatives")]
-ACPC = [_with_sampler("acpc", name) for name in list_names("foresay.negatives")]
+ACPC = [*(_with_sampler("acpc", name) for name in list_names("foresay.negatives")), Job("acpc", (CLIP, "model.norm=batch"))]
 UNEVEN = Job("acpc", (CLIP, "data.batch=6"))
 """Three groups: one process has two of them."""
 

@@ -39,25 +39,43 @@ class BatchNorm(nn.BatchNorm1d):
     """Normalise each channel over all frames of `group` consecutive utterances; in `eval()`, by the average of what training saw.
 
     The statistics are a group's own, whatever else the batch holds ("ghost" batch norm, arXiv:1705.08741): so the values do not depend
-    on the number of devices or micro-batches a batch is spread over. The averages of all devices are kept alike. (B, T, D) -> (B, T, D).
+    on the number of devices or micro-batches a batch is spread over. Nor do the averages: they move once an update, over the groups of all.
+    (B, T, D) -> (B, T, D).
     """
 
     def __init__(self, channels: int, group: int) -> None:
         super().__init__(channels)
         self.group = group
+        self._heard: list[Tensor] = []  # (2, D) each: mean and variance of every group since the averages moved
 
     def forward(self, frames: Tensor) -> Tensor:
         """Normalise each channel."""
         if not self.training:
             return super().forward(frames.flatten(0, 1)).view_as(frames)
-        normalized = torch.cat([super(BatchNorm, self).forward(part.flatten(0, 1)) for part in frames.split(self.group)])
+        return torch.cat([self._by_its_own(part.flatten(0, 1)) for part in frames.split(self.group)]).view_as(frames)
+
+    def _by_its_own(self, frames: Tensor) -> Tensor:
+        """Normalise a group's frames (g T, D), and remember their statistics."""
+        mean, variance = statistics = self.weight.new_zeros(2, self.num_features)
+        self._heard.append(statistics)
+        # Momentum 1: what are called the running averages become those of this group alone.
+        return F.batch_norm(frames, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+
+    def after_step(self) -> None:
+        """Move the averages by what the groups of all devices heard, as far as so many groups one after the other would."""
+        assert self.running_mean is not None  # noqa: S101 - they are kept
+        assert self.running_var is not None  # noqa: S101
+        assert self.momentum is not None  # noqa: S101
+        nothing = self.running_mean.new_zeros(2, self.num_features)
+        totals = torch.cat([sum(self._heard, nothing), torch.full_like(nothing[:1], len(self._heard))])  # (3, D)
+        self._heard = []
         if dist.is_initialized():
-            assert self.running_mean is not None  # noqa: S101 - they are kept
-            assert self.running_var is not None  # noqa: S101
-            for average in (self.running_mean, self.running_var):
-                dist.all_reduce(average)
-                average.div_(dist.get_world_size())
-        return normalized.view_as(frames)
+            dist.all_reduce(totals)
+        groups = float(totals[2, 0])
+        if groups and totals.isfinite().all():  # else the update was skipped for it
+            moved = 1 - (1 - self.momentum) ** groups
+            self.running_mean.lerp_(totals[0] / groups, moved)
+            self.running_var.lerp_(totals[1] / groups, moved)
 
 
 def _norm(kind: Literal["channel", "batch", "none"], channels: int, group: int) -> nn.Module:
@@ -130,6 +148,12 @@ class StridedConvolutions(nn.Module):
         for convolution in self.convolutions:
             lengths = _output_length(convolution, lengths)
         return lengths
+
+    def after_step(self) -> None:
+        """Move the averages of batch norm, after each update."""
+        for norm in self.norms:
+            if isinstance(norm, BatchNorm):
+                norm.after_step()
 
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (B, S) waveforms to (B, T, D).

@@ -109,7 +109,8 @@ class ACPC(CausalModel):
         return Losses({"aligned_contrastive": term}, {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()})
 
     def after_step(self, step: int) -> dict[str, float]:
-        """Let the sampler remember what it was given."""
+        """Let the encoder and the sampler remember what they were given."""
+        self.encoder.after_step()
         self.negatives.after_step()
         return {}
 

@@ -88,7 +88,8 @@ class BidirectionalACPC(EncoderAndContext):
         return Losses(terms, {"accuracy": torch.stack(accuracies).mean(), "latent_std": spread})
 
     def after_step(self, step: int) -> dict[str, float]:
-        """Let the samplers remember what they were given."""
+        """Let the encoder and the samplers remember what they were given."""
+        self.encoder.after_step()
         for direction in (self.forwards, self.backwards):
             direction.negatives.after_step()
         return {}
