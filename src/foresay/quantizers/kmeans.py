@@ -111,7 +111,8 @@ class KMeans(nn.Module):
                 raise UserError(msg)
             for begin in range(0, len(chunk), ROWS):
                 part = chunk[begin : begin + ROWS]
-                block = (part if isinstance(part, Tensor) else torch.tensor(part)).to(self.centers)
+                shared = isinstance(part, Tensor) or part.flags.writeable  # what may only be read (a file) must be copied
+                block = (torch.as_tensor(part) if shared else torch.tensor(part)).to(self.centers)
                 yield functional.normalize(block) if self.spherical else block
 
     def _sample(self, chunks: Iterable[Chunk], random: np.random.Generator) -> Tensor:
