@@ -12,6 +12,9 @@ import numpy.typing as npt
 from foresay.errors import UserError
 from foresay.version import __version__
 
+EXAMPLE = "example-"
+"""What the names of artifacts begin with that hold an utterance each, as a model hears it; a number follows, from 1."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:

@@ -7,15 +7,14 @@ import torch
 
 from foresay.baselines.logmel import LogMel
 from foresay.corpora.manifest import Manifest, write_manifest
-from foresay.evaluation.example import example
+from foresay.evaluation.example import examples
 from reference.levels import RATE, trained, write_corpus
 from reference.tiny_run import write_run
 
 
 def test_it_is_the_first_utterance_of_two_to_six_seconds_with_phones(tmp_path: Path) -> None:
     manifest = write_corpus(tmp_path / "m.jsonl", 8)
-    arrays = example(trained(), manifest)
-    assert arrays is not None
+    arrays = examples(trained(), manifest)[0]
     (index,) = [i for i, name in enumerate(manifest.ids) if name == arrays["id"].item()]
     assert all(not 2 <= duration <= 6 for duration in manifest.durations[:index])
     item = manifest[index]
@@ -33,33 +32,48 @@ def test_it_is_the_first_utterance_of_two_to_six_seconds_with_phones(tmp_path: P
 
 def test_it_shows_how_acpc_aligns(tmp_path: Path) -> None:
     model = write_run(tmp_path / "run", "acpc", matched=5)
-    arrays = example(model, write_corpus(tmp_path / "m.jsonl", 8))
-    assert arrays is not None
+    arrays = examples(model, write_corpus(tmp_path / "m.jsonl", 8))[0]
     frames = len(arrays["features_c"])
     assert arrays["inspect_alignment_posterior"].shape == (frames - 5, 5, 3)
     np.testing.assert_allclose(arrays["inspect_alignment_posterior"].sum(axis=-1), 1.0, atol=1e-4)
 
 
 def test_a_baseline_has_features_only(tmp_path: Path) -> None:
-    arrays = example(LogMel(), write_corpus(tmp_path / "m.jsonl", 8))
-    assert arrays is not None
+    arrays = examples(LogMel(), write_corpus(tmp_path / "m.jsonl", 8))[0]
     assert not [name for name in arrays if name.startswith("inspect")]
     assert arrays["features_logmel"].dtype == np.float32
 
 
 def test_there_may_be_none(tmp_path: Path) -> None:
-    assert example(trained(), write_corpus(tmp_path / "bare.jsonl", 8, labelled=False)) is None
+    assert examples(trained(), write_corpus(tmp_path / "bare.jsonl", 8, labelled=False)) == []
     manifest = write_corpus(tmp_path / "m.jsonl", 8)
     write_manifest(tmp_path / "short.jsonl", [item for item in manifest if item.duration < 2])
-    assert example(trained(), Manifest.open(tmp_path / "short.jsonl")) is None
+    assert examples(trained(), Manifest.open(tmp_path / "short.jsonl")) == []
 
 
 def test_it_is_the_same_every_time(tmp_path: Path) -> None:
     model, manifest = write_run(tmp_path / "run", "acpc", matched=5), write_corpus(tmp_path / "m.jsonl", 8)
-    first = example(model, manifest)
+    first = examples(model, manifest)
     torch.manual_seed(5)
-    second = example(model, manifest)
-    assert first is not None
-    assert second is not None
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name])
+    for one, other in zip(first, examples(model, manifest), strict=True):
+        assert one.keys() == other.keys()
+        for name, array in one.items():
+            np.testing.assert_array_equal(array, other[name])
+
+
+def test_it_is_of_as_many_speakers_as_there_are(tmp_path: Path) -> None:
+    manifest = write_corpus(tmp_path / "m.jsonl", 24)
+    spoken = {item.id: item.speaker for item in manifest}
+    found = [str(arrays["id"]) for arrays in examples(LogMel(), manifest)]
+    assert len(set(found)) == 3
+    assert len({spoken[name] for name in found}) == min(3, len(set(spoken.values())))
+
+
+def test_codes_are_the_nearest_of_fifty_centers(tmp_path: Path) -> None:
+    for arrays in examples(LogMel(), write_corpus(tmp_path / "m.jsonl", 24)):
+        codes, features = arrays["codes_logmel"], arrays["features_logmel"].astype(np.float64)
+        assert codes.shape == features.shape[:1]
+        assert codes.max() < 50
+        means = np.stack([features[codes == code].mean(axis=0) for code in np.unique(codes)])
+        nearest = np.unique(codes)[((features[:, None] - means) ** 2).sum(axis=-1).argmin(axis=1)]
+        assert (nearest == codes).mean() > 0.8  # of centers estimated from the utterance alone

@@ -42,7 +42,7 @@ def write_run(
     if results:
         append_results(folder / "results.jsonl", probe_results(folder.name, steps))
     if example:
-        save_artifact(folder, "example", example_arrays())
+        save_artifact(folder, "example-1", example_arrays())
     return folder
 
 

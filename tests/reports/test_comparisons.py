@@ -14,7 +14,7 @@ from reference.html_checker import Checker
 
 
 def record(name: str, results: list[Result]) -> Record:
-    return Record(name=name, folder=Path(name), recipe={}, lines=(), results=tuple(results), example=None)
+    return Record(name=name, folder=Path(name), recipe={}, data={}, lines=(), results=tuple(results), examples=())
 
 
 def labels(comparison: Comparison) -> list[str]:

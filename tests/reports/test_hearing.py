@@ -18,7 +18,7 @@ def section(folder: Path, *examples: Mapping[str, NDArray[Any]]) -> str:
     """Draw the section of as many runs as there are examples."""
     runs = [write_run(folder / str(place), steps=0, results=False, example=False) for place in range(len(examples))]
     for run, arrays in zip(runs, examples, strict=True):
-        save_artifact(run, "example", arrays)
+        save_artifact(run, "example-1", arrays)
     html = hearing_section(read_records(runs))
     Checker(html)
     return html.replace("\N{NO-BREAK SPACE}", " ")

@@ -113,7 +113,7 @@ def test_it_holds_the_sound_the_pictures_and_how_to_do_it_again(single: str) -> 
         "How alike are its frames?",
         "Alignment of predictions with the future",
         "update 20 skipped",
-        "--measures probe:paper --layers z,c",
+        "--measures probe:paper",
         "foresay pretrain one.toml",
         "arXiv:1807.03748",
         "arXiv:2104.11946",

@@ -59,7 +59,7 @@ def test_a_run_stands_beside_its_untrained_copy_the_baselines_and_the_majority(t
     assert rows(results, GAIN) == {("mine", "z", 7), ("mine", "c", 7)}
     assert all(r.measure == "probe" and r.protocol == "converged" and r.corpus in {"corpus/test", "corpus/train"} for r in results)
     assert read_results(tmp_path / "runs" / "mine" / "results.jsonl") == results
-    example = load_artifact(tmp_path / "runs" / "mine", "example")
+    example = load_artifact(tmp_path / "runs" / "mine", "example-1")
     assert example is not None
     assert {"features_z", "features_c", "waveform", "phone_labels"} <= example.keys()
 

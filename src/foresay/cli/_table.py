@@ -3,19 +3,24 @@
 import sys
 from collections.abc import Sequence
 
-from foresay.reports.wording import amount, is_share, lower_is_better, rates
+from foresay.reports.wording import amount, headline, is_share, lower_is_better, rates
 from foresay.results import Result
 
 GAIN = "gain"
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
 
-def print_results(results: Sequence[Result]) -> None:
-    """Print a table for each measure, protocol, metric and corpus, of what was tested (not of what was learnt from)."""
+def print_results(results: Sequence[Result], *, headlines: bool = False) -> None:
+    """Print a table for each measure, protocol, metric and corpus, of what was tested (not of what was learnt from).
+
+    `headlines`: of each measure only what is said first.
+    """
     tested = [result for result in results if result.split != "train"]
     kinds = dict.fromkeys((r.measure, r.protocol, r.metric, r.corpus) for r in tested if GAIN not in r.metric)
     for kind in kinds:
         measure, protocol, metric, corpus = kind
+        if headlines and metric not in headline(measure, [m for of, _, m, _ in kinds if of == measure]):
+            continue
         rows = [r for r in tested if (r.measure, r.protocol, r.metric, r.corpus) == kind]
         gains = {_place(r): r for r in tested if GAIN in r.metric and (r.measure, r.protocol, r.corpus) == (measure, protocol, corpus)}
         unit = " (%)" if is_share(metric) else ""

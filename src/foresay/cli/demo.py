@@ -28,9 +28,9 @@ def run(arguments: list[str]) -> None:
     """Do the main job and say what to look at."""
     options = tyro.cli(Options, prog="foresay demo", args=arguments, description=__doc__)
     done = demo(options.run, options.scale)
-    print_results(done.results)
+    print_results(done.results, headlines=True)
     model = done.runs[-1]
-    print(f"\nReport: {done.report}")
+    print(f"\nReport, with all that was measured: {done.report}")
     print(f"Models: {', '.join(map(str, done.runs))}; for example:")
     print(f"  python -c \"import foresay; m = foresay.load('{model}'); print(m.layer_names)\"")
     print(f"  foresay extract {model} {done.corpus / 'test.jsonl'} features --layer c")

@@ -1,7 +1,7 @@
-"""One utterance as a model hears it, kept in the run for reports to draw: `artifacts/example.npz`."""
+"""A few utterances as a model hears them, kept in the run for reports to draw: `artifacts/example-1.npz` and so on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -10,32 +10,76 @@ from torch import Tensor
 
 from foresay.contracts import Batch, FeatureExtractor, SpeechModel
 from foresay.corpora.manifest import Item, Manifest
+from foresay.evaluation.measure import Subject
+from foresay.evaluation.recordings import hear_recordings
+from foresay.quantizers.kmeans import KMeans
 
 SHORTEST, LONGEST = 2.0, 6.0
 """Seconds: enough to see phones in, little enough to see them."""
+MOST = 3
+"""Utterances, of as many speakers as there are."""
+CODES = 50
+"""K of the k-means whose codes are shown, as many as in the reference code's clustering."""
+LEARNT_ON = 300.0
+"""About so many seconds of the corpus are heard to find these codes."""
+
+Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
-def example(extractor: FeatureExtractor, manifest: Manifest, device: str = "cpu") -> Mapping[str, NDArray[Any]] | None:
-    """Hear the first utterance of 2 to 6 s that has phones; None if there is none.
+def examples(extractor: FeatureExtractor, manifest: Manifest, *, seed: int = 0, device: str = "cpu") -> list[Arrays]:
+    """Hear a few utterances of 2 to 6 s that have phones; none if there are none.
 
     Arrays: `id`, `text`, `waveform (S,)`, `sample_rate`, `phone_starts`, `phone_ends` (P,) in seconds, `phone_labels (P,)`,
-    `first_center_seconds`; of each layer `features_LAYER (T, D)` and `frame_rate_LAYER`; each tensor of `inspect` as `inspect_NAME`.
+    `first_center_seconds`; of each layer `features_LAYER (T, D)`, `frame_rate_LAYER` and, if the corpus has frames enough to find clusters
+    in, `codes_LAYER (T,)`; each tensor of `inspect` as `inspect_NAME`.
     """
     fitting = np.flatnonzero((manifest.durations >= SHORTEST) & (manifest.durations <= LONGEST)).tolist()
-    place = next((place for place, index in enumerate(fitting) if manifest[index].phones), None)
-    if place is None:
-        return None
-    index = fitting[place]
-    waveform = manifest.read(index, extractor.sample_rate)
-    arrays = {**_spoken(manifest[index]), "waveform": waveform, "sample_rate": np.array(extractor.sample_rate)}
-    arrays |= _heard(extractor, torch.from_numpy(waveform)[None].to(device))
+    chosen = _choose(manifest, fitting)
+    codes = _find_codes(extractor, manifest, seed, device) if chosen else {}
+    return [_example(extractor, manifest, [*fitting[place:], *fitting[:place]], codes, device) for place in chosen]
+
+
+def _choose(manifest: Manifest, fitting: Sequence[int]) -> list[int]:
+    """Return places in `fitting`: the first utterance with phones of each of the first speakers; of fewer speakers, what follows."""
+    first: dict[str | None, int] = {}
+    others: list[int] = []
+    for place, index in enumerate(fitting):
+        item = manifest[index]
+        if item.phones and item.speaker not in first:
+            first[item.speaker] = place
+        elif item.phones:
+            others.append(place)
+        if len(first) == MOST:
+            break
+    return [*first.values(), *others][:MOST]
+
+
+def _find_codes(extractor: FeatureExtractor, manifest: Manifest, seed: int, device: str) -> dict[str, KMeans]:
+    """Find clusters of each layer in part of a corpus."""
+    order = np.random.default_rng(seed).permutation(len(manifest))
+    heard = set(order[: 1 + int(np.searchsorted(manifest.durations[order].cumsum(), LEARNT_ON))].tolist())
+    recordings = list(hear_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, heard))
+    codes = {}
+    for layer in extractor.layer_names:
+        frames = torch.cat([recording.features[layer] for recording in recordings])
+        if len(frames) >= CODES:
+            codes[layer] = KMeans(CODES, frames.shape[1]).to(frames.device)
+            codes[layer].fit(frames, seed=seed, restarts=1)
+    return codes
+
+
+def _example(extractor: FeatureExtractor, manifest: Manifest, indices: Sequence[int], codes: Mapping[str, KMeans], device: str) -> Arrays:
+    """Hear the first of some utterances; the others are its company."""
+    waveform = manifest.read(indices[0], extractor.sample_rate)
+    arrays = {**_spoken(manifest[indices[0]]), "waveform": waveform, "sample_rate": np.array(extractor.sample_rate)}
+    arrays |= _heard(extractor, torch.from_numpy(waveform)[None].to(device), codes)
     if isinstance(extractor, SpeechModel):
-        company = [fitting[(place + i) % len(fitting)] for i in range(extractor.group)]
+        company = [indices[i % len(indices)] for i in range(extractor.group)]
         arrays |= _inspected(extractor, _group(manifest, company, extractor.sample_rate, len(waveform)).to(device))
     return arrays
 
 
-def _spoken(item: Item) -> dict[str, NDArray[Any]]:
+def _spoken(item: Item) -> Arrays:
     phones = item.phones or ()
     return {
         "id": np.array(item.id),
@@ -47,12 +91,15 @@ def _spoken(item: Item) -> dict[str, NDArray[Any]]:
 
 
 @torch.no_grad()
-def _heard(extractor: FeatureExtractor, waveforms: Tensor) -> dict[str, NDArray[Any]]:
+def _heard(extractor: FeatureExtractor, waveforms: Tensor, codes: Mapping[str, KMeans]) -> Arrays:
     frames = extractor.features(waveforms, torch.tensor([waveforms.shape[1]], device=waveforms.device))
-    arrays: dict[str, NDArray[Any]] = {"first_center_seconds": np.array(extractor.first_center / extractor.sample_rate)}
+    arrays: Arrays = {"first_center_seconds": np.array(extractor.first_center / extractor.sample_rate)}
     for layer, values in frames.values.items():
-        arrays[f"features_{layer}"] = values[0, : int(frames.lengths[layer][0])].float().cpu().numpy()
+        features = values[0, : int(frames.lengths[layer][0])].float()
+        arrays[f"features_{layer}"] = features.cpu().numpy()
         arrays[f"frame_rate_{layer}"] = np.array(frames.frame_rate[layer])
+        if layer in codes:
+            arrays[f"codes_{layer}"] = codes[layer].assign(features).cpu().numpy()
     return arrays
 
 
@@ -69,5 +116,5 @@ def _group(manifest: Manifest, indices: Sequence[int], sample_rate: int, samples
 
 
 @torch.no_grad()
-def _inspected(model: SpeechModel, batch: Batch) -> dict[str, NDArray[Any]]:
+def _inspected(model: SpeechModel, batch: Batch) -> Arrays:
     return {f"inspect_{name}": tensor[0].float().cpu().numpy() for name, tensor in model.inspect(batch).items()}

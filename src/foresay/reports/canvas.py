@@ -7,11 +7,11 @@ their axes and labels as text. The same input gives the same bytes, whatever the
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from foresay.errors import UserError
-from foresay.reports.markup import Html, escaped
+from foresay.reports.markup import Html, escaped, tag
 
 PAPER, INK, SOFT, GRID = "#fefdfc", "#1b1c20", "#5d626b", "#dcdfe4"
 SERIES = ("#0067a8", "#c4500a", "#007a5a", "#a8428a", "#7a6400", "#4b5bd4")
@@ -56,6 +56,17 @@ STYLE = {
     "ytick.color": SOFT,
     "ytick.labelsize": 8,
 }
+
+
+def dot(run: int | None, *, pale: bool = False) -> Html:
+    """Return a dot in the color of a run, by its place on the page; gray where it is none."""
+    color = "reference" if run is None else f"series-{run % len(SERIES) + 1}"
+    return tag("span", class_=f"dot {color}{' pale' if pale else ''}", aria_hidden="true")
+
+
+def legend(names: Mapping[int, str]) -> Html:
+    """List runs with their colors, by their places on the page."""
+    return tag("ul", *(tag("li", dot(run), name) for run, name in names.items()), class_="legend")
 
 
 def series_color(index: int) -> str:

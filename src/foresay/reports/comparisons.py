@@ -22,6 +22,35 @@ TITLES = {
 }
 """Measures, by their names in `--measures`."""
 
+EXPLANATIONS = {
+    "probe": "How well a linear classifier reads the phone off each single frame.",
+    "phone_ctc": "How well a linear classifier, trained with CTC, reads the sequence of phones off an utterance.",
+    "speaker": "How well a linear classifier tells who speaks.",
+    "abx": (
+        "Is a phone X nearer to an A, which is the same phone, than to a B, which is another? Nothing is trained on top: it rates the "
+        "distances between the features themselves. 0% is perfect, 50% is chance."
+    ),
+    "clusters": (
+        "What clusters of frames say about phones (NMI: 0 nothing, 1 all, with no more clusters than that takes). Inertia is the mean "
+        "squared distance to the nearest center, relative inertia its share of the variance (arXiv:2104.11946, Figure 4)."
+    ),
+    "slowness": "Phones last about 80 ms. How much changes from frame to frame, and how long does a cluster code hold?",
+    "similarity": (
+        "Cosines of pairs of frames (arXiv:2104.11946, Figure 3): frames of one phone should be more alike than frames of two. The "
+        "location artefact is what of the change over time repeats with the encoder's strides and not with the speech."
+    ),
+    "segmentation": (
+        "Phone boundaries where consecutive frames differ most, or where the model's own alignment moves on. R-value: 1 is perfect, and "
+        "proposing more boundaries does not help."
+    ),
+    "geometry": (
+        "Alignment: how near frames of one phone lie on the sphere. Uniformity: how evenly all of them fill it (lower is more even). "
+        "Relative alignment is 1 where phones play no part. Effective rank: how many dimensions are in use."
+    ),
+    "tsne": "Every dot is a phone's mean frame, near to those that are alike.",
+}
+"""What a measure tells, in a sentence or two."""
+
 GAIN = "gain over untrained"
 """The metric that is a difference to the untrained copy: it stands beside the number it belongs to, not in a table of its own."""
 
@@ -91,6 +120,11 @@ class Comparison:
     def title(self) -> str:
         """What was measured, in words."""
         return TITLES.get(self.kind.measure, self.kind.measure) + (", on what it learned from" if self.seen else "")
+
+    @property
+    def explanation(self) -> str:
+        """What it tells, or nothing where nobody wrote it down, or where it ranks nothing."""
+        return "" if self.seen else EXPLANATIONS.get(self.kind.measure, "")
 
     @property
     def metric(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.reports.canvas import DASHES, SERIES, draw, series_color
+from foresay.reports.canvas import DASHES, draw, legend, series_color
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.record import Record
 from foresay.reports.wording import listed, number, plural
@@ -38,7 +38,7 @@ VALID = {"linewidth": 0.8, "marker": "o", "markersize": 3.5}
 
 def training_section(records: Sequence[Record]) -> Html:
     """The curves of all runs, and what happened on the way."""
-    parts = [] if len(records) == 1 else [_legend(records)]
+    parts = [] if len(records) == 1 else [legend({place: record.name for place, record in enumerate(records)})]
     curves = _curves(records)
     if curves:
         parts.append(tag("div", *curves, class_="panels"))
@@ -57,13 +57,6 @@ def _curves(records: Sequence[Record]) -> list[Html]:
     scalars = [s for s in TITLES if s in logged] + [s for s in logged if s not in TITLES]
     skipped = any(record.curve("train", "skipped")[1].any() for record in records)
     return [_draw(scalar, f"curve-{place}", records) for place, scalar in enumerate(scalars) if scalar != "skipped" or skipped]
-
-
-def _legend(records: Sequence[Record]) -> Html:
-    dots = (
-        join([tag("span", class_=f"dot series-{i % len(SERIES) + 1}", aria_hidden="true"), record.name]) for i, record in enumerate(records)
-    )
-    return tag("ul", *(tag("li", dot) for dot in dots), class_="legend")
 
 
 def _events(records: Sequence[Record]) -> Html:

@@ -1,4 +1,4 @@
-"""The example utterance that evaluation kept (artifacts/example.npz): its sound, its phones, and what the model made of it."""
+"""An utterance that evaluation kept (artifacts/example-1.npz and so on): its sound, its phones, and what the model made of it."""
 
 import base64
 import io
@@ -39,6 +39,8 @@ class Layer:
     """Seconds: the middle of what frame 0 sees."""
     count: int
     """Frames of the whole utterance, of which `values` holds those that are drawn."""
+    codes: NDArray[np.int64] | None = None
+    """(T,): the k-means cluster of each."""
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -74,7 +76,7 @@ class Example:
 
 
 def read_example(arrays: Mapping[str, NDArray[Any]]) -> Example | None:
-    """Make sense of the arrays of artifacts/example.npz; None where there is no sound."""
+    """Make sense of the arrays of an artifact; None where there is no sound."""
     if not len(arrays.get("waveform", ())):
         return None
     rate = int(arrays["sample_rate"])
@@ -104,4 +106,6 @@ def flac(example: Example) -> str:
 def _layer(name: str, arrays: Mapping[str, NDArray[Any]], end: float) -> Layer:
     values, frame_rate = arrays[f"features_{name}"], float(arrays[f"frame_rate_{name}"])
     shown = np.nan_to_num(np.asarray(values, dtype=np.float64)[: max(1, round(end * frame_rate))])
-    return Layer(name, shown, frame_rate, float(arrays.get("first_center_seconds", 0.0)), len(values))
+    codes = arrays.get(f"codes_{name}")
+    first = float(arrays.get("first_center_seconds", 0.0))
+    return Layer(name, shown, frame_rate, first, len(values), None if codes is None else codes[: len(shown)])

@@ -1,11 +1,12 @@
 """Pictures of what results carry beside their number: histograms (the paper's Figure 3), curves over K (Figure 4), maps.
 
 A result says by the names in its details what can be drawn of it; this file knows no measure:
-`histogram` {from, to, counts}; `clusters` [K, …] with `values` and `intervals`; `points` [[x, y], …] with `labels` and `phones`.
+`histogram` {from, to, counts}; `values` and `intervals` of `clusters` [K, …]; `points` [[x, y], …] with `labels` and `phones`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,75 +15,98 @@ from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.wording import unit
 
+ACROSS = 4
+"""Panels side by side."""
 MOST_MAPS = 6
 MOST_NAMED = 24
 """Phones whose names stand on a map: the most frequent."""
 MARKERS = "os^vD"
 
 
-def figures(comparison: Comparison, name: str) -> Html:
-    """Draw all that the lines of a comparison carry."""
-    histograms = [line for line in comparison.lines if "histogram" in line.result.details]
-    curves = [line for line in comparison.lines if len(line.result.details.get("clusters", ())) > 1]
-    maps = [line for line in comparison.lines if "points" in line.result.details and not line.untrained][:MOST_MAPS]
+def figures(measure: Sequence[Comparison], name: str) -> Html:
+    """Draw all that the lines of a measure's comparisons carry."""
+    histograms, curves = _carrying(measure, "histogram"), _carrying(measure, "values")
+    maps = [line for lines in _carrying(measure, "points").values() for line in lines if not line.untrained][:MOST_MAPS]
     parts = []
     if histograms:
-        parts.append(_histograms(comparison, histograms, f"{name}-histogram"))
+        parts.append(_grid(histograms, _histogram, f"Histograms: {measure[0].title}", f"{name}-histograms"))
     if curves:
-        parts.append(_curves(comparison, curves, f"{name}-curve"))
-    parts += [_map(line, f"{name}-map-{place}") for place, line in enumerate(maps)]
-    return tag("div", *parts, class_="panels") if parts else join([])
+        parts.append(_grid(curves, _curve, f"Over the number of clusters: {measure[0].title}", f"{name}-curves"))
+    if maps:
+        parts.append(tag("div", *(_map(line, f"{name}-map-{place}") for place, line in enumerate(maps)), class_="panels"))
+    return join(parts)
 
 
-def _look(line: Line, place: int) -> dict[str, Any]:
-    """Color by run, dashes by layer; what was not trained is thin, what is no run is gray."""
-    color = SOFT if line.run is None else series_color(line.run)
-    return {"color": color, "linestyle": DASHES[place % len(DASHES)], "linewidth": 0.8 if line.untrained else 1.5}
+def _carrying(measure: Sequence[Comparison], key: str) -> dict[str, list[Line]]:
+    """The lines that carry something to draw, by their metric; a curve of one point is none."""
+    found = {}
+    for comparison in measure:
+        lines = [line for line in comparison.lines if len(line.result.details.get(key, ())) > 1]
+        if lines:
+            found[comparison.metric] = lines
+    return found
 
 
-def _dashes(lines: Sequence[Line]) -> dict[str, int]:
-    return {layer: place for place, layer in enumerate(dict.fromkeys(line.result.layer for line in lines if line.run is not None))}
+Look: TypeAlias = Mapping[str, Any]
+Painter: TypeAlias = Callable[[Any, str, list[tuple[Line, Look]]], None]
 
 
-def _histograms(comparison: Comparison, lines: Sequence[Line], name: str) -> Html:
-    dashes = _dashes(lines)
+def _grid(lines: Mapping[str, list[Line]], paint_one: Painter, description: str, name: str) -> Html:
+    """Draw a panel for each metric, and one legend for all."""
+    layers = dict.fromkeys(line.result.layer for some in lines.values() for line in some if line.run is not None)
+    references = dict.fromkeys(line.label for some in lines.values() for line in some if line.run is None)
+    dashes = {key: DASHES[place % len(DASHES)] for keys in (layers, references) for place, key in enumerate(keys)}
+    down = ceil(len(lines) / ACROSS)
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
-        axes = figure.subplots()
-        for place, line in enumerate(lines):
-            found = line.result.details["histogram"]
-            counts = np.asarray(found["counts"], dtype=np.float64)
-            edges = np.linspace(found["from"], found["to"], len(counts) + 1)
-            density = counts / max(counts.sum(), 1.0) / np.diff(edges)
-            look = _look(line, dashes.get(line.result.layer, place))
-            axes.plot((edges[1:] + edges[:-1]) / 2, density, **look, label=f"{line.label} {line.layer}".rstrip())
-        axes.set(title=f"{comparison.metric}", xlabel=comparison.metric, ylabel="density")
-        axes.set_ylim(bottom=0)
-        axes.legend(loc="best")
+        grid = figure.subplots(down, ACROSS, squeeze=False).ravel()
+        for axes, (metric, some) in zip(grid, lines.items(), strict=False):
+            paint_one(axes, metric, [(line, _look(line, dashes)) for line in some])
+        for axes in grid[len(lines) :]:
+            axes.set_axis_off()
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", ncols=ACROSS)
 
-    return draw(name, f"Histogram: {comparison.metric}", (4.8, 3.0), paint)
+    return tag(
+        "div",
+        draw(name, description, (11.0, 2.5 * down + 0.3 + 0.1 * len(next(iter(lines.values())))), paint, class_="picture wide"),
+        class_="scroll",
+    )
 
 
-def _curves(comparison: Comparison, lines: Sequence[Line], name: str) -> Html:
-    dashes = _dashes(lines)
-    scale = 100.0 if unit(comparison.kind.metric) else 1.0
+def _look(line: Line, dashes: Mapping[str, Any]) -> Look:
+    """Color by run, dashes by layer; what was not trained is thin, what is no run is gray."""
+    color, dash = (SOFT, dashes[line.label]) if line.run is None else (series_color(line.run), dashes[line.result.layer])
+    return {"color": color, "linestyle": dash, "linewidth": 0.8 if line.untrained else 1.5}
 
-    def paint(figure: Any) -> None:  # noqa: ANN401
-        axes = figure.subplots()
-        for place, line in enumerate(lines):
-            details, look = line.result.details, _look(line, dashes.get(line.result.layer, place))
-            clusters, values = details["clusters"], scale * np.asarray(details["values"])
-            axes.plot(clusters, values, **look, marker=".", label=f"{line.label} {line.layer}".rstrip())
-            if len(details.get("intervals", ())) == len(clusters):
-                low, high = scale * np.asarray(details["intervals"]).T
-                axes.fill_between(clusters, low, high, color=look["color"], alpha=0.15, linewidth=0)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(lines[0].result.details["clusters"], labels=[str(k) for k in lines[0].result.details["clusters"]])
-        axes.minorticks_off()
-        axes.set(title=comparison.metric, xlabel="clusters K", ylabel=comparison.metric + (" (%)" if scale > 1 else ""))
-        axes.legend(loc="best")
 
-    return draw(name, f"{comparison.metric} over the number of clusters", (4.8, 3.2), paint)
+def _histogram(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401
+    highest = 0.0
+    for line, look in lines:
+        found = line.result.details["histogram"]
+        counts = np.asarray(found["counts"], dtype=np.float64)
+        edges = np.linspace(found["from"], found["to"], len(counts) + 1)
+        density = counts / max(counts.sum(), 1.0) / np.diff(edges)
+        axes.plot((edges[1:] + edges[:-1]) / 2, density, **look, label=f"{line.label} {line.layer}".rstrip())
+        highest = highest if line.untrained else max(highest, density.max())
+    axes.set(title=metric, ylabel="density")
+    axes.set_ylim(0.0, 1.08 * highest or None)  # an untrained copy may have all its mass at one place
+
+
+def _curve(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401
+    scale = 100.0 if unit(metric) else 1.0
+    for line, look in lines:
+        details = line.result.details
+        clusters, values = details["clusters"], scale * np.asarray(details["values"])
+        axes.plot(clusters, values, **look, marker=".", label=f"{line.label} {line.layer}".rstrip())
+        if len(details.get("intervals", ())) == len(clusters):
+            low, high = scale * np.asarray(details["intervals"]).T
+            axes.fill_between(clusters, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    counts = lines[0][0].result.details["clusters"]
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(counts, labels=[str(k) for k in counts])
+    axes.minorticks_off()
+    axes.set(title=metric + (" (%)" if scale > 1 else ""), xlabel="clusters K")
 
 
 def _map(line: Line, name: str) -> Html:
@@ -104,5 +128,6 @@ def _map(line: Line, name: str) -> Html:
                 axes.annotate(phones[phone], np.median(own, axis=0), ha="center", va="center", fontsize=8, fontweight="bold")
         axes.set(title=title, xticks=[], yticks=[])
         axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
 
     return draw(name, f"Map of phones, {title}", (4.6, 4.2), paint)

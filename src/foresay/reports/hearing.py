@@ -1,10 +1,11 @@
-"""The section on the example utterance: hear it, see it, and see what each run made of it."""
+"""The section on example utterances: hear one, see it, and see what each run made of it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from foresay.reports.canvas import legend
 from foresay.reports.example import Example, Layer, flac, read_example
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.record import Record
@@ -12,6 +13,7 @@ from foresay.reports.speech import (
     LEFT,
     RIGHT,
     cosine_similarity,
+    draw_codes,
     draw_similarity,
     draw_speech,
     excerpt,
@@ -27,53 +29,66 @@ class Hearing(NamedTuple):
 
     run: int
     """Its place on the page."""
-    prefix: str
-    """The run's name before the title of a picture, where the page shows several."""
+    name: str
     example: Example
 
 
 def hearing_section(records: Sequence[Record]) -> Html:
     """Show every distinct example once, with the pictures of all runs that heard it."""
-    read = [(place, record, read_example(record.example or {})) for place, record in enumerate(records)]
+    read = [(place, record, read_example(arrays)) for place, record in enumerate(records) for arrays in record.examples]
+    found = [(place, record, example) for place, record, example in read if example is not None]
     groups: list[list[Hearing]] = []
-    for place, record, example in read:
-        if example is None:
-            continue
+    for place, record, example in found:
         group = next((g for g in groups if _same(g[0].example, example)), None)
         if group is None:
             group = []
             groups.append(group)
-        group.append(Hearing(place, f"{record.name}: " if len(records) > 1 else "", example))
-    parts = [_utterance(group, f"example-{number}") for number, group in enumerate(groups, start=1)]
-    without = [record.name for _, record, example in read if example is None]
+        group.append(Hearing(place, record.name, example))
+    parts = [_utterance(group, number) for number, group in enumerate(groups, start=1)]
+    without = [record.name for place, record in enumerate(records) if place not in {p for p, _, _ in found}]
     if without:
         note = join([f"There is no example of {listed(without)} yet: ", tag("code", "foresay evaluate"), " keeps one, for the pictures."])
         parts.append(tag("p", note, class_="missing"))
     return join(parts)
 
 
-def _utterance(group: Sequence[Hearing], name: str) -> Html:
-    """One utterance: player, spectrogram and phones; then self-similarity, and what each model holds worth drawing."""
-    example = group[0].example
+def _utterance(group: Sequence[Hearing], number: int) -> Html:
+    """One utterance, to be folded away: player, spectrogram, phones, codes; self-similarity; what each model holds worth drawing."""
+    example, name = group[0].example, f"example-{number}"
+    said = f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}" if example.text else example.id
     parts = [
         *_heading(example),
         tag("audio", controls=True, preload="auto", src=flac(example)),
         draw_speech(example, f"{name}-speech"),
+        *_codes(group, name),
         *_similarities(group, name),
         *_inspected(group, name),
     ]
-    return tag("div", *parts, class_="example", data_left=str(LEFT), data_right=str(RIGHT), data_seconds=f"{example.duration:.6f}")
+    where = {"data_left": str(LEFT), "data_right": str(RIGHT), "data_seconds": f"{example.duration:.6f}"}
+    return tag("details", tag("summary", said), *parts, class_="example", open=number == 1, **where)
 
 
 def _heading(example: Example) -> list[Html]:
-    """What is said, where it comes from, and what is missing of it."""
-    said = (
-        [tag("p", f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}", class_="quote")] if example.text else []
-    )
+    """Where it comes from, and what is missing of it."""
     cut = f", of which the first {span(example.duration)} are shown" if example.whole > example.duration else ""
     phones = "" if example.phones else " It has no phone times, so the pictures show no phones."
     hint = tag("span", " Click on a picture to hear it from there.", class_="hint")
-    return [*said, tag("p", tag("code", example.id), f", {span(example.whole)}{cut}.{phones}", hint, class_="caption")]
+    return [tag("p", tag("code", example.id), f", {span(example.whole)}{cut}.{phones}", hint, class_="caption")]
+
+
+def _codes(group: Sequence[Hearing], name: str) -> list[Html]:
+    """The clusters that each layer's frames fall into, a row each."""
+    rows = [(hearing.run, layer) for hearing in group for layer in hearing.example.layers if layer.codes is not None]
+    if not rows:
+        return []
+    text = (
+        "The k-means cluster of each frame, a row for each layer; equal colors and numbers within a row are the same cluster. "
+        "A code that follows the phones changes where they do, and returns where the phone returns."
+    )
+    head = [tag("h3", "As discrete units"), tag("p", text, class_="caption")]
+    if len(group) > 1:
+        head.append(legend({hearing.run: hearing.name for hearing in group}))
+    return [*head, draw_codes(rows, group[0].example, f"{name}-codes")]
 
 
 def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
@@ -89,7 +104,7 @@ def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
         if not pictures or len(group) > 1:
             pictures.append([])  # a row of its own for each layer, where runs are to be compared
         for hearing, layer in heard:
-            title = f"{hearing.prefix}layer {layer.name}"
+            title = _titled(hearing, group, f"layer {layer.name}")
             picture = draw_similarity(layer, hearing.example, lowest, f"{name}-{hearing.run}-similarity-{number}", title)
             caption = tag("figcaption", tag("strong", title), ". ", _steadiness(layer, hearing.example))
             pictures[-1].append(tag("figure", picture, caption))
@@ -109,11 +124,16 @@ def _inspected(group: Sequence[Hearing], name: str) -> list[Html]:
         for number, (key, array) in enumerate(hearing.example.inspected.items()):
             meaning = MEANINGS.get(key)
             title = meaning.title if meaning else key.replace("_", " ").capitalize()
-            parts.append(tag("h3", hearing.prefix + title))
+            parts.append(tag("h3", _titled(hearing, group, title)))
             if meaning:
                 parts.append(tag("p", meaning.caption, class_="caption"))
             parts.append(draw_tensor(key, array, hearing.example, f"{name}-{hearing.run}-inspected-{number}"))
     return parts
+
+
+def _titled(hearing: Hearing, group: Sequence[Hearing], title: str) -> str:
+    """The title of a picture, after the run's name where there are several."""
+    return f"{hearing.name}: {title}" if len(group) > 1 else title
 
 
 def _lowest(layer: Layer, example: Example) -> float:

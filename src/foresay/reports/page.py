@@ -20,7 +20,7 @@ def page(records: Sequence[Record]) -> str:
     comparisons = compare(records)
     sections = {
         "results": ("What was learned", results_section(comparisons)),
-        "hearing": ("An utterance, as the model hears it", hearing_section(records)),
+        "hearing": ("Utterances, as the models hear them", hearing_section(records)),
         "training": ("Training", training_section(records)),
         "settings": ("Settings", settings_section(records)),
         "reproduce": ("Do it again", reproduction_section(records)),

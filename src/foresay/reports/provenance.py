@@ -63,7 +63,7 @@ def reproduction_section(records: Sequence[Record]) -> Html:
     """Each run's recipe to take along, and the commands that train and measure it."""
     versions = sorted({result.version for record in records for result in record.results})
     made = f"The results were measured with Foresay {', '.join(versions)}. " if versions else ""
-    parts = [tag("p", made, "Put your own manifests for the names in capitals.")]
+    parts = [tag("p", made, "Put your own manifests for names in capitals.")]
     for record in records:
         if record.recipe:
             toml = base64.b64encode(write_toml(record.recipe).encode()).decode()
@@ -92,17 +92,29 @@ def _settings_table(tables: Sequence[Mapping[str, Any]], records: Sequence[Recor
 
 
 def _commands(record: Record) -> list[str]:
-    """Commands that do it again; the measures and layers are those of the results."""
+    """Commands that do it again; the manifests are those of the training, the measures those of the results."""
     run, recipe = shlex.quote(record.name), shlex.quote(_recipe_file(record))
+    train, valid = (shlex.quote(str(record.data.get(split, {}).get("manifest", f"{split.upper()}.jsonl"))) for split in ("train", "valid"))
     commands = [f"pip install 'foresay[plot]=={__version__}'"]
     if record.recipe:
-        commands.append(f"foresay pretrain {recipe} --corpus TRAIN.jsonl --valid VALID.jsonl --run {run}")
+        commands.append(f"foresay pretrain {recipe} --corpus {train} --valid {valid} --run {run}")
     measured = [result for result in record.results if result.step is not None] or list(record.results)
-    measures = ",".join(dict.fromkeys(f"{result.measure}:{result.protocol}" for result in measured)) or "probe:paper"
-    layers = ",".join(dict.fromkeys(result.layer for result in measured)) or "z,c"
-    what = f"--measures {shlex.quote(measures)} --layers {shlex.quote(layers)}"
-    commands.append(f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus TRAIN.jsonl {what}")
+    protocols = dict.fromkeys((result.measure, *_options(result.protocol)) for result in measured) or {("probe", "paper"): None}
+    measures = ",".join(dict.fromkeys(f"{measure}:{protocol}" for measure, protocol, *_ in protocols))
+    options = dict.fromkeys(f"--option {shlex.quote(f'{measure}.{option}')}" for measure, _, *options in protocols for option in options)
+    what = " ".join([f"--measures {shlex.quote(measures)}", *options])
+    commands.append(f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus {train} {what}")
     return [*commands, f"foresay report {run}"]
+
+
+def _options(protocol: str) -> list[str]:
+    """Take a protocol's name apart, into that without options and the options.
+
+    >>> _options("phone(max_size_group=10, max_x_across=5)")
+    ['phone', 'max_size_group=10', 'max_x_across=5']
+    """
+    name, _, options = protocol.removesuffix(")").partition("(")
+    return [name, *(options.split(", ") if options else [])]
 
 
 def _recipe_file(record: Record) -> str:

@@ -1,8 +1,9 @@
-"""What the folder of a run tells: its recipe, its metrics, its results, the example that evaluation kept."""
+"""What the folder of a run tells: its recipe, its metrics, its results, the examples that evaluation kept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.errors import UserError
-from foresay.results import Result, load_artifact, read_lines, read_results
+from foresay.results import EXAMPLE, Result, load_artifact, read_lines, read_results
 from foresay.settings import Table, read_toml
 
 FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
@@ -26,11 +27,13 @@ class Record:
     folder: Path
     recipe: Table
     """The resolved recipe: section -> key -> value."""
+    data: Table
+    """The manifests it was trained on, as the run noted them: split -> `manifest` and what it holds."""
     lines: tuple[dict[str, Any], ...]
     """The lines of metrics.jsonl."""
     results: tuple[Result, ...]
-    example: dict[str, NDArray[Any]] | None
-    """The arrays of artifacts/example.npz."""
+    examples: tuple[dict[str, NDArray[Any]], ...]
+    """The arrays of artifacts/example-1.npz and so on."""
 
     def lines_of(self, kind: str) -> list[dict[str, Any]]:
         """Return the logged lines of a kind: `train`, `valid` or `event`."""
@@ -106,15 +109,27 @@ def distinct_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _read(folder: Path, name: str) -> Record:
-    recipe = folder / "recipe.toml"
     return Record(
         name=name,
         folder=folder,
-        recipe=read_toml(recipe.read_text(encoding="utf-8"), str(recipe)) if recipe.exists() else {},
+        recipe=_table(folder / "recipe.toml"),
+        data=_table(folder / "data.toml"),
         lines=tuple(read_lines(folder / "metrics.jsonl")),
         results=tuple(read_results(folder / "results.jsonl")),
-        example=load_artifact(folder, "example"),
+        examples=tuple(_examples(folder)),
     )
+
+
+def _table(path: Path) -> Table:
+    return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.exists() else {}
+
+
+def _examples(folder: Path) -> Iterator[dict[str, NDArray[Any]]]:
+    for number in count(1):
+        arrays = load_artifact(folder, f"{EXAMPLE}{number}")
+        if arrays is None:
+            return
+        yield arrays
 
 
 def _check(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """Pictures over the time of an utterance: waveform, spectrogram, phones; and how alike a layer finds its frames."""
 
+from collections.abc import Sequence
+from colorsys import hls_to_rgb
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,9 @@ LEFT, RIGHT = 0.065, 0.995
 
 BOUNDARY = {"color": "white", "linewidth": 0.6, "alpha": 0.8}
 """How phone boundaries are drawn on images."""
+
+WIDE = 0.009
+"""Share of the time axis that the number of a code needs."""
 
 LOUDNESS_RANGE = 70.0
 """Decibels below the loudest that a spectrogram shows."""
@@ -112,6 +117,35 @@ def draw_speech(example: Example, name: str) -> Html:
         mel.set_yticks(places, labels=[f"{k:g} kHz" for k in kilohertz])
 
     return draw_over_time(name, f"Waveform, spectrogram and phones of {example.id}", (0.7, 2.0), example, paint)
+
+
+def draw_codes(rows: Sequence[tuple[int, Layer]], example: Example, name: str) -> Html:
+    """Draw the codes of layers, each with its run's place on the page: a row each, equal neighbors as one, numbered if there is room."""
+
+    def paint(*axes: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
+        for row, (run, layer) in zip(axes, rows, strict=True):
+            codes = np.asarray(layer.codes)
+            starts = np.flatnonzero(np.diff(codes, prepend=-1))
+            ends = np.append(starts[1:], len(codes))
+            half = 0.5 / layer.frame_rate
+            for start, end in zip(starts, ends, strict=True):
+                left, right = layer.times[start] - half, layer.times[end - 1] + half
+                row.axvspan(left, right, color=code_color(int(codes[start])), linewidth=0)
+                if right - left > WIDE * example.duration:
+                    row.text((left + right) / 2, 0.5, str(codes[start]), fontsize=SMALL - 1, color="black", ha="center", va="center")
+            row.vlines(example.boundaries, 0.0, 1.0, color=INK, linewidth=0.5)
+            row.set(ylim=(0.0, 1.0))
+            row.set_yticks([0.5], labels=[layer.name])
+            row.tick_params(axis="y", length=0, labelcolor=series_color(run))
+            row.spines["left"].set_visible(False)
+
+    return draw_over_time(name, f"Clusters of the frames of {example.id}", (0.26,) * len(rows), example, paint)
+
+
+def code_color(code: int) -> tuple[float, float, float]:
+    """Return a light color; codes that follow each other get hues far apart (steps of the golden ratio)."""
+    red, green, blue = hls_to_rgb(code * 0.618034 % 1.0, (0.62, 0.72, 0.8)[code % 3], 0.6)
+    return red, green, blue
 
 
 def image_over_time(axes: Any, values: NDArray[np.float64], edges: tuple[float, float], **how: Any) -> None:  # noqa: ANN401 - matplotlib

@@ -1,35 +1,81 @@
 """The section of results: every comparison as a picture of bars and a table, the best in bold."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from foresay.reports.canvas import INK, PAPER, SERIES, SOFT, draw, series_color
+from foresay.reports.canvas import INK, PAPER, SOFT, dot, draw, series_color
 from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.figures import figures
 from foresay.reports.markup import Html, join, row, table, tag
-from foresay.reports.wording import amount, interval, listed, unit
+from foresay.reports.wording import amount, headline, interval, listed, unit
 
 PALE = 0.35
 """Opacity of what was not trained."""
 
 
 def results_section(comparisons: Sequence[Comparison]) -> Html:
-    """Draw and tabulate every comparison."""
+    """What is said first of every measure in one table; then measure by measure, as bars, tables and pictures."""
     if not comparisons:
         command = "foresay evaluate RUN --corpus TEST.jsonl --train-corpus TRAIN.jsonl --measures probe:paper --layers z,c"
         first = "Nothing was measured yet. This measures how well phones can be read off the layers: "
         return tag("p", first, tag("code", command), class_="missing")
-    return join(tag("div", *_article(comparison, f"results-{i}")) for i, comparison in enumerate(comparisons, start=1))
+    measures = [list(group) for _, group in groupby(comparisons, key=lambda comparison: comparison.kind._replace(metric=""))]
+    first = [comparison for measure in measures for comparison in _headlines(measure) if not comparison.seen]
+    parts = [_overview(first)] if len(first) > 1 else []
+    return join([*parts, *(_measure(measure, f"results-{i}") for i, measure in enumerate(measures, start=1))])
 
 
-def _article(comparison: Comparison, name: str) -> list[Html]:
-    drawn = not comparison.seen and len(comparison.lines) > 1 and any(line.result.low is not None for line in comparison.lines)
-    return [
-        tag("h3", f"{comparison.title}: {comparison.metric}"),
-        tag("p", _where(comparison), class_="caption"),
-        tag("div", *([_draw(comparison, name)] if drawn else []), _table(comparison), class_="beside"),
-        figures(comparison, name),
-    ]
+def _headlines(measure: Sequence[Comparison]) -> list[Comparison]:
+    """What is said first of a measure."""
+    chosen = headline(measure[0].kind.measure, [comparison.kind.metric for comparison in measure])
+    return [comparison for comparison in measure if comparison.kind.metric in chosen]
+
+
+def _overview(comparisons: Sequence[Comparison]) -> Html:
+    """A row for every layer of every model, a column for what is said first of every measure."""
+    text = "What is said first of every measure, with 95% intervals; the best is bold, and where intervals overlap it may be chance."
+    wide = _wide(comparisons, [f"{comparison.title}: {_axis(comparison)}" for comparison in comparisons])
+    return join([tag("p", text, class_="caption"), wide])
+
+
+def _measure(measure: Sequence[Comparison], name: str) -> Html:
+    """A measure: what is said first of it at large, everything else in a table, and its pictures."""
+    first = _headlines(measure)
+    rest = [comparison for comparison in measure if comparison not in first]
+    parts = [tag("h3", measure[0].title)]
+    if measure[0].explanation:
+        parts.append(tag("p", measure[0].explanation))
+    parts.append(tag("p", _where(measure[0]), class_="caption"))
+    for number, comparison in enumerate(first):
+        drawn = not comparison.seen and len(comparison.lines) > 1 and any(line.result.low is not None for line in comparison.lines)
+        bars = [_draw(comparison, f"{name}-{number}")] if drawn else []
+        parts += [tag("h4", comparison.metric), tag("div", *bars, _table(comparison), class_="beside")]
+    if rest:
+        numbers = _wide(rest, [_axis(comparison) for comparison in rest])
+        parts.append(tag("details", tag("summary", "More numbers"), numbers) if first else numbers)
+    return tag("div", *parts, figures(measure, name))
+
+
+def _wide(comparisons: Sequence[Comparison], titles: Sequence[str]) -> Html:
+    """Several numbers of the same models in one table, the best of each in bold where there is a best."""
+    named = {(line.run, line.label, line.layer): line for comparison in comparisons for line in comparison.lines}
+    columns = [{(line.run, line.label, line.layer): line for line in comparison.lines} for comparison in comparisons]
+    rows = []
+    for key, line in named.items():
+        cells = [_cell(column.get(key), comparison) for column, comparison in zip(columns, comparisons, strict=True)]
+        rows.append(row(_named(line), line.layer, *cells))
+    return table(["", "layer", *titles], rows, class_="results wide")
+
+
+def _cell(line: Line | None, comparison: Comparison) -> str:
+    """A value over its interval, or nothing."""
+    if line is None:
+        return ""
+    metric = comparison.kind.metric
+    value = amount(line.result.value, metric)
+    between = interval(line.result.low, line.result.high, metric)
+    return join([tag("b", value) if line is comparison.best else value, *([tag("small", between)] if between else [])])
 
 
 def _where(comparison: Comparison) -> str:
@@ -92,8 +138,7 @@ def _axis(comparison: Comparison) -> str:
 
 def _named(line: Line) -> Html:
     """The label of a line, with its run's color."""
-    dot = "reference" if line.run is None else f"series-{line.run % len(SERIES) + 1}"
-    return join([tag("span", class_=f"dot {dot}{' pale' if line.untrained else ''}", aria_hidden="true"), line.label])
+    return join([dot(line.run, pale=line.untrained), line.label])
 
 
 def _gain(line: Line, metric: str) -> str:

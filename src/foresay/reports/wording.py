@@ -1,6 +1,7 @@
 """How numbers are written for people."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
@@ -8,21 +9,29 @@ MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 SHARES = ("accuracy", "error", "purity", "precision", "recall", "f1", "share", "coverage")
 """Metrics whose name holds one of these words lie between 0 and 1 and are written in percent."""
 
-LOWER_IS_BETTER = (
-    "error",
-    "loss",
+LOWER_IS_BETTER = ("error", "loss", "perplexity", "distance", "deletions", "insertions", "substitutions")
+
+NEITHER_IS_BETTER = (
     "inertia",
-    "perplexity",
-    "distance",
-    "deletions",
-    "insertions",
-    "substitutions",
+    "cluster purity",
+    "effective clusters",
+    "clusters used",
+    "cosine",
     "alignment",
     "uniformity",
+    "anisotropy",
+    "rank",
+    "change",
+    "artefact",
+    "trust",
+    "over-segmentation",
+    "run length",
+    "bits",
 )
+"""Metrics that describe and do not rate: a model whose features hardly differ from each other has the best of many of them."""
 
-NEITHER_IS_BETTER = ("cosine", "anisotropy", "rank", "change", "artefact", "trust", "over-segmentation", "run length", "bits", "use")
-"""Metrics that describe and do not rate."""
+HEADLINES = {"abx": ("error within speakers", "error across speakers")}
+"""What is said first of a measure, where that is not the first of its metrics that rates."""
 
 
 def is_share(metric: str) -> bool:
@@ -38,6 +47,16 @@ def rates(metric: str) -> bool:
 def lower_is_better(metric: str) -> bool:
     """Whether less of it is better."""
     return any(word in metric.lower() for word in LOWER_IS_BETTER)
+
+
+def headline(measure: str, metrics: Collection[str]) -> tuple[str, ...]:
+    """Choose what is said first of a measure among its metrics, in their order; nothing if none of them rates.
+
+    >>> headline("segmentation", ["R-value", "F1"]), headline("similarity", ["cosine of random frames"])
+    (('R-value',), ())
+    """
+    named = HEADLINES.get(measure) or tuple(metric for metric in metrics if rates(metric))[:1]
+    return tuple(metric for metric in named if metric in metrics)
 
 
 def number(value: float) -> str:
@@ -56,14 +75,19 @@ def number(value: float) -> str:
 def amount(value: float, metric: str, *, signed: bool = False) -> str:
     """Write a value of a metric, shares times 100 with one decimal and without their unit.
 
-    >>> amount(0.6321, "accuracy"), amount(0.0412, "accuracy", signed=True), amount(1234.5678, "inertia")
-    ('63.2', '+4.1', '1,235')
+    >>> amount(0.6321, "accuracy"), amount(0.0412, "accuracy", signed=True), amount(1234.5678, "inertia"), amount(0.76, "NMI")
+    ('63.2', '+4.1', '1,235', '0.7600')
     """
     if not math.isfinite(value):
         return "not finite"
-    text = f"{100 * value:.1f}" if is_share(metric) else number(value)
+    text = f"{100 * value:.1f}" if is_share(metric) else _figures(value)
     text = text.replace("-", MINUS)
     return f"+{text}" if signed and not text.startswith(MINUS) else text
+
+
+def _figures(value: float) -> str:
+    """Write four figures, zeros too, so that numbers in a column end alike."""
+    return number(value) if value == 0 or abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")  # noqa: PLR2004 - four figures
 
 
 def unit(metric: str) -> str:

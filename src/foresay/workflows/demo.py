@@ -12,8 +12,11 @@ from foresay.workflows.report import report
 
 RUNS = ("demo-cpc", "demo-acpc")
 """Recipes, and the runs' folders."""
-MEASURES = ("probe:converged",)
+MEASURES = ("probe:converged", "abx:phone", "segmentation:20ms", "similarity:cosine")
 """Ten epochs of so little audio, the paper's protocol, would hardly move a probe from the majority class."""
+MORE = ("clusters:curve", "geometry:frames", "slowness:k50", "tsne:phones")
+OPTIONS = ("abx.max_size_group=10", "abx.max_x_across=5", "clusters.restarts=1", "slowness.restarts=1")
+"""ABX compares as much as ZeroSpeech 2021 does."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,11 @@ class Scale:
     minutes: float
     """Of speech in the corpus."""
     overrides: tuple[str, ...] = ()
+    measures: tuple[str, ...] = MEASURES
 
 
 SCALES = {
-    "full": Scale(minutes=40.0),
+    "full": Scale(minutes=40.0, measures=(*MEASURES, *MORE)),
     "tiny": Scale(minutes=12.0, overrides=("trainer.steps=200",)),
 }
 
@@ -53,5 +57,6 @@ def demo(run: str | Path = "runs", scale: Literal["tiny", "full"] = "full") -> D
     runs = tuple(parent / name for name in RUNS)
     for name, folder in zip(RUNS, runs, strict=True):
         pretrain(name, corpus / "train.jsonl", folder, valid=corpus / "valid.jsonl", overrides=size.overrides)
-    results = evaluate(runs, corpus / "test.jsonl", corpus / "train.jsonl", measures=MEASURES)
+    options = [option for option in OPTIONS if any(measure.startswith(option.partition(".")[0]) for measure in size.measures)]
+    results = evaluate(runs, corpus / "test.jsonl", corpus / "train.jsonl", measures=size.measures, options=options)
     return Demo(corpus, runs, report(runs, parent / "report.html"), results)

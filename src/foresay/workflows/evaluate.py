@@ -4,22 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.example import example
+from foresay.evaluation.example import examples
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
 from foresay.loading import HUB, load, locate
-from foresay.results import Result, append_results, read_results, save_artifact, save_draws
+from foresay.results import EXAMPLE, Result, append_results, load_artifact, read_results, save_artifact, save_draws
 from foresay.runs import Run
 from foresay.settings import Table, assignment, list_names, merge, read_toml
 from foresay.training.devices import find_place
 from foresay.version import __version__
 
-RESULTS, EXAMPLE = "results.jsonl", "example"
+RESULTS = "results.jsonl"
 
 
 def evaluate(
@@ -44,7 +45,7 @@ def evaluate(
 
     Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
     same weights, manifests, measure, protocol, layer, seed and version) is not measured again, unless `again` is asked for.
-    Each run gets an example for reports to draw.
+    Each run gets examples for reports to draw.
     """
     changes = _options(options, measures)
     chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
@@ -64,7 +65,7 @@ def evaluate(
             save_draws(folder, new)
         results += rows
     for candidate in candidates:
-        _keep_example(candidate, corpora.test, place)
+        _keep_examples(candidate, corpora.test, seed, place)
     return results
 
 
@@ -186,9 +187,13 @@ def _key(result: Result) -> tuple[str | None, str, str, str, str]:
     return result.details.get("fingerprint"), result.model, result.layer, result.metric, result.split
 
 
-def _keep_example(candidate: _Candidate, manifest: Manifest, device: str) -> None:
-    """Give a run an utterance to draw."""
-    if candidate.run:
-        arrays = example(candidate.subject.extractor, manifest, device)
-        if arrays:
-            save_artifact(candidate.run, EXAMPLE, arrays)
+def _keep_examples(candidate: _Candidate, manifest: Manifest, seed: int, device: str) -> None:
+    """Give a run utterances to draw, unless it has those of these weights and this corpus."""
+    if candidate.run is None:
+        return
+    extractor = candidate.subject.extractor
+    stamp = fingerprint(of_weights(extractor), of_file(manifest.path), seed, __version__)
+    kept = load_artifact(candidate.run, f"{EXAMPLE}1")
+    if kept is None or kept["fingerprint"] != stamp:
+        for number, arrays in enumerate(examples(extractor, manifest, seed=seed, device=device), start=1):
+            save_artifact(candidate.run, f"{EXAMPLE}{number}", {**arrays, "fingerprint": np.array(stamp)})
