@@ -134,15 +134,19 @@ def test_the_interval_holds_the_value_and_is_over_speakers() -> None:
     assert interval is not None
     assert interval[0] < found.value < interval[1]
     assert interval == found.interval(0) != found.interval(1)
-    # One draw by hand: speakers that are drawn twice count twice.
-    task, draw = found.task, np.random.default_rng(0).multinomial(4, [0.25] * 4, size=1000)[0]
+    # Draws by hand: speakers that are drawn twice count twice. All are moved alike, so that their mean is the value.
+    task, draws = found.task, np.random.default_rng(0).multinomial(4, [0.25] * 4, size=1000)[:2]
     groups, (a, b, x) = task.groups, task.cells
-    pairs: dict[tuple[int, int], list[float]] = {}
-    for speaker, times in enumerate(draw):
-        for pair in {(int(groups.phones[i]), int(groups.phones[j])) for i, j in zip(a, b, strict=True)}:
-            here = (groups.speakers[a] == speaker) & (groups.phones[a] == pair[0]) & (groups.phones[b] == pair[1])
-            pairs.setdefault(pair, []).extend(int(times) * [float(found.errors[here].mean())])
-    assert interval.draws[0] == pytest.approx(np.mean([np.mean(errors) for errors in pairs.values()]))
+    by_hand = []
+    for draw in draws:
+        pairs: dict[tuple[int, int], list[float]] = {}
+        for speaker, times in enumerate(draw):
+            for pair in {(int(groups.phones[i]), int(groups.phones[j])) for i, j in zip(a, b, strict=True)}:
+                here = (groups.speakers[a] == speaker) & (groups.phones[a] == pair[0]) & (groups.phones[b] == pair[1])
+                pairs.setdefault(pair, []).extend(int(times) * [float(found.errors[here].mean())])
+        by_hand.append(np.mean([np.mean(errors) for errors in pairs.values()]))
+    assert interval.draws[1] - interval.draws[0] == pytest.approx(by_hand[1] - by_hand[0])
+    assert interval.draws.mean() == pytest.approx(found.value)
     assert x.shape == a.shape
 
 

@@ -38,9 +38,12 @@ def test_references_that_two_runs_share_stand_once() -> None:
     assert [line.run for line in test.lines] == [None] * 3 + [0] * 4 + [1] * 4
 
 
-def test_checkpoints_are_told_apart_by_their_step() -> None:
-    test, _ = compare([record("acpc", probe_results("acpc", 20) + probe_results("acpc", 40))])
-    assert labels(test)[5:] == ["acpc, 20 updates z", "acpc, 20 updates c", "acpc, 40 updates z", "acpc, 40 updates c"]
+def test_of_several_steps_the_last_counts_and_the_others_are_its_history() -> None:
+    test, _ = compare([record("acpc", probe_results("acpc", 40) + probe_results("acpc", 20))])
+    assert labels(test)[5:] == ["acpc z", "acpc c"]
+    assert [line.source.step for line in test.lines[5:]] == [40, 40]
+    assert [[result.step for result in line.history] for line in test.lines] == [[]] * 5 + [[20, 40]] * 2
+    assert "Over the training" in results_section([test])
 
 
 def test_what_was_measured_twice_counts_as_it_was_last() -> None:
@@ -83,3 +86,25 @@ def test_phones_that_were_never_learned_are_named() -> None:
     results = [replace(result, details={**result.details, "unseen_phones": ["zh", "<oy>"]}) for result in probe_results("acpc", 40)]
     html = results_section(compare([record("acpc", results)]))
     assert "12,345 frames, 39 classes, learned on corpus/train. Never learned, so never right: zh and &lt;oy&gt;." in html
+
+
+def test_several_measures_have_an_overview_of_what_is_said_first_of_each() -> None:
+    def row(measure: str, metric: str, model: str, value: float) -> Result:
+        step = 40 if model == "acpc" else None
+        return Result(model, measure, "p", metric, "c", "test", value, value - 0.01, value + 0.01, "x/test", step, 0, 1.0)
+
+    metrics = [("abx", "error within speakers"), ("abx", "error across speakers"), ("clusters", "inertia"), ("clusters", "NMI")]
+    results = [row(*metric, model, value) for metric in metrics for model, value in (("mfcc", 0.1234), ("acpc", 0.2345))]
+    html = results_section(compare([record("acpc", results)]))
+    Checker(html)
+    overview, _, details = html.partition("<h3>")
+    assert overview.count('<th scope="col">') == 2 + 3  # no inertia: it rates nothing
+    assert overview.count("<b>12.3</b>") == 2
+    assert overview.count("<b>0.2345</b>") == 1
+    assert overview.count("<small>11.3 to 13.3</small>") == 2
+    assert "More numbers" in details
+    assert "inertia" in details
+
+
+def test_one_measure_needs_no_overview() -> None:
+    assert "overlap it may be chance" not in results_section(compare([record("acpc", probe_results("acpc", 40))]))

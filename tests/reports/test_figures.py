@@ -21,25 +21,38 @@ def _comparison(metric: str, *details: dict[str, object]) -> Comparison:
 
 def test_a_histogram_a_curve_and_a_map() -> None:
     histogram = {"histogram": {"from": -1.0, "to": 1.0, "counts": [0, 3, 5, 1]}}
-    html = figures(_comparison("cosine", histogram, histogram), "x")
+    html = figures([_comparison("cosine", histogram, histogram)], "x")
     assert html.count("<svg") == 1
     assert "run0 c" in html
     assert "density" in html
     curve = {"clusters": [8, 16, 32], "values": [0.1, 0.2, 0.3], "intervals": [(0.0, 0.2), (0.1, 0.3), (0.2, 0.4)]}
-    html = figures(_comparison("purity", curve), "x")
+    html = figures([_comparison("purity", curve)], "x")
     assert "clusters K" in html
     assert ">16<" in html
     points = {"points": [[0.0, 0.0], [1.0, 1.0], [0.9, 1.1]], "labels": [0, 1, 1], "phones": ["aa", "sh"]}
-    html = figures(_comparison("trust", points, points), "x")
+    html = figures([_comparison("trust", points, points)], "x")
     assert html.count("<svg") == 2
     assert ">sh<" in html
 
 
+def test_metrics_of_one_measure_share_a_picture_and_its_legend() -> None:
+    histogram = {"histogram": {"from": -1.0, "to": 1.0, "counts": [0, 3, 5, 1]}}
+    html = figures([_comparison("cosine within", histogram), _comparison("cosine between", histogram)], "x")
+    assert html.count("<svg") == 1
+    assert html.count(">run0 c<") == 1
+    assert ">cosine within<" in html
+    assert ">cosine between<" in html
+
+
+def test_one_k_among_several_clusters_is_no_curve() -> None:
+    assert figures([_comparison("run length, ms", {"clusters": 50}, {"clusters": 50})], "x") == ""
+
+
 def test_what_carries_nothing_is_not_drawn() -> None:
     plain = _comparison("accuracy", {"frames": 3}, {})
-    assert figures(plain, "x") == ""
+    assert figures([plain], "x") == ""
     one_k = _comparison("purity", {"clusters": [50], "values": [0.2], "intervals": []})
-    assert figures(one_k, "x") == ""  # a curve of one point is a number
+    assert figures([one_k], "x") == ""  # a curve of one point is a number
 
 
 def test_the_untrained_map_is_left_out() -> None:
@@ -47,4 +60,4 @@ def test_the_untrained_map_is_left_out() -> None:
     comparison = _comparison("trust", points)
     line = comparison.lines[0]
     untrained = replace(line, source=line.source._replace(model="run0 (untrained)"))
-    assert figures(replace(comparison, lines=(untrained,)), "x") == ""
+    assert figures([replace(comparison, lines=(untrained,))], "x") == ""

@@ -61,3 +61,23 @@ def test_consecutive_frames_are_alike_inside_phones(tmp_path: Path) -> None:
     arrays = without("inspect_", "features_z")
     arrays["features_c"] = np.round(arrays["features_c"])  # one-hot by phone
     assert "cosine 1.00 inside phones, 0.00 across their boundaries" in section(tmp_path, arrays)
+
+
+def test_each_utterance_is_folded_but_the_first(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "one", steps=0, results=False, example=False)
+    arrays = without("features_", "frame_rate_", "inspect_")
+    for number, name in enumerate(("a", "b", "c"), start=1):
+        save_artifact(run, f"example-{number}", {**arrays, "id": np.array(name), "text": np.array(f"said {name}")})
+    html = hearing_section(read_records([run]))
+    assert html.count("<details") == 3
+    assert html.count(" open") == 1
+    assert [html.index(f"said {name}") for name in "abc"] == sorted(html.index(f"said {name}") for name in "abc")
+
+
+def test_codes_are_shown_where_there_are_any(tmp_path: Path) -> None:
+    arrays = without("inspect_")
+    assert "As discrete units" not in section(tmp_path / "without", arrays)
+    codes = np.arange(len(arrays["features_z"])) // 10
+    html = section(tmp_path / "with", {**arrays, "codes_z": codes, "codes_c": codes}, {**arrays, "codes_z": codes})
+    assert html.count("As discrete units") == 1  # one picture for both runs, with a legend
+    assert html.count('class="legend"') == 1

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from foresay.reports.page import page
 from foresay.reports.record import read_records
 from foresay.reports.summary import summary
 from foresay.reports.wording import amount
+from foresay.results import append_results
 from reference.example_run import RECIPE, probe_results, write_run
 from reference.html_checker import Checker
 
@@ -180,3 +182,13 @@ def test_a_browser_opens_the_file_without_a_complaint(tmp_path: Path, both: str)
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert not complaints
     assert shot.stat().st_size > 20_000
+
+
+def test_the_commands_name_the_manifests_and_options_that_were_used(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "mine")
+    (run / "data.toml").write_text('[train]\nmanifest = "corpora/my own/train.jsonl"\n', encoding="utf-8")
+    rows = [replace(row, measure="abx", protocol="phone(max_size_group=10, max_x_across=5)") for row in probe_results("mine", 40)]
+    append_results(run / "results.jsonl", rows)
+    text = checked(run).text
+    assert "--corpus 'corpora/my own/train.jsonl' --valid VALID.jsonl" in text
+    assert "--measures probe:paper,abx:phone --option abx.max_size_group=10 --option abx.max_x_across=5" in text

@@ -2,13 +2,14 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
 import soundfile
 
 from foresay.reports.example import Layer, flac, read_example
-from foresay.reports.speech import cosine_similarity, mel_place, mel_spectrogram, neighbors_alike
+from foresay.reports.speech import code_color, cosine_similarity, draw_codes, mel_place, mel_spectrogram, neighbors_alike
 from reference.example_run import RATE, example_arrays
 
 
@@ -53,3 +54,21 @@ def test_the_sound_is_kept_to_the_sixteenth_bit() -> None:
 
 def test_an_example_without_sound_is_none() -> None:
     assert read_example({"id": np.array("image")}) is None
+
+
+def test_codes_are_drawn_as_runs() -> None:
+    example = read_example(example_arrays())
+    assert example is not None
+    codes = np.repeat([7, 3, 7], [30, 10, 20])
+    picture = draw_codes([(0, Layer("z", np.zeros((60, 2)), 100.0, 0.005, 60, codes))], example, "codes")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    assert [text for text in texts if text in {"7", "3"}] == ["7", "3", "7"]  # in order, once each
+    assert "z" in texts
+
+
+def test_codes_that_follow_each_other_differ_in_color() -> None:
+    colors = np.array([code_color(code) for code in range(50)])
+    distances = np.linalg.norm(colors[:, None] - colors, axis=-1) + np.eye(50)
+    assert distances.min() > 0.02
+    assert np.linalg.norm(np.diff(colors, axis=0), axis=1).min() > 0.2
+    assert colors.mean(axis=1).min() > 0.4  # black numbers can be read on all of them

@@ -6,7 +6,6 @@ Example:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import tyro
 
@@ -18,13 +17,13 @@ class Options:
     """Which paper, how much of it, on what."""
 
     paper: tyro.conf.Positional[str]
-    """acpc: Tables 1 and 2 of Aligned CPC."""
+    """acpc: Tables 1 and 2 of Aligned CPC, and its Figures 2 to 5."""
     run: Path
     """Parent folder of the runs; what is done there already is not done again."""
-    scale: Literal["demo", "small", "paper"] = "demo"
-    """demo: the embedded corpus, half an hour on two cores. small: CPC and ACPC, three seeds. paper: all cells, at length."""
+    scale: str = "demo"
+    """demo: the embedded corpus, half an hour on two cores. small: CPC and ACPC, three seeds, on a GPU. paper: all cells, at length."""
     corpus: Path | None = None
-    """Folder with train.jsonl, valid.jsonl, test.jsonl, with phones."""
+    """Folder with train.jsonl, valid.jsonl, test.jsonl, with phones; for the scale paper also dev-clean.item, dev-clean.jsonl, …"""
     device: str | None = None
     """cpu, cuda, … Default: a GPU if there is one."""
 

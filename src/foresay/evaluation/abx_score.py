@@ -75,14 +75,16 @@ class Score:
     def interval(self, seed: int, draws: int = 1000) -> Interval | None:
         """Tell where the value would lie with other speakers of A and B, 95 times in 100; None where there is only one.
 
-        Speakers are drawn again with replacement. Scores of one task draw alike.
+        Speakers are drawn again with replacement, and pairs of phones that none of the drawn says are left out; since that moves the
+        mean of the draws, they are moved back to the value. Scores of one task draw alike.
         """
         sums, counts, speakers, pairs = self._means
         names, places = np.unique(speakers, return_inverse=True)
         if len(names) == 1:
             return None
         drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
-        return Interval([_mean_of_pairs(draw[places] * sums, draw[places] * counts, pairs) for draw in drawn])
+        values = np.array([_mean_of_pairs(draw[places] * sums, draw[places] * counts, pairs) for draw in drawn])
+        return Interval(values - values.mean() + self.value)
 
     @cached_property
     def _means(self) -> _Means:

@@ -107,8 +107,8 @@ class Measure(ABC):
 
 
 def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:
-    """List the subjects, each with its untrained copy after it."""
-    return [s for subject in subjects for s in (subject, subject.untrained) if s is not None]
+    """List the subjects, each with its untrained copy after it; a copy that several share comes once."""
+    return list(dict.fromkeys(s for subject in subjects for s in (subject, subject.untrained) if s is not None))
 
 
 def find_measure(name: str, options: Table | None = None) -> Measure:

@@ -23,7 +23,7 @@ from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
 from foresay.evaluation.labelled_frames import PhoneLabels, Place
 from foresay.evaluation.linear_probe import CONVERGED, CONVERGED_CARRIED, PAPER, PAPER_CARRIED, ProbeProtocol
-from foresay.evaluation.measure import Corpora, Measure, Subject
+from foresay.evaluation.measure import Corpora, Measure, Subject, with_untrained
 from foresay.evaluation.probe_learning import Learner, hear_recordings, learn
 from foresay.metrics import Interval
 from foresay.results import Result
@@ -52,7 +52,7 @@ class Probe(Measure):
         train, test = _phones(corpora)
         learners: dict[Place, Learner] = {}
         tested: dict[Place, FrameAccuracy] = {}
-        everyone = [s for subject in subjects for s in (subject, subject.untrained) if s is not None]
+        everyone = with_untrained(subjects)
         for _, group in groupby(sorted(everyone, key=_sample_rate), key=_sample_rate):
             same_rate = list(group)  # those who can hear the same batch
             learners |= learn(self.protocol, same_rate, train, seed, device)

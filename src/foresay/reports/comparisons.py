@@ -92,6 +92,8 @@ class Line:
     label: str
     gain: Result | None
     """Over its untrained copy."""
+    history: tuple[Result, ...] = ()
+    """The same of all steps of the run that were measured, this one last; nothing where there is only one."""
 
     @property
     def run(self) -> int | None:
@@ -111,7 +113,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Numbers that were measured alike: references first, then run by run, each after its untrained copy."""
+    """Numbers that were measured alike: references first, then run by run, each after its untrained copy and as of its last step."""
 
     kind: Kind
     lines: tuple[Line, ...]
@@ -164,10 +166,15 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
 
 def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], records: Sequence[Record]) -> Comparison:
     found = {source: result for (of, source), result in results.items() if of == kind}
-    lines = [
-        Line(source, result, _label(source, list(found), records), results.get((kind._replace(metric=GAIN), source)))
-        for source, result in found.items()
-    ]
+    steps: dict[Source, list[Result]] = {}
+    for source, result in sorted(found.items(), key=lambda pair: pair[0].step or 0):
+        steps.setdefault(source._replace(step=None), []).append(result)
+    lines = []
+    for source, result in found.items():
+        history = steps[source._replace(step=None)]
+        if result is history[-1]:
+            label, gain = _label(source, list(found), records), results.get((kind._replace(metric=GAIN), source))
+            lines.append(Line(source, result, label, gain, tuple(history) if len(history) > 1 else ()))
     worse_first = -1 if lower_is_better(kind.metric) else 1
     references = sorted((line for line in lines if line.run is None), key=lambda line: worse_first * line.result.value)
     runs = sorted((line for line in lines if line.run is not None), key=lambda line: (line.run, line.source.trained, not line.untrained))
@@ -175,12 +182,10 @@ def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], recor
 
 
 def _label(source: Source, others: Sequence[Source], records: Sequence[Record]) -> str:
-    """Name a line by its run, or by its model where a run holds several; with step and seed only where these tell lines apart."""
+    """Name a line by its run, or by its model where a run holds several; with the seed only where it tells lines apart."""
     alone = source.run is not None and len({other.trained for other in others if other.run == source.run}) == 1
     name = records[source.run].name if source.run is not None and alone else source.trained
     words = [name + (", untrained" if source.model.endswith(UNTRAINED) else "")]
-    if source.step is not None and len({other.step for other in others if other[:3] == source[:3]}) > 1:
-        words.append(f"{source.step:,} updates")
     if len({other.seed for other in others}) > 1:
         words.append(f"seed {source.seed}")
     return ", ".join(words)

@@ -1,5 +1,6 @@
-"""Pictures of what results carry beside their number: histograms (the paper's Figure 3), curves over K (Figure 4), maps.
+"""Pictures of what results carry beside their number: histograms (the ACPC paper's Figure 3), curves over K (Figure 4), maps.
 
+What was measured of several steps of a run is drawn over them (Figure 5).
 A result says by the names in its details what can be drawn of it; this file knows no measure:
 `histogram` {from, to, counts}; `values` and `intervals` of `clusters` [K, …]; `points` [[x, y], …] with `labels` and `phones`.
 """
@@ -25,9 +26,12 @@ MARKERS = "os^vD"
 
 def figures(measure: Sequence[Comparison], name: str) -> Html:
     """Draw all that the lines of a measure's comparisons carry."""
+    learning = {c.metric: list(c.lines) for c in measure if any(line.history for line in c.lines) and not c.seen}
     histograms, curves = _carrying(measure, "histogram"), _carrying(measure, "values")
     maps = [line for lines in _carrying(measure, "points").values() for line in lines if not line.untrained][:MOST_MAPS]
     parts = []
+    if learning:
+        parts.append(_grid(learning, _learning, f"Over the training: {measure[0].title}", f"{name}-learning"))
     if histograms:
         parts.append(_grid(histograms, _histogram, f"Histograms: {measure[0].title}", f"{name}-histograms"))
     if curves:
@@ -78,6 +82,22 @@ def _look(line: Line, dashes: Mapping[str, Any]) -> Look:
     """Color by run, dashes by layer; what was not trained is thin, what is no run is gray."""
     color, dash = (SOFT, dashes[line.label]) if line.run is None else (series_color(line.run), dashes[line.result.layer])
     return {"color": color, "linestyle": dash, "linewidth": 0.8 if line.untrained else 1.5}
+
+
+def _learning(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401
+    """Draw what was measured of several steps over them, and everything else as level lines."""
+    scale = 100.0 if unit(metric) else 1.0
+    for line, look in lines:
+        label = f"{line.label} {line.layer}".rstrip()
+        if line.history:
+            steps, values = [result.step for result in line.history], [scale * result.value for result in line.history]
+            axes.plot(steps, values, **look, marker=".", label=label)
+            if all(result.low is not None and result.high is not None for result in line.history):
+                low, high = ([scale * getattr(result, end) for result in line.history] for end in ("low", "high"))
+                axes.fill_between(steps, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        else:
+            axes.axhline(scale * line.result.value, **look, label=label)
+    axes.set(title=metric + (" (%)" if scale > 1 else ""), xlabel="updates")
 
 
 def _histogram(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401

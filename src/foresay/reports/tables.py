@@ -21,8 +21,8 @@ def results_section(comparisons: Sequence[Comparison]) -> Html:
         first = "Nothing was measured yet. This measures how well phones can be read off the layers: "
         return tag("p", first, tag("code", command), class_="missing")
     measures = [list(group) for _, group in groupby(comparisons, key=lambda comparison: comparison.kind._replace(metric=""))]
-    first = [comparison for measure in measures for comparison in _headlines(measure) if not comparison.seen]
-    parts = [_overview(first)] if len(first) > 1 else []
+    said_first = [comparison for measure in measures for comparison in _headlines(measure) if not comparison.seen]
+    parts = [_overview(said_first)] if len(said_first) > 1 else []
     return join([*parts, *(_measure(measure, f"results-{i}") for i, measure in enumerate(measures, start=1))])
 
 

@@ -77,10 +77,11 @@ class _Number(NamedTuple):
 
 
 def _side(folders: str | Path | Sequence[str | Path]) -> dict[Measured, list[_Number]]:
-    """The last number of each kind of each run."""
+    """The number of each kind of each run, of its last step, and of that the one measured last."""
     found: dict[Measured, list[_Number]] = {}
     for folder in map(Path, [folders] if isinstance(folders, str | Path) else folders):
-        rows = {_measured(row): row for row in read_results(folder / RESULTS) if _own(row, folder) and row.split != "train"}
+        own = [row for row in read_results(folder / RESULTS) if _own(row, folder) and row.split != "train"]
+        rows = {_measured(row): row for row in sorted(own, key=lambda row: row.step or 0)}
         if not rows:
             msg = f"nothing was measured of {folder}: `foresay evaluate {folder} --corpus … --measures …` first"
             raise UserError(msg)

@@ -76,6 +76,8 @@ class _Candidate:
     subject: Subject
     run: Path | None = None
     """The folder of the run it is."""
+    finished: bool = True
+    """Whether it is the run itself, and not one of its steps."""
 
     @property
     def both(self) -> list[Subject]:
@@ -106,15 +108,18 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
     ours = [str(model) for model in models if str(model) not in baselines and not str(model).startswith(HUB)]
     given = {_folder_and_step(model): model for model in ours}
     names = _short_names([folder for folder, _ in given])
-    candidates = []
+    candidates: list[_Candidate] = []
+    copies: dict[Path, Subject] = {}  # shared by all steps of a run
     for (folder, step), text in given.items():
         extractor = load(text, device)
         chosen = tuple(layers or extractor.layer_names)
         subject = Subject(names[folder], extractor, chosen, step)
         if isinstance(extractor, SpeechModel):
-            copy = Subject(f"{subject.name} (untrained)", _untrained(extractor, seed, device), chosen)
-            subject = replace(subject, untrained=copy)
-        candidates.append(_Candidate(subject, folder if Run(folder).recipe.exists() else None))
+            if folder not in copies:
+                copies[folder] = Subject(f"{subject.name} (untrained)", _untrained(extractor, seed, device), chosen)
+            subject = replace(subject, untrained=copies[folder])
+        run = folder if Run(folder).recipe.exists() else None
+        candidates.append(_Candidate(subject, run, finished=Path(text).resolve() == folder))
     for name in dict.fromkeys(str(model) for model in models if str(model).startswith(HUB)):
         extractor = load(name, device)
         candidates.append(_Candidate(Subject(name, extractor, tuple(layers or extractor.layer_names))))
@@ -162,10 +167,13 @@ def _measured_once(
     rows = {_key(result): result for result in known}
     done = {(result.details.get("fingerprint"), result.layer) for result in known}
     missing = []
+    copies: dict[tuple[Subject, tuple[str, ...]], Subject] = {}  # what several subjects share is measured once
     for subject in (candidate.subject for candidate in candidates):
         layers = tuple(layer for layer in subject.layers if (prints[subject.name, subject.step], layer) not in done)
         if layers:
-            missing.append(replace(subject, layers=layers, untrained=subject.untrained and replace(subject.untrained, layers=layers)))
+            copy = subject.untrained
+            shared_copy = copy and copies.setdefault((copy, layers), replace(copy, layers=layers))
+            missing.append(replace(subject, layers=layers, untrained=shared_copy))
     for result in measure(missing, corpora, seed=seed, device=device) if missing else ():
         stamp = prints.get((result.model, result.step), shared)
         stamped = replace(result, details={**result.details, "fingerprint": stamp})
@@ -189,7 +197,7 @@ def _key(result: Result) -> tuple[str | None, str, str, str, str]:
 
 def _keep_examples(candidate: _Candidate, manifest: Manifest, seed: int, device: str) -> None:
     """Give a run utterances to draw, unless it has those of these weights and this corpus."""
-    if candidate.run is None:
+    if candidate.run is None or not candidate.finished:
         return
     extractor = candidate.subject.extractor
     stamp = fingerprint(of_weights(extractor), of_file(manifest.path), seed, __version__)

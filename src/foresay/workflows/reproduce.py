@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from foresay.corpora.demo import make_demo_corpus
 from foresay.errors import UserError, nearest
+from foresay.settings import find_class, list_names
 from foresay.workflows.evaluate import evaluate
 from foresay.workflows.pretrain import pretrain
 from foresay.workflows.report import report
-from foresay.workflows.reproductions import acpc
+from foresay.workflows.reproductions import Reproduction
 
+PACKAGE = "foresay.workflows.reproductions"
 SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class Done:
     """Where everything is."""
 
     tables: Path
@@ -24,51 +24,37 @@ class Reproduction:
     """The tables, in Markdown."""
 
 
-def reproduce(
-    paper: str,
-    run: str | Path,
-    *,
-    scale: Literal["demo", "small", "paper"] = "demo",
-    corpus: str | Path | None = None,
-    device: str | None = None,
-) -> Reproduction:
-    """Train and measure every cell below the folder `run`; what is done there already is not done again.
+def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str | Path | None = None, device: str | None = None) -> Done:
+    """Train and measure every cell of the paper's tables below the folder `run`; what is done there already is not done again.
 
-    `corpus`: a folder with train.jsonl, valid.jsonl and test.jsonl, with phones; at the scale `demo` the embedded corpus is made if none
-    is given.
+    `corpus`: a folder with train.jsonl, valid.jsonl and test.jsonl, with phones; the smallest scale makes its own if none is given.
 
     Raises:
-        UserError: there is no such paper or scale, or the corpus lacks a split.
+        UserError: there is no such paper or scale, or the corpus lacks something.
     """
-    if paper != "acpc":
-        msg = f"no paper {paper!r} can be done again here: {nearest(paper, ['acpc'])}"
+    if paper not in list_names(PACKAGE):
+        msg = f"no paper {paper!r} can be done again here: {nearest(paper, list_names(PACKAGE))}"
         raise UserError(msg)
-    if scale not in acpc.SCALES:
-        msg = f"there is no scale {scale!r}: {nearest(scale, acpc.SCALES)}"
+    plan = find_class(PACKAGE, paper, Reproduction)()
+    if scale not in plan.scales:
+        msg = f"there is no scale {scale!r}: {nearest(scale, plan.scales)}"
         raise UserError(msg)
-    size, parent = acpc.SCALES[scale], Path(run)
-    manifests = _splits(Path(corpus)) if corpus else _embedded(parent, scale, embedded=size.embedded)
-    runs = []
-    for seed in size.seeds:
-        for cell in size.cells:
-            runs.append(parent / acpc.folder(cell, seed))
-            changes = acpc.overrides(cell, size, seed)
-            pretrain(size.base, manifests["train"], runs[-1], valid=manifests["valid"], overrides=changes, device=device)
-    for measure in size.measures:
-        evaluate(runs, manifests["test"], manifests["train"], measures=(measure,), device=device)
-    text = acpc.tables(parent, size)
-    tables = parent / "tables.md"
-    tables.write_text(text, encoding="utf-8")
-    return Reproduction(tables, report(runs, parent / "report.html"), text)
-
-
-def _embedded(parent: Path, scale: str, *, embedded: bool) -> dict[str, Path]:
-    if not embedded:
+    parent = Path(run)
+    folder = Path(corpus) if corpus else parent / "corpus"
+    if not corpus and not plan.make_corpus(scale, folder):
         msg = f"the scale {scale!r} needs real speech: --corpus DIR, a folder with train.jsonl, valid.jsonl and test.jsonl"
         raise UserError(msg)
-    folder = parent / "corpus"
-    make_demo_corpus(folder)
-    return _splits(folder)
+    splits = _splits(folder)
+    plan.check(scale, folder)
+    for training in plan.trainings(scale):
+        where = parent / training.folder
+        pretrain(training.recipe, splits["train"], where, valid=splits["valid"], overrides=training.overrides, device=device)
+    for measuring in plan.measurings(scale, folder, parent):
+        models = [parent / model for model in measuring.models]
+        evaluate(models, measuring.corpus, measuring.train, measures=measuring.measures, options=measuring.options, device=device)
+    text, tables = plan.tables(scale, parent), parent / "tables.md"
+    tables.write_text(text, encoding="utf-8")
+    return Done(tables, report([parent / name for name in plan.shown(scale)], parent / "report.html"), text)
 
 
 def _splits(folder: Path) -> dict[str, Path]:

@@ -1,19 +1,27 @@
-"""Aligned CPC (arXiv:2104.11946): Tables 1 and 2, with our numbers beside the published ones.
+"""Aligned CPC (arXiv:2104.11946): Tables 1 and 2 beside the published numbers, Figures 2 to 5 in the report.
 
 As in the authors' scripts, CPC is the alignment with K = M = 12: all cells share all code but K and M.
+
+    Table 1     ABX of c, CPC and ACPC (K = 8)           Figure 2    self-similarity of an utterance      Figure 4    clusters
+    Table 2     phone probe of z and c, all (K, M)       Figure 3    cosines of random and consecutive    Figure 5    probe over training
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from foresay.corpora.demo import make_demo_corpus
 from foresay.errors import UserError
 from foresay.reports.wording import amount
 from foresay.results import Result, read_lines, read_results
+from foresay.runs import Checkpoint, Run
 from foresay.workflows.compare import compare
 from foresay.workflows.evaluate import RESULTS
+from foresay.workflows.reproductions import Measuring, Reproduction, Training
+
+LAYERS = ("z", "c")
 
 
 class Accuracy(NamedTuple):
@@ -36,22 +44,28 @@ class Cell:
     milliseconds: float
     """Published step time, per example (the authors' code prints it so)."""
 
+    @property
+    def title(self) -> str:
+        """The model, as the paper calls it."""
+        return "CPC" if self.predictions == self.matched else "ACPC"
+
 
 CPC = Cell("cpc", 12, 12, Accuracy(0.512, 0.675), 2.6)
+ACPC = Cell("acpc-k8", 8, 12, Accuracy(0.519, 0.686), 2.1)
 CELLS = (
     CPC,
     Cell("acpc-k10", 10, 12, Accuracy(0.513, 0.684), 2.4),
-    Cell("acpc-k8", 8, 12, Accuracy(0.519, 0.686), 2.1),
+    ACPC,
     Cell("acpc-k6", 6, 12, Accuracy(0.521, 0.688), 1.8),
     Cell("acpc-k4", 4, 12, Accuracy(0.519, 0.687), 1.5),
     Cell("acpc-k10-m16", 10, 16, Accuracy(0.519, 0.688), 2.4),
     Cell("acpc-k12-m20", 12, 20, Accuracy(0.519, 0.678), 2.6),
 )
-ABX_PUBLISHED = {
-    ("cpc", "clean"): (0.0668, 0.0839),
-    ("cpc", "other"): (0.0903, 0.1387),
-    ("acpc-k8", "clean"): (0.0537, 0.0709),
-    ("acpc-k8", "other"): (0.0746, 0.1260),
+PUBLISHED_ABX = {
+    (CPC, "dev-clean"): {"within": 0.0668, "across": 0.0839},
+    (CPC, "dev-other"): {"within": 0.0903, "across": 0.1387},
+    (ACPC, "dev-clean"): {"within": 0.0537, "across": 0.0709},
+    (ACPC, "dev-other"): {"within": 0.0746, "across": 0.1260},
 }
 """Table 1: error within and across speakers, ZeroSpeech 2021 dev, 200 epochs."""
 
@@ -60,98 +74,175 @@ ABX_PUBLISHED = {
 class Scale:
     """How much is done."""
 
-    base: str
-    """The recipe of every cell, but for K and M."""
+    recipe: str
+    """Of every cell, but for K and M."""
     cells: tuple[Cell, ...]
+    """Of Table 2."""
     seeds: tuple[int, ...]
-    measures: tuple[str, ...]
-    overrides: tuple[str, ...] = ()
-    embedded: bool = False
-    """The corpus is made if none is given."""
+    probe: str
+    settings: tuple[str, ...] = ()
+    longer: tuple[str, ...] = ()
+    """Settings of the two models of Table 1, where these are trained for longer than Table 2's; else they are Table 2's."""
+    items: tuple[str, ...] = ()
+    """Table 1 is measured on these, each a manifest and an item file of the corpus; without them, whole phones of the test."""
+    few: tuple[str, ...] = ()
+    """Options of the figures' measures."""
 
 
-EVERYTHING = ("abx:phone", "similarity", "clusters", "segmentation:20ms")
 SCALES = {
-    "demo": Scale("demo-acpc", CELLS, (0,), ("probe:converged", *EVERYTHING), embedded=True),
+    "demo": Scale("demo-acpc", CELLS, (0,), "probe:converged", ("trainer.keep=10",), few=("clusters.restarts=1", "clusters.frames=60000")),
     "small": Scale(
         "acpc",
-        tuple(cell for cell in CELLS if cell.name in {"cpc", "acpc-k8"}),
+        (CPC, ACPC),
         (0, 1, 2),
-        ("probe:converged", *EVERYTHING),
-        ("trainer.epochs=20", "trainer.precision=bf16"),
+        "probe:converged",
+        ("trainer.steps=6000", "trainer.save_every=1000", "trainer.keep=10", "trainer.precision=bf16", "optimizer.warmup=500"),
     ),
-    "paper": Scale("acpc", CELLS, (0,), ("probe:paper", "probe:paper-carried", *EVERYTHING), ("trainer.precision=bf16",)),
+    "paper": Scale(
+        "acpc",
+        CELLS,
+        (0,),
+        "probe:paper",
+        ("trainer.epochs=50", "trainer.precision=bf16", "trainer.save_every=5000", "trainer.keep=100"),
+        longer=("trainer.epochs=200",),
+        items=("dev-clean", "dev-other"),
+    ),
 }
+"""demo: seven small models on 40 minutes of synthetic speech. small: two models, three seeds, 6,000 updates of 82 s of speech each (137 h).
+paper: 50 epochs of train-clean-100 for Table 2, 200 for Table 1. Only the demo was ever run by us: `docs/papers.md`."""
+WHOLE_PHONES = ("abx.max_size_group=10", "abx.max_x_across=5")
+"""ABX of whole phones compares as much as ZeroSpeech 2021 does of triphones."""
+FIGURES = ("similarity:cosine", "clusters:curve", "segmentation:20ms")
 
 
-def overrides(cell: Cell, scale: Scale, seed: int) -> list[str]:
-    """What makes a cell of the base recipe."""
-    return [*scale.overrides, f"model.predictions={cell.predictions}", f"model.matched={cell.matched}", f"trainer.seed={seed}"]
+class AlignedCPC(Reproduction):
+    """CPC (K = M = 12) and ACPC over Table 2's K and M."""
+
+    scales: ClassVar[Sequence[str]] = tuple(SCALES)
+
+    def make_corpus(self, scale: str, folder: Path) -> bool:
+        """Make the embedded corpus for the demo."""
+        if scale == "demo":
+            make_demo_corpus(folder)
+        return scale == "demo"
+
+    def check(self, scale: str, corpus: Path) -> None:
+        """Look for the item files."""
+        missing = [name for stem in SCALES[scale].items for name in (f"{stem}.jsonl", f"{stem}.item") if not (corpus / name).is_file()]
+        if missing:
+            msg = (
+                f"{corpus} lacks {', '.join(missing)}: Table 1 is measured with the item files of ZeroSpeech 2021 (phonetic/dev-clean, "
+                "phonetic/dev-other) on manifests of LibriSpeech's dev sets, `foresay corpus import librispeech`"
+            )
+            raise UserError(msg)
+
+    def trainings(self, scale: str) -> list[Training]:
+        """List each cell with each seed."""
+        size = SCALES[scale]
+        found = []
+        for seed in size.seeds:
+            for cell, settings in [*((cell, ()) for cell in size.cells), *((cell, size.longer) for cell in (CPC, ACPC) if size.longer)]:
+                shape = (f"model.predictions={cell.predictions}", f"model.matched={cell.matched}", f"trainer.seed={seed}")
+                folder = _folder(cell, seed, longer=bool(settings))
+                found.append(Training(folder, size.recipe, (*size.settings, *settings, *shape)))
+        return found
+
+    def measurings(self, scale: str, corpus: Path, parent: Path) -> list[Measuring]:
+        """Probe all cells; ABX, figures and the probe over training for CPC and ACPC (K = 8)."""
+        size, test, train = SCALES[scale], corpus / "test.jsonl", corpus / "train.jsonl"
+        cells = tuple(_folder(cell, seed) for seed in size.seeds for cell in size.cells)
+        pair = tuple(name for runs in _table_1(size).values() for name in runs)
+        shown = tuple(self.shown(scale))
+        steps = tuple(f"{name}@{saved.step}" for name in shown for saved in _evenly(Run(parent / name).checkpoints()))
+        probe = Measuring(cells, test, (size.probe,), train=train)
+        if size.items:
+            abx = [
+                Measuring(pair, corpus / f"{stem}.jsonl", ("abx:zerospeech2021",), (f"abx.items={corpus / stem}.item",))
+                for stem in size.items
+            ]
+        else:
+            abx = [Measuring(pair, test, ("abx:phone",), WHOLE_PHONES)]
+        return [probe, *abx, Measuring(shown, test, FIGURES, size.few, train), Measuring(steps, test, (size.probe,), train=train)]
+
+    def shown(self, scale: str) -> list[str]:
+        """The figures compare CPC and ACPC (K = 8), of the first seed."""
+        size = SCALES[scale]
+        return [runs[0] for runs in _table_1(size).values()]
+
+    def tables(self, scale: str, parent: Path) -> str:
+        """Write Tables 1 and 2."""
+        size = SCALES[scale]
+        seeds = f"{len(size.seeds)} seed{'s' if len(size.seeds) > 1 else ''}"
+        note = "Differences have paired 95 % intervals; where 0 lies within, nothing is ranked. With several seeds, ± is their spread."
+        parts = [
+            f"# Aligned CPC (arXiv:2104.11946), scale {scale}, {seeds}",
+            note,
+            f"## Table 1: ABX error of c, %\n\n{_lines_of_table_1(size, parent)}",
+            "Published: 200 epochs of 80 hours, triphones of ZeroSpeech 2021.",
+            f"## Table 2: accuracy of the linear phone probe ({size.probe}), %\n\n{_lines_of_table_2(size, parent)}",
+            "Published: 50 epochs of 80 hours, validation.",
+            "Figures 2 to 5 are in report.html.",
+        ]
+        return "\n\n".join(parts) + "\n"
 
 
-def folder(cell: Cell, seed: int) -> str:
-    """Name of a cell's run."""
-    return f"{cell.name}-seed{seed}"
+def _folder(cell: Cell, seed: int, *, longer: bool = False) -> str:
+    return f"{cell.name}{'-long' if longer else ''}-seed{seed}"
 
 
-def tables(runs: Path, scale: Scale) -> str:
-    """Write the tables in Markdown, from what stands in the runs' folders."""
-    folders = {cell: [runs / folder(cell, seed) for seed in scale.seeds] for cell in scale.cells}
-    parts = [_table_2(folders, scale), _table_1(folders)]
-    return "\n\n".join(parts) + "\n"
+def _table_1(size: Scale) -> dict[Cell, list[str]]:
+    """The runs of Table 1."""
+    return {cell: [_folder(cell, seed, longer=bool(size.longer)) for seed in size.seeds] for cell in (CPC, ACPC)}
 
 
-def _table_2(folders: dict[Cell, list[Path]], scale: Scale) -> str:
-    protocol = scale.measures[0]
-    lines = [
-        f"## Table 2: frame-wise phone accuracy (%), {protocol}, {len(scale.seeds)} seed{'s' if len(scale.seeds) > 1 else ''}",
-        "",
-        "| | K | M | ms an example (published) | z (published) | c (published) | z, difference to CPC | c, difference to CPC |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for cell, runs in folders.items():
-        accuracies = {layer: _mean(_rows(runs, protocol, "accuracy", layer)) for layer in ("z", "c")}
-        differences = [_difference(folders[CPC], runs, protocol, layer) if cell is not CPC else "" for layer in ("z", "c")]
+def _evenly(saved: Sequence[Checkpoint], most: int = 10) -> Sequence[Checkpoint]:
+    """Some of the checkpoints, the last among them."""
+    return saved[:: -max(1, -(-len(saved) // most))][::-1]
+
+
+def _lines_of_table_1(size: Scale, parent: Path) -> str:
+    runs = {cell: [parent / name for name in names] for cell, names in _table_1(size).items()}
+    rows = ["| corpus | speakers | CPC | ACPC, K = 8 | ACPC - CPC | published: CPC | ACPC |", "|---|---|---|---|---|---|---|"]
+    corpora = list(dict.fromkeys(row.corpus for row in _rows(runs[CPC], "abx", "c")))
+    for corpus in corpora:
+        for speakers in ("within", "across"):
+            metric = f"error {speakers} speakers"
+            ours = [_mean([row for row in _rows(runs[cell], "abx", "c") if (row.corpus, row.metric) == (corpus, metric)]) for cell in runs]
+            stem = corpus.rpartition("/")[2]
+            published = [PUBLISHED_ABX.get((cell, stem), {}).get(speakers) for cell in (CPC, ACPC)]
+            said = ["" if value is None else amount(value, metric) for value in published]
+            cells = [corpus, speakers, *ours, _difference(runs[CPC], runs[ACPC], "abx", metric, "c", corpus), *said]
+            rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _lines_of_table_2(size: Scale, parent: Path) -> str:
+    runs = {cell: [parent / _folder(cell, seed) for seed in size.seeds] for cell in size.cells}
+    head = ["", "K", "M", "ms / example", "z", "c", "z - CPC's", "c - CPC's", "published: ms", "z", "c"]
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for cell, own in runs.items():
+        accuracies = [_mean([row for row in _rows(own, "probe", layer) if row.metric == "accuracy"]) for layer in LAYERS]
+        gains = [_difference(runs[CPC], own, "probe", "accuracy", layer) if cell is not CPC else "" for layer in LAYERS]
         published = [amount(value, "accuracy") for value in cell.published]
-        lines.append(
-            f"| {'CPC' if cell is CPC else 'ACPC'} | {cell.predictions} | {cell.matched} "
-            f"| {_milliseconds(runs):.1f} ({cell.milliseconds}) "
-            f"| {accuracies['z']} ({published[0]}) | {accuracies['c']} ({published[1]}) | {differences[0]} | {differences[1]} |"
-        )
-    lines += [
-        "",
-        "Differences with paired 95 % intervals; where 0 lies within, nothing is ranked. Published: 50 epochs of 80 hours, validation.",
-    ]
-    return "\n".join(lines)
+        cells = [cell.title, str(cell.predictions), str(cell.matched), f"{_milliseconds(own):.1f}", *accuracies, *gains]
+        rows.append(f"| {' | '.join([*cells, str(cell.milliseconds), *published])} |")
+    return "\n".join(rows)
 
 
-def _table_1(folders: dict[Cell, list[Path]]) -> str:
-    lines = ["## Table 1: ABX error (%), layer c", "", "| | speakers | ours | published clean | published other |", "|---|---|---|---|---|"]
-    for cell, runs in folders.items():
-        for place, speakers in enumerate(("within", "across")):
-            rows = [row for row in _rows(runs, "abx", "", "c") if speakers in row.metric]
-            if not rows:
-                continue
-            published = [ABX_PUBLISHED.get((cell.name, part)) for part in ("clean", "other")]
-            said = [amount(pair[place], "error") if pair else "" for pair in published]
-            lines.append(f"| {cell.name} | {speakers} | {_mean(rows)} | {said[0]} | {said[1]} |")
-    lines += ["", "Published: 200 epochs, triphones of ZeroSpeech 2021 dev; ours: the protocol named in results.jsonl."]
-    return "\n".join(lines)
+def _rows(runs: Sequence[Path], measure: str, layer: str) -> list[Result]:
+    """What was measured last of each run at its end."""
+    return [row for run in runs for row in _last(run, measure, layer)]
 
 
-def _rows(runs: Sequence[Path], measure: str, metric: str, layer: str) -> list[Result]:
-    """Test rows of the runs themselves, the last of each."""
-    name, _, protocol = measure.partition(":")
-    rows = []
-    for run in runs:
-        own = [row for row in read_results(run / RESULTS) if row.model.endswith(run.name) and row.split != "train" and row.layer == layer]
-        found = [row for row in own if row.measure == name and protocol in {row.protocol, ""} and metric in {row.metric, ""}]
-        rows += list({row.metric: row for row in found}.values())
-    return rows
+def _last(run: Path, measure: str, layer: str) -> Iterator[Result]:
+    own = [row for row in read_results(run / RESULTS) if row.step is not None and row.split != "train"]
+    end = max((row.step for row in own if row.step is not None), default=0)
+    found = {(r.corpus, r.metric): r for r in own if (r.step, r.measure, r.layer) == (end, measure, layer)}
+    yield from found.values()
 
 
 def _mean(rows: Sequence[Result]) -> str:
-    """The mean over seeds; of one seed with its interval, of several with the spread of the seeds."""
+    """The mean over seeds: of one seed with its interval, of several with their spread."""
     if not rows:
         return ""
     metric, values = rows[0].metric, [row.value for row in rows]
@@ -162,17 +253,15 @@ def _mean(rows: Sequence[Result]) -> str:
     return amount(values[0], metric) + interval
 
 
-def _difference(cpc: list[Path], runs: list[Path], protocol: str, layer: str) -> str:
-    try:
-        found = compare(cpc, runs)
-    except UserError:
+def _difference(cpc: list[Path], others: list[Path], measure: str, metric: str, layer: str, corpus: str | None = None) -> str:
+    """How much the others have more than CPC, with its interval; nothing where either was not measured."""
+    found = [d for d in compare(cpc, others) if (d.what.measure, d.what.metric, d.what.layer) == (measure, metric, layer)]
+    found = [d for d in found if corpus in {None, d.what.corpus}]
+    if not found:
         return ""
-    name = protocol.partition(":")
-    (one,) = [d for d in found if (d.what.measure, d.what.protocol, d.what.metric, d.what.layer) == (name[0], name[2], "accuracy", layer)]
-    if one.interval is None:
-        return amount(one.value, "accuracy", signed=True)
-    low, high = (amount(end, "accuracy", signed=True) for end in one.interval)
-    return f"{amount(one.value, 'accuracy', signed=True)} [{low}, {high}]"
+    value, interval = found[-1].value, found[-1].interval
+    ends = "" if interval is None else " [{}, {}]".format(*(amount(end, metric, signed=True) for end in interval))
+    return amount(value, metric, signed=True) + ends
 
 
 def _milliseconds(runs: Sequence[Path]) -> float:

@@ -1,0 +1,156 @@
+"""Papers done again: every cell once, tables that say what was found, and nothing begun that cannot be finished."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foresay.errors import UserError
+from foresay.evaluation.abx import Abx
+from foresay.evaluation.linear_probe import CONVERGED
+from foresay.evaluation.probe import Probe
+from foresay.metrics import Interval
+from foresay.results import Result, append_results, read_results, save_draws
+from foresay.training.recipe import read_recipe
+from foresay.workflows import reproduce as workflow
+from foresay.workflows.reproduce import reproduce
+from foresay.workflows.reproductions import acpc
+from foresay.workflows.reproductions.acpc import ACPC, CPC, AlignedCPC
+from reference.levels import write_corpus
+
+TINY = (
+    "trainer.steps=4",
+    "trainer.save_every=2",
+    "trainer.validate_batches=1",
+    "data.batch=2",
+    "model.channels=8",
+    "model.context_size=8",
+    "model.negative_count=4",
+    "model.negative_group=2",
+    "model.predictor=linear",
+)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    folder = tmp_path / "corpus"
+    for seed, split in enumerate(("train", "valid", "test")):
+        write_corpus(folder / f"{split}.jsonl", 8, seed=seed, speakers=2)
+    return folder
+
+
+def test_each_cell_is_trained_and_measured_once(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("clusters.clusters=[4]", "clusters.restarts=1")
+    tiny = replace(acpc.SCALES["demo"], cells=(CPC, ACPC), settings=TINY, few=few)
+    monkeypatch.setitem(acpc.SCALES, "demo", tiny)
+    monkeypatch.setitem(Probe.protocols, "converged", replace(CONVERGED, epochs=1))
+    done = reproduce("acpc", tmp_path / "runs", corpus=corpus)
+    names = ["cpc-seed0", "acpc-k8-seed0"]
+    kept = {name: read_results(tmp_path / "runs" / name / "results.jsonl") for name in names}
+    for rows in kept.values():
+        assert {row.measure for row in rows} == {"probe", "abx", "similarity", "clusters", "segmentation"}
+        assert {row.step for row in rows if row.measure == "probe" and row.step} == {2, 4}  # Figure 5
+    assert done.text == done.tables.read_text(encoding="utf-8")
+    assert done.text.count("| CPC | 12 | 12 |") == done.text.count("| ACPC | 8 | 12 |") == 1
+    assert "| 51.2 | 67.5 |" in done.text
+    assert "Over the training" in done.report.read_text(encoding="utf-8")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Probe, "__call__", never)
+    monkeypatch.setattr(Abx, "__call__", never)
+    again = reproduce("acpc", tmp_path / "runs", corpus=corpus)
+    assert again.text == done.text
+    assert {name: read_results(tmp_path / "runs" / name / "results.jsonl") for name in names} == kept
+
+
+def measured(folder: Path, measure: str, metric: str, layer: str, values: dict[int, float], spread: float = 0.02) -> None:
+    """Write rows of a run down, by step, with draws evenly over `spread` on either side."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for step, value in values.items():
+        interval = Interval(value + np.linspace(-spread, spread, 1001))
+        row = Result(
+            model=folder.name,
+            measure=measure,
+            protocol="p",
+            metric=metric,
+            layer=layer,
+            split="test",
+            value=value,
+            low=interval[0],
+            high=interval[1],
+            corpus="x/test",
+            step=step,
+            seed=0,
+            seconds=0.0,
+            details={"fingerprint": f"{folder.name}-{measure}-{layer}-{step}"},
+            draws=interval.draws,
+        )
+        append_results(folder / "results.jsonl", [row])
+        save_draws(folder, [row])
+    (folder / "metrics.jsonl").write_text('{"kind": "train", "step": 1, "audio_rate": 640.0}\n', encoding="utf-8")
+
+
+def test_tables_say_the_end_of_each_run_and_the_paired_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(acpc.SCALES, "demo", replace(acpc.SCALES["demo"], cells=(CPC, ACPC)))
+    for layer in ("z", "c"):
+        measured(tmp_path / "cpc-seed0", "probe", "accuracy", layer, {400: 0.40, 100: 0.2})
+        measured(tmp_path / "acpc-k8-seed0", "probe", "accuracy", layer, {400: 0.45, 100: 0.3})
+    for name, error in (("cpc-seed0", 0.10), ("acpc-k8-seed0", 0.09)):
+        measured(tmp_path / name, "abx", "error within speakers", "c", {400: error}, spread=0.0)
+    text = AlignedCPC().tables("demo", tmp_path)
+    assert "| x/test | within | 10.0 [10.0, 10.0] | 9.0 [9.0, 9.0] | \N{MINUS SIGN}1.0 [\N{MINUS SIGN}1.0, \N{MINUS SIGN}1.0] |" in text
+    assert "| CPC | 12 | 12 | 2.0 | 40.0 [38.1, 41.9] | 40.0 [38.1, 41.9] |  |  | 2.6 | 51.2 | 67.5 |" in text
+    assert "| ACPC | 8 | 12 | 2.0 | 45.0 [43.1, 46.9] | 45.0 [43.1, 46.9] |" in text
+    assert "+5.0 [+5.0, +5.0]" in text  # the same utterances were hard for both
+
+
+def test_several_seeds_have_a_spread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(acpc.SCALES, "demo", replace(acpc.SCALES["demo"], cells=(CPC, ACPC), seeds=(0, 1, 2)))
+    for seed, value in enumerate((0.3, 0.4, 0.5)):
+        for layer in ("z", "c"):
+            measured(tmp_path / f"cpc-seed{seed}", "probe", "accuracy", layer, {4: value})
+            measured(tmp_path / f"acpc-k8-seed{seed}", "probe", "accuracy", layer, {4: value})
+    text = AlignedCPC().tables("demo", tmp_path)
+    assert text.count("40.0 ± 10.0") == 4
+    assert "3 seeds" in text
+
+
+def test_the_paper_asks_for_the_papers_lengths() -> None:
+    trainings = {training.folder: training for training in AlignedCPC().trainings("paper")}
+    assert len(trainings) == 7 + 2
+    assert {"model.predictions=10", "model.matched=16", "trainer.epochs=50"} <= set(trainings["acpc-k10-m16-seed0"].overrides)
+    long = trainings["acpc-k8-long-seed0"].overrides
+    assert [setting for setting in long if setting.startswith("trainer.epochs")][-1] == "trainer.epochs=200"  # the last one counts
+
+
+@pytest.mark.parametrize("scale", acpc.SCALES)
+def test_every_cell_is_a_valid_recipe(scale: str) -> None:
+    for training in AlignedCPC().trainings(scale):
+        assert read_recipe(training.recipe, training.overrides).model == "acpc"
+
+
+@pytest.mark.parametrize(
+    "paper, scale, lacks, message",
+    [
+        ("acpd", "demo", None, "acpc"),
+        ("acpc", "demon", None, "demo"),
+        ("acpc", "demo", "valid.jsonl", r"lacks valid\.jsonl"),
+        ("acpc", "paper", None, r"dev-clean\.jsonl, dev-clean\.item, dev-other\.jsonl, dev-other\.item"),
+    ],
+)
+def test_what_cannot_be_finished_is_not_begun(
+    tmp_path: Path, corpus: Path, paper: str, scale: str, lacks: str | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "pretrain", None)
+    if lacks:
+        (corpus / lacks).unlink()
+    with pytest.raises(UserError, match=message):
+        reproduce(paper, tmp_path / "runs", scale=scale, corpus=corpus)
+
+
+def test_a_larger_scale_needs_real_speech(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs real speech"):
+        reproduce("acpc", tmp_path / "runs", scale="small")
