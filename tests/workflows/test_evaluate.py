@@ -31,13 +31,13 @@ def corpora(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[str, tuple[str, ...]]]]:
-    """What the probe was asked to measure, call by call."""
-    seen: list[list[tuple[str, tuple[str, ...]]]] = []
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[str, ...]]]:
+    """What the probe was asked to measure, one after the other."""
+    seen: list[tuple[str, tuple[str, ...]]] = []
     measure = Probe.__call__
 
     def spy(self: Probe, subjects: Sequence, *rest: object, **named: object) -> list[Result]:
-        seen.append([(subject.name, subject.layers) for subject in subjects])
+        seen.extend((subject.name, subject.layers) for subject in subjects)
         return measure(self, subjects, *rest, **named)
 
     monkeypatch.setattr(Probe, "__call__", spy)
@@ -68,9 +68,11 @@ def test_nothing_is_measured_twice(tmp_path: Path, corpora: tuple[Path, Path], c
     run = tmp_path / "mine"
     write_run(run)
     only_z = evaluate([run], *corpora, measures=MEASURES, layers=["z"])
-    assert calls.pop() == [("mine", ("z",)), ("logmel", ("logmel",)), ("mfcc", ("mfcc",))]
+    assert calls == [("mine", ("z",)), ("logmel", ("logmel",)), ("mfcc", ("mfcc",))]
+    calls.clear()
     both = evaluate([run], *corpora, measures=MEASURES)
-    assert calls.pop() == [("mine", ("c",))]
+    assert calls == [("mine", ("c",))]
+    calls.clear()
     assert set(map(str, only_z)) < set(map(str, both))
     assert evaluate([run], *corpora, measures=MEASURES, layers=["z"]) == only_z
     assert evaluate([run], *corpora, measures=MEASURES) == both
@@ -83,8 +85,9 @@ def test_again_measures_again(tmp_path: Path, corpora: tuple[Path, Path], calls:
     run = tmp_path / "mine"
     write_run(run)
     first = evaluate([run], *corpora, measures=MEASURES)
+    asked = list(calls)
     second = evaluate([run], *corpora, measures=MEASURES, again=True)
-    assert len(calls) == 2
+    assert calls == 2 * asked
     assert [(r.model, r.layer, r.value, r.low) for r in first] == [(r.model, r.layer, r.value, r.low) for r in second]
     assert len(read_results(run / "results.jsonl")) == 2 * len(first)
 
@@ -94,6 +97,7 @@ def test_what_changed_is_measured_anew(tmp_path: Path, corpora: tuple[Path, Path
     run = tmp_path / "mine"
     write_run(run)
     evaluate([run], *corpora, measures=MEASURES)
+    calls.clear()
     baselines = [("logmel", ("logmel",)), ("mfcc", ("mfcc",))]
     expected = [("mine", ("z", "c"))]
     if change == "weights":
@@ -105,18 +109,39 @@ def test_what_changed_is_measured_anew(tmp_path: Path, corpora: tuple[Path, Path
     if change == "labels":
         corpora[1].write_text(corpora[1].read_text().replace('"a"]', '"b"]', 1))
     evaluate([run], *corpora, measures=MEASURES, seed=1 if change == "seed" else 0)
-    assert calls[1] == expected
+    assert calls == expected
 
 
-def test_two_runs_are_measured_in_one_pass_and_each_keeps_its_own(tmp_path: Path, corpora: tuple[Path, Path], calls: list) -> None:
+def test_two_runs_each_keep_their_own(tmp_path: Path, corpora: tuple[Path, Path], calls: list) -> None:
     for name, seed in (("one", 1), ("two", 2)):
         write_run(tmp_path / name, seed=seed)
     results = evaluate([tmp_path / "one", tmp_path / "two"], *corpora, measures=MEASURES, layers=["c"])
-    assert len(calls) == 1
+    assert calls == [("one", ("c",)), ("two", ("c",)), ("logmel", ("logmel",)), ("mfcc", ("mfcc",))]
     for name, other in (("one", "two"), ("two", "one")):
         kept = read_results(tmp_path / name / "results.jsonl")
         assert kept == [r for r in results if not r.model.startswith(other)]
         assert rows(kept) == {(name, "c", 7), (f"{name} (untrained)", "c", None)} | BESIDE
+
+
+def test_what_is_measured_outlives_a_kill(tmp_path: Path, corpora: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, calls: list) -> None:
+    for name, seed in (("one", 1), ("two", 2)):
+        write_run(tmp_path / name, seed=seed)
+    whole = Probe.__call__
+
+    def killed(self: Probe, subjects: Sequence, *rest: object, **named: object) -> list[Result]:
+        if subjects[0].name == "two":
+            raise KeyboardInterrupt
+        return whole(self, subjects, *rest, **named)
+
+    monkeypatch.setattr(Probe, "__call__", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate([tmp_path / "one", tmp_path / "two"], *corpora, measures=MEASURES, layers=["c"])
+    assert ("one", "c", 7) in rows(read_results(tmp_path / "one" / "results.jsonl"))
+    monkeypatch.setattr(Probe, "__call__", whole)
+    calls.clear()
+    evaluate([tmp_path / "one", tmp_path / "two"], *corpora, measures=MEASURES, layers=["c"])
+    assert ("one", ("c",)) not in calls
+    assert ("two", ("c",)) in calls
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, corpora: tuple[Path, Path]) -> None:

@@ -1,8 +1,9 @@
 """Measure what models learnt: any measure on any models, beside the baselines and untrained copies, each number only once."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -55,15 +56,7 @@ def evaluate(
     folders = [Path(out)] if out else list(dict.fromkeys(c.run for c in candidates if c.run))
     results: list[Result] = []
     for measure in chosen:
-        known = [] if again else [result for folder in folders for result in read_results(folder / RESULTS)]
-        rows = _measured_once(measure, candidates, corpora, known, seed, place)
-        for folder in folders:
-            elsewhere = set() if out else {s.name for c in candidates if c.run and c.run != folder for s in c.both}
-            there = set() if again else {_key(result) for result in read_results(folder / RESULTS)}
-            new = [row for row in rows if row.model not in elsewhere and _key(row) not in there]
-            append_results(folder / RESULTS, new)
-            save_draws(folder, new)
-        results += rows
+        results += _measure(measure, candidates, corpora, folders, seed, place, again=again, alone=bool(out))
     for candidate in candidates:
         _keep_examples(candidate, corpora.test, seed, place)
     return results
@@ -156,41 +149,91 @@ def _untrained(model: SpeechModel, seed: int, device: str) -> SpeechModel:
     return copy.to(device).eval()
 
 
-def _measured_once(
-    measure: Measure, candidates: Sequence[_Candidate], corpora: Corpora, known: Sequence[Result], seed: int, device: str
+def _measure(
+    measure: Measure,
+    candidates: Sequence[_Candidate],
+    corpora: Corpora,
+    folders: Sequence[Path],
+    seed: int,
+    device: str,
+    *,
+    again: bool,
+    alone: bool,
 ) -> list[Result]:
-    """Return the rows of all candidates: those known by their fingerprint, and the others measured now."""
+    """Return the rows of all candidates: those known by their fingerprint, and the others, each written down as soon as it is measured.
+
+    `alone`: there is one folder, for everything; else a run's rows go to its own.
+    """
     manifests = [manifest and of_file(manifest.path) for manifest in (corpora.test, corpora.train)]
     context = (measure.name, measure.protocol, manifests, seed, __version__, *map(of_file, measure.files))
     shared = fingerprint(context)  # of rows that are no candidate's, such as the majority class
     prints = {(s.name, s.step): fingerprint(context, s.name, s.step, of_weights(s.extractor)) for c in candidates for s in c.both}
+    known = [] if again else [result for folder in folders for result in read_results(folder / RESULTS)]
     rows = {_key(result): result for result in known}
     done = {(result.details.get("fingerprint"), result.layer) for result in known}
+    elsewhere = {folder: {s.name for c in candidates if c.run and c.run != folder and not alone for s in c.both} for folder in folders}
+    asked = dict.fromkeys((prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers)
+    place = {who: number for number, who in enumerate(asked)}
+
+    def in_order(rows: Iterable[Result]) -> list[Result]:  # known or new, in that of the candidates
+        return sorted(rows, key=lambda row: place.get((row.details["fingerprint"], row.layer), len(place)))
+
+    def write(rows: Sequence[Result]) -> None:
+        for folder in folders:
+            there = set() if again else {_key(result) for result in read_results(folder / RESULTS)}
+            new = [row for row in rows if row.model not in elsewhere[folder] and _key(row) not in there]
+            append_results(folder / RESULTS, new)
+            save_draws(folder, new)
+
+    fresh: list[Result] = []
+    for some in _by_copy(_missing(candidates, prints, done)):
+        found: dict[_Key, Result] = {}
+        for result in measure(some, corpora, seed=seed, device=device):
+            stamp = prints.get((result.model, result.step), shared)
+            stamped = replace(result, details={**result.details, "fingerprint": stamp})
+            if _key(stamped) not in rows:  # the majority class comes along every time
+                found[_key(stamped)] = stamped
+        rows |= found
+        write(in_order(row for key, row in found.items() if key[0] != shared))
+        fresh += [row for key, row in found.items() if key[0] == shared]
+    # What a measure finds beside the layers (such as `posterior`) comes along with them.
+    own = {prints[s.name, s.step]: s.extractor.layer_names for c in candidates for s in c.both}
+    wanted = in_order(
+        row
+        for key, row in rows.items()
+        if key[0] == shared or (key[0], row.layer) in asked or (key[0] in own and row.layer not in own[key[0]])
+    )
+    write(fresh if again else wanted)  # of several runs, one may have known what another did not
+    return wanted
+
+
+def _missing(
+    candidates: Sequence[_Candidate], prints: Mapping[tuple[str, int | None], str], done: Container[tuple[str | None, str]]
+) -> list[Subject]:
+    """The candidates with the layers that were not measured yet."""
     missing = []
-    copies: dict[tuple[Subject, tuple[str, ...]], Subject] = {}  # what several subjects share is measured once
+    copies: dict[tuple[Subject, tuple[str, ...]], Subject] = {}  # what several steps of a run share is measured once
     for subject in (candidate.subject for candidate in candidates):
         layers = tuple(layer for layer in subject.layers if (prints[subject.name, subject.step], layer) not in done)
         if layers:
             copy = subject.untrained
             shared_copy = copy and copies.setdefault((copy, layers), replace(copy, layers=layers))
             missing.append(replace(subject, layers=layers, untrained=shared_copy))
-    for result in measure(missing, corpora, seed=seed, device=device) if missing else ():
-        stamp = prints.get((result.model, result.step), shared)
-        stamped = replace(result, details={**result.details, "fingerprint": stamp})
-        rows.setdefault(_key(stamped), stamped)  # the majority class comes along every time
-    asked = dict.fromkeys((prints[s.name, s.step], layer) for c in candidates for s in c.both for layer in s.layers)
-    place = {who: number for number, who in enumerate(asked)}  # known or new, the rows come in the order of the candidates
-    # What a measure finds beside the layers (such as `posterior`) comes along with them.
-    own = {prints[s.name, s.step]: s.extractor.layer_names for c in candidates for s in c.both}
-    wanted = [
-        row
-        for key, row in rows.items()
-        if key[0] == shared or (key[0], row.layer) in asked or (key[0] in own and row.layer not in own[key[0]])
-    ]
-    return sorted(wanted, key=lambda row: place.get((row.details["fingerprint"], row.layer), len(place)))
+    return missing
 
 
-def _key(result: Result) -> tuple[str | None, str, str, str, str]:
+def _by_copy(subjects: Sequence[Subject]) -> list[list[Subject]]:
+    """Put together those that share their untrained copy: what one measures at once, so that a kill loses no more."""
+    groups: dict[Subject, list[Subject]] = {}
+    for subject in subjects:
+        groups.setdefault(subject.untrained or subject, []).append(subject)
+    return list(groups.values())
+
+
+_Key: TypeAlias = tuple[str | None, str, str, str, str]
+
+
+def _key(result: Result) -> _Key:
     """Tell rows apart: what was measured (the fingerprint), of whom, and which of its numbers this is."""
     return result.details.get("fingerprint"), result.model, result.layer, result.metric, result.split
 
