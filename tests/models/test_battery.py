@@ -110,9 +110,17 @@ def test_frames_are_where_the_model_says(model: SpeechModel) -> None:
     first = model.layer_names[0]
     hop = model.sample_rate / frames.frame_rate[first]
     (gradient,) = torch.autograd.grad(frames.values[first][0, 20].square().sum(), waveforms)
+    middle = model.first_center + 20 * hop
     seen = gradient[0].nonzero().flatten()
-    assert int(seen.max() - seen.min()) + 1 == model.receptive_field
-    assert abs((int(seen.max()) + int(seen.min())) / 2 - (model.first_center + 20 * hop)) <= 1
+    if len(seen) < gradient.shape[1]:
+        assert int(seen.max() - seen.min()) + 1 == model.receptive_field
+        assert abs((int(seen.max()) + int(seen.min())) / 2 - middle) <= 1
+    else:  # all of the utterance is heard through a norm or an attention, but hardly
+        times = torch.arange(gradient.shape[1])
+        inside = (times - middle).abs() <= model.receptive_field / 2
+        energy = gradient[0].square()
+        assert energy[inside].sum() > 0.9 * energy.sum()
+        assert abs(float((times * energy)[inside].sum() / energy[inside].sum()) - middle) < model.receptive_field / 4
 
 
 def test_a_stream_gives_the_frames_of_the_whole(model: SpeechModel) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from foresay.context import Context, State
 from foresay.contracts import Frames, SpeechModel
-from foresay.encoders.strided_convolutions import StridedConvolutions
+from foresay.encoders import Encoder
 from foresay.errors import UserError, nearest
 
 
@@ -20,7 +20,7 @@ class EncoderAndContext(SpeechModel, ABC):
 
     layer_names = ("z", "c")
 
-    def __init__(self, encoder: StridedConvolutions, sample_rate: int) -> None:
+    def __init__(self, encoder: Encoder, sample_rate: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.sample_rate = sample_rate
@@ -71,7 +71,7 @@ class EncoderAndContext(SpeechModel, ABC):
 class CausalModel(EncoderAndContext, ABC):
     """A model whose context hears nothing of the future, so that it can stream."""
 
-    def __init__(self, encoder: StridedConvolutions, context: Context, sample_rate: int) -> None:
+    def __init__(self, encoder: Encoder, context: Context, sample_rate: int) -> None:
         super().__init__(encoder, sample_rate)
         self.context = context
 
