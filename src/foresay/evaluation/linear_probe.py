@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foresay.errors import UserError
+from foresay.training.devices import one_thread
 
 
 @dataclass(frozen=True)
@@ -94,11 +95,11 @@ class ProbeTraining:
 
     def __init__(self, probe: LinearProbe, protocol: ProbeProtocol) -> None:
         self.probe = probe
-        self.optimizer = torch.optim.Adam(probe.parameters(), protocol.learning_rate, protocol.betas, protocol.eps)
+        self.optimizer = torch.optim.Adam(probe.parameters(), protocol.learning_rate, protocol.betas, protocol.eps, fused=True)
 
     def update(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Learn from (N, D) frames of classes (N,); return the classes (N,) that were predicted before."""
-        scores = self.probe(features)
+        """Learn from (N, D) frames, standardized, of classes (N,); return the classes (N,) that were predicted before."""
+        scores = self.probe.linear(features)
         self.optimizer.zero_grad()
         cast("Any", functional.cross_entropy(scores, labels)).backward()
         self.optimizer.step()
@@ -131,11 +132,15 @@ def fit_probe(
     if protocol.standardize:
         probe.mean.copy_(inputs[learn].mean(dim=0))
         probe.scale.copy_(inputs[learn].std(dim=0).clamp(min=1e-5))  # what never changes tells nothing, but must not divide by zero
+    inputs = (inputs - probe.mean) / probe.scale
     training = ProbeTraining(probe, protocol)
     best, kept, since = np.inf, probe.state_dict(), 0
     for _ in range(protocol.epochs):
-        for part in np.array_split(random.permutation(learn), max(1, len(learn) // protocol.frames)):
-            training.update(inputs[part], targets[part])
+        order = torch.from_numpy(random.permutation(learn)).to(device)
+        parts = max(1, len(learn) // protocol.frames)
+        with one_thread():
+            for some, classes_of_some in zip(inputs[order].tensor_split(parts), targets[order].tensor_split(parts), strict=True):
+                training.update(some, classes_of_some)
         if len(stop) == 0:
             continue
         loss = _held_out_loss(probe, inputs[stop], targets[stop])
@@ -172,4 +177,4 @@ def _split(groups: NDArray[Any], share: float, random: np.random.Generator) -> t
 
 @torch.no_grad()
 def _held_out_loss(probe: LinearProbe, features: Tensor, labels: Tensor) -> float:
-    return float(functional.cross_entropy(probe(features), labels))
+    return float(functional.cross_entropy(probe.linear(features), labels))
