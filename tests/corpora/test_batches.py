@@ -235,10 +235,10 @@ def test_unreadable_windows_are_replaced_within_their_group_counted_and_reported
         assert [rows([share]) for share in shares] == [rows([update])[4:] for update in updates]
 
 
-def test_a_group_that_cannot_be_read_at_all_ends_the_training(manifest: Manifest, tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_read_at_all_ends_the_training(manifest: Manifest, tmp_path: Path) -> None:
     for path in tmp_path.glob("*.wav"):
         path.unlink()
-    with BatchLoader(manifest, plan_of(manifest)) as loader, pytest.raises(AudioError, match=r"none of the 2 windows .*\.wav"):
+    with BatchLoader(manifest, plan_of(manifest)) as loader, pytest.raises(AudioError, match=r"none of the 8 windows .*\.wav"):
         next(loader.updates())
 
 

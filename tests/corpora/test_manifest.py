@@ -77,8 +77,8 @@ def test_what_is_not_known_is_not_written(tmp_path: Path) -> None:
 
 def test_columns(tmp_path: Path) -> None:
     lines = [
-        line(id="2", speaker="eva", duration=2),
-        line(id="1", speaker="adam", duration=0.25),
+        line(id="2", speaker="eva", duration=2, language="sw", corpus="voices"),
+        line(id="1", speaker="adam", duration=0.25, language="en"),
         line(id="3"),
         line(id="4", speaker="eva"),
     ]
@@ -90,6 +90,8 @@ def test_columns(tmp_path: Path) -> None:
     assert manifest.speakers == ("adam", "eva", "unknown")
     assert manifest.speaker_codes.tolist() == [1, 0, 2, 1]
     assert manifest.speaker_codes.dtype == np.int32
+    assert (manifest.languages, manifest.language_codes.tolist()) == (("en", "sw", "unknown"), [1, 0, 2, 2])
+    assert (manifest.corpora, manifest.corpus_codes.tolist()) == (("unknown", "voices"), [1, 0, 0, 0])
     assert manifest.lengths(16).tolist() == [32, 4, 16, 16]
 
 
@@ -144,6 +146,7 @@ def test_labels_may_look_like_anything(phones: list[list[Any]], tmp_path: Path) 
         (line(id="b", sample_rate=44.1), "item 'b' has \"sample_rate\": 44.1; it must be a whole number of Hz"),
         (line(id="b", sample_rate=True), "item 'b' has \"sample_rate\": True"),
         (line(id="b", speaker=26), "item 'b' has \"speaker\": 26; it must be a string"),
+        (line(id="b", language=7), "item 'b' has \"language\": 7; it must be a string"),
         ('{"foresay": 1, "phone_set": "x"}\n', 'line 2: an item lacks the key "id"'),
         (line(), "lines 1 and 2 have the same id 'a'"),
     ],

@@ -315,7 +315,7 @@ def test_an_exponent_that_would_unbalance_is_refused(exponent: float) -> None:
 
 @pytest.mark.parametrize("sampler", ["uniform", "sequential"])
 def test_only_groups_of_one_speaker_can_be_balanced(sampler: str) -> None:
-    with pytest.raises(ValueError, match=f"sampler '{sampler}' does not make: choose the sampler same-speaker"):
+    with pytest.raises(ValueError, match=f"same-speaker, same-recording and utterances, not for '{sampler}'"):
         data(sampler=sampler, speaker_exponent=0.5)
 
 

@@ -23,6 +23,13 @@ SCALED_DOWN = {
     "matched": 5,
     "negative_count": 16,
     "negative_group": 4,
+    "classes": 8,
+    "size": 32,
+    "layers": 2,
+    "heads": 4,
+    "inner": 64,
+    "target_size": 16,
+    "position_kernel": 16,
 }
 """Whatever of these a model has is made small."""
 SECONDS = 0.64
@@ -43,7 +50,18 @@ def _batch(model: SpeechModel, size: int = 4) -> Batch:
     time = torch.arange(samples) / model.sample_rate
     pitches = 100 * torch.arange(1, size + 1)[:, None] * (1 + 0.3 * torch.sin(2 * torch.pi * 3 * time))
     waveforms = 0.3 * torch.sin(2 * torch.pi * pitches.cumsum(1) / model.sample_rate) + 0.05 * torch.randn(size, samples)
-    return Batch(tuple(map(str, range(size))), waveforms, torch.full((size,), samples), keys=torch.arange(size))
+    lengths = torch.full((size,), samples)
+    frames = int(model.frame_count(lengths[:1], model.layer_names[-1])[0])
+    labels = (torch.arange(frames) // 5 + torch.arange(size)[:, None]) % SCALED_DOWN["classes"]
+    return Batch(tuple(map(str, range(size))), waveforms, lengths, keys=torch.arange(size), labels=labels)
+
+
+def _part(batch: Batch, at: slice) -> Batch:
+    assert batch.waveforms is not None
+    assert batch.lengths is not None
+    assert batch.keys is not None
+    assert batch.labels is not None
+    return Batch(batch.ids[at], batch.waveforms[at], batch.lengths[at], keys=batch.keys[at], labels=batch.labels[at])
 
 
 def _loss(model: SpeechModel, batch: Batch, step: int = 0) -> Tensor:
@@ -80,10 +98,7 @@ def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) ->
     model.eval()  # dropout off
     whole = model(batch, 0)
     half = model.group
-    parts = [
-        model(Batch(batch.ids[at], batch.waveforms[at], batch.lengths[at], keys=batch.keys[at]), 0)
-        for at in (slice(half), slice(half, None))
-    ]
+    parts = [model(_part(batch, at), 0) for at in (slice(half), slice(half, None))]
     for name, term in whole.terms.items():
         assert float(sum(p.terms[name].count for p in parts)) == float(term.count)
         torch.testing.assert_close(sum(p.terms[name].sum for p in parts), term.sum, rtol=1e-5, atol=1e-4)

@@ -21,7 +21,7 @@ from foresay.runs import Run
 from foresay.training.devices import find_place, leave
 from foresay.training.parallel import whole
 from foresay.training.recipe import read_recipe
-from foresay.workflows.pretrain import _prepare, pretrain
+from foresay.workflows.pretrain import _no_labels, _prepare, pretrain
 
 SMALL = (
     "model.channels=32",
@@ -112,7 +112,7 @@ def _do(job: Job, corpus: Path, runs: Path) -> Measured | None:
         pretrain(job.recipe, corpus, runs / job.run, valid=corpus, overrides=(*SMALL, *job.overrides), device="cpu")
         return None
     place = find_place("cpu")
-    trainer = _prepare(read_recipe(job.recipe, (*SMALL, *job.overrides)), Manifest.open(corpus), None, Run(runs), place)
+    trainer = _prepare(read_recipe(job.recipe, (*SMALL, *job.overrides)), Manifest.open(corpus), None, Run(runs), place, _no_labels)
     scalars = []
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), 3):

@@ -89,6 +89,13 @@ def test_the_summary_says_what_was_trained_on_what_for_how_long(single: str) -> 
     assert "unfinished" not in said
 
 
+def test_a_batch_by_seconds_is_told_as_such(tmp_path: Path) -> None:
+    data = {"sample_rate": 16_000, "sampler": "utterances", "seconds": 48.0, "longest": 4.0}
+    records = read_records([write_run(tmp_path / "run", recipe={**RECIPE, "data": data}, results=False, example=False)])
+    said = summary(records, []).replace("\N{NO-BREAK SPACE}", " ")
+    assert "trained for 40 updates of 48 s, in utterances of at most 4 s: 32 min of audio" in said
+
+
 def test_settings_that_differ_are_marked(both: str) -> None:
     marked = re.findall(r'<tr class="differs"><th scope="row">(\w+)</th>(.*?)</tr>', both)
     assert [(key, re.findall("<td>(.*?)</td>", cells)) for key, cells in marked] == [

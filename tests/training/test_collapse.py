@@ -1,28 +1,49 @@
 """The watch warns of a collapse, once, and not of learning."""
 
+import pytest
+
 from foresay.training.collapse import WINDOW, CollapseWatch
 
 
-def _watch(before: tuple[float, float], after: tuple[float, float]) -> list[str]:
+def _watch(before: tuple[float, float], after: tuple[float, float], scalar: str = "latent_std") -> list[str]:
     watch = CollapseWatch()
-    seen = [watch.see({"accuracy": a, "latent_std": s}) for a, s in [before] * WINDOW + [after] * 3 * WINDOW]
+    seen = [watch.see({"accuracy": a, scalar: s}) for a, s in [before] * WINDOW + [after] * 3 * WINDOW]
     return [message for message in seen if message]
 
 
-def test_learning_is_not_a_collapse() -> None:
-    assert _watch((0.1, 0.2), (0.6, 0.3)) == []
-    assert _watch((0.1, 0.4), (0.12, 0.15)) == []
+@pytest.mark.parametrize("scalar, scale", [("latent_std", 1), ("code_perplexity", 600), ("code_use", 1)])
+def test_learning_is_not_a_collapse(scalar: str, scale: float) -> None:
+    assert _watch((0.1, 0.2 * scale), (0.6, 0.3 * scale), scalar) == []
+    assert _watch((0.1, 0.4 * scale), (0.12, 0.15 * scale), scalar) == []
 
 
 def test_a_jump_with_falling_spread_is() -> None:
     (message,) = _watch((0.1, 0.4), (0.9, 0.05))
-    assert "possible collapse" in message
+    assert "possible collapse: accuracy" in message
+    assert "the latents' spread fell 0.4 -> 0." in message
     assert "optimizer.lr" in message
+
+
+@pytest.mark.parametrize(
+    "scalar, said", [("code_perplexity", "the codes' perplexity fell"), ("code_use", "the share of codes in use fell")]
+)
+def test_so_is_a_jump_with_falling_use_of_the_codes(scalar: str, said: str) -> None:
+    (message,) = _watch((0.1, 0.8 * 600), (0.9, 0.05 * 600), scalar)
+    assert said in message
+    assert "model.diversity" in message
 
 
 def test_constant_latents_are_at_once() -> None:
     assert CollapseWatch().see({"accuracy": 0.1, "latent_std": 1e-6}) is not None
 
 
+def test_one_code_for_everything_is_unless_it_is_the_beginning() -> None:
+    """Two codebooks with one code each have a perplexity of 2."""
+    watch = CollapseWatch()
+    assert [watch.see({"accuracy": 0.1, "code_perplexity": 2.0}) for _ in range(2 * WINDOW - 1)] == [None] * (2 * WINDOW - 1)
+    assert "nearly all frames have the same code (perplexity 2.0)" in (watch.see({"accuracy": 0.1, "code_perplexity": 2.0}) or "")
+
+
 def test_models_without_these_scalars_are_not_watched() -> None:
     assert CollapseWatch().see({"loss": 1.0}) is None
+    assert CollapseWatch().see({"code_perplexity": 1.0}) is None

@@ -32,21 +32,25 @@ ACPC = [*(_with_sampler("acpc", name) for name in list_names("foresay.negatives"
 UNEVEN = Job("acpc", (CLIP, "data.batch=6"))
 """Three groups: one process has two of them."""
 
+BY_SECONDS = Job("acpc", (CLIP, "data.sampler=utterances", "data.seconds=3.0", "data.longest=0.3", "data.shortest=0.2"))
+"""Five groups."""
+
 
 def _with(job: Job, *more: str) -> Job:
     return dataclasses.replace(job, overrides=(*job.overrides, *more))
 
 
-IN_ONE = [(job, _with(job, MICRO)) for job in [*CPC, *ACPC]]
+IN_ONE = [(job, _with(job, MICRO)) for job in [*CPC, *ACPC, BY_SECONDS]]
 IN_TWO = [
-    *((job, job) for job in [*CPC, *ACPC, UNEVEN]),
+    *((job, job) for job in [*CPC, *ACPC, UNEVEN, BY_SECONDS]),
     (UNEVEN, _with(UNEVEN, SHARD)),
     *((job, _with(job, SHARD, MICRO)) for job in ACPC),
 ]
 
-WHOLE = Job("acpc", run="whole")
-ONE_TWO = [Job("acpc", (parallel,), f"one-two-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
-TWO_ONE = [Job("acpc", (parallel,), f"two-one-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
+AVERAGE = "trainer.average=0.9"
+WHOLE = Job("acpc", (AVERAGE,), run="whole")
+ONE_TWO = [Job("acpc", (AVERAGE, parallel), f"one-two-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
+TWO_ONE = [Job("acpc", (AVERAGE, parallel), f"two-one-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
 DROPPING = [Job("acpc", ("model.dropout=0.1",), name) for name in ("dropping", "dropping-again")]
 
 
@@ -66,7 +70,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Do everything at once: to start two processes takes longer than all that they do."""
     folder, runs, meeting = (tmp_path_factory.mktemp(name) for name in ("corpus", "runs", "meeting"))
     corpus = write_corpus(folder)
-    in_one = [*CPC, *ACPC, UNEVEN, *(job for _, job in IN_ONE)]
+    in_one = [*CPC, *ACPC, UNEVEN, BY_SECONDS, *(job for _, job in IN_ONE)]
     in_two = [job for _, job in IN_TWO]
     one = alone([*in_one, WHOLE, *map(_half, ONE_TWO), _half(DROPPING[0])], corpus, runs)
     shutil.copytree(runs / DROPPING[0].run, runs / DROPPING[1].run)
@@ -106,7 +110,10 @@ def test_a_run_goes_on_in_another_number_of_processes(done: Done, job: Job) -> N
     expected, found = whole.weights(), taken_over.weights()
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], atol=TOLERANCE, rtol=0, msg=name)
-    moments, theirs = (checkpoint.state()["optimizer"]["state"] for checkpoint in (taken_over, whole))
+    state, theirs_state = (checkpoint.state() for checkpoint in (taken_over, whole))
+    for name, value in theirs_state["weights"].items():  # of which the model is the average
+        torch.testing.assert_close(state["weights"][name], value, atol=TOLERANCE, rtol=0, msg=name)
+    moments, theirs = (one["optimizer"]["state"] for one in (state, theirs_state))
     for number, own in theirs.items():
         for name in own:
             torch.testing.assert_close(moments[number][name], own[name], atol=TOLERANCE, rtol=0, msg=name)

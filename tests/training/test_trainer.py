@@ -187,6 +187,29 @@ def test_a_run_begun_with_another_recipe_is_refused(corpus: Path, tmp_path: Path
         pretrain("acpc", corpus, tmp_path / "photos", overrides=small("trainer.steps=2"))
 
 
+def test_the_model_of_a_run_may_be_the_average_of_its_weights(corpus: Path, tmp_path: Path) -> None:
+    """The updates are those without it; the average is that of the weights after each; a resume goes on with both."""
+    overrides = small("trainer.steps=6", "trainer.save_every=1", "trainer.keep=9", "trainer.validate_every=6")
+    pretrain("acpc", corpus, tmp_path / "plain", overrides=overrides)
+    for steps in (4, 6):
+        average = (f"trainer.steps={steps}", "trainer.average=0.8")
+        pretrain("acpc", corpus, tmp_path / "averaged", valid=corpus, overrides=(*overrides, *average))
+    plain, averaged = (Run(tmp_path / name).checkpoints() for name in ("plain", "averaged"))
+    torch.manual_seed(0)
+    expected = dict(read_recipe("acpc", overrides).build_model().state_dict())
+    for update, (one, other) in enumerate(zip(plain, averaged, strict=True)):
+        assert same(one.weights(), other.state()["weights"])
+        decay = min(0.8, (1 + update) / (10 + update))
+        for name, value in one.weights().items():
+            expected[name] = decay * expected[name] + (1 - decay) * value if value.is_floating_point() else value
+            torch.testing.assert_close(other.weights()[name], expected[name], msg=name)
+    (valid,) = [line for line in lines(tmp_path / "averaged", "valid") if line["step"] == 6]
+    pretrain("acpc", corpus, tmp_path / "again", valid=corpus, overrides=(*overrides, "trainer.average=0.8"))
+    (again,) = lines(tmp_path / "again", "valid")
+    assert again == valid
+    assert same(weights(tmp_path / "again"), weights(tmp_path / "averaged"))
+
+
 def test_old_checkpoints_go_and_validation_is_written(corpus: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pretrain(

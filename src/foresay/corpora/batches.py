@@ -4,6 +4,7 @@ soundfile and soxr release Python's global lock, so threads suffice: no processe
 the number of workers. What is read depends on the plan alone, and so does how it is augmented: what is drawn for a window, by its key.
 """
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,9 +21,11 @@ from torch import Tensor
 from foresay.audio.augment import Augmentation, generated_noise
 from foresay.audio.read import Waveform
 from foresay.contracts import Batch
+from foresay.corpora.labels import NO_CLASS, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.noise import RecordedNoise
-from foresay.corpora.sampling import BatchPlan, DataSettings, PlannedBatch, Window
+from foresay.corpora.sampling import BatchPlan, DataSettings, Plan, PlannedBatch, Window
+from foresay.corpora.utterance_plan import UtterancePlan
 from foresay.errors import AudioError, UserError
 
 
@@ -30,8 +33,7 @@ class Update(NamedTuple):
     """What one device needs for one update."""
 
     planned: PlannedBatch
-    """The global batch, the same on every device. Where groups have several windows, an unreadable one may have been replaced: what was
-    heard instead says `Batch.ids`."""
+    """The global batch, the same on every device. An unreadable window may have been replaced: what was heard instead says `Batch.ids`."""
     batches: tuple[Batch, ...]
     """This device's share: `accumulate` micro-batches of whole groups."""
 
@@ -49,6 +51,20 @@ class _Heard(NamedTuple):
     waveform: Waveform
     target: Waveform | None = None
     """Another version of the waveform, to be predicted from it."""
+
+
+def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1) -> Plan:
+    """Plan what the settings ask for: windows, or whole utterances."""
+    kind = UtterancePlan if settings.sampler == "utterances" else BatchPlan
+    return kind(manifest, settings, seed=seed, group=group)
+
+
+def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1) -> Plan:
+    """Plan batches of one group each, of audio as it was recorded: for validation."""
+    plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, augment_past=(), augment_future=())
+    if settings.sampler == "utterances":
+        return UtterancePlan(manifest, plain, seed=seed, group=group, most_groups=1)
+    return BatchPlan(manifest, plain, seed=seed, group=group)
 
 
 def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int, keys: npt.NDArray[np.int64] | None = None) -> Batch:
@@ -70,25 +86,29 @@ class BatchLoader:
     """Reads one device's share of a plan's batches, some updates ahead, on `workers` threads.
 
     Rank r of a world of w devices takes groups r, r + w, … of each batch, cut evenly into `accumulate` micro-batches. A window that cannot
-    be read is replaced by the next of its group that can, so what a group hears does not depend on where it is read.
+    be read is replaced by the next of its group that can, a group of which none can by the next group: what a group hears does not
+    depend on where it is read.
     Close the loader, or use it in a `with` block, to end its threads.
     """
 
     def __init__(
-        self, manifest: Manifest, plan: BatchPlan, *, rank: int = 0, world: int = 1, workers: int = 2, accumulate: int = 1
+        self,
+        manifest: Manifest,
+        plan: Plan,
+        *,
+        labels: LabelReader | None = None,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+        accumulate: int = 1,
     ) -> None:
-        """Share out the groups.
+        """Share out the groups. `labels`: of frames, for models that learn them.
 
         Raises:
             UserError: a batch has fewer groups than there are micro-batches to fill, or there is no such effect or manifest of noise.
         """
-        batch, groups = plan.settings.batch, plan.settings.batch // plan.group
-        if groups < world * accumulate:
-            msg = (
-                f"a batch of {batch} windows has {groups} groups of {plan.group}, too few for {world} devices x {accumulate} micro-batches "
-                f"each: --set data.batch={world * accumulate * plan.group}, or use fewer devices or --set trainer.accumulate=1"
-            )
-            raise UserError(msg)
+        if plan.fewest < world * accumulate:
+            raise UserError(_too_few(plan, world, accumulate))
         if workers < 1:
             msg = f"trainer.workers = {workers}, but somebody must read the audio: --set trainer.workers=1"
             raise UserError(msg)
@@ -96,11 +116,12 @@ class BatchLoader:
         """Seconds that the caller has waited for batches, all together."""
         self.unreadable = 0
         """Windows replaced because they could not be read, all together."""
-        self.messages: list[str] = []
-        """What was wrong with each unreadable recording, once for each. The caller may clear it."""
+        self.messages = list(plan.notes)
+        """The plan's notes, and what was wrong with each unreadable recording, once for each. The caller may clear it."""
         self._manifest = manifest
         self._plan = plan
-        self._shares = np.array_split(np.arange(groups)[rank::world], accumulate)
+        self._labels = labels
+        self._rank, self._world, self._accumulate = rank, world, accumulate
         self._versions = _versions(plan.settings)
         self._reported: set[int] = set()
         self._ahead = 2 * workers
@@ -153,33 +174,50 @@ class BatchLoader:
         size, sample_rate = self._plan.group, self._plan.settings.sample_rate
         unreadable: list[Unreadable] = []
         batches = []
-        for groups in self._shares:
+        for groups in np.array_split(np.arange(len(planned.windows) // size)[self._rank :: self._world], self._accumulate):
             heard: list[_Heard] = []
-            for first in (groups * size).tolist():
-                heard += self._read_group(planned.windows[first : first + size], unreadable)
+            for group in groups.tolist():
+                heard += self._read_group(planned.windows, group, unreadable)
             keys = planned.keys.reshape(-1, size)[groups].ravel()
             if self._versions:
                 heard = [_augment(one, key, *self._versions) for one, key in zip(heard, keys.tolist(), strict=True)]
-            batches.append(_collate(self._manifest, heard, sample_rate, keys))
+            batches.append(_collate(self._manifest, heard, sample_rate, keys, self._labels))
         return Update(planned, tuple(batches)), unreadable
 
-    def _read_group(self, windows: Sequence[Window], unreadable: list[Unreadable]) -> list[_Heard]:
-        """Read a group; in the place of each window that cannot be read, put the next one that can."""
-        read = [_read(self._manifest, window, self._plan.settings.sample_rate) for window in windows]
-        failed = [one for one in read if isinstance(one, Unreadable)]
-        if len(failed) == len(read):
-            msg = f"none of the {len(read)} windows of a group can be read; the first: {failed[0].error}"
-            raise AudioError(msg)
-        unreadable += failed
-        twice = read + read  # past the end, look again from the beginning
-        return [next(one for one in twice[place:] if isinstance(one, _Heard)) for place in range(len(read))]
+    def _read_group(self, windows: Sequence[Window], group: int, unreadable: list[Unreadable]) -> list[_Heard]:
+        """Read a group; in the place of each window that cannot be read, put the next one that can, if need be of the next groups."""
+        size, sample_rate = self._plan.group, self._plan.settings.sample_rate
+        failed: list[Unreadable] = []
+        for place in range(0, len(windows), size):
+            first = (group * size + place) % len(windows)
+            read = [_read(self._manifest, window, sample_rate) for window in windows[first : first + size]]
+            failed += [one for one in read if isinstance(one, Unreadable)]
+            if place == 0:
+                unreadable += failed  # those of the other groups are counted where these are read
+            if any(isinstance(one, _Heard) for one in read):
+                twice = read + read  # past the end, look again from the beginning
+                return [next(one for one in twice[start:] if isinstance(one, _Heard)) for start in range(size)]
+        msg = f"none of the {len(windows)} windows of a batch can be read; the first: {failed[0].error}"
+        raise AudioError(msg)
 
     def _report(self, unreadable: list[Unreadable]) -> None:
         self.unreadable += len(unreadable)
         for item, error in unreadable:
             if item not in self._reported:
                 self._reported.add(item)
-                self.messages.append(f"{error} (its windows are replaced by others of their group)")
+                self.messages.append(f"{error} (its windows are replaced by others of their batch)")
+
+
+def _too_few(plan: Plan, world: int, accumulate: int) -> str:
+    data = plan.settings
+    if data.sampler == "utterances":
+        batch, way_out = f"{data.seconds} s", f"data.seconds={data.seconds / plan.fewest * world * accumulate + 1:.0f}"
+    else:
+        batch, way_out = f"{data.batch} windows", f"data.batch={world * accumulate * plan.group}"
+    return (
+        f"a batch of {batch} has {plan.fewest} groups of {plan.group}, too few for {world} devices x {accumulate} micro-batches "
+        f"each: --set {way_out}, or use fewer devices or --set trainer.accumulate=1"
+    )
 
 
 def _versions(data: DataSettings) -> tuple[Augmentation, Augmentation] | None:
@@ -211,7 +249,13 @@ def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unre
     return _Heard(window, np.concatenate(parts))
 
 
-def _collate(manifest: Manifest, heard: Sequence[_Heard], sample_rate: int, keys: npt.NDArray[np.int64] | None) -> Batch:
+def _collate(
+    manifest: Manifest,
+    heard: Sequence[_Heard],
+    sample_rate: int,
+    keys: npt.NDArray[np.int64] | None,
+    labels: LabelReader | None = None,
+) -> Batch:
     targets = [one.target for one in heard if one.target is not None]
     return Batch(
         ids=tuple(_name(manifest, one.window, sample_rate) for one in heard),
@@ -220,7 +264,16 @@ def _collate(manifest: Manifest, heard: Sequence[_Heard], sample_rate: int, keys
         lengths=torch.tensor([len(one.waveform) for one in heard]),
         keys=None if keys is None else torch.from_numpy(keys),
         speakers=torch.tensor([one.window.speaker for one in heard]),
+        labels=None if labels is None else _stack_labels([labels(one.window) for one in heard]),
     )
+
+
+def _stack_labels(labels: Sequence[npt.NDArray[np.int64]]) -> Tensor:
+    """Make (B, T) of (T,) labels each; without a class beyond the end of the shorter ones."""
+    stacked = np.full((len(labels), max(map(len, labels))), NO_CLASS)
+    for row, one in zip(stacked, labels, strict=True):
+        row[: len(one)] = one
+    return torch.from_numpy(stacked)
 
 
 def _stack(waveforms: Sequence[Waveform]) -> Tensor:

@@ -28,7 +28,7 @@ from foresay.errors import UserError
 
 FORMAT = "foresay"
 VERSION = 1
-UNKNOWN_SPEAKER = "unknown"
+UNKNOWN = "unknown"
 
 
 class Interval(NamedTuple):
@@ -56,6 +56,8 @@ class Item:
     """Which channel, from 0; None is the mean of all."""
     speaker: str | None = None
     language: str | None = None
+    corpus: str | None = None
+    """The collection that it comes from, where a manifest holds several."""
     text: str | None = None
     label: str | None = None
     """A class of the whole item, such as the digit that is said."""
@@ -66,7 +68,9 @@ class Item:
 
 
 KEYS = tuple(field.name for field in fields(Item))
-TEXTS = ("speaker", "language", "text", "label", "target")
+NAMES = ("speaker", "language", "corpus")
+"""Keys whose values are kept for all items."""
+TEXTS = (*NAMES, "text", "label", "target")
 
 
 class Manifest(Sequence[Item]):
@@ -85,6 +89,11 @@ class Manifest(Sequence[Item]):
     """Names, sorted. Items without a speaker share the speaker `unknown`."""
     speaker_codes: npt.NDArray[np.int32]
     """(items,) index into `speakers`."""
+    languages: tuple[str, ...]
+    language_codes: npt.NDArray[np.int32]
+    corpora: tuple[str, ...]
+    corpus_codes: npt.NDArray[np.int32]
+    """Languages and corpora, as the speakers are."""
     _offsets: npt.NDArray[np.int64]
     """(items,) bytes: where each line begins."""
 
@@ -100,20 +109,21 @@ class Manifest(Sequence[Item]):
         self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"
         self.phone_set = _phone_set(self.path)
         self.ids = []
-        offsets, durations, rates, codes = array("q"), array("d"), array("q"), array("i")
-        speakers: dict[str, int] = {}
+        offsets, durations, rates = array("q"), array("d"), array("q")
+        speakers, languages, corpora = _Names(), _Names(), _Names()
         for line in _scan(self.path):
             self.ids.append(line.id)
             offsets.append(line.offset)
             durations.append(line.duration)
             rates.append(line.sample_rate)
-            codes.append(speakers.setdefault(line.speaker, len(speakers)))
+            for names, name in zip((speakers, languages, corpora), line.names, strict=True):
+                names.append(name)
         self._offsets = np.array(offsets, dtype=np.int64)
         self.durations = np.array(durations, dtype=np.float64)
         self.sample_rates = np.array(rates, dtype=np.int64)
-        self.speakers = tuple(sorted(speakers))
-        ranks = {name: rank for rank, name in enumerate(self.speakers)}
-        self.speaker_codes = np.array([ranks[name] for name in speakers], dtype=np.int32)[np.array(codes, dtype=np.int64)]
+        self.speakers, self.speaker_codes = speakers.sorted()
+        self.languages, self.language_codes = languages.sorted()
+        self.corpora, self.corpus_codes = corpora.sorted()
         self._refuse_repeated_ids()
         return self
 
@@ -224,7 +234,25 @@ class _Line(NamedTuple):
     id: str
     duration: float
     sample_rate: int
-    speaker: str
+    names: tuple[str, ...]
+    """Speaker, language, corpus."""
+
+
+class _Names:
+    """A column of names, few of them different."""
+
+    def __init__(self) -> None:
+        self._codes = array("i")
+        self._known: dict[str, int] = {}
+
+    def append(self, name: str) -> None:
+        self._codes.append(self._known.setdefault(name, len(self._known)))
+
+    def sorted(self) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
+        """List the different names in order; index each item's into them."""
+        ordered = tuple(sorted(self._known))
+        ranks = {name: rank for rank, name in enumerate(ordered)}
+        return ordered, np.array([ranks[name] for name in self._known], dtype=np.int32)[np.array(self._codes, dtype=np.int64)]
 
 
 def _scan(path: Path) -> Iterator[_Line]:
@@ -295,7 +323,7 @@ def _without_intervals(line: bytes) -> bytes:
 
 def _essentials(record: Mapping[str, Any], offset: int) -> _Line:
     """Check what every item needs and return what is kept; duration and sample rate are zero where there is no audio."""
-    name, speaker = record.get("id"), record.get("speaker") or UNKNOWN_SPEAKER
+    name, names = record.get("id"), tuple(record.get(key) or UNKNOWN for key in NAMES)
     duration: Any = record.get("duration") if "audio" in record else 0.0
     rate: Any = record.get("sample_rate") if "audio" in record else 0
     if type(name) is not str or not name:
@@ -306,10 +334,10 @@ def _essentials(record: Mapping[str, Any], offset: int) -> _Line:
         msg = _wrong(record, "duration", "seconds, above 0")
     elif type(rate) is not int or ("audio" in record and rate <= 0):
         msg = _wrong(record, "sample_rate", "a whole number of Hz, above 0")
-    elif type(speaker) is not str:
-        msg = _wrong(record, "speaker", "a string")
+    elif wrong := [key for key, value in zip(NAMES, names, strict=True) if type(value) is not str]:
+        msg = _wrong(record, wrong[0], "a string")
     else:
-        return _Line(offset, name, duration, rate, speaker)
+        return _Line(offset, name, duration, rate, names)
     raise UserError(msg)
 
 

@@ -5,10 +5,11 @@
     windows      ..[  0  ][  1  ][  2  ][  3  ][  4  ]..[  5  ][  6  ]         one offset an epoch; none crosses a timeline's end
     batches     [ 3 0 4 ] [ 6 1 5 ] ...                                        by the sampler, in whole groups
 
-The windows are those of CPC's reference implementation (facebookresearch/CPC_audio). Nothing is remembered between calls and no audio is
-read, so any step can be planned at any time by any number of processes, and all of them agree.
+The windows are those of CPC's reference implementation (facebookresearch/CPC_audio); `utterance_plan.py` plans whole utterances instead.
+Nothing is remembered between calls and no audio is read, so any step can be planned at any time by any number of processes, and all agree.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
@@ -17,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from foresay.audio.augment import Effect
+from foresay.corpora.balance import balanced
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 
 Integers: TypeAlias = npt.NDArray[np.int64]
-_Purpose: TypeAlias = Literal["offset", "windows", "groups", "batches", "keys", "balance"]
+Purpose: TypeAlias = Literal["offset", "windows", "groups", "batches", "keys", "balance", "lengths", "crops"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,26 @@ class DataSettings:
     """Samples that the model hears at once; CPC's 1.28 s."""
     join: bool = True
     """Whether windows run across a speaker's recordings, sorted by id, as in the reference; `same-recording` never joins."""
-    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform"] = "same-speaker"
+    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances"] = "same-speaker"
     """`same-speaker`, `same-recording`: a group of utterances has one speaker, or comes from one recording.
-    `uniform`: windows at random. `sequential`: `batch` parallel streams, in order."""
+    `uniform`: windows at random. `sequential`: `batch` parallel streams, in order.
+    `utterances`: no windows but whole utterances of like length, cropped to the shortest, until there are `seconds` of them."""
     batch: int = 64
     """Windows an update, over all devices."""
+    seconds: float = 5600.0
+    """Audio an update, over all devices, where the sampler is `utterances`; wav2vec 2.0 BASE's 1.56 h (arXiv:2006.11477, section 4.2)."""
+    longest: float = 15.625
+    """Seconds that are heard of an utterance at most; wav2vec 2.0 BASE's 250,000 samples. One of twice the length is heard in two parts."""
+    shortest: float = 2.0
+    """Seconds; a shorter utterance is left out."""
+    spread: float = 0.1
+    """Share by which the lengths of an update's utterances differ. Less crops less, more makes for other company in every epoch."""
     speaker_exponent: float = 1.0
-    """A speaker's share of an epoch is the amount of audio to the power of this. 1: as recorded. 0: every speaker is heard as often.
-    Between them lies what XLSR does with languages (arXiv:2006.13979): 0.5, the square root."""
+    """A speaker's share of an epoch is the amount of audio to the power of this. 1: as recorded. 0: every speaker is heard as often."""
+    language_exponent: float = 1.0
+    """The same for the languages of a corpus, where the sampler is `utterances`. XLSR and XLS-R (arXiv:2006.13979, 2111.09296): 0.5."""
+    corpus_exponent: float = 1.0
+    """The same for the corpora of a manifest. XLS-R: 0.5. Speakers are balanced within their language, languages within their corpus."""
     augment_past: tuple[Effect, ...] = ()
     """Effects, one after the other, on what the model hears and predicts from (`audio/augment.py`). CPC2: pitch, noise, reverb."""
     augment_future: tuple[Effect, ...] = ()
@@ -54,14 +68,28 @@ class DataSettings:
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, not {getattr(self, name)}"
                 raise ValueError(msg)
-        if not 0 <= self.speaker_exponent <= 1:
-            msg = f"speaker_exponent must be from 0 (every speaker is heard as often) to 1 (as recorded), not {self.speaker_exponent}"
-            raise ValueError(msg)
-        if self.speaker_exponent < 1 and self.sampler not in {"same-speaker", "same-recording"}:
+        if not 0 < self.shortest <= self.longest or self.spread < 0:
             msg = (
-                f"speaker_exponent = {self.speaker_exponent} balances groups of one speaker, which sampler {self.sampler!r} does not make: "
-                f"choose the sampler same-speaker or same-recording"
+                f"utterances of {self.shortest} s (shortest) to {self.longest} s (longest), spread {self.spread}: "
+                "lengths must be above 0 and the longest no less than the shortest; the spread is a share, from 0"
             )
+            raise ValueError(msg)
+        self._check_balance("speaker", "the samplers same-speaker, same-recording and utterances", {"sequential", "uniform"})
+        for kind in ("language", "corpus"):
+            self._check_balance(kind, "the sampler utterances", {"same-speaker", "same-recording", "sequential", "uniform"})
+
+    @property
+    def audio_per_update(self) -> float:
+        """Seconds of audio in an update over all devices; where it is made of utterances, at most."""
+        return self.seconds if self.sampler == "utterances" else self.batch * self.window / self.sample_rate
+
+    def _check_balance(self, kind: str, balancing: str, others: set[str]) -> None:
+        exponent = getattr(self, f"{kind}_exponent")
+        if not 0 <= exponent <= 1:
+            msg = f"{kind}_exponent must be from 0 (every {kind} is heard as often) to 1 (as recorded), not {exponent}"
+            raise ValueError(msg)
+        if exponent < 1 and self.sampler in others:
+            msg = f"{kind}_exponent = {exponent} is for {balancing}, not for {self.sampler!r}, which would hear the corpus as recorded"
             raise ValueError(msg)
 
 
@@ -82,15 +110,61 @@ class Window(NamedTuple):
     """Index into the manifest's speakers."""
     segments: tuple[Segment, ...]
 
+    @property
+    def samples(self) -> int:
+        """Its length."""
+        return sum(stop - start for _, start, stop in self.segments)
+
 
 class PlannedBatch(NamedTuple):
-    """The windows of one update, over all devices; each `group` of consecutive windows stays together."""
+    """The windows of one update, over all devices and of one length; each `group` of consecutive windows stays together."""
 
     windows: tuple[Window, ...]
     keys: Integers
     """(B,) not negative: the source of all that is drawn at random for a window in this update."""
     epoch: int
     step: int
+
+
+class Plan(ABC):
+    """What every update hears: a pure function of (seed, epoch, step)."""
+
+    fewest: int
+    """Groups in the smallest batch: so many devices times micro-batches can share every one of them."""
+    notes: tuple[str, ...] = ()
+    """What whoever trains should know."""
+
+    def __init__(self, settings: DataSettings, seed: int, group: int) -> None:
+        self.settings = settings
+        self.group = group
+        self._seed = seed
+
+    @abstractmethod
+    def steps(self, epoch: int) -> int:
+        """Count the batches of an epoch."""
+
+    @abstractmethod
+    def left_out(self, epoch: int) -> int:
+        """Count the windows dealt that fill no batch of their epoch; another epoch hears them."""
+
+    @abstractmethod
+    def batch(self, epoch: int, step: int, update: int) -> PlannedBatch:
+        """Plan a batch. `update` counts the updates of the whole training: a window heard again is not given the same negatives again."""
+
+    def _keys(self, update: int, count: int) -> Integers:
+        return (self._random(update, "keys", count) >> np.uint64(1)).astype(np.int64)
+
+    def _shares(self, time: int, purpose: Purpose, count: int) -> npt.NDArray[np.float64]:
+        """Draw numbers from 0 to below 1."""
+        return (self._random(time, purpose, count) >> np.uint64(11)) / 2**53
+
+    def _random(self, time: int, purpose: Purpose, count: int) -> npt.NDArray[np.uint64]:
+        """Draw 64-bit numbers that depend on nothing but seed, epoch or update, and purpose.
+
+        NumPy promises that seed sequences and raw bits never change between its versions, which it does not of `Generator`'s methods.
+        """
+        seeds = np.random.SeedSequence((self._seed, time, *purpose.encode()))
+        return np.asarray(np.random.PCG64(seeds).random_raw(count))
 
 
 class _Epoch(NamedTuple):
@@ -113,7 +187,7 @@ class _Decks(NamedTuple):
     """(decks,) how many windows are dealt, from the top."""
 
 
-class BatchPlan:
+class BatchPlan(Plan):
     """The batches of every epoch. Each has exactly `settings.batch` windows, in whole groups.
 
     What does not fill a group of its speaker (or recording), and groups that do not fill a last batch, are left to the next epoch's draw:
@@ -129,14 +203,13 @@ class BatchPlan:
         Raises:
             UserError: the batch is not made of whole groups, or the corpus has too few windows for one batch in some epoch.
         """
-        self.settings = settings
-        self.group = group
-        self._seed = seed
+        super().__init__(settings, seed, group)
+        self.fewest = settings.batch // group
         # Speakers are numbered by name: the order of the manifest's lines does not matter.
         by_id = np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
         self._items = by_id[np.argsort(manifest.speaker_codes[by_id], kind="stable")]
         self._speakers = manifest.speaker_codes[self._items].astype(np.int64)
-        self._tape = _cumulated(manifest.lengths(settings.sample_rate)[self._items])
+        self._tape = cumulated(manifest.lengths(settings.sample_rate)[self._items])
         # A timeline begins at every recording or, joined, at every first recording of a speaker.
         begins = np.ones(len(self._items), dtype=bool)
         if settings.join and settings.sampler != "same-recording":
@@ -152,7 +225,7 @@ class BatchPlan:
         self._refuse_too_little(manifest.name)
 
     def steps(self, epoch: int) -> int:
-        """Count the batches of an epoch."""
+        """Count the batches of an epoch; each has `settings.batch` windows."""
         return self._count_batches(self._decks(self._windows(epoch), epoch).dealt)
 
     def left_out(self, epoch: int) -> int:
@@ -172,8 +245,7 @@ class BatchPlan:
         windows = opened.batches[step]
         timelines = np.searchsorted(opened.first_windows, windows, side="right") - 1
         starts = self._starts[timelines] + opened.offset + (windows - opened.first_windows[timelines]) * self.settings.window
-        keys = self._random(update, "keys", self.settings.batch) >> np.uint64(1)
-        return PlannedBatch(tuple(map(self._window, starts.tolist())), keys.astype(np.int64), epoch, step)
+        return PlannedBatch(tuple(map(self._window, starts.tolist())), self._keys(update, self.settings.batch), epoch, step)
 
     def _window(self, start: int) -> Window:
         """Find the recordings under a window that starts at this sample of the tape."""
@@ -206,27 +278,25 @@ class BatchPlan:
         if self.settings.speaker_exponent == 1:
             return _Decks(np.arange(len(sizes)), sizes)
         groups = sizes // self.group
-        luck = np.zeros(len(groups)) if epoch is None else (self._random(epoch, "balance", len(groups)) >> np.uint64(11)) / 2**53
+        luck = np.zeros(len(groups)) if epoch is None else self._shares(epoch, "balance", len(groups))
         wanted = np.floor(self._balanced(groups) + luck).astype(np.int64)  # right on average, however few they are
         decks = -(-wanted // np.maximum(groups, 1))
         units = np.repeat(np.arange(len(groups)), decks)
-        earlier = np.arange(len(units)) - np.repeat(_cumulated(decks)[:-1], decks)  # decks of the same unit
+        earlier = np.arange(len(units)) - np.repeat(cumulated(decks)[:-1], decks)  # decks of the same unit
         return _Decks(units, np.minimum(wanted[units] - earlier * groups[units], groups[units]) * self.group)
 
     def _balanced(self, groups: Integers) -> npt.NDArray[np.float64]:
         """Share out as many groups as there are among the speakers, and a speaker's among the recordings: (units,), not whole numbers."""
         speakers = np.zeros(len(groups), dtype=np.int64)
         speakers[self._units] = self._timeline_speakers
-        amounts = np.bincount(speakers, weights=groups)
-        shares = np.where(amounts > 0, amounts**self.settings.speaker_exponent, 0)  # who fills no group has none, though 0**0 is 1
-        times = shares / np.maximum(amounts, 1) * groups.sum() / shares.sum()
-        return np.round(groups * times[speakers], 9)  # 2.9999999999999996 groups are three
+        times = balanced(groups.astype(np.float64), [(speakers, self.settings.speaker_exponent)])
+        return np.round(groups * times, 9)  # 2.9999999999999996 groups are three
 
     def _open(self, epoch: int) -> _Epoch:
         """Deal out an epoch. The last one asked for is kept: it is slow to work out, and can always be worked out again."""
         if self._opened is None or self._opened.number != epoch:
             batches = self._streams(epoch) if self.settings.sampler == "sequential" else self._shuffled(epoch)
-            self._opened = _Epoch(epoch, self.offset(epoch), _cumulated(self._windows(epoch)), batches)
+            self._opened = _Epoch(epoch, self.offset(epoch), cumulated(self._windows(epoch)), batches)
         return self._opened
 
     def _streams(self, epoch: int) -> Integers:
@@ -244,8 +314,8 @@ class BatchPlan:
         # One stable sort shuffles and sorts by deck: the deck in the upper half of the key, chance in the lower.
         keys = np.repeat(np.arange(len(units), dtype=np.uint64) << np.uint64(32), cards)
         keys |= self._random(epoch, "windows", len(keys)) >> np.uint64(32)
-        place = np.arange(len(keys)) - np.repeat(_cumulated(cards)[:-1], cards)  # within its deck
-        shuffled = (np.repeat(_cumulated(sizes)[units], cards) + place)[np.argsort(keys, kind="stable")]
+        place = np.arange(len(keys)) - np.repeat(cumulated(cards)[:-1], cards)  # within its deck
+        shuffled = (np.repeat(cumulated(sizes)[units], cards) + place)[np.argsort(keys, kind="stable")]
         whole, grouped = (place < np.repeat(dealt - dealt % part, cards) for part in (batch, group))
         batches = shuffled[whole].reshape(-1, batch)
         groups = shuffled[grouped & ~whole].reshape(-1, group)
@@ -253,14 +323,6 @@ class BatchPlan:
         mixed = groups[: len(groups) - len(groups) % (batch // group)].reshape(-1, batch)
         batches = np.concatenate([batches, mixed])
         return batches[np.argsort(self._random(epoch, "batches", len(batches)), kind="stable")]
-
-    def _random(self, time: int, purpose: _Purpose, count: int) -> npt.NDArray[np.uint64]:
-        """Draw 64-bit numbers that depend on nothing but seed, epoch or update, and purpose.
-
-        NumPy promises that seed sequences and raw bits never change between its versions, which it does not of `Generator`'s methods.
-        """
-        seeds = np.random.SeedSequence((self._seed, time, *purpose.encode()))
-        return np.asarray(np.random.PCG64(seeds).random_raw(count))
 
     def _refuse_too_little(self, name: str) -> None:
         """Say now what an unlucky epoch would find out: the largest offset leaves the fewest windows."""
@@ -313,6 +375,6 @@ def recording_windows(manifest: Manifest, window: int, sample_rate: int, minimum
     ]
 
 
-def _cumulated(counts: Integers) -> Integers:
+def cumulated(counts: Integers) -> Integers:
     """Return where each begins, and last where all end."""
     return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.reports.canvas import DASHES, draw, legend, series_color
+from foresay.reports.canvas import DASHES, SOFT, draw, legend, series_color
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.record import Record
+from foresay.reports.reference_curves import differences, reference_of
 from foresay.reports.wording import listed, number, plural
 
 TITLES = {
@@ -19,11 +20,13 @@ TITLES = {
     "data_wait": "Share of time spent waiting for data",
     "grad_norm": "Gradient norm",
     "latent_std": "Spread of the latents (standard deviation)",
+    "code_perplexity": "Perplexity of the codes",
+    "code_use": "Share of the codes in use",
     "skipped": "Updates skipped",
 }
 """Titles of what every run logs, in the order of the page; other scalars follow under their own names."""
 
-FROM_ZERO = {"accuracy", "lr", "audio_rate", "data_wait", "grad_norm", "skipped"}
+FROM_ZERO = {"accuracy", "lr", "audio_rate", "data_wait", "grad_norm", "code_perplexity", "code_use", "skipped"}
 """Curves whose zero means something: their axis begins there."""
 
 POINTS = 250
@@ -35,13 +38,18 @@ MOST_EVENTS = 30
 VALID = {"linewidth": 0.8, "marker": "o", "markersize": 3.5}
 """How validation is drawn."""
 
+BEHIND = {"color": SOFT, "alpha": 0.45, "zorder": 1.5}
+"""How the reference run of a recipe is drawn."""
+
 
 def training_section(records: Sequence[Record]) -> Html:
     """The curves of all runs, and what happened on the way."""
     parts = [] if len(records) == 1 else [legend({place: record.name for place, record in enumerate(records)})]
-    curves = _curves(records)
+    references = {record.recipe_name: reference for record in records if (reference := reference_of(record))}
+    curves = _curves(records, list(references.values()))
     if curves:
         parts.append(tag("div", *curves, class_="panels"))
+        parts += [_behind(record, references[record.recipe_name]) for record in records if record.recipe_name in references]
     silent = [record.name for record in records if not record.scalars]
     if silent:
         parts.append(tag("p", f"No update of {listed(silent)} has been logged (metrics.jsonl).", class_="missing"))
@@ -51,12 +59,20 @@ def training_section(records: Sequence[Record]) -> Html:
     return join([*parts, _events(records)])
 
 
-def _curves(records: Sequence[Record]) -> list[Html]:
+def _behind(record: Record, reference: Record) -> Html:
+    """Say what is drawn in gray, and what is not alike."""
+    changed = differences(record, reference)
+    unlike = f", which differs from {record.name} in {listed(changed)}" if changed else f", with the settings of {record.name}"
+    return tag("p", f"Gray: our own run of {reference.name}{unlike}.", class_="caption")
+
+
+def _curves(records: Sequence[Record], references: Sequence[Record]) -> list[Html]:
     """A picture for each scalar that any run logged; updates are skipped so rarely that they are drawn only if any was."""
     logged = list(dict.fromkeys(scalar for record in records for scalar in record.scalars))
     scalars = [s for s in TITLES if s in logged] + [s for s in logged if s not in TITLES]
     skipped = any(record.curve("train", "skipped")[1].any() for record in records)
-    return [_draw(scalar, f"curve-{place}", records) for place, scalar in enumerate(scalars) if scalar != "skipped" or skipped]
+    drawn = [scalar for scalar in scalars if scalar != "skipped" or skipped]
+    return [_draw(scalar, f"curve-{scalars.index(scalar)}", records, references) for scalar in drawn]
 
 
 def _events(records: Sequence[Record]) -> Html:
@@ -89,11 +105,14 @@ def thinned(
     return np.array([steps[part].mean() for part in parts]), means, ranges
 
 
-def _draw(scalar: str, name: str, records: Sequence[Record]) -> Html:
+def _draw(scalar: str, name: str, records: Sequence[Record], references: Sequence[Record]) -> Html:
     title = TITLES.get(scalar, scalar)
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
         axes = figure.subplots()
+        for reference in references:
+            axes.plot(*reference.curve("train", scalar), **BEHIND, linewidth=3)
+            axes.plot(*reference.curve("valid", scalar), **BEHIND, linewidth=1, linestyle="--")
         for place, record in enumerate(records):
             look = {"color": series_color(place), "linestyle": DASHES[place % len(DASHES)]}
             steps, values, band = thinned(*record.curve("train", scalar))

@@ -34,6 +34,8 @@ class Record:
     results: tuple[Result, ...]
     examples: tuple[dict[str, NDArray[Any]], ...]
     """The arrays of artifacts/example-1.npz and so on."""
+    recipe_name: str | None = None
+    """What its recipe is called, as model/model.toml tells from the first checkpoint on."""
 
     def lines_of(self, kind: str) -> list[dict[str, Any]]:
         """Return the logged lines of a kind: `train`, `valid` or `event`."""
@@ -70,8 +72,10 @@ class Record:
 
     @property
     def audio_seconds(self) -> float:
-        """Audio heard in training, repetitions counted: updates x windows per update x window."""
+        """Audio heard in training, repetitions counted: updates x windows per update x window, or about updates x `data.seconds`."""
         data = self.recipe.get("data", {})
+        if data.get("sampler") == "utterances":
+            return float(self.step * data["seconds"])
         return float(self.step * data.get("batch", 0) * data.get("window", 0) / data.get("sample_rate", 1))
 
     @property
@@ -117,6 +121,7 @@ def _read(folder: Path, name: str) -> Record:
         lines=tuple(read_lines(folder / "metrics.jsonl")),
         results=tuple(read_results(folder / "results.jsonl")),
         examples=tuple(_examples(folder)),
+        recipe_name=_table(folder / "model" / "model.toml").get("recipe"),
     )
 
 

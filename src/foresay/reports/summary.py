@@ -26,12 +26,15 @@ def _training(record: Record) -> Html:
     if not record.recipe:
         return join([name, " holds results only: it has no recipe, so nothing is known of a training."])
     data = record.recipe.get("data", {})
-    window = data.get("window", 0) / data.get("sample_rate", 1)
     parts: list[str] = [name, " (model ", tag("code", record.model), ") "]
     if not record.step:
         return join([*parts, "has not been trained yet: no update has been logged."])
     took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
-    parts.append(f"was trained for {plural(record.step, 'update')} of {plural(data.get('batch', 0), 'window')} of {window:.3g} s: ")
+    if data.get("sampler") == "utterances":
+        batch = f"{span(data['seconds'])}, in utterances of at most {data['longest']:.3g} s"
+    else:
+        batch = f"{plural(data.get('batch', 0), 'window')} of {data.get('window', 0) / data.get('sample_rate', 1):.3g} s"
+    parts.append(f"was trained for {plural(record.step, 'update')} of {batch}: ")
     parts.append(f"{span(record.audio_seconds)} of audio, repetitions counted{took}.")
     return join([*parts, *_unfinished(record)])
 

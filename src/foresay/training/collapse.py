@@ -1,46 +1,79 @@
-"""Collapse watch: the loss falls and the accuracy jumps because the latents have become trivial, not because the model has learnt."""
+"""Collapse watch: the loss falls and the accuracy jumps because latents or codes have become trivial, not because the model has learnt."""
 
-from collections import deque
+from collections import defaultdict, deque
+from typing import NamedTuple
 
 WINDOW = 20
 """Logged steps in each of the two windows compared."""
 
 
+class Sign(NamedTuple):
+    """A scalar that falls in a collapse."""
+
+    name: str
+    """In the sentence `… fell 0.4 -> 0.1`."""
+    floor: float
+    """What it is below only if nothing is told apart."""
+    patience: int
+    """Logged steps after which that is no longer a beginning."""
+    trivial: str
+    """What is then to be said."""
+
+
+SIGNS = {
+    "latent_std": Sign("the latents' spread", 1e-4, 1, "the latents hardly differ from frame to frame (standard deviation {:.1e})"),
+    "code_perplexity": Sign("the codes' perplexity", 3.0, 2 * WINDOW, "nearly all frames have the same code (perplexity {:.1f})"),
+    "code_use": Sign("the share of codes in use", 0.0, 2 * WINDOW, ""),
+}
+"""Latents after a channel norm spread about 0.1 to 1. An untrained encoder's frames are so alike that they may share a code at first."""
+
+CAUSES = {
+    "latent_std": "Usual causes: silent or repeated audio, a learning rate too high for this batch size, no warm-up. "
+    "Try `foresay corpus check`, a lower optimizer.lr or a longer optimizer.warmup.",
+    "code": "Usual causes: a learning rate too high for this batch size, too little weight on diversity, a temperature that falls too "
+    "fast. Try a lower optimizer.lr, a longer optimizer.warmup or a larger model.diversity.",
+}
+
+
 class CollapseWatch:
     """Compares the last logged steps with those before them.
 
-    Collapse looks like a success (accuracy up, loss down) unless the spread of the latents is seen to fall at the same time.
+    Collapse looks like a success (accuracy up, loss down) unless the spread of the latents, or the use of the codes, is seen to fall at the
+    same time.
     """
 
     def __init__(self) -> None:
-        self.accuracies: deque[float] = deque(maxlen=2 * WINDOW)
-        self.spreads: deque[float] = deque(maxlen=2 * WINDOW)
+        self._seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=2 * WINDOW))
         self.warned = False
 
     def see(self, scalars: dict[str, float]) -> str | None:
         """Take the scalars of a logged step; return a warning, once, if they look like a collapse."""
-        if self.warned or not {"accuracy", "latent_std"} <= scalars.keys():
+        if self.warned or "accuracy" not in scalars:
             return None
-        self.accuracies.append(scalars["accuracy"])
-        self.spreads.append(scalars["latent_std"])
-        if scalars["latent_std"] < 1e-4:  # noqa: PLR2004 - latents after a channel norm spread about 0.1 to 1
-            return self._warn(f"the latents hardly differ from frame to frame (standard deviation {scalars['latent_std']:.1e})")
-        if len(self.accuracies) < 2 * WINDOW:
-            return None
-        accuracy_before, accuracy_now = _halves(self.accuracies)
-        spread_before, spread_now = _halves(self.spreads)
-        if accuracy_now - accuracy_before > 0.2 and spread_now < spread_before / 2:  # noqa: PLR2004 - a jump beside a halving
-            spread = f"the latents' spread fell {spread_before:.3f} -> {spread_now:.3f}"
-            jump = f"accuracy {accuracy_before:.2f} -> {accuracy_now:.2f} while {spread}"
-            return self._warn(jump)
+        for name in ("accuracy", *SIGNS):
+            if name in scalars:
+                self._seen[name].append(scalars[name])
+        for name in [name for name in SIGNS if name in scalars]:
+            if what := self._trivial(name) or self._jump(name):
+                self.warned = True
+                return f"possible collapse: {what}. {CAUSES.get(name, CAUSES['code'])}"
         return None
 
-    def _warn(self, what: str) -> str:
-        self.warned = True
-        return (
-            f"possible collapse: {what}. Usual causes: silent or repeated audio, a learning rate too high for this batch size, "
-            "no warm-up. Try `foresay corpus check`, a lower optimizer.lr or a longer optimizer.warmup."
-        )
+    def _trivial(self, name: str) -> str | None:
+        """Tell of a value that leaves nothing to be told apart."""
+        sign, values = SIGNS[name], self._seen[name]
+        if len(values) >= sign.patience and values[-1] < sign.floor:
+            return sign.trivial.format(values[-1])
+        return None
+
+    def _jump(self, name: str) -> str | None:
+        """Tell of an accuracy that jumps beside a value that halves."""
+        if len(self._seen[name]) < 2 * WINDOW:
+            return None
+        (accuracy_before, accuracy_now), (before, now) = (_halves(self._seen[one]) for one in ("accuracy", name))
+        if accuracy_now - accuracy_before <= 0.2 or now >= before / 2:  # noqa: PLR2004 - a jump beside a halving
+            return None
+        return f"accuracy {accuracy_before:.2f} -> {accuracy_now:.2f} while {SIGNS[name].name} fell {before:.3g} -> {now:.3g}"
 
 
 def _halves(values: deque[float]) -> tuple[float, float]:

@@ -37,6 +37,11 @@ class Place:
         summed: list[float] = tensor.tolist()
         return summed
 
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        if self.world > 1:
+            dist.barrier()
+
     def gathered(self, item: Any) -> list[Any]:  # noqa: ANN401 - anything that pickles between our own processes
         """Collect one object of each process, by rank."""
         items: list[Any] = [item] * self.world

@@ -1,4 +1,13 @@
-"""Optimizers and their learning-rate schedules, counted in updates."""
+r"""Optimizers and their learning-rate schedules, counted in updates.
+
+    lr          _________
+              /           \
+            /               \__            `schedule`: the shape of the fall
+    initial                     \____ final
+           | warmup | hold  |  the rest  |
+
+Fairseq's tri-stage schedule is `hold` with the fall `exponential` or `linear`; its polynomial decay is a fall without `hold`.
+"""
 
 import math
 from collections.abc import Iterable
@@ -14,14 +23,42 @@ class OptimizerSettings:
     """Adam as the reference implementation of CPC and ACPC sets it."""
 
     name: Literal["adam", "adamw"] = "adam"
+    """What fairseq calls Adam is `adamw`: there, too, weights decay apart from the gradient."""
     lr: float = 2e-4
+    """The highest rate."""
     betas: tuple[float, ...] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
     warmup: float = 0.0
     """Updates over which the rate rises linearly; below 1, that share of all updates."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """After the warm-up: stay, or fall to zero at the last update."""
+    hold: float = 0.0
+    """Updates at the highest rate after that; below 1, that share of all updates."""
+    schedule: Literal["constant", "linear", "polynomial", "cosine", "exponential", "noam"] = "constant"
+    """After that: stay, or fall to `final` at the last update. `noam` falls with the inverse square root of the updates done,
+    wherever that leads (arXiv:1706.03762, section 5.3)."""
+    power: float = 2.0
+    """Of the polynomial fall; 1 is the linear one."""
+    initial: float = 0.0
+    """Share of `lr` from which it rises."""
+    final: float = 0.0
+    """Share of `lr` to which it falls."""
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2:  # noqa: PLR2004 - Adam has two
+            msg = f"betas are two numbers, such as [0.9, 0.98], not {list(self.betas)}"
+            raise ValueError(msg)
+        for name in ("lr", "eps", "weight_decay", "warmup", "hold", "power", "initial", "final"):
+            if getattr(self, name) < 0:
+                msg = f"{name} must not be negative, but is {getattr(self, name)}"
+                raise ValueError(msg)
+        if self.schedule == "exponential" and self.final == 0:
+            msg = "an exponential fall never reaches 0: state where it ends, for example final = 0.05 (fairseq's tri-stage schedule)"
+            raise ValueError(msg)
+
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether the rate of an update depends on how many there will be."""
+        return self.schedule not in {"constant", "noam"} or 0 < self.warmup < 1 or 0 < self.hold < 1
 
 
 def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -39,10 +76,29 @@ def learning_rate(settings: OptimizerSettings, update: int, updates: int) -> flo
         >>> [learning_rate(OptimizerSettings(lr=1.0, warmup=4), update, 10) for update in (0, 1, 3, 4, 9)]
         [0.25, 0.5, 1.0, 1.0, 1.0]
     """
-    warmup = round(settings.warmup if settings.warmup >= 1 else settings.warmup * updates)
+    warmup, hold = (round(length if length >= 1 else length * updates) for length in (settings.warmup, settings.hold))
     if update < warmup:
-        return settings.lr * (update + 1) / warmup
-    if settings.schedule == "constant":
+        return settings.lr * (settings.initial + (1 - settings.initial) * (update + 1) / warmup)
+    begin = warmup + hold
+    if update < begin:
         return settings.lr
-    progress = min((update - warmup) / max(updates - warmup, 1), 1.0)
-    return settings.lr * (1 - progress if settings.schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2)
+    return settings.lr * _fall(settings, update, begin, updates)
+
+
+def _fall(settings: OptimizerSettings, update: int, begin: int, updates: int) -> float:
+    """Share of the highest rate that is left of it `update - begin` updates after its fall began."""
+    left = 1 - min((update - begin) / max(updates - begin, 1), 1.0)  # share of the fall that is still to come
+    match settings.schedule:
+        case "constant":
+            return 1.0
+        case "noam":
+            return math.sqrt(max(begin, 1) / (update + 1))
+        case "exponential":
+            return settings.final ** (1 - left)
+        case "cosine":
+            shape = (1 - math.cos(math.pi * left)) / 2
+        case "linear":
+            shape = left
+        case "polynomial":
+            shape = left**settings.power
+    return settings.final + (1 - settings.final) * shape

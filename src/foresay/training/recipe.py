@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from foresay.contracts import SpeechModel
+from foresay.corpora.labels import LabelSettings
 from foresay.corpora.sampling import DataSettings
 from foresay.errors import UserError, nearest
 from foresay.settings import Table, assignment, find_class, from_table, merge, read_toml, settings_class, to_table, write_toml
 from foresay.training.optimizers import OptimizerSettings
 from foresay.version import __version__
 
-SECTIONS = ("base", "model", "data", "optimizer", "trainer")
+SECTIONS = ("base", "model", "data", "optimizer", "trainer", "labels")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class TrainerSettings:
     """Micro-batches per update: the same update with less memory."""
     clip: float | None = None
     """Largest gradient norm; None: no clipping, as in the reference."""
+    average: float | None = None
+    """The run's model is a moving average of the weights, of which each update keeps this share (such as 0.999); None: the weights."""
     compile: bool = False
     parallel: Literal["replicate", "shard"] = "replicate"
     """Whether several devices have a whole model each (DDP), or a share of it each (FSDP2): for what does not fit."""
@@ -57,6 +60,9 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.epochs is None):
             msg = f"state exactly one of trainer.steps and trainer.epochs; got steps = {self.steps}, epochs = {self.epochs}"
+            raise ValueError(msg)
+        if self.average is not None and not 0 <= self.average < 1:
+            msg = f"trainer.average is the share of the average that an update keeps, from 0 to below 1, not {self.average}"
             raise ValueError(msg)
         for name in ("steps", "epochs", "accumulate", "log_every", "validate_every", "validate_batches", "save_every", "keep"):
             value = getattr(self, name)
@@ -92,6 +98,8 @@ class Recipe:
     data: DataSettings
     optimizer: OptimizerSettings
     trainer: TrainerSettings
+    labels: LabelSettings | None = None
+    """Of frames, for models that learn some."""
 
     def build_model(self) -> SpeechModel:
         """Build the model, untrained, from torch's current random state."""
@@ -110,7 +118,7 @@ class Recipe:
             "data": to_table(self.data),
             "optimizer": to_table(self.optimizer),
             "trainer": to_table(self.trainer),
-        }
+        } | ({"labels": to_table(self.labels)} if self.labels else {})
 
     def model_table(self) -> Table:
         """The model's name and settings."""
@@ -150,6 +158,7 @@ def resolve(table: Table, name: str) -> Recipe:
         data=from_table(DataSettings, table.get("data", {}), "data"),
         optimizer=from_table(OptimizerSettings, table.get("optimizer", {}), "optimizer"),
         trainer=from_table(TrainerSettings, table.get("trainer", {}), "trainer"),
+        labels=from_table(LabelSettings, table["labels"], "labels") if "labels" in table else None,
     )
 
 
@@ -161,13 +170,12 @@ def built_in() -> dict[str, str]:
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
     """Settings that shape the learning and differ, as `section.key: a -> b`."""
-    decays = one.optimizer.schedule != "constant" or 0 < one.optimizer.warmup < 1
     found = []
     tables = one.table(), other.table()
     for section in SECTIONS[1:]:
-        mine, theirs = (t[section] for t in tables)
+        mine, theirs = (t.get(section, {}) for t in tables)
         for key in sorted(mine.keys() | theirs.keys()):
-            free = section == "trainer" and key in FREE and not (decays and key in {"steps", "epochs"})
+            free = section == "trainer" and key in FREE and not (one.optimizer.depends_on_length and key in {"steps", "epochs"})
             if not free and mine.get(key) != theirs.get(key):
                 found.append(f"{section}.{key}: {mine.get(key)!r} -> {theirs.get(key)!r}")
     return found

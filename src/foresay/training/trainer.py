@@ -19,11 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from foresay.contracts import Batch, Losses, Trainable
 from foresay.corpora.batches import BatchLoader
 from foresay.errors import UserError
+from foresay.layers.moving_average import early, follow
 from foresay.runs import Checkpoint, Run
 from foresay.training.collapse import CollapseWatch
 from foresay.training.devices import Place
@@ -70,6 +72,7 @@ class Trainer:
             self.model.compile()  # in place: the names of the parameters stay
         self.module = spread(self.model, place, self.settings.parallel)
         self.optimizer = build_optimizer(recipe.optimizer, self.model.parameters())
+        self.average = None if self.settings.average is None else _copied(self.model)
         self.progress = Progress()
         self.log = MetricsLog(run, dataclasses.replace(self.settings, tensorboard=False, wandb=False))  # until the run begins
         self.watch = CollapseWatch()
@@ -123,6 +126,8 @@ class Trainer:
             self.optimizer.step()
             self.failed.clear()
         scalars |= self.model.after_step(self.progress.step)
+        if self.average is not None and self.settings.average is not None:
+            follow(self.average, self.model.state_dict(), early(self.settings.average, self.progress.step))
         numbers = scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": heard}
         return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
@@ -156,12 +161,12 @@ class Trainer:
             raise UserError(msg)
 
     def validate(self) -> dict[str, float]:
-        """Measure the loss on held-out audio: the first batches of a fixed plan, dealt out to the devices, dropout off."""
+        """Measure the loss on held-out audio: the first batches of a fixed plan, dealt out to the devices; no dropout, weights averaged."""
         assert self.validation is not None  # noqa: S101 - the caller looked
         self.model.eval()
         totals: dict[str, float] = {}
         seen = 0.0
-        with self.validation() as loader, torch.no_grad(), self._autocast():
+        with self.validation() as loader, torch.no_grad(), _in_place_of(self.model, self.average), self._autocast():
             held_out = (batch for _, (batch,) in itertools.islice(loader.one_epoch(), self.settings.validate_batches))
             for batch, weight in _dealt(held_out, self.place):
                 losses = self.model(batch.to(self.place.device), self.progress.step)
@@ -184,6 +189,8 @@ class Trainer:
             "random": self.place.gathered(_random_state(self.place.device)),
             "window": self.log.window,
         }
+        if self.average is not None:  # what a run keeps as its model is the average
+            state["weights"], weights = weights, whole(self.average, self.place)
         if self.place.leads:
             self.run.save(self.progress.step, weights, state, self.description, self.settings.keep)
 
@@ -195,6 +202,9 @@ class Trainer:
         checkpoint = checkpoints[-1]
         state = checkpoint.state()
         load_weights(self.model, checkpoint.weights(str(self.place.device)))
+        if self.average is not None:
+            self.average = _copied(self.model)
+            load_weights(self.model, state["weights"])
         load_optimizer(self.optimizer, state["optimizer"])
         self.progress = Progress(**state["progress"])
         self.log.window = state["window"]
@@ -259,6 +269,24 @@ def _dealt(batches: Iterable[Batch], place: Place) -> Iterator[tuple[Batch, floa
     left = iter(batches)
     while dealt := list(itertools.islice(left, place.world)):
         yield (dealt[place.rank], 1.0) if place.rank < len(dealt) else (dealt[0], 0.0)
+
+
+def _copied(model: Trainable) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+@contextlib.contextmanager
+def _in_place_of(model: Trainable, average: dict[str, Tensor] | None) -> Iterator[None]:
+    """Let a model have the weights of its average for a while, if there is one."""
+    if average is None:
+        yield
+        return
+    own = _copied(model)
+    try:
+        follow(model.state_dict(), average, 0.0)
+        yield
+    finally:
+        follow(model.state_dict(), own, 0.0)
 
 
 @contextlib.contextmanager

@@ -6,21 +6,25 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import torch
 
 from foresay.contracts import SpeechModel
-from foresay.corpora.batches import BatchLoader
+from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
+from foresay.corpora.labels import Clock, FrameLabels, LabelReader
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import BatchPlan
+from foresay.corpora.sampling import Plan
 from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.settings import Table, read_toml, write_toml
 from foresay.training.devices import Place, find_place, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
+from foresay.workflows.labels import make_labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +65,8 @@ def pretrain(
     place = find_place(device)
     given = {"train": corpus} | ({"valid": valid} if valid else {})
     manifests = {purpose: Manifest.open(path) for purpose, path in given.items()}
-    trainer = _prepare(resolved, manifests["train"], manifests.get("valid"), folder, place)
+    labels = _Labels(resolved, manifests, folder.folder / "labels", place)
+    trainer = _prepare(resolved, manifests["train"], manifests.get("valid"), folder, place, labels.reader)
     if place.leads:
         _enter(folder, resolved, {purpose: _described(manifest, given[purpose]) for purpose, manifest in manifests.items()})
     return trainer.fit()
@@ -74,7 +79,7 @@ def rehearse(
     resolved = read_recipe(recipe, overrides)
     place = find_place(device)
     manifest = Manifest.open(corpus)
-    trainer = _prepare(resolved, manifest, None, Run(Path(run)), place)
+    trainer = _prepare(resolved, manifest, None, Run(Path(run)), place, _no_labels)
     seconds = []
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), updates):
@@ -85,7 +90,7 @@ def rehearse(
         memory = torch.cuda.max_memory_allocated(place.device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    heard = trainer.updates * resolved.data.batch * resolved.data.window / resolved.data.sample_rate
+    heard = trainer.updates * resolved.data.audio_per_update
     return Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
@@ -96,7 +101,44 @@ def rehearse(
     )
 
 
-def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place) -> Trainer:
+MakeReader: TypeAlias = Callable[[str, SpeechModel], LabelReader]
+"""Makes what reads the labels of a manifest, by its purpose, for a model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Labels:
+    """The labels of a run, made when they are first read: then the run is known to be valid."""
+
+    recipe: Recipe
+    manifests: Mapping[str, Manifest]
+    folder: Path
+    place: Place
+
+    def reader(self, purpose: str, model: SpeechModel) -> LabelReader:
+        assert self.recipe.labels is not None  # noqa: S101 - or nobody would ask
+        if self.place.leads:  # the others wait, and then find them made
+            make_labels(self.recipe.labels, self.manifests, self.folder, seed=self.recipe.trainer.seed, device=str(self.place.device))
+        self.place.wait()
+        return FrameLabels(self.folder / purpose, self.manifests[purpose]).reader(_clock(model))
+
+
+def _no_labels(purpose: str, model: SpeechModel) -> LabelReader:  # noqa: ARG001 - of a rehearsal
+    """All frames are of class 0: what an update costs does not depend on what is learnt."""
+    clock = _clock(model)
+    return lambda window: np.zeros(clock.frame_count(window.samples), np.int64)
+
+
+def _clock(model: SpeechModel) -> Clock:
+    layer, device, trains = model.layer_names[-1], next(model.parameters()).device, model.training
+    with torch.no_grad():
+        second = torch.zeros(1, model.sample_rate, device=device)
+        rate = model.eval().features(second, torch.tensor([model.sample_rate], device=device), [layer]).frame_rate[layer]
+    model.train(trains)
+    hop = model.sample_rate / rate
+    return Clock(model.sample_rate, model.first_center, hop, lambda samples: int(model.frame_count(torch.tensor([samples]), layer)[0]))
+
+
+def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place, labels: MakeReader) -> Trainer:
     if place.device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(recipe.trainer.seed)
@@ -105,24 +147,31 @@ def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run:
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
     torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
-    plan = BatchPlan(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
+    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
 
     def loader() -> BatchLoader:
         settings = recipe.trainer
-        return BatchLoader(manifest, plan, rank=place.rank, world=place.world, workers=settings.workers, accumulate=settings.accumulate)
+        return BatchLoader(
+            manifest,
+            plan,
+            labels=labels("train", model) if recipe.labels else None,
+            rank=place.rank,
+            world=place.world,
+            workers=settings.workers,
+            accumulate=settings.accumulate,
+        )
 
-    validation = _validation(recipe, model, held_out) if held_out else None
+    validation = _validation(recipe, model, held_out, labels) if held_out else None
     return Trainer(model, recipe, loader, validation, _updates(recipe, plan), run, place)
 
 
-def _validation(recipe: Recipe, model: SpeechModel, manifest: Manifest) -> Callable[[], BatchLoader]:
+def _validation(recipe: Recipe, model: SpeechModel, manifest: Manifest, labels: MakeReader) -> Callable[[], BatchLoader]:
     """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
-    data = dataclasses.replace(recipe.data, batch=model.group, augment_past=(), augment_future=())
-    plan = BatchPlan(manifest, data, seed=recipe.trainer.seed, group=model.group)
-    return lambda: BatchLoader(manifest, plan, workers=recipe.trainer.workers)
+    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
+    return lambda: BatchLoader(manifest, plan, labels=labels("valid", model) if recipe.labels else None, workers=recipe.trainer.workers)
 
 
-def _updates(recipe: Recipe, plan: BatchPlan) -> int:
+def _updates(recipe: Recipe, plan: Plan) -> int:
     if recipe.trainer.steps is not None:
         return recipe.trainer.steps
     assert recipe.trainer.epochs is not None  # noqa: S101 - the settings see to it that there is one of the two

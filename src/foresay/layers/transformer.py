@@ -1,0 +1,178 @@
+"""The Transformer of wav2vec 2.0, HuBERT and WavLM: frames look at each other in both directions (arXiv:1706.03762, arXiv:2006.11477).
+
+    post-norm (BASE)             pre-norm ("stable": LARGE on Libri-Light, XLS-R)
+
+    x = norm(x)
+    x = norm(x + attention(x))   x = x + attention(norm(x))    each block
+    x = norm(x + mlp(x))         x = x + mlp(norm(x))
+                                 x = norm(x)
+
+Where they stand is said before (`PositionalConvolution`), or by what is added to the attention's logits.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils import checkpoint as checkpointing
+
+from foresay.layers.dropout import Dropout
+
+PositionBias: TypeAlias = Callable[[Tensor, int], Tensor]
+"""(what a block's attention is given (B, T, D), the block's number from 0) -> (B or 1, H, T, T), added to the attention's logits."""
+
+
+class Transformer(nn.Module):
+    """A stack of blocks, with the hidden states between them."""
+
+    def __init__(
+        self,
+        size: int,
+        layers: int,
+        heads: int,
+        inner: int,
+        *,
+        pre_norm: bool = False,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation_dropout: float = 0.0,
+        layer_drop: float = 0.0,
+        checkpoint: bool = False,
+    ) -> None:
+        """`layer_drop`: probability that a block is left out of a step. `checkpoint`: compute blocks anew for their gradient: memory."""
+        super().__init__()
+        self.pre_norm, self.layer_drop, self.checkpoint = pre_norm, layer_drop, checkpoint
+        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(size)
+        self.blocks = nn.ModuleList(
+            Block(size, heads, inner, number, pre_norm, dropout, attention_dropout, activation_dropout) for number in range(layers)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Linear):  # as BERT (arXiv:1810.04805)
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    # LayerDrop takes other blocks every step: compiled as a whole this would be compiled anew for each draw, so each block is by itself.
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator] # of torch
+    def forward(
+        self,
+        frames: Tensor,
+        lengths: Tensor | None = None,
+        *,
+        step: int | None = None,
+        position_bias: PositionBias | None = None,
+        depth: int | None = None,
+    ) -> list[Tensor]:
+        """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all, which is faster.
+
+        `step`: the update that LayerDrop is drawn for, in training; None: all blocks are heard.
+        `depth`: stop after so many blocks.
+
+        Returns:
+            What block 1 is given, what it gives, … what the last one gives, which is normalized in the pre-norm kind: each (B, T, D).
+        """
+        frames = self.dropout(frames if self.pre_norm else self.norm(frames))
+        attended = None if lengths is None else _attended(frames, lengths)
+        kept = layers_kept(step, len(self.blocks), self.layer_drop if self.training and step is not None else 0.0)
+        states = [frames]
+        for block, keep in list(zip(self.blocks, kept, strict=True))[:depth]:
+            if self.checkpoint and torch.is_grad_enabled():
+                frames = checkpointing.checkpoint(block, frames, attended, position_bias, keep=keep, use_reentrant=False)
+            else:
+                frames = block(frames, attended, position_bias, keep=keep)
+            states.append(frames)
+        if self.pre_norm and len(states) > len(self.blocks):
+            states[-1] = self.norm(frames)
+        return states
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward network, each added to what it read."""
+
+    def __init__(
+        self,
+        size: int,
+        heads: int,
+        inner: int,
+        number: int,
+        pre_norm: bool,  # noqa: FBT001
+        dropout: float,
+        attention_dropout: float,
+        activation_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.number, self.pre_norm = number, pre_norm
+        self.attention = Attention(size, heads, attention_dropout)
+        self.attention_norm = nn.LayerNorm(size)
+        self.feed_forward = nn.Sequential(nn.Linear(size, inner), nn.GELU(), Dropout(activation_dropout), nn.Linear(inner, size))
+        self.feed_forward_norm = nn.LayerNorm(size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None, *, keep: bool) -> Tensor:
+        """(B, T, D) -> (B, T, D); `attended` (B, 1, 1, T): which frames are real."""
+        if not keep:
+            # Its parameters have the gradient zero, so that all devices and micro-batches exchange the same set of gradients.
+            return frames + 0 * torch.stack([p.flatten()[0] for p in self.parameters()]).sum()
+        if self.pre_norm:
+            frames = frames + self.dropout(self._attend(self.attention_norm(frames), attended, position_bias))
+            return frames + self.dropout(self.feed_forward(self.feed_forward_norm(frames)))
+        frames = self.attention_norm(frames + self.dropout(self._attend(frames, attended, position_bias)))
+        return self.feed_forward_norm(frames + self.dropout(self.feed_forward(frames)))
+
+    def _attend(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None) -> Tensor:
+        bias = None if position_bias is None else position_bias(frames, self.number)
+        return self.attention(frames, _mask(attended, bias))
+
+
+class Attention(nn.Module):
+    """Every frame looks at every frame, in `heads` ways."""
+
+    def __init__(self, size: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(size, 3 * size)
+        self.output = nn.Linear(size, size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T, D) -> (B, T, D); `mask`, (B, 1, 1, T) or (B or 1, H, T, T), says which frames are seen, or is added to the logits."""
+        packed = self.query_key_value(frames).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = packed.permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
+        heard = self._heard(queries, keys, values, mask)
+        return self.output(heard.transpose(1, 2).flatten(2))
+
+    def _heard(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        p = self.dropout.p if self.training else 0.0
+        if p == 0.0 or queries.device.type != "cpu":
+            return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=p)
+        # PyTorch has no fused attention with dropout for CPUs; its own way would draw the dropout mask slowly.
+        logits = (queries / math.sqrt(queries.shape[-1])) @ keys.transpose(-1, -2)
+        if mask is not None:
+            logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
+        return self.dropout(logits.softmax(-1)) @ values
+
+
+def layers_kept(step: int | None, layers: int, probability: float) -> list[bool]:
+    """Draw the blocks that a step hears: each is left out with the same probability (LayerDrop, arXiv:1909.11556).
+
+    The draw belongs to the step: it is the same on all devices and in all micro-batches of an update.
+    """
+    if probability == 0.0:
+        return [True] * layers
+    return [bool(kept) for kept in np.random.default_rng((layers, step or 0)).random(layers) >= probability]
+
+
+def _attended(frames: Tensor, lengths: Tensor) -> Tensor:
+    """Tell the real frames from padding: (B, 1, 1, T). An utterance of no frames sees one, for a softmax over nothing is not a number."""
+    return (torch.arange(frames.shape[1], device=frames.device) < lengths.clamp(min=1)[:, None])[:, None, None]
+
+
+def _mask(attended: Tensor | None, bias: Tensor | None) -> Tensor | None:
+    """Put together which frames are real and what is added to the logits."""
+    if attended is None or bias is None:
+        return attended if bias is None else bias
+    return bias.masked_fill(~attended, -torch.inf)

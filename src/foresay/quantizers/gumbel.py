@@ -1,0 +1,90 @@
+"""Product quantizer with Gumbel noise: each latent becomes one of V^G codes, learnt together with what hears it.
+
+vq-wav2vec (arXiv:1910.05453, section 3.1) and wav2vec 2.0 (arXiv:2006.11477, section 2): G codebooks choose one of their V entries each.
+
+    latent (C) --> logits (G, V) --+--> softmax ------------------------------> probabilities, for the diversity loss
+                                   |
+                                   +--> (+ Gumbel noise) / temperature --> softmax --> gradient
+                                                                   |                      :
+                                                                   +--> largest: one entry of each codebook --> value (W)
+
+Forward the choice is hard; backward it is the softmax (straight through): every entry learns whether it would have been the better one.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foresay.errors import UserError
+
+_STREAM = 0x5EC0_9B71_48D2_3A0F
+"""An utterance's key serves several draws; each has its own stream of random numbers."""
+
+
+class Quantized(NamedTuple):
+    """Latents as codes."""
+
+    values: Tensor
+    """(B, M, W): the chosen entries of the codebooks, side by side."""
+    codes: Tensor
+    """(B, M, G) int64: which they are."""
+    probabilities: Tensor
+    """(B, M, G, V): softmax of the logits, without noise and temperature."""
+
+
+class GumbelQuantizer(nn.Module):
+    """Turns latents of C = `size` features into entries of G = `codebooks` books of V = `codes`, W = `width` features all together."""
+
+    def __init__(self, size: int, codebooks: int, codes: int, width: int, *, noise: bool = True) -> None:
+        """`noise`: draw codes by their probabilities in training; without it the most probable is chosen."""
+        super().__init__()
+        if width % codebooks:
+            msg = f"entries of {codebooks} codebooks side by side cannot have {width} features: choose a multiple of {codebooks}"
+            raise UserError(msg)
+        self.noise = noise
+        self.projection = nn.Linear(size, codebooks * codes)
+        nn.init.normal_(self.projection.weight)  # as the released code: sharp choices from the start
+        nn.init.zeros_(self.projection.bias)
+        self.entries = nn.Parameter(torch.rand(codebooks, codes, width // codebooks))
+
+    def forward(self, latents: Tensor, temperature: float | Tensor, keys: Tensor | None = None) -> Quantized:
+        """Quantize (B, M, C) latents; in training with noise drawn from the keys (B,) of the utterances.
+
+        All in float32: neighbors in a book are told apart by less than half precision resolves.
+        """
+        with torch.autocast(latents.device.type, enabled=False):
+            logits = F.linear(latents.to(self.entries.dtype), self.projection.weight, self.projection.bias)
+            logits = logits.unflatten(-1, self.entries.shape[:2])  # (B, M, G, V)
+            noisy = logits
+            if self.training and self.noise:
+                noisy = logits + gumbel_noise(logits.shape[1:], keys, logits)
+            soft = (noisy / temperature).softmax(-1)
+            codes = noisy.argmax(-1)
+            hard = F.one_hot(codes, soft.shape[-1]).to(soft.dtype)
+            chosen = hard + (soft - soft.detach())  # the bracket is exactly zero: equal codes have equal values
+            values = torch.einsum("bmgv,gvd->bmgd", chosen, self.entries).flatten(2)
+        return Quantized(values, codes, logits.softmax(-1))
+
+
+def gumbel_noise(shape: Sequence[int], keys: Tensor | None, like: Tensor) -> Tensor:
+    """Draw (B, *shape) numbers, each utterance's from its key: -log(-log(u)), u uniform.
+
+    Raises:
+        UserError: there are no keys.
+    """
+    if keys is None:
+        msg = "this batch has no keys to draw codes from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
+        raise UserError(msg)
+    noise = torch.empty(len(keys), *shape, dtype=like.dtype, device=like.device)
+    random = torch.Generator(like.device)
+    for row, key in zip(noise, keys.tolist(), strict=True):
+        row.exponential_(generator=random.manual_seed(key ^ _STREAM))
+    return -noise.clamp_(min=1e-8).log_()  # an exact zero, one draw in 16 million, would be infinite
+
+
+def perplexity(probabilities: Tensor) -> Tensor:
+    """Say how many codes (…, V) probabilities amount to: exp of their entropy, from 1 (always the same) to V (all alike). -> (…)."""
+    return torch.exp(-torch.special.xlogy(probabilities, probabilities.clamp(min=1e-7)).sum(-1))

@@ -1,0 +1,132 @@
+"""Labels for frames: find clusters in what a model hears of a corpus, and name the cluster of every frame (HuBERT, section II-C).
+
+Features are never written down: one pass over part of the corpus finds the clusters, one over all of it names them.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from foresay.corpora.labels import ABOUT, FrameLabels, LabelSettings, write_labels
+from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError, nearest
+from foresay.evaluation.cluster_scores import rate_agreement
+from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
+from foresay.evaluation.measure import Subject
+from foresay.evaluation.recordings import hear_recordings
+from foresay.loading import load
+from foresay.quantizers.kmeans import KMeans
+from foresay.results import load_artifact, save_artifact
+from foresay.settings import read_toml, to_table
+
+MOST_CLUSTERS = 2**16
+
+
+def make_labels(
+    settings: LabelSettings, manifests: Mapping[str, Manifest], folder: Path, *, seed: int = 0, device: str = "cpu"
+) -> dict[str, FrameLabels]:
+    """Label the frames of manifests, by name; the clusters are those of the one called `train`. What is there already is not made again.
+
+    Below `folder`: `train/`, `valid/`, … with the labels, and `artifacts/clusters.npz` with the centers.
+
+    Raises:
+        UserError: there is no such layer, too many clusters, or too little audio for so many.
+    """
+    if not 1 < settings.clusters < MOST_CLUSTERS:
+        msg = f"labels.clusters = {settings.clusters}: it takes more than one cluster and fewer than {MOST_CLUSTERS:,}"
+        raise UserError(msg)
+    extractor = load(settings.of, device)
+    if settings.layer not in extractor.layer_names:
+        msg = f"{settings.of} has no layer {settings.layer!r} to make labels of: {nearest(settings.layer, extractor.layer_names)}"
+        raise UserError(msg)
+    subject = Subject(f"labels of {settings.of}", extractor, (settings.layer,))
+    stamp = fingerprint(to_table(settings), of_weights(extractor), of_file(manifests["train"].path), seed)
+    kmeans: KMeans | None = None
+    for name, manifest in manifests.items():
+        made = fingerprint(stamp, of_file(manifest.path))
+        if _made(folder / name) != made:
+            kmeans = kmeans or _clusters(subject, settings, manifests["train"], folder, stamp, seed, device)
+            _label(subject, kmeans, manifest, folder / name, made, settings)
+    return {name: FrameLabels(folder / name, manifest) for name, manifest in manifests.items()}
+
+
+def _made(folder: Path) -> str | None:
+    """The fingerprint of the labels in a folder."""
+    about = folder / ABOUT
+    return str(read_toml(about.read_text(encoding="utf-8"), str(about)).get("fingerprint")) if about.is_file() else None
+
+
+def _clusters(subject: Subject, settings: LabelSettings, manifest: Manifest, folder: Path, stamp: str, seed: int, device: str) -> KMeans:
+    """Find clusters in part of a corpus, or read those found before."""
+    kept = load_artifact(folder, "clusters")
+    if kept is not None and kept["fingerprint"] == stamp:
+        centers = torch.from_numpy(kept["centers"])
+    else:
+        centers = _find(subject, settings, manifest, seed, device).cpu()
+        save_artifact(folder, "clusters", {"centers": centers.numpy(), "fingerprint": np.array(stamp)})
+    kmeans = KMeans(*centers.shape).to(device)
+    kmeans.centers.copy_(centers)
+    return kmeans
+
+
+def _find(subject: Subject, settings: LabelSettings, manifest: Manifest, seed: int, device: str) -> torch.Tensor:
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(manifest))
+    heard = set(order[: 1 + int(np.searchsorted(manifest.durations[order].cumsum(), 3600 * settings.hours))].tolist())
+    lengths = torch.from_numpy(manifest.lengths(subject.extractor.sample_rate))[sorted(heard)]
+    share = settings.frames / max(1, int(subject.extractor.frame_count(lengths, settings.layer).sum()))
+    parts = []
+    for recording in hear_recordings(subject, manifest, device, heard):
+        features = recording.features[settings.layer]
+        parts.append(features[torch.from_numpy(random.random(len(features)) < share).to(features.device)])
+    frames = torch.cat(parts) if parts else torch.zeros(0, 1)
+    if len(frames) < settings.clusters:
+        msg = (
+            f"{len(frames):,} frames are too few to find {settings.clusters} clusters in: give more audio, raise labels.hours or "
+            "labels.frames, or lower labels.clusters"
+        )
+        raise UserError(msg)
+    if not settings.moved:
+        return frames[torch.from_numpy(random.choice(len(frames), settings.clusters, replace=False)).to(frames.device)]
+    kmeans = KMeans(settings.clusters, frames.shape[1]).to(frames.device)
+    kmeans.fit(frames, seed=seed)
+    return kmeans.centers
+
+
+def _label(subject: Subject, kmeans: KMeans, manifest: Manifest, folder: Path, made: str, settings: LabelSettings) -> None:
+    """Name the cluster of every frame of a corpus and, where it has phones, tell how well clusters agree with them."""
+    extractor, layer = subject.extractor, settings.layer
+    vocabulary = {label: number for number, label in enumerate(manifest.phone_labels())}
+    codes: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(manifest)  # what is too short to hear has no labels
+    phones = list(codes)
+    rate = float(extractor.sample_rate)
+    for recording in hear_recordings(subject, manifest, str(kmeans.centers.device)):
+        codes[recording.index] = kmeans.assign(recording.features[layer]).cpu().numpy()
+        phones[recording.index] = recording.labels(layer, vocabulary)
+        centers = recording.centers[layer]
+        if len(centers) > 1:
+            rate = 1.0 / float(centers[1] - centers[0])
+    about: dict[str, object] = {
+        "of": settings.of,
+        "layer": layer,
+        "classes": settings.clusters,
+        "frame_rate": round(rate, 6),
+        "first_center": extractor.first_center / extractor.sample_rate,
+        "manifest": str(manifest.path.name),
+        "hours": round(float(manifest.durations.sum()) / 3600, 6),
+        "fingerprint": made,
+    }
+    if vocabulary:
+        about |= _agreement(codes, phones, settings.clusters)
+    write_labels(folder, codes, about)
+
+
+def _agreement(codes: list[NDArray[np.int64]], phones: list[NDArray[np.int64]], clusters: int) -> dict[str, object]:
+    """Tell how much labels say about phones (PNMI, section II-C), with its interval over utterances."""
+    utterances = np.repeat(np.arange(len(codes)), [len(part) for part in codes])
+    rated = rate_agreement(np.concatenate(codes), np.concatenate(phones), utterances, clusters)["PNMI"]
+    interval = rated.interval
+    return {"pnmi": round(rated.value, 4)} | ({"pnmi_interval": [round(end, 4) for end in interval]} if interval else {})

@@ -1,0 +1,134 @@
+"""HuBERT's labels: one command finds clusters, names them and trains; an iteration learns the clusters of the one before."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foresay.corpora.labels import LabelSettings
+from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
+from foresay.loading import load
+from foresay.results import load_artifact
+from foresay.settings import read_toml
+from foresay.workflows import labels as workflow
+from foresay.workflows.labels import make_labels
+from foresay.workflows.pretrain import pretrain, rehearse
+from reference.levels import write_corpus
+
+MFCC = LabelSettings("mfcc", "mfcc", 8)
+TINY = [
+    "model.channels=16",
+    "model.size=16",
+    "model.inner=32",
+    "model.layers=2",
+    "model.heads=2",
+    "model.target_size=8",
+    "model.classes=8",
+    "model.position_kernel=8",
+    "model.position_groups=2",
+    "labels.clusters=8",
+    "data.seconds=6",
+    "trainer.steps=4",
+    "trainer.save_every=2",
+    "trainer.validate_every=2",
+    "trainer.validate_batches=1",
+]
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> dict[str, Manifest]:
+    return {name: write_corpus(tmp_path / f"{name}.jsonl", 8, seed=seed) for seed, name in enumerate(("train", "valid"))}
+
+
+def test_every_frame_has_the_cluster_nearest_to_it(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    found = make_labels(MFCC, manifests, tmp_path / "labels")
+    kept = load_artifact(tmp_path / "labels", "clusters")
+    assert kept is not None
+    mfcc = load("mfcc")
+    for name, manifest in manifests.items():
+        for item in range(len(manifest)):
+            waveform = manifest.read(item, 16_000)
+            features = mfcc.features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])).values["mfcc"][0].numpy()
+            times = (79 + 160 * np.arange(len(features))) / 16_000
+            nearest = ((features[:, None].astype(np.float64) - kept["centers"]) ** 2).sum(-1).argmin(1)
+            assert (found[name].at(item, times) == nearest).mean() > 0.995  # but for ties in float32
+
+
+def test_their_agreement_with_the_phones_is_told(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    found = make_labels(MFCC, manifests, tmp_path / "labels")["train"]
+    pairs: Counter[tuple[str, int]] = Counter()
+    for place, item in enumerate(manifests["train"]):
+        times = (79 + 160 * np.arange(int(item.duration * 100))) / 16_000
+        for time, code in zip(times.tolist(), found.at(place, times).tolist(), strict=True):
+            pairs.update((phone.label, code) for phone in item.phones or () if phone.start <= time < phone.end)
+    total = sum(pairs.values())
+    phones, codes = Counter[str](), Counter[int]()
+    for (phone, code), times_seen in pairs.items():
+        phones[phone] += times_seen
+        codes[code] += times_seen
+    shared = sum(n / total * math.log(n * total / (phones[phone] * codes[code])) for (phone, code), n in pairs.items())
+    entropy = -sum(n / total * math.log(n / total) for n in phones.values())
+    about = read_toml((tmp_path / "labels" / "train" / "labels.toml").read_text(), "labels.toml")
+    assert about["pnmi"] == pytest.approx(shared / entropy, abs=1e-3)
+    assert about["pnmi_interval"][0] <= about["pnmi"] <= about["pnmi_interval"][1]
+
+
+def test_nothing_is_made_twice_and_what_changed_is_made_anew(
+    tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    hear = workflow.hear_recordings
+    monkeypatch.setattr(
+        workflow, "hear_recordings", lambda subject, manifest, *rest: heard.append(manifest.name) or hear(subject, manifest, *rest)
+    )
+    make_labels(MFCC, manifests, tmp_path / "labels")
+    assert len(heard) == 3  # once to find clusters, once each to name them
+    make_labels(MFCC, manifests, tmp_path / "labels")
+    assert len(heard) == 3
+    write_corpus(tmp_path / "valid.jsonl", 4, seed=9)
+    make_labels(MFCC, {**manifests, "valid": Manifest.open(tmp_path / "valid.jsonl")}, tmp_path / "labels")
+    assert len(heard) == 4  # with the clusters found before
+    make_labels(LabelSettings("mfcc", "mfcc", 4), {"train": manifests["train"]}, tmp_path / "labels")
+    assert len(heard) == 6
+
+
+def test_two_iterations_from_the_command(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    train, valid = (manifests[name].path for name in ("train", "valid"))
+    first = pretrain("hubert-tiny", train, tmp_path / "one", valid=valid, overrides=TINY)
+    assert first.step == 4
+    second = [*TINY, f"labels.of={tmp_path / 'one'}", "labels.layer=L1"]
+    pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=second)
+    about = read_toml((tmp_path / "two" / "labels" / "train" / "labels.toml").read_text(), "labels.toml")
+    assert (about["of"], about["layer"], about["classes"], about["frame_rate"]) == (str(tmp_path / "one"), "L1", 8, 50.0)
+    again = pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=[*second, "trainer.steps=4"])
+    assert again.step == 4
+
+
+def test_a_rehearsal_makes_no_labels(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    rehearse("hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=TINY, updates=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_be_labelled_is_explained(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    for settings, message in (
+        (LabelSettings("mfcc", "mfc", 8), 'did you mean "mfcc"'),
+        (LabelSettings("mfcc", "mfcc", 1), "more than one cluster"),
+        (LabelSettings("mfcc", "mfcc", 60_000), "too few to find 60000 clusters"),
+    ):
+        with pytest.raises(UserError, match=message):
+            make_labels(settings, manifests, tmp_path / "labels")
+    with pytest.raises(UserError, match=r"labels\.clusters"):
+        pretrain("hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=[*TINY, "model.classes=5"])
+
+
+def test_clusters_that_are_not_moved_are_frames(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    make_labels(LabelSettings("mfcc", "mfcc", 8, moved=False), manifests, tmp_path / "drawn")
+    make_labels(MFCC, manifests, tmp_path / "fitted")
+    drawn, fitted = (load_artifact(tmp_path / name, "clusters") for name in ("drawn", "fitted"))
+    assert drawn is not None
+    assert fitted is not None
+    assert not np.allclose(drawn["centers"], fitted["centers"])
