@@ -209,8 +209,8 @@ def _lines_of_table_1(size: Scale, parent: Path) -> str:
             metric = f"error {speakers} speakers"
             ours = [_mean([row for row in _rows(runs[cell], "abx", "c") if (row.corpus, row.metric) == (corpus, metric)]) for cell in runs]
             stem = corpus.rpartition("/")[2]
-            published = [PUBLISHED_ABX.get((cell, stem), {}).get(speakers) for cell in (CPC, ACPC)]
-            said = ["" if value is None else amount(value, metric) for value in published]
+            which = stem if (CPC, stem) in PUBLISHED_ABX else "dev-clean"
+            said = [f"{amount(PUBLISHED_ABX[cell, which][speakers], metric)} ({which})" for cell in (CPC, ACPC)]
             cells = [corpus, speakers, *ours, _difference(runs[CPC], runs[ACPC], "abx", metric, "c", corpus), *said]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -224,7 +224,7 @@ def _lines_of_table_2(size: Scale, parent: Path) -> str:
         accuracies = [_mean([row for row in _rows(own, "probe", layer) if row.metric == "accuracy"]) for layer in LAYERS]
         gains = [_difference(runs[CPC], own, "probe", "accuracy", layer) if cell is not CPC else "" for layer in LAYERS]
         published = [amount(value, "accuracy") for value in cell.published]
-        cells = [cell.title, str(cell.predictions), str(cell.matched), f"{_milliseconds(own):.1f}", *accuracies, *gains]
+        cells = [cell.title, str(cell.predictions), str(cell.matched), _milliseconds(own), *accuracies, *gains]
         rows.append(f"| {' | '.join([*cells, str(cell.milliseconds), *published])} |")
     return "\n".join(rows)
 
@@ -264,7 +264,7 @@ def _difference(cpc: list[Path], others: list[Path], measure: str, metric: str, 
     return amount(value, metric, signed=True) + ends
 
 
-def _milliseconds(runs: Sequence[Path]) -> float:
-    """Median time of training on one window of 1.28 s."""
+def _milliseconds(runs: Sequence[Path]) -> str:
+    """Median time of training on one window of 1.28 s; nothing if so little was trained that nothing was logged."""
     rates = [line["audio_rate"] for run in runs for line in read_lines(run / "metrics.jsonl") if line.get("kind") == "train"]
-    return 1000 * 1.28 / statistics.median(rates)
+    return f"{1000 * 1.28 / statistics.median(rates):.1f}" if rates else ""
