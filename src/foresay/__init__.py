@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from foresay.workflows.demo import demo
     from foresay.workflows.doctor import doctor
     from foresay.workflows.evaluate import evaluate
+    from foresay.workflows.export import export
     from foresay.workflows.extract import extract
     from foresay.workflows.pretrain import pretrain
     from foresay.workflows.report import report
@@ -53,6 +54,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "export",
     "extract",
     "import_corpus",
     "list_baselines",
@@ -82,6 +84,7 @@ _HOMES = {
     "workflows.demo": ("demo",),
     "workflows.doctor": ("doctor",),
     "workflows.evaluate": ("evaluate",),
+    "workflows.export": ("export",),
     "workflows.extract": ("extract",),
     "workflows.pretrain": ("pretrain",),
     "workflows.report": ("report",),

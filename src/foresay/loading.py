@@ -1,7 +1,8 @@
 """`foresay.load`: anything that hears, by one name.
 
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
-a baseline (`mfcc`, `logmel`), or a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`).
+a baseline (`mfcc`, `logmel`), a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`), or a `.pt` file of
+fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
 """
 
 from pathlib import Path
@@ -12,15 +13,21 @@ from torch import nn
 
 from foresay.contracts import FeatureExtractor, SpeechModel
 from foresay.errors import UserError, nearest
+from foresay.hub.fairseq import read_file
+from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import HuggingFaceModel
 from foresay.runs import DESCRIPTION, WEIGHTS, Run
 from foresay.settings import find_class, from_table, list_names, read_toml, settings_class
 
 HUB = "hf:"
+FILE = ".pt"
 
 
-def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module and a FeatureExtractor
+def load(name: str | Path, device: str = "cpu", **overrides: object) -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module too
     """Load a model or a baseline, in `eval()` mode.
+
+    `overrides`: settings that other people's wav2vec 2.0 or HuBERT shall have otherwise: `standardize`, where its preprocessor is known to
+    be wrong; `padding_in_norm=True`, so that padding changes features as it does in the published implementations.
 
     Examples:
         >>> model = load("mfcc")
@@ -28,11 +35,14 @@ def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a Spee
         ('mfcc',)
     """
     text = str(name)
+    if is_foreign(text):
+        return _foreign(text, overrides).to(device).eval()
+    if overrides:
+        msg = f"{text} has the settings that it was trained with; {', '.join(overrides)} can be changed of other people's checkpoints only"
+        raise UserError(msg)
     if text in list_names("foresay.baselines"):
         extractor = find_class("foresay.baselines", text, FeatureExtractor)()
         return extractor.to(device).eval()
-    if text.startswith(HUB):
-        return HuggingFaceModel(text.removeprefix(HUB)).to(device).eval()
     description, weights = locate(text)
     table = read_toml(description.read_text(encoding="utf-8"), str(description))
     model = build(table["model"])
@@ -43,6 +53,11 @@ def load(name: str | Path, device: str = "cpu") -> Any:  # noqa: ANN401 - a Spee
         msg = f"{weights} does not fit the model that {description} describes ({why}): were the two copied together, whole?"
         raise UserError(msg) from error
     return model.to(device).eval()
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name means a checkpoint of other people's."""
+    return name.startswith(HUB) or name.endswith(FILE)
 
 
 def build(table: dict[str, Any]) -> SpeechModel:
@@ -71,3 +86,16 @@ def locate(name: str) -> tuple[Path, Path]:
     else:
         msg = f"{name!r} is neither a folder nor a baseline: {nearest(name, list_names('foresay.baselines'))}"
     raise UserError(msg)
+
+
+def _foreign(name: str, overrides: dict[str, object]) -> nn.Module:
+    """Load a checkpoint into our own network if it is known, or else into that of transformers."""
+    if not name.startswith(HUB):
+        return read_file(Path(name), overrides)
+    folder = fetch(name.removeprefix(HUB))
+    if is_ours(read_config(folder)):
+        return read_folder(folder, overrides)
+    if overrides:
+        msg = f"{name} is heard by transformers' own network, of which Foresay changes nothing: leave out {', '.join(overrides)}"
+        raise UserError(msg)
+    return HuggingFaceModel(str(folder))

@@ -12,6 +12,7 @@ from house.tree import MODELS, PACKAGE, ROOT, SOURCES, imported, inner_imports, 
 
 OPTIONAL = {
     "espeakng_loader",
+    "huggingface_hub",
     "matplotlib",
     "pocketsphinx",
     "sklearn.manifold",

@@ -4,22 +4,30 @@ import json
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from foresay.contracts import FeatureExtractor
 from foresay.errors import UserError
+from foresay.hub.huggingface import HuggingFaceModel
 from foresay.loading import load
 
 transformers = pytest.importorskip("transformers")
 
-FAMILIES = ["Wav2Vec2", "Hubert", "WavLM"]
+FAMILIES = ["WavLM", "UniSpeechSat"]
 
 
 @pytest.fixture(params=FAMILIES)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = getattr(transformers, f"{request.param}Config")(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, conv_dim=(16,) * 7, num_conv_pos_embeddings=16
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        conv_dim=(16,) * 7,
+        num_conv_pos_embeddings=16,
+        do_stable_layer_norm=True,
     )
     getattr(transformers, f"{request.param}Model")(config).save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True, "sampling_rate": 16_000}))
@@ -29,17 +37,33 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @torch.no_grad()
 def test_layers_are_transformers_own(folder: Path) -> None:
     model = load(f"hf:{folder}")
+    assert isinstance(model, HuggingFaceModel)
     assert isinstance(model, FeatureExtractor)
-    assert model.layer_names == ("0", "1", "2")
+    assert model.layer_names == ("L0", "L1", "L2")
     assert (model.receptive_field, model.first_center, model.sample_rate) == (400, 200, 16_000)
     waveforms, lengths = 0.1 * torch.randn(3, 8_000), torch.tensor([8_000, 5_000, 300])
     frames = model.features(waveforms, lengths)
-    assert frames.lengths["1"].tolist() == model.frame_count(lengths, "1").tolist() == [24, 15, 0]
-    assert frames.frame_rate["2"] == 50
+    assert frames.lengths["L1"].tolist() == model.frame_count(lengths, "L1").tolist() == [24, 15, 0]
+    assert frames.frame_rate["L2"] == 50
     clip = waveforms[1, :5_000]
-    heard = model.network(((clip - clip.mean()) / clip.std(correction=0))[None], output_hidden_states=True).hidden_states
-    for layer in model.layer_names:
-        torch.testing.assert_close(frames.values[layer][1, :15], heard[int(layer)][0], atol=1e-5, rtol=1e-4)
+    heard = model.network(((clip - clip.mean()) / clip.std(correction=0))[None], output_hidden_states=True)
+    hidden = [*heard.hidden_states[:-1], heard.last_hidden_state]
+    for number, layer in enumerate(model.layer_names):
+        torch.testing.assert_close(frames.values[layer][1, :15], hidden[number][0], atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_lost_is_not_made_up(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    tensors = safetensors.torch.load_file(weights)
+    lost = next(name for name in tensors if "pos_conv_embed" in name and "bias" in name)
+    safetensors.torch.save_file({name: t for name, t in tensors.items() if name != lost}, weights, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"lacks encoder\.pos_conv_embed\.conv\.bias"):
+        load(f"hf:{folder}")
+
+
+def test_settings_of_others_networks_stay(folder: Path) -> None:
+    with pytest.raises(UserError, match="leave out padding_in_norm"):
+        load(f"hf:{folder}", padding_in_norm=True)
 
 
 @pytest.mark.filterwarnings("ignore")

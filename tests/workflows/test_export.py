@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -10,74 +9,40 @@ from torch import Tensor
 
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
-from foresay.loading import build, load
+from foresay.loading import load
 from foresay.runs import Run
 from foresay.settings import write_toml
 from foresay.workflows.export import export
 from reference.tiny_checkpoints import hidden_states, transformers
+from reference.tiny_exports import KINDS, assert_equal, table_of, tiny_model
 from reference.tiny_run import write_run
 
-TINY = {"channels": 16, "size": 32, "layers": 2, "heads": 4, "inner": 48, "position_kernel": 16, "position_groups": 4}
-LARGE = {"norm": "layer", "pre_norm": True, "standardize": True, "convolution_bias": True}
-CPC = {"channels": 32, "context_size": 32, "predictions": 3, "predictor": "linear"}
-KINDS: dict[str, dict[str, Any]] = {
-    "wav2vec2": {**TINY, "codes": 4},
-    "wav2vec2 large": {**TINY, **LARGE, "codes": 4},
-    "hubert": {**TINY, "classes": 5},
-    "hubert padded": {**TINY, "classes": 5, "padding_in_norm": True},
-    "cpc": CPC,
-    "cpc gru": {**CPC, "context": "gru"},
-    "cpc rnn": {**CPC, "context": "rnn"},
-    "cpc transformer": {**CPC, "context": "transformer"},
-    "acpc": {**CPC, "matched": 5},
-    "bidirectional-acpc": {**CPC, "matched": 5},
-    "wav2vec": {"channels": 16, "context_size": 16},
-}
+QUICK = ("wav2vec2 large", "acpc")
+EACH = [pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
 
 def _run(folder: Path, kind: str) -> SpeechModel:
     """Write a run of the model."""
-    table = {"name": kind.split()[0], **KINDS[kind]}
-    model = build(table).eval()
-    run = Run(folder)
+    model, run = tiny_model(kind), Run(folder)
     run.begin("# resolved\n")
-    run.save(1, model.state_dict(), {}, write_toml({"step": 1, "model": table}), keep=1)
+    run.save(1, model.state_dict(), {}, write_toml({"step": 1, "model": table_of(kind)}), keep=1)
     return model
 
 
-def _clips() -> list[tuple[Tensor, Tensor]]:
-    return [
-        (0.1 * torch.randn(3, 9_000), torch.tensor([9_000, 5_000, 7_777])),
-        (0.1 * torch.randn(1, 4_321), torch.tensor([4_321])),
-        (0.1 * torch.randn(2, 40_000), torch.tensor([12_000, 40_000])),
-    ]
-
-
-def _assert_equal(program: Any, model: Any, layers: tuple[str, ...]) -> None:
-    for waveforms, lengths in _clips():
-        with torch.no_grad():
-            given, frames = program(waveforms, lengths), model.features(waveforms, lengths, layers)
-        for number, layer in enumerate(layers):
-            values, counts = given[2 * number], given[2 * number + 1]
-            assert counts.tolist() == frames.lengths[layer].tolist()
-            for row, count in enumerate(counts.tolist()):
-                torch.testing.assert_close(values[row, :count], frames.values[layer][row, :count], atol=2e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_torch_program(kind: str, tmp_path: Path) -> None:
     model = _run(tmp_path / "run", kind)
     layers = model.layer_names
     folder = export(tmp_path / "run", tmp_path / "out", to="torch", layers=layers)
     assert {file.name for file in folder.iterdir()} == {"model.pt2", "export.json"}
-    _assert_equal(torch.export.load(folder / "model.pt2").module(), model, layers)
+    assert_equal(torch.export.load(folder / "model.pt2").module(), model, layers)
     description = json.loads((folder / "export.json").read_text())
     assert description["outputs"] == [name for layer in layers for name in (layer, f"{layer}_lengths")]
     assert description["sample_rate"] == 16_000
     assert description["frame_rate"][layers[0]] == (50 if kind.startswith(("wav2vec2", "hubert")) else 100)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_onnx(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
@@ -88,7 +53,7 @@ def test_onnx(kind: str, tmp_path: Path) -> None:
     def program(waveforms: Tensor, lengths: Tensor) -> list[Tensor]:
         return [torch.from_numpy(part) for part in session.run(None, {"waveforms": waveforms.numpy(), "lengths": lengths.numpy()})]
 
-    _assert_equal(program, model, model.layer_names[-1:])
+    assert_equal(program, model, model.layer_names[-1:])
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2 large", "hubert"])

@@ -1,7 +1,7 @@
-"""Models of the Hugging Face hub as extractors: wav2vec 2.0, XLS-R, HuBERT, WavLM and whatever else hears waveforms through convolutions.
+"""Models of the Hugging Face hub that have no table here, as extractors: WavLM, data2vec, whatever hears waveforms through convolutions.
 
-    waveform --> standardized, if the checkpoint's preprocessor says so --> transformers' own network --> layers 0 (before the first
-    Transformer block), 1, 2, … (after each)
+    waveform --> standardized, if the checkpoint's preprocessor says so --> transformers' own network --> layers L0 (before the first
+    Transformer block), L1, L2, … (after each)
 
 A thin adapter on the library `transformers` (the extra `hf`): the network is theirs, the promises are those of `FeatureExtractor`. Each
 clip is heard by itself: with padding the published base models would give it other features, for their group norm takes in the padding.
@@ -18,20 +18,24 @@ from torch import Tensor, nn
 
 from foresay.contracts import FeatureExtractor, Frames
 from foresay.errors import UserError
+from foresay.hub._tensors import misfit
+
+MASK_VECTOR = "masked_spec_embed"
+"""Is not needed to hear; fine-tuned without masks, a checkpoint has none."""
 
 
 class HuggingFaceModel(nn.Module, FeatureExtractor):
-    """A checkpoint by its name on the hub, or from a folder."""
+    """A checkpoint from a folder."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.network, standardize, self.sample_rate = _fetch(name)
+        self.network, standardize, self.sample_rate = _read(Path(name))
         config = self.network.config
         if "conv_kernel" not in config.to_dict():
             msg = f"{name} is a {config.model_type}, which does not hear waveforms through convolutions as wav2vec 2.0, HuBERT and WavLM do"
             raise UserError(msg)
         self.standardize: bool = standardize
-        self.layer_names = tuple(str(layer) for layer in range(config.num_hidden_layers + 1))
+        self.layer_names = tuple(f"L{number}" for number in range(config.num_hidden_layers + 1))
         self.kernels, self.strides = tuple(config.conv_kernel), tuple(config.conv_stride)
         self.downsampling = functools.reduce(int.__mul__, self.strides)
         self.receptive_field = 1
@@ -56,38 +60,31 @@ class HuggingFaceModel(nn.Module, FeatureExtractor):
             clip = waveforms[row : row + 1, :length]
             if self.standardize:
                 clip = (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt()
-            hidden = self.network(clip, output_hidden_states=True).hidden_states
+            heard = self.network(clip, output_hidden_states=True)
+            hidden = [*heard.hidden_states[:-1], heard.last_hidden_state]  # pre-norm: only the latter has had its norm (transformers 5)
             for layer in chosen:
-                values[layer][row, :count] = hidden[int(layer)][0]
+                values[layer][row, :count] = hidden[self.layer_names.index(layer)][0]
         rate = self.sample_rate / self.downsampling
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
 
-def _fetch(name: str) -> tuple[Any, bool, int]:
+def _read(folder: Path) -> tuple[Any, bool, int]:
     """Return the network of a checkpoint, whether it wants standardized waveforms, and its sample rate."""
     try:
         import transformers  # noqa: PLC0415 - an extra, and four seconds
     except ImportError as error:
-        msg = f"hf:{name} needs the library transformers: pip install 'foresay[hf]'"
+        msg = f"{folder} is of a kind that needs the library transformers: pip install 'foresay[hf]'"
         raise UserError(msg) from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        network = transformers.AutoModel.from_pretrained(name)
-        preprocessor = _preprocessor(name, transformers)
+        network, found = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
     except (OSError, ValueError) as error:
         why = str(error).splitlines()[0]
-        msg = f"hf:{name} cannot be loaded ({why}): is it a folder with config.json and weights, or a name on the hub, within reach?"
+        msg = f"{folder} cannot be loaded ({why}): is it a folder with config.json and weights, saved by save_pretrained?"
         raise UserError(msg) from error
-    return network, bool(preprocessor.get("do_normalize", False)), int(preprocessor.get("sampling_rate", 16_000))
-
-
-def _preprocessor(name: str, transformers: Any) -> dict[str, Any]:  # noqa: ANN401 - the module
-    """Settings of the checkpoint's preprocessor; those of wav2vec 2.0 BASE where a folder has none."""
-    folder = Path(name)
-    if folder.is_dir():
-        file = folder / "preprocessor_config.json"
-        settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        return settings
-    found: dict[str, Any] = transformers.AutoFeatureExtractor.from_pretrained(name).to_dict()
-    return found
+    if missing := sorted(name for name in found["missing_keys"] if name != MASK_VECTOR):
+        raise misfit(str(folder), missing)  # transformers would go on, with random numbers in their place
+    file = folder / "preprocessor_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return network, bool(settings.get("do_normalize", False)), int(settings.get("sampling_rate", 16_000))

@@ -14,7 +14,7 @@ from foresay.errors import UserError
 from foresay.evaluation.example import examples
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
-from foresay.loading import HUB, load, locate
+from foresay.loading import is_foreign, load, locate
 from foresay.results import EXAMPLE, Result, append_results, load_artifact, read_results, save_artifact, save_draws
 from foresay.runs import Run
 from foresay.settings import Table, assignment, list_names, merge, read_toml
@@ -39,8 +39,8 @@ def evaluate(
 ) -> list[Result]:
     """Measure models on the manifest `corpus`; measures that learn something themselves learn it on `train_corpus`.
 
-    `models`: runs, `RUN@step`, model folders, checkpoints of the Hugging Face hub (`hf:NAME`, to be kept in `out`). Every baseline, and an
-    untrained copy of each model of ours, is measured beside them.
+    `models`: runs, `RUN@step`, model folders, other people's checkpoints (`hf:NAME`, a `.pt` file; to be kept in `out`). Every baseline,
+    and an untrained copy of each model of ours, is measured beside them.
     `measures`: `NAME:PROTOCOL`. `options`: `NAME.FIELD=VALUE` for each field of a protocol that shall be otherwise.
     `layers`: of the models, default all. `device`: default a GPU if there is one.
 
@@ -98,7 +98,7 @@ def _measure_name(measure: str) -> str:
 def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[_Candidate]:
     """Load the models, and after them the baselines, which are always there and have the layers they have."""
     baselines = list_names("foresay.baselines")
-    ours = [str(model) for model in models if str(model) not in baselines and not str(model).startswith(HUB)]
+    ours = [str(model) for model in models if str(model) not in baselines and not is_foreign(str(model))]
     given = {_folder_and_step(model): model for model in ours}
     names = _short_names([folder for folder, _ in given])
     candidates: list[_Candidate] = []
@@ -113,7 +113,7 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
             subject = replace(subject, untrained=copies[folder])
         run = folder if Run(folder).recipe.exists() else None
         candidates.append(_Candidate(subject, run, finished=Path(text).resolve() == folder))
-    for name in dict.fromkeys(str(model) for model in models if str(model).startswith(HUB)):
+    for name in dict.fromkeys(str(model) for model in models if is_foreign(str(model))):
         extractor = load(name, device)
         candidates.append(_Candidate(Subject(name, extractor, tuple(layers or extractor.layer_names))))
     for name in baselines:

@@ -1,0 +1,172 @@
+"""Folders of the Hugging Face hub, read into our own networks and written from them. The library transformers is not needed for it.
+
+config.json                                     the network's settings, and of which family it is
+preprocessor_config.json                        whether waveforms are standardized
+model.safetensors or pytorch_model.bin          its tensors, whole or in shards with an index
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from foresay.errors import UserError
+from foresay.hub._pickles import read_pickle
+from foresay.hub._tensors import Tensors, to_ours, without_prefix
+from foresay.hub.encoder import Encoder
+from foresay.hub.wav2vec2 import FAMILIES, SETTINGS, Found, assemble, exported, strangers, transformers_names
+from foresay.models._masked_transformer import MaskedTransformer
+from foresay.models.wav2vec2 import Wav2Vec2Settings
+from foresay.settings import Table
+
+CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
+PREFIXES = ("wav2vec2.", "hubert.", "wavlm.")
+TASK_HEADS = re.compile(r"(lm_head|projector|classifier|tdnn\.\d+\.kernel|objective|feature_extractor)\.(weight|bias)|layer_weights")
+"""What fine-tuning for recognition, classification and speaker verification adds in transformers."""
+
+
+def fetch(name: str) -> Path:
+    """Find a folder, or fetch it from the hub by its name. Weights are fetched in one format only."""
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    try:
+        import huggingface_hub  # noqa: PLC0415 - of the extra hf
+    except ImportError as error:
+        msg = f"hf:{name} is no folder here, and to fetch it needs the library huggingface_hub: pip install 'foresay[hf]'"
+        raise UserError(msg) from error
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[CONFIG, PREPROCESSOR, "*.index.json", "*.safetensors"]))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=["pytorch_model*"]))
+    except (OSError, ValueError) as error:
+        why = str(error).strip().splitlines()[0]
+        msg = f"hf:{name} cannot be loaded ({why}): is it a folder with config.json and weights, or a name on the hub, within reach?"
+        raise UserError(msg) from error
+    return folder
+
+
+def read_config(folder: Path) -> Table:
+    """Read `config.json`."""
+    return _json(folder / CONFIG, "is this a folder of the Hugging Face hub, with config.json and weights?")
+
+
+def is_ours(config: Mapping[str, Any]) -> bool:
+    """Whether our own network is what a configuration of transformers describes."""
+    return config.get("model_type") in FAMILIES and not strangers(config)
+
+
+def read_folder(folder: Path, overrides: Mapping[str, Any]) -> MaskedTransformer:
+    """Read a checkpoint in the format of transformers. `overrides`: settings that shall be otherwise (`standardize`, `padding_in_norm`, …).
+
+    Raises:
+        UserError: something is missing, left over, or does not fit.
+    """
+    config = read_config(folder)
+    family = config["model_type"]
+    names = transformers_names(family)
+    tensors, rest = to_ours(without_prefix(_weights(folder), PREFIXES), names, str(folder))
+    heads = [name for name in rest if TASK_HEADS.fullmatch(name)]
+    stated = {ours: config[theirs] for ours, theirs, _ in SETTINGS if theirs in config}
+    preprocessor = _json(folder / PREPROCESSOR, "") if (folder / PREPROCESSOR).is_file() else {}
+    # Where nothing is said: all networks with a layer norm in their convolutions were trained on standardized waveforms.
+    stated["standardize"] = preprocessor.get("do_normalize", "convolutions.norms.1.weight" in tensors)
+    stated["sample_rate"] = preprocessor.get("sampling_rate", 16_000)
+    left = tuple(name for name in rest if name not in heads)
+    return assemble(Found(str(folder), family, names, tensors, left, stated, fine_tuned=bool(heads)), overrides)
+
+
+def write_folder(model: MaskedTransformer, folder: Path) -> None:
+    """Write a model into an empty folder, as `transformers.AutoModel.from_pretrained` reads it.
+
+    wav2vec 2.0 keeps the heads of its pre-training (`Wav2Vec2ForPreTraining`), unless it is an ablation that transformers does not know.
+    """
+    family = model.settings.family if isinstance(model, Encoder) else type(model).__module__.rpartition(".")[2]
+    tensors, with_heads = exported(model, family)
+    safetensors.torch.save_file({name: t.contiguous() for name, t in tensors.items()}, folder / SAFE, metadata={"format": "pt"})
+    _write(folder / CONFIG, _config(model, family, with_heads=with_heads))
+    preprocessor = {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": model.sample_rate,
+        "do_normalize": model.settings.standardize,
+        "padding_value": 0.0,
+        "padding_side": "right",
+        # As published: what was trained with group norm is given no mask there.
+        "return_attention_mask": model.settings.norm == "layer",
+    }
+    _write(folder / PREPROCESSOR, preprocessor)
+
+
+def _config(model: MaskedTransformer, family: str, *, with_heads: bool) -> Table:
+    """Say a model's settings in the words of transformers."""
+    s = model.settings
+    kind = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert"}[family]
+    config = {
+        "model_type": family,
+        "architectures": [f"{kind}ForPreTraining" if with_heads else f"{kind}Model"],
+        "hidden_size": s.size,
+        "intermediate_size": s.inner,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "conv_dim": [s.channels] * len(s.kernels),
+        "conv_kernel": list(s.kernels),
+        "conv_bias": s.convolution_bias,
+        "num_feat_extract_layers": len(s.kernels),
+        "feat_extract_norm": s.norm,
+        "feat_extract_activation": "gelu",
+        "num_conv_pos_embeddings": s.position_kernel,
+        "num_conv_pos_embedding_groups": s.position_groups,
+        "torch_dtype": "float32",
+    }
+    config |= {theirs: vars(s)[ours] for ours, theirs, _ in SETTINGS if ours in vars(s)}
+    if with_heads and isinstance(s, Wav2Vec2Settings):
+        config |= {
+            "num_codevector_groups": s.codebooks,
+            "num_codevectors_per_group": s.codes,
+            "codevector_dim": s.code_size,
+            "proj_codevector_dim": s.target_size,
+            "mask_time_prob": s.mask_probability * s.mask_length,
+            "mask_time_length": s.mask_length,
+        }
+    return config
+
+
+def _weights(folder: Path) -> Tensors:
+    """Read all tensors of a folder."""
+    for whole in (SAFE, PICKLED):
+        if (folder / whole).is_file():
+            return _tensors_of(folder / whole)
+        index = folder / f"{whole}.index.json"
+        if index.is_file():
+            shards = sorted(set(_json(index, "")["weight_map"].values()))
+            return {name: tensor for shard in shards for name, tensor in _tensors_of(folder / shard).items()}
+    msg = f"{folder} cannot be loaded: it holds neither {SAFE} nor {PICKLED}. Was it saved by save_pretrained, and copied whole?"
+    raise UserError(msg)
+
+
+def _tensors_of(file: Path) -> Tensors:
+    if file.suffix != ".safetensors":
+        return read_pickle(file)
+    try:
+        return safetensors.torch.load_file(file)
+    except (OSError, safetensors.SafetensorError) as error:
+        msg = f"{file} cannot be read ({error}): a download may have been cut off"
+        raise UserError(msg) from error
+
+
+def _json(file: Path, hint: str) -> Table:
+    try:
+        content: Table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{file.parent} cannot be loaded: {file.name} cannot be read ({error}) {hint}".strip()
+        raise UserError(msg) from error
+    return content
+
+
+def _write(file: Path, content: Table) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,214 @@
+"""Our fast parts said in ordinary operators, for other programs to run: convolutions are convolutions, and their weights are folded.
+
+Equal to the originals to rounding, for any number of frames. `WaveformConvolutions` reads its input in place by matrix products, and
+`PositionalConvolution` goes through a Fourier transform: both are quick here, and foreign to what else runs networks.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch._higher_order_ops import scan  # torch.export's own loop; it has no public name yet
+
+from foresay.context.transformer import TransformerContext
+from foresay.contracts import SpeechModel
+from foresay.encoders.waveform_convolutions import TimeNorm, WaveformConvolutions
+from foresay.layers.positional_convolution import PositionalConvolution
+from foresay.models._masked_transformer import MaskedTransformer
+
+
+def as_function(model: SpeechModel, layers: Sequence[str]) -> nn.Module:
+    """Make a model a function of tensors: waveforms (B, S), lengths (B,) -> of each layer frames (B, T, D), and how many are real (B,)."""
+    twin = copy.deepcopy(model).requires_grad_(requires_grad=False)
+    return (PlainMaskedTransformer(twin, layers) if isinstance(twin, MaskedTransformer) else Hearing(twin, layers)).eval()
+
+
+class Hearing(nn.Module):
+    """A model whose `features` are ordinary operators already, but for its recurrent networks."""
+
+    def __init__(self, model: SpeechModel, layers: Sequence[str]) -> None:
+        """`model` is taken over, and changed."""
+        super().__init__()
+        for module in list(model.modules()):
+            for name, part in list(module.named_children()):
+                if isinstance(part, nn.RNNBase):
+                    setattr(module, name, PlainRecurrence(part))
+                elif isinstance(part, TransformerContext):
+                    setattr(module, name, PlainTransformerContext(part))
+        self.model, self.layers = model, tuple(layers)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Hear."""
+        frames = self.model.features(waveforms, lengths, self.layers)
+        return tuple(part for layer in self.layers for part in (frames.values[layer], frames.lengths[layer]))
+
+
+class PlainMaskedTransformer(nn.Module):
+    """wav2vec 2.0 or HuBERT. All clips go one way, with masks, whatever their lengths."""
+
+    def __init__(self, model: MaskedTransformer, layers: Sequence[str]) -> None:
+        """`model` is taken over, and changed."""
+        super().__init__()
+        self.numbers = [model.layer_names.index(layer) for layer in layers]
+        self.standardize: bool = model.settings.standardize
+        self.convolutions = PlainWaveformConvolutions(model.convolutions)
+        self.latent_norm, self.projection = model.latent_norm, model.projection
+        self.position = PlainPositionalConvolution(model.position)
+        self.transformer, self.position_bias = model.transformer, model.position_bias
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Hear."""
+        own = torch.arange(waveforms.shape[1], device=waveforms.device) < lengths[:, None]
+        waveforms = waveforms * own
+        if self.standardize:
+            count = lengths.clamp(min=1)[:, None]
+            waveforms = (waveforms - waveforms.sum(1, keepdim=True) / count) * own
+            waveforms = waveforms * torch.rsqrt(waveforms.square().sum(1, keepdim=True) / count + 1e-7)
+        counts = self.convolutions.frame_count(lengths)
+        frames = self.projection(self.latent_norm(self.convolutions(waveforms, lengths)))
+        frames = frames + self.position(frames, counts)
+        states = self._states(frames, counts)
+        return tuple(part for number in self.numbers for part in (states[number], counts))
+
+    def _states(self, frames: Tensor, counts: Tensor) -> list[Tensor]:
+        """Do what `Transformer.forward` does, which torch.compile and torch.export are kept out of."""
+        frames = frames if self.transformer.pre_norm else self.transformer.norm(frames)
+        attended = (torch.arange(frames.shape[1], device=frames.device) < counts.clamp(min=1)[:, None])[:, None, None]
+        states = [frames]
+        for block in self.transformer.blocks[: max(self.numbers)]:
+            states.append(block(states[-1], attended, self.position_bias, keep=True))
+        if self.transformer.pre_norm and len(states) > len(self.transformer.blocks):
+            states[-1] = self.transformer.norm(states[-1])
+        return states
+
+
+class PlainWaveformConvolutions(nn.Module):
+    """`WaveformConvolutions` of `nn.Conv1d`."""
+
+    def __init__(self, original: WaveformConvolutions) -> None:
+        super().__init__()
+        self.kernels, self.strides, self.padded = original.kernels, original.strides, original.padded
+        self.downsampling = original.downsampling
+        self.convolutions = nn.ModuleList()
+        for ours, kernel, stride in zip(original.convolutions, self.kernels, self.strides, strict=True):
+            assert isinstance(ours, nn.Conv1d)  # noqa: S101 - ModuleList forgets the type
+            theirs = nn.Conv1d(ours.in_channels, ours.out_channels, kernel, stride, bias=ours.bias is not None)
+            theirs.load_state_dict(ours.state_dict())
+            self.convolutions.append(theirs)
+        self.norms = original.norms
+
+    def frame_count(self, lengths: Tensor) -> Tensor:
+        """Frames that clips of so many samples give: (B,) -> (B,)."""
+        for kernel, stride in zip(self.kernels, self.strides, strict=True):
+            lengths = (lengths - kernel) // stride + 1
+        return lengths.clamp(min=0)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Encode (B, S) waveforms, of which `lengths` (B,) samples are real, to (B, T, C)."""
+        heard = waveforms[:, None]
+        for number, convolution in enumerate(self.convolutions):
+            heard = convolution(heard)
+            if number < len(self.norms):
+                norm = self.norms[number]
+                if isinstance(norm, TimeNorm):
+                    counts = (lengths - self.kernels[0]) // self.strides[0] + 1
+                    heard = _normed_over_time(heard, norm, torch.full_like(counts, heard.shape[2]) if self.padded else counts)
+                else:
+                    heard = norm(heard.transpose(1, 2)).transpose(1, 2)
+            heard = F.gelu(heard)
+        return heard.transpose(1, 2)
+
+
+class PlainPositionalConvolution(nn.Module):
+    """`PositionalConvolution` of one `nn.Conv1d`, its weight norm folded."""
+
+    def __init__(self, original: PositionalConvolution) -> None:
+        super().__init__()
+        size, _, kernel = original.direction.shape
+        self.convolution = nn.Conv1d(size, size, kernel, padding=kernel // 2, groups=original.groups)
+        norms = original.direction.square().sum((0, 1), keepdim=True).sqrt()
+        self.convolution.weight = nn.Parameter(original.direction * original.gain / norms, requires_grad=False)
+        self.convolution.bias = nn.Parameter(original.bias.detach().clone(), requires_grad=False)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D); what lies beyond an utterance's `lengths` (B,) is silence."""
+        frames = frames * (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
+        heard = self.convolution(frames.transpose(1, 2)).transpose(1, 2)
+        return F.gelu(heard[:, : frames.shape[1]])  # an even kernel gives one frame too many
+
+
+class PlainRecurrence(nn.Module):
+    """A recurrent network as a loop over its steps: PyTorch's own can only be exported for one number of frames."""
+
+    def __init__(self, original: nn.RNNBase) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_Recurrence(original.mode, *weights) for weights in original.all_weights)
+
+    def forward(self, frames: Tensor, state: None = None) -> tuple[Tensor, None]:  # noqa: ARG002 - as PyTorch's own; it begins from zero
+        """(B, T, C) -> (B, T, D)."""
+        for layer in self.layers:
+            frames = layer(frames)
+        return frames, None
+
+
+class _Recurrence(nn.Module):
+    def __init__(self, mode: str, weight_in: Tensor, weight_state: Tensor, bias_in: Tensor, bias_state: Tensor) -> None:
+        super().__init__()
+        self.cell = {"LSTM": _lstm, "GRU": _gru, "RNN_TANH": _rnn}[mode]
+        self.states = 2 if mode == "LSTM" else 1
+        self.heard, self.carried = (nn.Linear(w.shape[1], w.shape[0]) for w in (weight_in, weight_state))
+        self.heard.load_state_dict({"weight": weight_in, "bias": bias_in})
+        self.carried.load_state_dict({"weight": weight_state, "bias": bias_state})
+        self.requires_grad_(requires_grad=False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, D)."""
+        start = tuple(frames.new_zeros(frames.shape[0], self.carried.in_features) for _ in range(self.states))
+        _, outputs = scan(self._step, start, self.heard(frames).transpose(0, 1))
+        return outputs.transpose(0, 1)
+
+    def _step(self, states: tuple[Tensor, ...], gates: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        states = self.cell(states, gates, self.carried(states[0]))
+        return states, states[0].clone()  # scan forbids that one tensor is given twice
+
+
+class PlainTransformerContext(nn.Module):
+    """`TransformerContext` over the whole at once, not chunk by chunk."""
+
+    def __init__(self, original: TransformerContext) -> None:
+        super().__init__()
+        self.stack = original.stack
+
+    def forward(self, latents: Tensor, state: None = None) -> tuple[Tensor, None]:  # noqa: ARG002 - it begins with silence
+        """(B, T, D) -> (B, T, D)."""
+        for layer in self.stack:
+            latents = layer(latents, latents)
+        return latents, None
+
+
+def _lstm(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
+    let_in, kept, new, let_out = (heard + carried).chunk(4, -1)
+    memory = kept.sigmoid() * states[1] + let_in.sigmoid() * new.tanh()
+    return let_out.sigmoid() * memory.tanh(), memory
+
+
+def _gru(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
+    (reset, kept, new), (carried_reset, carried_kept, carried_new) = heard.chunk(3, -1), carried.chunk(3, -1)
+    new = (new + (reset + carried_reset).sigmoid() * carried_new).tanh()
+    kept = (kept + carried_kept).sigmoid()
+    return (kept * states[0] + (1 - kept) * new,)
+
+
+def _rnn(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG001 - as the others
+    return ((heard + carried).tanh(),)
+
+
+def _normed_over_time(heard: Tensor, norm: TimeNorm, counts: Tensor) -> Tensor:
+    """Normalize each channel of (B, C, T) over the first `counts` (B,) frames."""
+    own = (torch.arange(heard.shape[2], device=heard.device) < counts[:, None])[:, None]
+    count = counts.clamp(min=1)[:, None, None]
+    centered = heard - (heard * own).sum(2, keepdim=True) / count
+    variance = (centered * own).square().sum(2, keepdim=True) / count
+    return centered * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]

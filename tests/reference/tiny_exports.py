@@ -1,0 +1,50 @@
+"""Very small models of every kind that can be exported, clips for them, and whether a program hears these as the model does."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foresay.contracts import SpeechModel
+from foresay.loading import build
+
+TINY = {"channels": 16, "size": 32, "layers": 2, "heads": 4, "inner": 48, "position_kernel": 16, "position_groups": 4}
+LARGE = {"norm": "layer", "pre_norm": True, "standardize": True, "convolution_bias": True}
+CPC = {"channels": 32, "context_size": 32, "predictions": 3, "predictor": "linear"}
+KINDS: dict[str, dict[str, Any]] = {
+    "wav2vec2": {**TINY, "codes": 4},
+    "wav2vec2 large": {**TINY, **LARGE, "codes": 4},
+    "hubert": {**TINY, "classes": 5},
+    "hubert padded": {**TINY, "classes": 5, "padding_in_norm": True},
+    "cpc": CPC,
+    "cpc gru": {**CPC, "context": "gru"},
+    "cpc rnn": {**CPC, "context": "rnn"},
+    "cpc transformer": {**CPC, "context": "transformer"},
+    "acpc": {**CPC, "matched": 5},
+    "bidirectional-acpc": {**CPC, "matched": 5},
+    "wav2vec": {"channels": 16, "context_size": 16},
+}
+
+
+def table_of(kind: str) -> dict[str, Any]:
+    """Return a kind's name and settings."""
+    return {"name": kind.split(maxsplit=1)[0], **KINDS[kind]}
+
+
+def tiny_model(kind: str) -> SpeechModel:
+    """Build it, untrained."""
+    return build(table_of(kind)).eval()
+
+
+@torch.no_grad()
+def assert_equal(program: Callable[[Tensor, Tensor], Sequence[Tensor]], model: SpeechModel, layers: Sequence[str]) -> None:
+    """Let both hear batches of other sizes and lengths than the program was traced with."""
+    for lengths in ([9_000, 5_000, 7_777], [4_321], [22_000, 40_000]):
+        waveforms, samples = 0.1 * torch.randn(len(lengths), max(lengths)), torch.tensor(lengths)
+        given, frames = program(waveforms, samples), model.features(waveforms, samples, layers)
+        for number, layer in enumerate(layers):
+            values, counts = given[2 * number], given[2 * number + 1]
+            assert counts.tolist() == frames.lengths[layer].tolist()
+            for row, count in enumerate(counts.tolist()):
+                torch.testing.assert_close(values[row, :count], frames.values[layer][row, :count], atol=2e-5, rtol=1e-5)
