@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from foresay.layers.positional_convolution import PositionalConvolution, slide
+from foresay.layers.transformer import PositionalConvolution, slide
 
 
 @given(kernel=st.integers(1, 20), time=st.integers(1, 70), groups=st.sampled_from([1, 2, 4]), batch=st.integers(1, 3))

@@ -43,6 +43,7 @@ def batch_of(size: int = 4, samples: int = 12_000, lengths: list[int] | None = N
 
 
 @pytest.mark.parametrize("lengths", [[12_000] * 4, [12_000, 9_000, 7_000, 11_000]], ids=["rectangular", "padded"])
+@torch.no_grad()
 def test_the_loss_is_that_of_the_equations(lengths: list[int]) -> None:
     model, batch = build(feature_penalty=10.0).eval(), batch_of(lengths=lengths)
     losses = model(batch, 0)
@@ -104,7 +105,7 @@ def test_what_is_masked_is_not_heard() -> None:
         {"gumbel_noise": False},
         {"codebooks": 4, "codes": 18},
     ],
-    ids=lambda ablation: "-".join(ablation),
+    ids="-".join,
 )
 def test_every_ablation_of_tables_5_and_13_trains(ablation: dict[str, Any]) -> None:
     model, batch = build(**ablation), batch_of()
@@ -169,7 +170,7 @@ def test_what_cannot_be_learnt_from_is_said() -> None:
     model = build()
     with pytest.raises(UserError, match="too short to mask spans of 5"):
         model(batch_of(samples=1_500), 0)
-    with pytest.raises(UserError, match="shorter than the 400"):
+    with pytest.raises(UserError, match="fewer than the 400"):
         model(batch_of(samples=399), 0)
     with pytest.raises(UserError, match="no keys"):
         model(dataclasses.replace(batch_of(), keys=None), 0)

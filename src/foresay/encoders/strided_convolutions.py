@@ -14,8 +14,6 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.encoders import Encoder
-
 
 class ChannelNorm(nn.Module):
     """Normalise over the channels of every frame, with the unbiased variance of the reference implementation.
@@ -116,7 +114,7 @@ class StridedConvolution(nn.Conv1d):
         return summed
 
 
-class StridedConvolutions(Encoder):
+class StridedConvolutions(nn.Module):
     """A stack of convolution -> norm -> ReLU over the waveform; the last ReLU included, so latents are never negative."""
 
     def __init__(
@@ -143,6 +141,7 @@ class StridedConvolutions(Encoder):
             self.receptive_field = (self.receptive_field - 1) * stride + kernel
             first = first * stride - padding
         self.first_sample = first
+        """The sample where frame 0's view begins; negative: it begins in the zero padding."""
 
     def frame_count(self, lengths: Tensor) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""

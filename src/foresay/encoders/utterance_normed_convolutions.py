@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.encoders import Encoder
-
 
 class UtteranceNorm(nn.Module):
     """Mean 0 and variance 1 over the D channels and T frames of an utterance, then a gain and a bias for each channel.
@@ -39,7 +37,7 @@ class UtteranceNorm(nn.Module):
         return (frames - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
 
-class UtteranceNormedEncoder(Encoder):
+class UtteranceNormedEncoder(nn.Module):
     """Strided convolutions over the waveform, without padding; compressed: log(|x| + 1), as in the released code.
 
     Kernels 10, 8, 4, 4, 4, 1, 1 and strides 5, 4, 2, 2, 2, 1, 1 make a frame of 30 ms every 10 ms of 16 kHz audio.
@@ -73,6 +71,9 @@ class UtteranceNormedEncoder(Encoder):
             lengths = None if lengths is None else _shorter(lengths, kernel, stride)
             frames = F.relu(norm(convolution(frames).transpose(1, 2), lengths)).transpose(1, 2)
         return frames.transpose(1, 2).abs().log1p()
+
+    def after_step(self) -> None:
+        """Nothing moves: statistics are always an utterance's own."""
 
 
 class CausalAggregator(nn.Module):

@@ -15,7 +15,7 @@ from torch._higher_order_ops import scan  # torch.export's own loop; it has no p
 from foresay.context.transformer import TransformerContext
 from foresay.contracts import SpeechModel
 from foresay.encoders.waveform_convolutions import TimeNorm, WaveformConvolutions
-from foresay.layers.positional_convolution import PositionalConvolution
+from foresay.layers.transformer import PositionalConvolution
 from foresay.models._masked_transformer import MaskedTransformer
 
 

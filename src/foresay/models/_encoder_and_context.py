@@ -2,14 +2,32 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from foresay.context import Context, State
 from foresay.contracts import Frames, SpeechModel
-from foresay.encoders import Encoder
 from foresay.errors import UserError, nearest
+
+
+class Encoder(Protocol):
+    """A module that hears waveforms as latents; frame t sees `receptive_field` samples from `first_sample` + t `downsampling` on."""
+
+    channels: int
+    downsampling: int
+    receptive_field: int
+    first_sample: int
+
+    def frame_count(self, lengths: Tensor) -> Tensor:
+        """Frames that clips of so many samples give: (B,) -> (B,)."""
+
+    def __call__(self, waveforms: Any, lengths: Tensor | None = None) -> Any:  # noqa: ANN401 - as of any module of torch
+        """Encode (B, S) waveforms; with `lengths` (B,), as if each clip were encoded alone. -> (B, T, D)."""
+
+    def after_step(self) -> None:
+        """Move on, after each update."""
 
 
 class EncoderAndContext(SpeechModel, ABC):

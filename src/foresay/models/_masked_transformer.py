@@ -21,8 +21,7 @@ from foresay.contracts import Batch, Frames, SpeechModel, Term
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.errors import UserError, nearest
 from foresay.layers.dropout import Dropout
-from foresay.layers.positional_convolution import PositionalConvolution
-from foresay.layers.transformer import PositionBias, Transformer
+from foresay.layers.transformer import PositionalConvolution, PositionBias, Transformer
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,8 @@ class Wav2vec(EncoderAndContext):
         return heard
 
     def after_step(self, step: int) -> dict[str, float]:
-        """Let the sampler remember what it was given."""
+        """Let the encoder and the sampler remember what they were given."""
+        self.encoder.after_step()
         self.negatives.after_step()
         return {}
 
