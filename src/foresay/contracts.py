@@ -78,6 +78,9 @@ class Trainable(nn.Module, ABC):
     group: int = 1
     """How many consecutive utterances of a batch must stay together on one device (they share negatives)."""
 
+    updates: int | None = None
+    """How many are planned: the training loop says it, for schedules that are a share of them."""
+
     @abstractmethod
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Compute the loss of a batch. `step` counts updates."""

@@ -28,6 +28,9 @@ from foresay.models._masked_transformer import Latents, MaskedTransformer, Maske
 from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, perplexity
 
+PUBLISHED_UPDATES = 400_000
+"""Of BASE: where nobody says how many are planned."""
+
 
 @dataclass(frozen=True)
 class Wav2Vec2Settings(MaskedTransformerSettings):
@@ -63,9 +66,9 @@ class Wav2Vec2Settings(MaskedTransformerSettings):
     """Whether the quantizer trains the convolutions."""
     temperature_start: float = 2.0
     temperature_floor: float = 0.5
-    temperature_updates: int = 277_258
-    """Updates until the Gumbel temperature, falling exponentially, reaches its floor. The paper's factor of 0.999995 an update takes 69 %
-    of the 400,000 updates of BASE for it: keep that share when training for less."""
+    temperature_share: float = 0.693145
+    """Share of all updates after which the Gumbel temperature, falling exponentially, reaches its floor: what the paper's factor of
+    0.999995 an update makes of the 400,000 of BASE. A factor would make another algorithm of a shorter training."""
     diversity: float = 0.1
     """Weight of the share of codes that are not used (alpha, section 3.2)."""
     feature_penalty: float = 10.0
@@ -129,7 +132,8 @@ class Wav2Vec2(MaskedTransformer):
     def temperature(self, step: int) -> float:
         """Say how soft the quantizer's choice is at an update: it falls exponentially from the start to the floor."""
         s = self.settings
-        return s.temperature_start * (s.temperature_floor / s.temperature_start) ** min(step / s.temperature_updates, 1.0)
+        falling = s.temperature_share * (self.updates or PUBLISHED_UPDATES)
+        return s.temperature_start * (s.temperature_floor / s.temperature_start) ** min(step / falling, 1.0)
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""

@@ -66,6 +66,7 @@ class Trainer:
     ) -> None:
         """`loader` and `validation` open the audio to learn from and to test on; `updates` is how many there will be."""
         self.model = model.to(place.device)
+        self.model.updates = updates
         self.recipe, self.settings = recipe, recipe.trainer
         self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
         if self.settings.compile:
