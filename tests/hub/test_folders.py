@@ -1,4 +1,4 @@
-"""Other people's wav2vec 2.0 and HuBERT: heard by our network as by transformers', there and back, or refused whole."""
+"""Other people's wav2vec 2.0, HuBERT and WavLM: heard by our network as by transformers', there and back, or refused whole."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def _assert_equal(model: SpeechModel, reference: nn.Module, waveforms: Tensor, l
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("kind", ["Wav2Vec2Model", "Wav2Vec2ForPreTraining", "Wav2Vec2ForCTC", "HubertModel"])
+@pytest.mark.parametrize("kind", ["Wav2Vec2Model", "Wav2Vec2ForPreTraining", "Wav2Vec2ForCTC", "HubertModel", "WavLMModel"])
 def test_every_layer_is_transformers_own(kind: str, variant: str, tmp_path: Path) -> None:
     reference = network(kind, variant)
     standardize = "large" in variant
@@ -65,8 +65,9 @@ def test_every_layer_is_transformers_own(kind: str, variant: str, tmp_path: Path
 
 @torch.no_grad()
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_by_default_a_clip_is_heard_as_if_alone(variant: str, tmp_path: Path) -> None:
-    model = load(f"hf:{write_folder(network('Wav2Vec2Model', variant), tmp_path)}")
+@pytest.mark.parametrize("kind", ["Wav2Vec2Model", "WavLMModel"])
+def test_by_default_a_clip_is_heard_as_if_alone(kind: str, variant: str, tmp_path: Path) -> None:
+    model = load(f"hf:{write_folder(network(kind, variant), tmp_path)}")
     waveforms = _waveforms()
     together = model.features(waveforms, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
@@ -77,7 +78,7 @@ def test_by_default_a_clip_is_heard_as_if_alone(variant: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("kind", ["Wav2Vec2Model", "Wav2Vec2ForPreTraining", "HubertModel"])
+@pytest.mark.parametrize("kind", ["Wav2Vec2Model", "Wav2Vec2ForPreTraining", "HubertModel", "WavLMModel"])
 def test_there_and_back_again(kind: str, variant: str, tmp_path: Path) -> None:
     model = load(f"hf:{write_folder(network(kind, variant), tmp_path / 'theirs')}")
     (tmp_path / "ours").mkdir()
@@ -109,9 +110,13 @@ def test_the_heads_are_the_same_heads(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_ablations_and_hubert_leave_their_heads_behind(tmp_path: Path) -> None:
+def test_ablations_hubert_and_wavlm_leave_their_heads_behind(tmp_path: Path) -> None:
     small = {"channels": 24, "size": 32, "layers": 1, "heads": 4, "inner": 48, "position_kernel": 16, "position_groups": 4}
-    for name, settings in {"hubert": {"classes": 7}, "wav2vec2": {"target_mlp": True, "codes": 4}}.items():
+    for name, settings in {
+        "hubert": {"classes": 7},
+        "wavlm": {"classes": 7, "buckets": 16, "farthest": 11},
+        "wav2vec2": {"target_mlp": True, "codes": 4},
+    }.items():
         model = build({"name": name, **small, **settings}).eval()
         folder = tmp_path / name
         folder.mkdir()
@@ -177,6 +182,18 @@ def test_a_lost_tensor_is_named(lost: str, tmp_path: Path) -> None:
         load(f"hf:{tmp_path}")
 
 
+@pytest.mark.parametrize(
+    "lost",
+    ["layers.0.attention.rel_attn_embed.weight", "layers.1.attention.gru_rel_pos_const", "layers.2.attention.gru_rel_pos_linear.bias"],
+)
+def test_a_lost_distance_is_named(lost: str, tmp_path: Path) -> None:
+    write_folder(network("WavLMModel"), tmp_path)
+    tensors = safetensors.torch.load_file(tmp_path / SAFE)
+    safetensors.torch.save_file({name: tensor for name, tensor in tensors.items() if lost not in name}, tmp_path / SAFE)
+    with pytest.raises(UserError, match=f"{lost}.*Nothing was loaded"):
+        load(f"hf:{tmp_path}")
+
+
 def test_a_tensor_too_much_is_named(tmp_path: Path) -> None:
     write_folder(network("Wav2Vec2Model"), tmp_path)
     tensors = safetensors.torch.load_file(tmp_path / SAFE)
@@ -189,13 +206,13 @@ def test_a_tensor_too_much_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["Wav2Vec2ForCTC", "HubertForCTC", "Wav2Vec2ForSequenceClassification", "Wav2Vec2ForXVector", "HubertModel"]
+    "kind", ["Wav2Vec2ForCTC", "HubertForCTC", "Wav2Vec2ForSequenceClassification", "WavLMForXVector", "HubertModel", "WavLMModel"]
 )
 def test_without_heads_it_hears_but_cannot_be_trained(kind: str, tmp_path: Path) -> None:
     model = load(f"hf:{write_folder(network(kind), tmp_path)}")
     assert isinstance(model, SpeechModel)
-    assert model.settings.family == ("hubert" if kind.startswith("Hubert") else "wav2vec2")
-    kept = "a checkpoint without the heads" if kind == "HubertModel" else "a fine-tuned checkpoint"
+    assert kind.lower().startswith(model.settings.family)
+    kept = "a checkpoint without the heads" if kind.endswith("Model") else "a fine-tuned checkpoint"
     with pytest.raises(UserError, match=kept):
         model(Batch(("a",), _waveforms(), LENGTHS), 0)
     copy = build({"name": "foresay.hub.encoder", **to_table(model.settings)})
@@ -208,6 +225,14 @@ def test_a_missing_mask_vector_is_none(tmp_path: Path) -> None:
     del tensors["wav2vec2.masked_spec_embed"]
     safetensors.torch.save_file(tensors, tmp_path / SAFE)
     assert not load(f"hf:{tmp_path}").mask_vector.any()
+
+
+def test_tensors_decide_how_many_distances_are_told_apart(tmp_path: Path) -> None:
+    write_folder(network("WavLMModel"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_buckets": 320}))
+    settings = load(f"hf:{tmp_path}").settings
+    assert (settings.buckets, settings.farthest) == (16, 11)
 
 
 def test_variants_that_are_not_ours_go_to_transformers(tmp_path: Path) -> None:

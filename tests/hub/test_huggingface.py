@@ -14,7 +14,7 @@ from foresay.loading import load
 
 transformers = pytest.importorskip("transformers")
 
-FAMILIES = ["WavLM", "UniSpeechSat"]
+FAMILIES = ["UniSpeech", "UniSpeechSat"]
 
 
 @pytest.fixture(params=FAMILIES)

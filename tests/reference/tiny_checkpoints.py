@@ -1,6 +1,7 @@
-"""Very small wav2vec 2.0 and HuBERT checkpoints with random weights, as transformers and fairseq write them."""
+"""Very small wav2vec 2.0, HuBERT and WavLM checkpoints with random weights, as transformers, fairseq and unilm write them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,9 @@ FAIRSEQ = {
     "encoder.pos_conv_embed.conv.": "encoder.pos_conv.0.",
     "parametrizations.weight.original0": "weight_g",
     "parametrizations.weight.original1": "weight_v",
+    "attention.rel_attn_embed.": "attention.relative_attention_bias.",
+    "attention.gru_rel_pos_linear.": "attention.grep_linear.",
+    "attention.gru_rel_pos_const": "attention.grep_a",
     "attention.": "self_attn.",
     "feed_forward.intermediate_dense.": "fc1.",
     "feed_forward.output_dense.": "fc2.",
@@ -48,7 +52,9 @@ FAIRSEQ = {
 def network(kind: str, variant: str = "base", seed: int = 0) -> nn.Module:
     """Build transformers' own `kind` (Wav2Vec2Model, …), every tensor random, norms too."""
     torch.manual_seed(seed)
-    config = getattr(transformers, f"{'Hubert' if kind.startswith('Hubert') else 'Wav2Vec2'}Config")(**SMALL, **VARIANTS[variant])
+    family = re.sub("(For|Model).*", "", kind)
+    own = {"num_buckets": 16, "max_bucket_distance": 11} if family == "WavLM" else {}  # near and far within a second
+    config = getattr(transformers, f"{family}Config")(**SMALL, **VARIANTS[variant], **own)
     model = getattr(transformers, kind)(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -68,7 +74,7 @@ def fairseq_state(model: nn.Module) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     layered = model.config.feat_extract_norm == "layer"
     for name, tensor in model.state_dict().items():
-        inner = name.removeprefix("wav2vec2.").removeprefix("hubert.")
+        inner = re.sub(r"^(wav2vec2|hubert|wavlm)\.", "", name)
         before_attention = "encoder.layers" in inner and ".layer_norm." in inner and ".final_" not in inner
         inner = inner.replace(".layer_norm.", ".self_attn_layer_norm.") if before_attention else inner
         if inner.startswith("feature_extractor"):

@@ -17,6 +17,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "wav2vec2 large": {**TINY, **LARGE, "codes": 4},
     "hubert": {**TINY, "classes": 5},
     "hubert padded": {**TINY, "classes": 5, "padding_in_norm": True},
+    "wavlm": {**TINY, **LARGE, "classes": 5, "buckets": 16, "farthest": 11},
     "cpc": CPC,
     "cpc gru": {**CPC, "context": "gru"},
     "cpc rnn": {**CPC, "context": "rnn"},

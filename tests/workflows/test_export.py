@@ -39,7 +39,7 @@ def test_torch_program(kind: str, tmp_path: Path) -> None:
     description = json.loads((folder / "export.json").read_text())
     assert description["outputs"] == [name for layer in layers for name in (layer, f"{layer}_lengths")]
     assert description["sample_rate"] == 16_000
-    assert description["frame_rate"][layers[0]] == (50 if kind.startswith(("wav2vec2", "hubert")) else 100)
+    assert description["frame_rate"][layers[0]] == (50 if kind.startswith(("wav2vec2", "hubert", "wavlm")) else 100)
 
 
 @pytest.mark.parametrize("kind", EACH)
@@ -56,7 +56,7 @@ def test_onnx(kind: str, tmp_path: Path) -> None:
     assert_equal(program, model, model.layer_names[-1:])
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2 large", "hubert"])
+@pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2 large", "hubert", "wavlm"])
 def test_transformers_hears_the_same(kind: str, tmp_path: Path) -> None:
     model = _run(tmp_path / "run", kind)
     folder = export(tmp_path / "run", tmp_path / "out", to="huggingface")

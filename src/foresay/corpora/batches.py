@@ -1,7 +1,8 @@
 """From planned windows to tensors, ahead of the training loop, on background threads.
 
 soundfile and soxr release Python's global lock, so threads suffice: no processes to start, nothing to pickle, and no order that depends on
-the number of workers. What is read depends on the plan alone, and so does how it is augmented: what is drawn for a window, by its key.
+the number of workers. What is read depends on the plan alone, and so does how it is mixed and augmented: what is drawn for a window, by
+its key.
 """
 
 import dataclasses
@@ -18,11 +19,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foresay.audio.augment import Augmentation, generated_noise
+from foresay.audio.augment import Augmentation, NoiseSource, generated_noise
 from foresay.audio.read import Waveform
 from foresay.contracts import Batch
 from foresay.corpora.labels import NO_CLASS, LabelReader
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.mixing import Mixer
 from foresay.corpora.noise import RecordedNoise
 from foresay.corpora.sampling import BatchPlan, DataSettings, Plan, PlannedBatch, Window
 from foresay.corpora.utterance_plan import UtterancePlan
@@ -61,7 +63,7 @@ def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group
 
 def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1) -> Plan:
     """Plan batches of one group each, of audio as it was recorded: for validation."""
-    plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, augment_past=(), augment_future=())
+    plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, mix=0.0, augment_past=(), augment_future=())
     if settings.sampler == "utterances":
         return UtterancePlan(manifest, plain, seed=seed, group=group, most_groups=1)
     return BatchPlan(manifest, plain, seed=seed, group=group)
@@ -105,7 +107,8 @@ class BatchLoader:
         """Share out the groups. `labels`: of frames, for models that learn them.
 
         Raises:
-            UserError: a batch has fewer groups than there are micro-batches to fill, or there is no such effect or manifest of noise.
+            UserError: a batch has fewer groups than there are micro-batches to fill, or nothing to mix with, or there is no such effect
+                or manifest of noise.
         """
         if plan.fewest < world * accumulate:
             raise UserError(_too_few(plan, world, accumulate))
@@ -122,7 +125,9 @@ class BatchLoader:
         self._plan = plan
         self._labels = labels
         self._rank, self._world, self._accumulate = rank, world, accumulate
-        self._versions = _versions(plan.settings)
+        noise = _noise(plan.settings)
+        self._mixer = _mixer(plan, noise)
+        self._versions = _versions(plan.settings, noise)
         self._reported: set[int] = set()
         self._ahead = 2 * workers
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batches")
@@ -172,33 +177,19 @@ class BatchLoader:
     def _load(self, planned: PlannedBatch) -> tuple[Update, list[Unreadable]]:
         """Read this device's share of a batch; runs on a thread and touches nothing that is shared."""
         size, sample_rate = self._plan.group, self._plan.settings.sample_rate
-        unreadable: list[Unreadable] = []
+        reading = _Reading(self._manifest, planned.windows, size, sample_rate)
+        mixed = self._mixer.listener(planned.keys, reading.waveform) if self._mixer else None
+        share = np.arange(len(planned.windows)).reshape(-1, size)[self._rank :: self._world]
         batches = []
-        for groups in np.array_split(np.arange(len(planned.windows) // size)[self._rank :: self._world], self._accumulate):
-            heard: list[_Heard] = []
-            for group in groups.tolist():
-                heard += self._read_group(planned.windows, group, unreadable)
-            keys = planned.keys.reshape(-1, size)[groups].ravel()
+        for places in (groups.ravel() for groups in np.array_split(share, self._accumulate)):
+            keys = planned.keys[places]
+            heard = [reading.heard(place) for place in places.tolist()]
+            if mixed:
+                heard = [_Heard(one.window, mixed(place), one.waveform) for one, place in zip(heard, places.tolist(), strict=True)]
             if self._versions:
                 heard = [_augment(one, key, *self._versions) for one, key in zip(heard, keys.tolist(), strict=True)]
             batches.append(_collate(self._manifest, heard, sample_rate, keys, self._labels))
-        return Update(planned, tuple(batches)), unreadable
-
-    def _read_group(self, windows: Sequence[Window], group: int, unreadable: list[Unreadable]) -> list[_Heard]:
-        """Read a group; in the place of each window that cannot be read, put the next one that can, if need be of the next groups."""
-        size, sample_rate = self._plan.group, self._plan.settings.sample_rate
-        failed: list[Unreadable] = []
-        for place in range(0, len(windows), size):
-            first = (group * size + place) % len(windows)
-            read = [_read(self._manifest, window, sample_rate) for window in windows[first : first + size]]
-            failed += [one for one in read if isinstance(one, Unreadable)]
-            if place == 0:
-                unreadable += failed  # those of the other groups are counted where these are read
-            if any(isinstance(one, _Heard) for one in read):
-                twice = read + read  # past the end, look again from the beginning
-                return [next(one for one in twice[start:] if isinstance(one, _Heard)) for start in range(size)]
-        msg = f"none of the {len(windows)} windows of a batch can be read; the first: {failed[0].error}"
-        raise AudioError(msg)
+        return Update(planned, tuple(batches)), reading.unreadable(share.ravel().tolist())
 
     def _report(self, unreadable: list[Unreadable]) -> None:
         self.unreadable += len(unreadable)
@@ -206,6 +197,39 @@ class BatchLoader:
             if item not in self._reported:
                 self._reported.add(item)
                 self.messages.append(f"{error} (its windows are replaced by others of their batch)")
+
+
+class _Reading:
+    """Reads the windows of an update, each when it is asked for, and once."""
+
+    def __init__(self, manifest: Manifest, windows: Sequence[Window], group: int, sample_rate: int) -> None:
+        self._manifest, self._windows, self._group, self._sample_rate = manifest, windows, group, sample_rate
+        self._done: dict[int, _Heard | Unreadable] = {}
+
+    def heard(self, place: int) -> _Heard:
+        """Hear the window at a place or, if it cannot be read, the next one of its group that can, if need be of the next groups."""
+        first, start = place - place % self._group, place % self._group
+        for ahead in range(0, len(self._windows), self._group):
+            group = (first + ahead) % len(self._windows)
+            for step in range(self._group):
+                if isinstance(one := self._read(group + (start + step) % self._group), _Heard):
+                    return one
+        first_error = next(one.error for one in self._done.values() if isinstance(one, Unreadable))
+        msg = f"none of the {len(self._windows)} windows of a batch can be read; the first: {first_error}"
+        raise AudioError(msg)
+
+    def waveform(self, place: int) -> Waveform:
+        """Hear what stands at a place."""
+        return self.heard(place).waveform
+
+    def unreadable(self, places: Sequence[int]) -> list[Unreadable]:
+        """List those of some places that could not be read."""
+        return [one for place in places if isinstance(one := self._done.get(place), Unreadable)]
+
+    def _read(self, place: int) -> "_Heard | Unreadable":
+        if place not in self._done:
+            self._done[place] = _read(self._manifest, self._windows[place], self._sample_rate)
+        return self._done[place]
 
 
 def _too_few(plan: Plan, world: int, accumulate: int) -> str:
@@ -220,19 +244,40 @@ def _too_few(plan: Plan, world: int, accumulate: int) -> str:
     )
 
 
-def _versions(data: DataSettings) -> tuple[Augmentation, Augmentation] | None:
+def _noise(data: DataSettings) -> NoiseSource:
+    """Choose where noise comes from, for mixing and for the effect."""
+    needed = (data.mix and data.mix_noise) or data.augment_past or data.augment_future
+    return generated_noise if data.noise is None or not needed else RecordedNoise(Manifest.open(data.noise))
+
+
+def _mixer(plan: Plan, noise: NoiseSource) -> Mixer | None:
+    """Make what mixes, if anything is to be mixed."""
+    data = plan.settings
+    if not data.mix:
+        return None
+    if plan.fewest * plan.group == 1 and data.mix_noise < 1:
+        larger = f"data.seconds={2 * data.longest:g} or more" if data.sampler == "utterances" else "data.batch=2 or more"
+        msg = (
+            f"data.mix = {data.mix} lays other utterances of a batch over each, but a batch may have only one: --set {larger}, or mix with "
+            "noise alone (--set data.mix_noise=1)"
+        )
+        raise UserError(msg)
+    return Mixer(data.mix, data.mix_noise, data.sample_rate, noise)
+
+
+def _versions(data: DataSettings, noise: NoiseSource) -> tuple[Augmentation, Augmentation] | None:
     """Choose the effects for past and future, if there are any."""
     chains = (data.augment_past, data.augment_future)
     if not any(chains):
         return None
-    noise = generated_noise if data.noise is None else RecordedNoise(Manifest.open(data.noise))
     past, future = (Augmentation(chain, data.sample_rate, noise) for chain in chains)
     return past, future
 
 
 def _augment(heard: _Heard, key: int, past: Augmentation, future: Augmentation) -> _Heard:
     """Make two versions of what was heard; each has its own random numbers, which depend on the key alone."""
-    waveform, target = (effects(heard.waveform, np.random.default_rng((key, place))) for place, effects in enumerate((past, future)))
+    clean = heard.waveform if heard.target is None else heard.target
+    waveform, target = past(heard.waveform, np.random.default_rng((key, 0))), future(clean, np.random.default_rng((key, 1)))
     return _Heard(heard.window, waveform, target)
 
 

@@ -40,6 +40,10 @@ class Skipped(NamedTuple):
 class Reader(ABC):
     """Reads one corpus. The fields of a reader are its options, on the command line too."""
 
+    def unpack(self, source: Path, destination: Path) -> Path:  # noqa: ARG002 - most corpora come as files
+        """Write what comes packed in archives as files below `destination`; return the folder to find recordings in."""
+        return source
+
     @abstractmethod
     def find(self, source: Path) -> Iterator[Found | Skipped]:
         """Find the recordings in a folder, in an order that is always the same.

@@ -60,8 +60,12 @@ class DataSettings:
     """Effects, one after the other, on what the model hears and predicts from (`audio/augment.py`). CPC2: pitch, noise, reverb."""
     augment_future: tuple[Effect, ...] = ()
     """Effects on what is predicted, drawn apart from those on the past. CPC2: none."""
+    mix: float = 0.0
+    """Share of the utterances over part of which lies another of their batch, or noise (`corpora/mixing.py`). WavLM: 0.2."""
+    mix_noise: float = 0.1
+    """Of these, the share over which lies noise. WavLM: 0.1."""
     noise: str | None = None
-    """A manifest of recordings for the effect `noise`, such as MUSAN's; None: generated noise."""
+    """A manifest of recordings for the effect `noise` and for mixing, such as MUSAN's; None: generated noise."""
 
     def __post_init__(self) -> None:
         for name in ("sample_rate", "window", "batch"):
@@ -74,6 +78,10 @@ class DataSettings:
                 "lengths must be above 0 and the longest no less than the shortest; the spread is a share, from 0"
             )
             raise ValueError(msg)
+        for name in ("mix", "mix_noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"{name} is a share of the utterances, from 0 to 1, not {getattr(self, name)}"
+                raise ValueError(msg)
         self._check_balance("speaker", "the samplers same-speaker, same-recording and utterances", {"sequential", "uniform"})
         for kind in ("language", "corpus"):
             self._check_balance(kind, "the sampler utterances", {"same-speaker", "same-recording", "sequential", "uniform"})

@@ -1,6 +1,6 @@
-"""Somebody's wav2vec 2.0 or HuBERT without the heads it was pre-trained with: it hears, but has nothing left to be trained by.
+"""Somebody's wav2vec 2.0, HuBERT or WavLM without the heads it was pre-trained with: it hears, but has nothing left to be trained by.
 
-Published checkpoints that were fine-tuned, and every HuBERT in the format of transformers, are such.
+Published checkpoints that were fine-tuned, and every HuBERT and WavLM in the format of transformers, are such.
 """
 
 from dataclasses import dataclass
@@ -9,22 +9,28 @@ from typing import Literal
 from foresay.contracts import Batch, Losses
 from foresay.errors import UserError
 from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.models.wavlm import GatedRelativePositions
 
 
 @dataclass(frozen=True)
 class EncoderSettings(MaskedTransformerSettings):
     """The network, and where it comes from."""
 
-    family: Literal["wav2vec2", "hubert"] = "wav2vec2"
+    family: Literal["wav2vec2", "hubert", "wavlm"] = "wav2vec2"
     fine_tuned: bool = False
     """Whether it was fine-tuned to recognize or classify."""
+    buckets: int = 0
+    """Distances that WavLM tells apart; 0: the network knows none."""
+    farthest: int = 800
+    """Frames: what is farther is as far."""
 
 
 class Encoder(MaskedTransformer):
     """Convolutions and Transformer, to be used through their features."""
 
     def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__(settings)
+        s = settings
+        super().__init__(s, GatedRelativePositions(s.size, s.layers, s.heads, s.buckets, s.farthest) if s.buckets else None)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:  # noqa: ARG002 - of the contract
         """Refuse: there is nothing to be minimized.

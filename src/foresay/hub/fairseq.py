@@ -1,4 +1,4 @@
-"""Checkpoints of fairseq (`.pt`): wav2vec 2.0, XLSR, XLS-R and HuBERT, pre-trained or fine-tuned, read as data into our own networks.
+"""Checkpoints of fairseq and unilm (`.pt`): wav2vec 2.0, XLSR, XLS-R, HuBERT and WavLM, read as data into our own networks.
 
     {"cfg": tables or omegaconf, or "args": argparse.Namespace, "model": tensors, …}
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from foresay.errors import UserError
 from foresay.hub._pickles import plain, read_pickle
 from foresay.hub._tensors import to_ours, without_prefix
-from foresay.hub.wav2vec2 import SETTINGS, Found, assemble, fairseq_names
+from foresay.hub.wav2vec2 import Found, assemble, fairseq_names, words
 from foresay.models._masked_transformer import MaskedTransformer
 from foresay.settings import Table
 
@@ -44,14 +44,11 @@ def read_file(path: Path, overrides: Mapping[str, Any]) -> MaskedTransformer:
     if not settings:
         msg = f'{path} does not say its settings ("cfg" or "args"): how many heads its attention has cannot be told from tensors'
         raise UserError(msg)
-    if any("relative_attention_bias" in name for name in state):
-        msg = f"{path} is a WavLM, whose .pt files cannot be read: take it in the format of transformers (hf:microsoft/wavlm-base-plus, …)"
-        raise UserError(msg)
     family = _family(state, settings)
     names = fairseq_names(family)
     tensors, rest = to_ours(without_prefix(state, PREFIXES), names, str(path))
     heads = [name for name in rest if TASK_HEADS.fullmatch(name)]
-    stated = {ours: settings[theirs] for ours, _, theirs in SETTINGS if theirs in settings}
+    stated = {ours: settings[theirs] for ours, _, theirs in words(family) if theirs in settings}
     if "strides" in stated:
         stated["strides"] = _strides(stated["strides"], path)
     stated["standardize"] = settings.get("normalize", "convolutions.norms.1.weight" in tensors)
@@ -70,6 +67,8 @@ def flat(settings: object) -> Table:
 
 
 def _family(state: Mapping[str, Tensor], settings: Table) -> str:
+    if any("relative_attention_bias" in name for name in state):
+        return "wavlm"
     kind = f"{settings.get('_name')} {settings.get('arch')}"
     return "hubert" if "label_embs_concat" in state or "hubert" in kind else "wav2vec2"
 

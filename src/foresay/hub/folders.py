@@ -17,7 +17,7 @@ from foresay.errors import UserError
 from foresay.hub._pickles import read_pickle
 from foresay.hub._tensors import Tensors, to_ours, without_prefix
 from foresay.hub.encoder import Encoder
-from foresay.hub.wav2vec2 import FAMILIES, SETTINGS, Found, assemble, exported, strangers, transformers_names
+from foresay.hub.wav2vec2 import FAMILIES, Found, assemble, exported, strangers, transformers_names, words
 from foresay.models._masked_transformer import MaskedTransformer
 from foresay.models.wav2vec2 import Wav2Vec2Settings
 from foresay.settings import Table
@@ -71,7 +71,7 @@ def read_folder(folder: Path, overrides: Mapping[str, Any]) -> MaskedTransformer
     names = transformers_names(family)
     tensors, rest = to_ours(without_prefix(_weights(folder), PREFIXES), names, str(folder))
     heads = [name for name in rest if TASK_HEADS.fullmatch(name)]
-    stated = {ours: config[theirs] for ours, theirs, _ in SETTINGS if theirs in config}
+    stated = {ours: config[theirs] for ours, theirs, _ in words(family) if theirs in config}
     preprocessor = _json(folder / PREPROCESSOR, "") if (folder / PREPROCESSOR).is_file() else {}
     # Where nothing is said: all networks with a layer norm in their convolutions were trained on standardized waveforms.
     stated["standardize"] = preprocessor.get("do_normalize", "convolutions.norms.1.weight" in tensors)
@@ -105,7 +105,7 @@ def write_folder(model: MaskedTransformer, folder: Path) -> None:
 def _config(model: MaskedTransformer, family: str, *, with_heads: bool) -> Table:
     """Say a model's settings in the words of transformers."""
     s = model.settings
-    kind = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert"}[family]
+    kind = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[family]
     config = {
         "model_type": family,
         "architectures": [f"{kind}ForPreTraining" if with_heads else f"{kind}Model"],
@@ -123,7 +123,7 @@ def _config(model: MaskedTransformer, family: str, *, with_heads: bool) -> Table
         "num_conv_pos_embedding_groups": s.position_groups,
         "torch_dtype": "float32",
     }
-    config |= {theirs: vars(s)[ours] for ours, theirs, _ in SETTINGS if ours in vars(s)}
+    config |= {theirs: vars(s)[ours] for ours, theirs, _ in words(family) if ours in vars(s)}
     if with_heads and isinstance(s, Wav2Vec2Settings):
         config |= {
             "num_codevector_groups": s.codebooks,

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub that have no table here, as extractors: WavLM, data2vec, whatever hears waveforms through convolutions.
+"""Models of the Hugging Face hub that have no table here, as extractors: data2vec, UniSpeech, what hears waveforms through convolutions.
 
     waveform --> standardized, if the checkpoint's preprocessor says so --> transformers' own network --> layers L0 (before the first
     Transformer block), L1, L2, … (after each)

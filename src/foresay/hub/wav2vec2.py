@@ -1,12 +1,13 @@
-"""wav2vec 2.0 (so XLSR and XLS-R) and HuBERT in other people's files: one table of names, one of settings, both ways.
+"""wav2vec 2.0 (so XLSR and XLS-R), HuBERT and WavLM in other people's files: one table of names, one of settings, both ways.
 
-    ours <--> transformers (config.json, model.safetensors)          ours <-- fairseq (.pt)
+    ours <--> transformers (config.json, model.safetensors)          ours <-- fairseq, unilm (.pt)
 
 What a tensor's presence or shape can tell is never asked of the settings beside it, which are sometimes wrong: published HuBERT LARGE says
 that its convolutions have a bias, or not, depending on who converted it.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,11 @@ from foresay.hub.encoder import Encoder, EncoderSettings
 from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
 from foresay.models.hubert import HuBERT, HuBERTSettings
 from foresay.models.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from foresay.models.wavlm import WavLM, WavLMSettings
 from foresay.settings import Table, from_table
 
 BLOCKS = "transformer.blocks.*."
-# ours, transformers, fairseq; our queries, keys and values are one matrix, taken apart and put together below
+# ours, transformers, fairseq; our queries, keys and values are one matrix, and WavLM's gates of all blocks one: taken apart below
 NETWORK = (
     ("convolutions.convolutions.*", "feature_extractor.conv_layers.*.conv", "feature_extractor.conv_layers.*.0"),
     ("convolutions.norms.*", "feature_extractor.conv_layers.*.layer_norm", "feature_extractor.conv_layers.*.2.1"),
@@ -42,6 +44,21 @@ NETWORK = (
     (f"{BLOCKS}feed_forward.3", "encoder.layers.*.feed_forward.output_dense", "encoder.layers.*.fc2"),
     (f"{BLOCKS}feed_forward_norm", "encoder.layers.*.final_layer_norm", "encoder.layers.*.final_layer_norm"),
 )
+RELATIVE_POSITIONS = (
+    (
+        "position_bias.table",
+        "encoder.layers.0.attention.rel_attn_embed.weight",
+        "encoder.layers.0.self_attn.relative_attention_bias.weight",
+    ),
+    ("position_bias.gate.*", "encoder.layers.*.attention.gru_rel_pos_linear", "encoder.layers.*.self_attn.grep_linear"),
+    ("position_bias.gate_scale.*", "encoder.layers.*.attention.gru_rel_pos_const", "encoder.layers.*.self_attn.grep_a"),
+)
+GATES = {
+    "position_bias.gate_weight": "position_bias.gate.{}.weight",
+    "position_bias.gate_bias": "position_bias.gate.{}.bias",
+    "position_bias.gate_scale": "position_bias.gate_scale.{}",
+}
+"""Of all blocks, and of each."""
 FAIRSEQ_GROUP_NORM = ("convolutions.norms.*", "feature_extractor.conv_layers.*.2")
 
 SETTINGS = (
@@ -73,6 +90,10 @@ class Family:
     fairseq: Names
     decided: Callable[[Callable[[str], torch.Size]], Table]
     """Settings that the heads' shapes tell."""
+    network: tuple[tuple[str, str, str], ...] = ()
+    """What its network has beside that of all: ours, transformers, fairseq."""
+    words: tuple[tuple[str, str, str], ...] = ()
+    """Its settings beside those of all, likewise."""
 
 
 def _quantizer(shape: Callable[[str], torch.Size]) -> Table:
@@ -86,6 +107,8 @@ def _labels(shape: Callable[[str], torch.Size]) -> Table:
     classes, target_size = shape("label_vectors")
     return {"classes": classes, "target_size": target_size}
 
+
+PREDICTION = (("final_projection", "final_proj"), ("label_vectors", "label_embs_concat"))
 
 FAMILIES = {
     "wav2vec2": Family(
@@ -105,18 +128,36 @@ FAMILIES = {
         ),
         _quantizer,
     ),
-    "hubert": Family(HuBERT, HuBERTSettings, (), (("final_projection", "final_proj"), ("label_vectors", "label_embs_concat")), _labels),
+    "hubert": Family(HuBERT, HuBERTSettings, (), PREDICTION, _labels),
+    "wavlm": Family(
+        WavLM,
+        WavLMSettings,
+        (),
+        PREDICTION,
+        _labels,
+        RELATIVE_POSITIONS,
+        (("buckets", "num_buckets", "num_buckets"), ("farthest", "max_bucket_distance", "max_distance")),
+    ),
 }
 
 
 def transformers_names(family: str) -> Names:
     """List our names and those of transformers."""
-    return [(ours, theirs) for ours, theirs, _ in NETWORK] + list(FAMILIES[family].transformers)
+    return [(ours, theirs) for ours, theirs, _ in _network_names(family)] + list(FAMILIES[family].transformers)
 
 
 def fairseq_names(family: str) -> Names:
     """List our names and those of fairseq."""
-    return [(ours, theirs) for ours, _, theirs in NETWORK] + [FAIRSEQ_GROUP_NORM, *FAMILIES[family].fairseq]
+    return [(ours, theirs) for ours, _, theirs in _network_names(family)] + [FAIRSEQ_GROUP_NORM, *FAMILIES[family].fairseq]
+
+
+def words(family: str) -> tuple[tuple[str, str, str], ...]:
+    """List what a family's settings are called: by us, by transformers, by fairseq."""
+    return SETTINGS + FAMILIES[family].words
+
+
+def _network_names(family: str) -> tuple[tuple[str, str, str], ...]:
+    return NETWORK + FAMILIES[family].network
 
 
 @dataclass(frozen=True)
@@ -170,6 +211,9 @@ def assemble(found: Found, overrides: Mapping[str, Any]) -> MaskedTransformer:
         model = cls(settings)
     if whole and "quantizer.entries" in tensors:  # (1, G V, d) there
         tensors["quantizer.entries"] = tensors["quantizer.entries"].reshape(table["codebooks"], table["codes"], -1)
+    for name in tensors:
+        if name.startswith("position_bias.gate_scale."):  # (1, H, 1, 1) there
+            tensors[name] = tensors[name].flatten()
     # Fine-tuned without masks, a checkpoint has none; it is not needed to hear.
     tensors.setdefault("mask_vector", torch.zeros(settings.size))
     check(tensors, _unpacked(model.state_dict()), found.left, found.source, theirs)
@@ -180,10 +224,11 @@ def assemble(found: Found, overrides: Mapping[str, Any]) -> MaskedTransformer:
 def exported(model: MaskedTransformer, family: str) -> tuple[Tensors, bool]:
     """Give a model's tensors by the names of transformers. -> tensors, and whether the heads of its pre-training are among them.
 
-    transformers knows no head of HuBERT, nor those of the ablations of wav2vec 2.0: then the encoder alone is given.
+    transformers knows no head of HuBERT and WavLM, nor those of the ablations of wav2vec 2.0: then the encoder alone is given.
     """
     tensors = _unpacked(model.state_dict())
-    network = to_theirs(tensors, [(ours, theirs) for ours, theirs, _ in NETWORK])
+    network = to_theirs(tensors, [(ours, theirs) for ours, theirs, _ in _network_names(family)])
+    network = {name: tensor.view(1, -1, 1, 1) if name.endswith("gru_rel_pos_const") else tensor for name, tensor in network.items()}
     names = FAMILIES[family].transformers
     heads = to_theirs(tensors, names)
     found = {theirs for _, theirs in names if theirs in heads or f"{theirs}.weight" in heads}
@@ -210,22 +255,28 @@ def _network(shape: Callable[[str], torch.Size], tensors: Mapping[str, Tensor], 
         "position_kernel": position_kernel,
         "position_groups": size // width,
     }
+    if "position_bias.table" in tensors:
+        table["buckets"] = len(tensors["position_bias.table"])
     # The author's rule (fairseq issue 4687): layer norm goes with standardized waveforms and the whole gradient.
     return table | ({"feature_gradient": 1.0, "feature_penalty": 0.0} if layered else {})
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Make queries, keys and values one matrix."""
+    """Make queries, keys and values one matrix, and one tensor of what all blocks have of a gate."""
     packed = dict(tensors)
     for name in tensors:
         if ".attention.query." in name:
             parts = [packed.pop(name.replace("query", part)) for part in ("query", "key", "value")]
             packed[name.replace("query", "query_key_value")] = torch.cat(parts)
+    for ours, theirs in GATES.items():
+        blocks = [packed.pop(name) for name in itertools.takewhile(packed.__contains__, map(theirs.format, itertools.count()))]
+        if blocks:
+            packed[ours] = torch.stack(blocks)
     return packed
 
 
 def _unpacked(tensors: Mapping[str, Tensor]) -> Tensors:
-    """Take queries, keys and values apart."""
+    """Take queries, keys and values apart, and the gates of the blocks."""
     unpacked: Tensors = {}
     for name, tensor in tensors.items():
         if "query_key_value" in name:
@@ -233,6 +284,8 @@ def _unpacked(tensors: Mapping[str, Tensor]) -> Tensors:
                 name.replace("query_key_value", part): value.contiguous()
                 for part, value in zip(("query", "key", "value"), tensor.chunk(3), strict=True)
             }
+        elif name in GATES:
+            unpacked |= {GATES[name].format(block): value for block, value in enumerate(tensor)}
         else:
             unpacked[name] = tensor
     return unpacked

@@ -65,7 +65,7 @@ def import_corpus(
     splits: Mapping[str, str | Path] | None = None,
     workers: int = 8,
 ) -> Imported:
-    """Write `destination/manifest.jsonl`, and a manifest for each split. No audio is copied; of each file only the header is read.
+    """Write `destination/manifest.jsonl`, and a manifest for each split. No audio is copied; of each file only the header is read. What comes packed, such as pictures, is unpacked there.
 
     What cannot be used is skipped and told of. An earlier import is replaced, each manifest whole or not at all.
 
@@ -85,6 +85,7 @@ def import_corpus(
     timetable = Timetable(times)
     lists = {_split_name(name): read_list(Path(path)) for name, path in (splits or {}).items()}
     imported = Imported()
+    source = reader.unpack(source, destination)
     found = _some_of(reader.find(source), lambda: f"found no recordings of {type(reader).__name__} in {source}: was it unpacked there?")
     members: dict[str, set[str]] = {name: set() for name in lists}
 

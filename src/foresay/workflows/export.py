@@ -43,7 +43,7 @@ def export(model: str | Path, dest: str | Path, *, to: Format, layers: Sequence[
         raise UserError(msg)
     loaded = load(model)
     if not isinstance(loaded, SpeechModel):
-        msg = f"{model} is no network of Foresay's: baselines have no weights, and transformers itself can export WavLM and its like"
+        msg = f"{model} is no network of Foresay's: baselines have no weights, and transformers itself can export data2vec and its like"
         raise UserError(msg)
     chosen = _chosen(loaded, layers, to)
     write: dict[str, Callable[[Path], None]] = {
