@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -95,9 +96,11 @@ def _to_onnx(model: SpeechModel, layers: Sequence[str], folder: Path) -> None:
     if missing:
         msg = f"ONNX needs {' and '.join(missing)}: pip install 'foresay[onnx]'"
         raise UserError(msg)
-    program = torch.onnx.export(
-        _program(model, layers), dynamo=True, input_names=["waveforms", "lengths"], output_names=_outputs(layers), verbose=False
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PyTorch's exporter warns of PyTorch's own
+        program = torch.onnx.export(
+            _program(model, layers), dynamo=True, input_names=["waveforms", "lengths"], output_names=_outputs(layers), verbose=False
+        )
     assert program is not None  # noqa: S101 - it is only where a file is given
     program.save(folder / "model.onnx")
     _describe(model, layers, folder)
