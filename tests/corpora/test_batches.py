@@ -14,10 +14,11 @@ import pytest
 import soundfile
 import torch
 
-from foresay.audio.augment import Augmentation
+from foresay.audio.augment import Augmentation, generated_noise
 from foresay.contracts import Batch
-from foresay.corpora.batches import BatchLoader, Update, load_windows
+from foresay.corpora.batches import BatchLoader, Update, load_windows, plan_batches, plan_groups
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.mixing import Mixer
 from foresay.corpora.sampling import BatchPlan, DataSettings, Segment, Window, recording_windows
 from foresay.errors import AudioError, UserError
 
@@ -92,7 +93,15 @@ def test_shorter_windows_are_zero_beyond_their_end(manifest: Manifest) -> None:
     assert batch.keys is None
 
 
-@pytest.mark.parametrize("effects", [{}, {"augment_past": ("pitch", "reverb"), "augment_future": ("noise", "time-dropout")}])
+@pytest.mark.parametrize(
+    "effects",
+    [
+        {},
+        {"augment_past": ("pitch", "reverb"), "augment_future": ("noise", "time-dropout")},
+        {"mix": 0.8, "mix_noise": 0.3},
+        {"mix": 0.8, "augment_past": ("reverb",)},
+    ],
+)
 @pytest.mark.parametrize("world, accumulate", [(1, 1), (1, 4), (2, 1), (2, 2), (4, 1), (3, 1)])
 def test_what_a_batch_holds_does_not_depend_on_how_it_is_cut_up(
     manifest: Manifest, world: int, accumulate: int, effects: dict[str, tuple[str, ...]]
@@ -193,6 +202,82 @@ def test_noise_comes_from_the_manifest_that_is_named(manifest: Manifest, tmp_pat
     assert batch.targets is not None
     added = (batch.waveforms - batch.targets).numpy()
     assert (np.argmax(np.abs(np.fft.rfft(added)), axis=1) == 30).all()
+
+
+def test_mixed_is_what_is_heard_and_clean_what_is_predicted(manifest: Manifest) -> None:
+    """As the keys say, from the whole batch; ids, speakers and order stay."""
+    with BatchLoader(manifest, plan_of(manifest)) as plain, BatchLoader(manifest, plan_of(manifest, mix=0.5, mix_noise=0.2)) as loader:
+        changed = 0
+        for (planned, (clean,)), (_, (batch,)) in zip(plain.one_epoch(), loader.one_epoch(), strict=True):
+            assert clean.waveforms is not None
+            assert batch.waveforms is not None
+            assert batch.targets is not None
+            assert batch.ids == clean.ids
+            assert torch.equal(batch.targets, clean.waveforms)
+            heard = Mixer(0.5, 0.2, RATE, generated_noise).listener(planned.keys, lambda place, rows=clean.waveforms: rows[place].numpy())
+            expected = np.stack([heard(place) for place in range(8)])
+            assert np.array_equal(batch.waveforms.numpy(), expected)
+            changed += int((batch.waveforms != clean.waveforms).any(1).sum())
+        assert changed
+
+
+def test_a_partner_that_cannot_be_read_is_replaced_alike_on_all_devices(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "b1.wav").unlink()
+    (tmp_path / "a2.wav").unlink()
+    plan = plan_of(manifest, batch=8, mix=1.0, mix_noise=0.0)
+    with BatchLoader(manifest, plan) as loader, BatchLoader(manifest, plan, rank=1, world=2) as half:
+        for whole, share in zip(loader.one_epoch(), half.one_epoch(), strict=True):
+            assert batched_pairs(rows([share])) == batched_pairs(rows([whole]))[1::2]
+
+
+def test_what_is_tested_on_is_not_mixed(manifest: Manifest) -> None:
+    settings = DataSettings(sample_rate=RATE, window=20, batch=8, mix=1.0)
+    assert plan_groups(manifest, settings, seed=0).settings.mix == 0
+    with BatchLoader(manifest, plan_groups(manifest, settings, seed=0, group=2)) as loader:
+        assert all(batch.targets is None for update in loader.one_epoch() for batch in update.batches)
+
+
+def test_who_is_alone_has_nobody_to_be_mixed_with(manifest: Manifest) -> None:
+    with pytest.raises(UserError, match=r"data\.mix = 0\.2 lays other .* only one: --set data\.batch=2 .*--set data\.mix_noise=1"):
+        BatchLoader(manifest, plan_of(manifest, batch=1, group=1, mix=0.2))
+    with BatchLoader(manifest, plan_of(manifest, batch=1, group=1, mix=1.0, mix_noise=1.0)) as loader:
+        batch = next(loader.updates()).batches[0]
+    assert batch.waveforms is not None
+    by_seconds = DataSettings(sample_rate=RATE, sampler="utterances", seconds=0.3, longest=0.25, shortest=0.05, mix=0.2)
+    with pytest.raises(UserError, match=r"--set data\.seconds=0\.5 or more"):
+        BatchLoader(manifest, plan_batches(manifest, by_seconds, seed=0))
+
+
+def test_noise_to_mix_with_must_be_heard(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "noise").mkdir()
+    empty = tmp_path / "noise" / "manifest.jsonl"
+    empty.write_text("", encoding="utf-8")
+    with pytest.raises(UserError, match=r"noise.manifest\.jsonl"):
+        BatchLoader(manifest, plan_of(manifest, mix=0.2, noise=str(empty)))
+    BatchLoader(manifest, plan_of(manifest, mix=0.2, mix_noise=0.0, noise=str(empty))).close()  # is not asked for any
+
+
+def test_noise_of_another_rate_is_resampled(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "noise").mkdir()
+    soundfile.write(tmp_path / "noise" / "hum.wav", np.sin(2 * np.pi * 150 * np.arange(24_000) / 8000), 8000)
+    line = {"id": "hum", "audio": "hum.wav", "duration": 3.0, "sample_rate": 8000}
+    (tmp_path / "noise" / "manifest.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    noise = str(tmp_path / "noise" / "manifest.jsonl")
+    plan = BatchPlan(manifest, DataSettings(sample_rate=RATE, window=200, batch=2, mix=1.0, mix_noise=1.0, noise=noise), seed=0)
+    with BatchLoader(manifest, plan) as loader:
+        batch = next(loader.updates()).batches[0]
+    assert batch.waveforms is not None
+    assert batch.targets is not None
+    for added in (batch.waveforms - batch.targets).numpy():
+        stretch = np.trim_zeros(added)
+        turns = (np.diff(np.sign(stretch)) != 0).sum()
+        assert abs(turns - 0.3 * len(stretch)) <= 2  # 150 Hz at 1000 Hz
+
+
+@pytest.mark.parametrize("name", ["mix", "mix_noise"])
+def test_shares_are_shares(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is a share of the utterances, from 0 to 1, not 1.5"):
+        DataSettings(**{name: 1.5})
 
 
 def test_effects_and_noise_that_do_not_exist_are_refused_before_anything_is_read(manifest: Manifest, tmp_path: Path) -> None:

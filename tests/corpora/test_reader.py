@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from foresay.corpora.cifar import Cifar
 from foresay.corpora.digits import Digits
 from foresay.corpora.folder import Folder
 from foresay.corpora.librispeech import LibriSpeech
@@ -11,7 +12,7 @@ from foresay.corpora.reader import Found, files, find_reader, list_readers
 from foresay.corpora.timit import Timit
 from foresay.errors import UserError
 
-READERS = {"digits": Digits, "folder": Folder, "librispeech": LibriSpeech, "timit": Timit}
+READERS = {"cifar": Cifar, "digits": Digits, "folder": Folder, "librispeech": LibriSpeech, "timit": Timit}
 
 
 def test_the_file_name_is_the_registry() -> None:

@@ -11,6 +11,7 @@ import foresay
 from house.tree import MODELS, PACKAGE, ROOT, SOURCES, imported, inner_imports, line_count, name, parsed, reached
 
 OPTIONAL = {
+    "PIL",
     "espeakng_loader",
     "huggingface_hub",
     "matplotlib",

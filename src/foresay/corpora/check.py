@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from foresay.audio.read import Fault, FaultyAudioError, Waveform, audio_blocks, audio_info
 from foresay.corpora.manifest import Interval, Item, Manifest
+from foresay.images.read import ImageError, image_info, read_pixels
 
 SILENCE = 1e-3
 """A recording whose peak stays below (-60 dBFS) is silent."""
@@ -29,6 +30,8 @@ REMARKS: Mapping[str, str] = {
     "clipped": "full scale for several samples on end: recorded too loud",
     "stereo": "the mean of the channels is heard, unless the manifest names a `channel`",
     "duplicate": "the very same samples as another item: they count twice, or are in train and test",
+    "grey": "without colors: seen as three equal channels",
+    "transparent": "seen as laid on white",
     "wrong sample rate": "another than the manifest says: import again",
     "longer": "than the manifest says: the rest is not heard",
     "labels beyond the audio": "frames beyond the audio are not counted: are they of another recording?",
@@ -48,7 +51,7 @@ class Finding:
     item: str
     """Its id."""
     kind: str
-    """A key of `REMARKS`, or what makes it unusable: missing, empty, not audio, truncated, damaged, not finite, too short, …"""
+    """A key of `REMARKS`, or what makes it unusable: missing, empty, not audio, no picture, truncated, damaged, not finite, too short, …"""
     detail: str = ""
 
     @property
@@ -117,16 +120,28 @@ def _hear(manifest: Manifest, workers: int) -> Iterator[_Heard]:
 def _examine(item: Item) -> _Heard:
     """Look at one item; runs on a thread."""
     findings = list(_labels(item))
+    digest = None
+    if item.image is not None:
+        try:
+            seen, digest = _pixels(item, item.image)
+        except ImageError as error:
+            return _Heard(item, [*findings, Finding(item.id, "no picture" if item.image.exists() else "missing", str(error))], None)
+        findings += seen
     if item.audio is None:
-        if item.image is None or not item.image.is_file():
-            findings.append(Finding(item.id, "missing", f"there is no file {item.image}"))
-        return _Heard(item, findings, None)
+        return _Heard(item, findings, digest)
     try:
         findings += _header(item, item.audio)
         digest, loudness = _samples(item, item.audio)
     except FaultyAudioError as error:
         return _Heard(item, [*findings, Finding(item.id, error.fault, str(error))], None)
     return _Heard(item, findings + loudness, digest)
+
+
+def _pixels(item: Item, path: Path) -> tuple[list[Finding], bytes]:
+    """Decode a picture; return what was found in it, and the digest of its pixels."""
+    info, pixels = image_info(path), read_pixels(path)
+    findings = [Finding(item.id, kind) for kind, found in (("grey", info.grey), ("transparent", info.transparent)) if found]
+    return findings, hashlib.blake2b(pixels.tobytes(), key=str(pixels.shape).encode(), digest_size=16).digest()
 
 
 def _header(item: Item, path: Path) -> Iterator[Finding]:

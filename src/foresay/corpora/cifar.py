@@ -143,7 +143,7 @@ def _unpickled(path: Path) -> _Part:
 
 def _checked(part: _Part, path: Path) -> _Part:
     if len(part.pixels) != len(part.labels) or not all(type(label) is int and 0 <= label < len(CLASSES) for label in part.labels):
-        msg = f"{path} has {len(part.pixels)} pictures and {len(part.labels)} labels, which must be as many numbers from 0 to 9: fetch it again"
+        msg = f"{path} has {len(part.pixels)} pictures and {len(part.labels)} labels, not one from 0 to 9 for each: fetch it again"
         raise UserError(msg)
     return part
 

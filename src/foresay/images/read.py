@@ -56,7 +56,7 @@ def read_image(path: Path, size: int = 128) -> Picture:
     Raises:
         ImageError: the file is missing, empty, truncated, too large or not a picture, or its mode has no known range.
     """
-    return np.ascontiguousarray(read_pixels(path, size).transpose(2, 0, 1)).astype(np.float32) / 255
+    return np.ascontiguousarray(read_pixels(path, size).transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
 
 
 def read_pixels(path: Path, size: int | None = None) -> Pixels:
@@ -65,7 +65,7 @@ def read_pixels(path: Path, size: int | None = None) -> Pixels:
     Raises:
         ImageError: as `read_image`.
     """
-    from PIL import ImageOps
+    from PIL import ImageOps  # noqa: PLC0415 - an optional extra
 
     with _open(path) as image:
         try:
@@ -79,7 +79,7 @@ def read_pixels(path: Path, size: int | None = None) -> Pixels:
 def _open(path: Path) -> Any:  # noqa: ANN401 - Pillow is an optional extra
     """Open a file that is a picture; its pixels are decoded when they are asked for."""
     try:
-        from PIL import Image
+        from PIL import Image  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError as error:
         msg = "to read pictures takes Pillow: pip install 'foresay[images]'"
         raise UserError(msg) from error
@@ -99,7 +99,7 @@ def _open(path: Path) -> Any:  # noqa: ANN401 - Pillow is an optional extra
 
 def _in_colors(image: Any, path: Path) -> Any:  # noqa: ANN401 - Pillow's
     """Turn a picture of any mode into one of red, green and blue, without transparency."""
-    from PIL import Image
+    from PIL import Image  # noqa: PLC0415 - an optional extra
 
     if image.mode in NO_RANGE:
         msg = f"{path} holds {image.mode} pixels, numbers of 32 bits, of which nobody knows which is white: save it with 8 or 16 bits"

@@ -124,8 +124,12 @@ class Block(nn.Module):
         return self.feed_forward_norm(frames + self.dropout(self.feed_forward(frames)))
 
     def _attend(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None) -> Tensor:
-        bias = None if position_bias is None else position_bias(frames, self.number)
+        bias = None if position_bias is None else self._bias(position_bias, frames)
         return self.attention(frames, _mask(attended, bias))
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator] # of torch; the number would have the block compiled anew for each
+    def _bias(self, position_bias: PositionBias, frames: Tensor) -> Tensor:
+        return position_bias(frames, self.number)
 
 
 class Attention(nn.Module):

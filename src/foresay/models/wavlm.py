@@ -44,8 +44,9 @@ class WavLM(MaskedPrediction):
 class GatedRelativePositions(nn.Module):
     """How far apart frames are, as much as the frame that looks wants to know: added to the attention's logits.
 
-    A block's logits take B x H x T x T numbers of memory, which the attention keeps for the gradient: 12 heads and 15.6 s in bf16 are
-    15 MB an utterance and block. HuBERT keeps none of it; where it is too much, `checkpoint` keeps that of one block at a time.
+    What is added takes B x H x T x T numbers of memory in each block, which the attention keeps for the gradient: 15 MB an utterance and
+    block with 12 heads, 15.6 s and bf16. HuBERT keeps none of it; where it is too much, `checkpoint` keeps that of one block at a time.
+    Without a gradient it is that of one block, too: a minute takes 430 MB in fp32.
 
     All parameters are one tensor for all blocks, so that each has a gradient in every step, whichever blocks LayerDrop leaves out. (In the
     released code the table belongs to the first block: where that is left out, no block of the step knows any distance.)

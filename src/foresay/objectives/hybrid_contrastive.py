@@ -10,13 +10,14 @@
       shuffled    the in-batch latents in another order
       others      latents of another modality
 
-Its negatives are not drawn row by row, so it is no `NegativeSampler`: every candidate is scored, in one matrix product, with no index of
-(B, W, N) to gather by; what a prediction must not meet is a place in the scores; and a pool may come from another modality.
+Its negatives are not drawn row by row, so it is no `NegativeSampler`: every candidate is scored, in one matrix product for each kind (of
+which the queue's needs no gradient), with no (B, W, N) rows to gather by; what a prediction must not meet is a place in the scores; and a
+pool may come from another modality.
 
-Taken literally the algorithm has a flaw: among the shuffled latents stands an exact copy of each prediction's own target, which nothing can
-tell from the target, so that no loss falls below log 2 and both push the same way in opposite directions. Here that copy is left out;
-`as_published` puts it back. And since a softmax sums over a set, the order of the shuffled latents (over the time of an utterance, or over
-all rows) makes no difference: they are the in-batch negatives once more, and so they are counted twice instead of computed twice.
+Taken literally the shuffled latents teach nothing. A softmax sums over a set, so that their order, over the time of an utterance or over
+all rows, makes no difference: every in-batch candidate is there twice, the target too. The loss is log 2 higher than without them and
+cannot fall below it, its gradient is the same (queue, perturbed and others count half). `as_published` is that. Otherwise a target's own
+copy is left out of its negatives, and shuffled means: in-batch negatives count twice. Nothing is computed twice.
 """
 
 import math
@@ -111,16 +112,16 @@ class HybridContrast(nn.Module):
             right = self._directions(latents[:, 1:]).reshape(groups, per_group, size)
             parts = self._candidates(right, keys, others)
             heard = self._directions(predictions).reshape(groups, -1, size) / self.temperature  # (G, g K W, D)
-            scores = heard @ torch.cat(list(parts.values()), dim=1).mT  # (G, g K W, R)
-            own = _own_rows(self.group, count, positions, latents.shape[1] - 1).to(scores.device).expand(groups, -1)[..., None]
+            scores = {kind: heard @ part.mT for kind, part in parts.items()}
+            own = _own_rows(self.group, count, positions, latents.shape[1] - 1).to(heard.device).expand(groups, -1)[..., None]
             positives = (heard * right.gather(1, own.expand(-1, -1, size))).sum(dim=-1)
-        left_out = [own] if self.meets_perturbed_self or "perturbed" not in parts else [own, own + _start(parts, "perturbed")]
-        scores.scatter_(-1, torch.cat(left_out, dim=-1), -torch.inf)
+        scores["in batch"].scatter_(-1, own, -torch.inf)
+        if "perturbed" in scores and not self.meets_perturbed_self:
+            scores["perturbed"].scatter_(-1, own, -torch.inf)
         if self.queue is not None:
             for group in right:
                 self.queue.wait(group)
-        by_kind = dict(zip(parts, scores.split([part.shape[1] for part in parts.values()], dim=-1), strict=True))
-        return self._loss(positives, by_kind, float(batch * positions))
+        return self._loss(positives, scores, float(batch * positions))
 
     def after_step(self) -> None:
         """Let the queue move on, after each update."""
@@ -160,7 +161,10 @@ class HybridContrast(nn.Module):
 
     def _loss(self, positives: Tensor, scores: dict[str, Tensor], positions: float) -> HybridLoss:
         """Cross-entropies from positives (G, g K W) and scores of each kind of negative (G, g K W, rows)."""
-        sums = {kind: negatives.logsumexp(dim=-1) for kind, negatives in scores.items()}
+        sums, hardest = {}, []
+        for kind, negatives in scores.items():
+            most, sums[kind] = _log_sum_exp_(negatives)
+            hardest.append(most)
         if self.shuffled:
             sums["in batch"] = sums["in batch"] + math.log(2)
         if self.meets_shuffled_self:
@@ -168,8 +172,8 @@ class HybridContrast(nn.Module):
         stacked = torch.stack(list(sums.values()))  # (kinds, G, g K W)
         losses = F.softplus(stacked.logsumexp(dim=0) - positives)
         with torch.no_grad():
-            hardest = torch.stack([negatives.amax(dim=-1) for negatives in scores.values()]).amax(dim=0)
-            accuracy = ((positives > hardest) & (not self.meets_shuffled_self)).float().mean()
+            beaten = positives > torch.stack(hardest).amax(dim=0)
+            accuracy = (beaten & (not self.meets_shuffled_self)).float().mean()
             shares = stacked.softmax(dim=0).flatten(1).mean(dim=1)
         return HybridLoss(Term(losses.sum(), positions), accuracy, dict(zip(sums, shares, strict=True)))
 
@@ -181,10 +185,11 @@ def _own_rows(group: int, count: int, positions: int, targets: int) -> Tensor:
     return (utterances + steps).flatten()
 
 
-def _start(parts: dict[str, Tensor], kind: str) -> int:
-    """Row at which a kind of candidates begins."""
-    kinds = list(parts)
-    return sum(parts[before].shape[1] for before in kinds[: kinds.index(kind)])
+def _log_sum_exp_(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest and logsumexp of scores (..., rows), which are overwritten: what is large here is passed over as seldom as can be."""
+    largest = scores.detach().amax(dim=-1, keepdim=True)
+    total = scores.sub_(largest).exp_().sum(dim=-1)
+    return largest[..., 0], largest[..., 0] + total.log()
 
 
 def _noise(like: Tensor, keys: Tensor) -> Tensor:

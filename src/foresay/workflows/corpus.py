@@ -13,7 +13,7 @@ from tqdm import tqdm
 from foresay.audio.read import audio_info
 from foresay.corpora.check import Report, check
 from foresay.corpora.demo import DemoCorpus, make_demo_corpus
-from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.reader import Found, Reader, Skipped, find_reader
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
@@ -65,9 +65,10 @@ def import_corpus(
     splits: Mapping[str, str | Path] | None = None,
     workers: int = 8,
 ) -> Imported:
-    """Write `destination/manifest.jsonl`, and a manifest for each split. No audio is copied; of each file only the header is read. What comes packed, such as pictures, is unpacked there.
+    """Write `destination/manifest.jsonl`, and a manifest for each split. No audio is copied; of each file only the header is read.
 
-    What cannot be used is skipped and told of. An earlier import is replaced, each manifest whole or not at all.
+    Pictures that come packed become files. What cannot be used is skipped and told of. An earlier import is replaced, each manifest whole
+    or not at all.
 
     Args:
         reader: a corpus such as `librispeech`, or a reader with options: `Timit(phones="timit39")`.
@@ -164,9 +165,12 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
             yield f"of the utterances in {source.source}, {_some(unclaimed)} are not in this corpus"
     if timetable.problems:
         yield f"TextGrids without phones: {_some(list(timetable.problems.values()))}"
-    if "test" in imported.manifests and 0 < len(unseen := imported.manifests["test"].speakers) <= NAMED:
+    if (
+        "test" in imported.manifests
+        and 0 < len(unseen := [name for name in imported.manifests["test"].speakers if name != UNKNOWN]) <= NAMED
+    ):
         yield f"speakers in test: {', '.join(unseen)}"
-    splits = {name: set(found.speakers) for name, found in imported.manifests.items() if name != "manifest"}
+    splits = {name: set(found.speakers) - {UNKNOWN} for name, found in imported.manifests.items() if name != "manifest"}
     for (one, these), (other, those) in combinations(splits.items(), 2):
         if both := sorted(these & those):
             yield f"speakers in both {one} and {other}: {_some(both)}"

@@ -27,6 +27,7 @@ from foresay.version import __version__
 EXTRAS = {
     "demo": "speaks the embedded corpus",
     "plot": "draws the figures of reports",
+    "images": "reads pictures",
     "log": "writes TensorBoard logs",
     "docs": "builds the documentation",
     "dev": "tests and lints Foresay itself",
