@@ -132,7 +132,7 @@ def test_the_queue_is_first_in_first_out_and_wraps_around() -> None:
     first = _queue_step(sampler, 0)
     assert first.pool.shape[1] == GROUP * FRAMES  # nothing in the queue yet: all negatives are of the group
     assert first.rows.max() < GROUP * FRAMES
-    added = [sampler.queue[:4].clone()]
+    added = [sampler.queue.latents[:4].clone()]
     for seed in (1, 2):
         found = _queue_step(sampler, seed)
         heard = found.pool[0, GROUP * FRAMES :]
@@ -142,13 +142,13 @@ def test_the_queue_is_first_in_first_out_and_wraps_around() -> None:
         assert (found.rows[..., : COUNT // 2] >= GROUP * FRAMES).all()
         assert (found.rows[..., COUNT // 2 :] < GROUP * FRAMES).all()
         places = (4 * seed + torch.arange(4)) % 10
-        added.append(sampler.queue[places].clone())
+        added.append(sampler.queue.latents[places].clone())
         frames = _latents(1, seed).reshape(-1, SIZE)
         assert all((row == frames).all(dim=1).any() for row in added[-1])
-    assert int(sampler.arrived) == 12
-    assert sampler.filled == 10
-    torch.testing.assert_close(sampler.queue[:2], added[2][2:])  # the third update's last two took the places of the first's
-    torch.testing.assert_close(sampler.queue[2:4], added[0][2:])
+    assert int(sampler.queue.arrived) == 12
+    assert len(sampler.queue.held()) == 10
+    torch.testing.assert_close(sampler.queue.latents[:2], added[2][2:])  # the third update's last two took the places of the first's
+    torch.testing.assert_close(sampler.queue.latents[2:4], added[0][2:])
 
 
 def test_the_queue_has_no_gradient_survives_saving_and_waits_in_evaluation() -> None:
@@ -161,13 +161,13 @@ def test_the_queue_has_no_gradient_survives_saving_and_waits_in_evaluation() -> 
     again = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, heard=8)
     again.load_state_dict(sampler.state_dict())
     assert torch.equal(again.eval()(latents, torch.arange(GROUP), POSITIONS, MATCHED).rows, found.rows)
-    before = int(again.arrived)
+    before = int(again.queue.arrived)
     _queue_step(again, 5)
-    assert int(again.arrived) == before
+    assert int(again.queue.arrived) == before
 
 
 def test_what_is_not_finite_is_not_queued() -> None:
     sampler = QueueNegatives(COUNT, GROUP, SIZE, length=64)
     sampler(torch.full((GROUP, FRAMES, SIZE), torch.nan), torch.arange(GROUP), POSITIONS, MATCHED)
     sampler.after_step()
-    assert sampler.filled == 0
+    assert len(sampler.queue.held()) == 0

@@ -1,8 +1,11 @@
 """HuBERT's labels: one command finds clusters, names them and trains; an iteration learns the clusters of the one before."""
 
 import math
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,9 @@ import torch
 from foresay.corpora.labels import LabelSettings
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
+from foresay.evaluation import fitted_clusters
+from foresay.evaluation.measure import Subject
+from foresay.evaluation.recordings import Recording
 from foresay.loading import load
 from foresay.results import load_artifact
 from foresay.settings import read_toml
@@ -82,9 +88,13 @@ def test_nothing_is_made_twice_and_what_changed_is_made_anew(
 ) -> None:
     heard: list[str] = []
     hear = workflow.hear_recordings
-    monkeypatch.setattr(
-        workflow, "hear_recordings", lambda subject, manifest, *rest: heard.append(manifest.name) or hear(subject, manifest, *rest)
-    )
+
+    def hears(subject: Subject, manifest: Manifest, *rest: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
+        heard.append(manifest.name)
+        return hear(subject, manifest, *rest)
+
+    for module in (workflow, fitted_clusters):
+        monkeypatch.setattr(module, "hear_recordings", hears)
     make_labels(MFCC, manifests, tmp_path / "labels")
     assert len(heard) == 3  # once to find clusters, once each to name them
     make_labels(MFCC, manifests, tmp_path / "labels")
@@ -94,6 +104,22 @@ def test_nothing_is_made_twice_and_what_changed_is_made_anew(
     assert len(heard) == 4  # with the clusters found before
     make_labels(LabelSettings("mfcc", "mfcc", 4), {"train": manifests["train"]}, tmp_path / "labels")
     assert len(heard) == 6
+
+
+def test_a_run_keeps_its_labels_whatever_becomes_of_their_source(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    train, valid = (manifests[name].path for name in ("train", "valid"))
+    pretrain("hubert-tiny", train, tmp_path / "one", valid=valid, overrides=TINY)
+    settings = LabelSettings(str(tmp_path / "one"), "L1", 8)
+    before = make_labels(settings, {"train": manifests["train"]}, tmp_path / "labels")["train"].at(0, np.arange(0.1, 1, 0.02))
+    pretrain("hubert-tiny", train, tmp_path / "other", valid=valid, overrides=[*TINY, "trainer.seed=1"])
+    shutil.rmtree(tmp_path / "one" / "model")
+    shutil.move(tmp_path / "other" / "model", tmp_path / "one" / "model")  # other weights
+    after = make_labels(settings, {"train": manifests["train"]}, tmp_path / "labels")["train"].at(0, np.arange(0.1, 1, 0.02))
+    np.testing.assert_array_equal(before, after)
+    with pytest.raises(UserError, match="other weights"):
+        make_labels(settings, manifests, tmp_path / "labels")  # those of `valid` would be of other features
+    shutil.rmtree(tmp_path / "one")
+    make_labels(settings, {"train": manifests["train"]}, tmp_path / "labels")
 
 
 def test_two_iterations_from_the_command(tmp_path: Path, manifests: dict[str, Manifest]) -> None:

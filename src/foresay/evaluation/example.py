@@ -11,7 +11,7 @@ from torch import Tensor
 from foresay.contracts import Batch, FeatureExtractor, SpeechModel
 from foresay.corpora.manifest import Item, Manifest
 from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import hear_recordings
+from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.quantizers.kmeans import KMeans
 
 SHORTEST, LONGEST = 2.0, 6.0
@@ -56,9 +56,8 @@ def _choose(manifest: Manifest, fitting: Sequence[int]) -> list[int]:
 
 def _find_codes(extractor: FeatureExtractor, manifest: Manifest, seed: int, device: str) -> dict[str, KMeans]:
     """Find clusters of each layer in part of a corpus."""
-    order = np.random.default_rng(seed).permutation(len(manifest))
-    heard = set(order[: 1 + int(np.searchsorted(manifest.durations[order].cumsum(), LEARNT_ON))].tolist())
-    recordings = list(hear_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, heard))
+    heard = draw_recordings(manifest, LEARNT_ON, seed)
+    recordings = list(hear_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, set(heard)))
     codes = {}
     for layer in extractor.layer_names:
         frames = torch.cat([recording.features[layer] for recording in recordings])

@@ -1,6 +1,6 @@
 """k-means fitted on what a subject hears of a corpus."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,14 +25,20 @@ def fit_clusters(
     return fitted
 
 
-def draw_frames(subject: Subject, layer: str, manifest: Manifest, most: int, seed: int, device: str) -> Tensor:
-    """Hear a corpus and keep about `most` of its frames, drawn at random, or all if there are not so many: (N, D) float32."""
+def draw_frames(
+    subject: Subject, layer: str, manifest: Manifest, most: int, seed: int, device: str, items: Sequence[int] | None = None
+) -> Tensor:
+    """Hear a corpus, or the recordings in the places `items` only, and keep about `most` of the frames: (N, D) float32.
+
+    They are drawn at random; all, if there are not so many.
+    """
     extractor = subject.extractor
     lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
+    lengths = lengths if items is None else lengths[list(items)]
     share = most / max(1, int(extractor.frame_count(lengths, layer).sum()))
     random = np.random.default_rng(seed)
     kept = []
-    for recording in hear_recordings(replace(subject, layers=(layer,)), manifest, device):
+    for recording in hear_recordings(replace(subject, layers=(layer,)), manifest, device, None if items is None else set(items)):
         features = recording.features[layer]
         drawn = torch.from_numpy(random.random(len(features)) < share)
         kept.append(features[drawn.to(features.device)])

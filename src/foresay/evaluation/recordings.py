@@ -41,6 +41,13 @@ class Recording:
         return labels_at(self.item.phones or (), self.centers[layer], vocabulary)
 
 
+def draw_recordings(manifest: Manifest, seconds: float, seed: int) -> list[int]:
+    """Draw recordings at random until they last so long, and return their places in order."""
+    order = np.random.default_rng(seed).permutation(len(manifest))
+    before = np.cumsum(manifest.durations[order]) - manifest.durations[order]
+    return sorted(order[before < seconds].tolist())
+
+
 def hear_recordings(subject: Subject, manifest: Manifest, device: str = "cpu", items: Container[int] | None = None) -> Iterator[Recording]:
     """Yield every recording, or those in the places `items` only, in the manifest's order.
 

@@ -25,7 +25,7 @@ from foresay.evaluation.boundary_cues import Peaks, dissimilarity, peaks
 from foresay.evaluation.intervals import draw_utterances, interval
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.posterior_curves import posterior_curves, shows_posterior
-from foresay.evaluation.recordings import hear_recordings
+from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.results import Result
 
 POSTERIOR = "posterior"
@@ -87,7 +87,7 @@ class Segmentation(Measure):
             UserError: a corpus is missing or lacks phones; a layer is not finite.
         """
         train, test = _corpora(corpora)
-        learnt = _truth(train, _some(train, self.protocol.most_audio, seed))
+        learnt = _truth(train, draw_recordings(train, self.protocol.most_audio, seed))
         asked = _truth(test, range(len(test)))
         results = []
         for subject in with_untrained(subjects):
@@ -153,13 +153,6 @@ class Segmentation(Measure):
         hits, found, true = counts.sum(axis=0).tolist()
         about |= {"hits": hits, "found": found, "true": true}
         return [self.row(subject, layer, name, float(value), interval(redrawn[name]), where, **about) for name, value in values.items()]
-
-
-def _some(manifest: Manifest, seconds: float, seed: int) -> list[int]:
-    """Draw recordings until they last so long."""
-    order = np.random.default_rng(seed).permutation(len(manifest))
-    before = np.cumsum(manifest.durations[order]) - manifest.durations[order]
-    return sorted(order[before < seconds].tolist())
 
 
 def _truth(manifest: Manifest, items: Iterable[int]) -> Truth:

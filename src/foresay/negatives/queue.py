@@ -4,16 +4,14 @@
     update n + 1                                               | a sample for each group
                        group's own frames + that sample = the pool that its positions draw from
 
-The queue is a buffer: it lies in the checkpoint, and all devices hold the same one.
+The queue lies in the checkpoint, and all devices hold the same one.
 """
 
-from typing import cast
-
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from foresay.errors import UserError
+from foresay.layers.latent_queue import LatentQueue
 from foresay.negatives import NegativeSampler, outside_match_window
 
 
@@ -22,9 +20,6 @@ class QueueNegatives(NegativeSampler):
 
     Until anything is in the queue, all are of the group.
     """
-
-    queue: Tensor
-    arrived: Tensor
 
     def __init__(
         self, count: int, group: int, size: int, *, length: int = 4096, share: float = 0.5, per_group: int = 64, heard: int = 512
@@ -40,50 +35,26 @@ class QueueNegatives(NegativeSampler):
             raise UserError(msg)
         self.per_group, self.heard = per_group, heard
         self.queued = round(share * count)
-        self.register_buffer("queue", torch.zeros(length, size))
-        self.register_buffer("arrived", torch.zeros((), dtype=torch.int64))
-        self._waiting: list[Tensor] = []
-
-    @property
-    def filled(self) -> int:
-        """Latents in the queue."""
-        return min(int(self.arrived), len(self.queue))
+        self.queue = LatentQueue(length, size)
 
     def draw(self, frames: int, positions: int, matched: int, generator: torch.Generator) -> Tensor:
         """Draw for one group: (g, W, N)."""
         rows = outside_match_window(self.group, frames, (positions, self.count), matched, generator)
-        if self.filled:
+        if len(self.queue.held()):
             shape = (self.group, positions, self.queued)
             rows[..., : self.queued] = self.group * frames + torch.randint(self.heard, shape, generator=generator)
         return rows
 
     def pool(self, frames: Tensor, generator: torch.Generator) -> Tensor:
         """(g T, D) -> (g T + heard, D): the frames, and a sample of the queue; some of the frames wait to be queued."""
-        if self.training:
-            chosen = torch.randint(len(frames), (self.per_group,), generator=generator)
-            self._waiting.append(frames.detach()[chosen.to(frames.device)].to(self.queue))
-        if not self.filled:
+        chosen = torch.randint(len(frames), (self.per_group,), generator=generator)
+        self.queue.wait(frames[chosen.to(frames.device)])
+        held = self.queue.held()
+        if not len(held):
             return frames
-        sample = torch.randint(self.filled, (self.heard,), generator=generator)
-        return torch.cat([frames, self.queue[sample.to(frames.device)].to(frames)])
+        sample = torch.randint(len(held), (self.heard,), generator=generator)
+        return torch.cat([frames, held[sample.to(frames.device)].to(frames)])
 
     def after_step(self) -> None:
-        """Put what the groups of all devices gave into the queue, in the order of the global batch."""
-        groups, self._waiting = self._waiting, []
-        if dist.is_initialized():
-            groups = _gathered(groups)
-        new = torch.cat(groups) if groups else self.queue[:0]
-        if not new.isfinite().all():  # the update was skipped for it
-            return
-        new = new[-len(self.queue) :]
-        places = (self.arrived + torch.arange(len(new), device=self.queue.device)) % len(self.queue)
-        self.queue[places] = new
-        self.arrived += len(new)
-
-
-def _gathered(groups: list[Tensor]) -> list[Tensor]:
-    """Groups of all devices; device r of w has groups r, r + w, … of the global batch."""
-    everyones = cast("list[list[Tensor]]", [[]] * dist.get_world_size())
-    dist.all_gather_object(everyones, [group.cpu() for group in groups])
-    most = max(map(len, everyones))
-    return [own[place].to(groups[0]) for place in range(most) for own in everyones if place < len(own)]
+        """Put what the groups gave into the queue."""
+        self.queue.after_step()

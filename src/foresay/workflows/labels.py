@@ -15,8 +15,9 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError, nearest
 from foresay.evaluation.cluster_scores import rate_agreement
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
+from foresay.evaluation.fitted_clusters import draw_frames
 from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import hear_recordings
+from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact, save_artifact
@@ -30,6 +31,8 @@ def make_labels(
 ) -> dict[str, FrameLabels]:
     """Label the frames of manifests, by name; the clusters are those of the one called `train`. What is there already is not made again.
 
+    It stays as it was made, even if what made it is trained on or deleted: what a run learns must not change under it.
+
     Below `folder`: `train/`, `valid/`, … with the labels, and `artifacts/clusters.npz` with the centers.
 
     Raises:
@@ -38,19 +41,24 @@ def make_labels(
     if not 1 < settings.clusters < MOST_CLUSTERS:
         msg = f"labels.clusters = {settings.clusters}: it takes more than one cluster and fewer than {MOST_CLUSTERS:,}"
         raise UserError(msg)
+    stamp = fingerprint(to_table(settings), of_file(manifests["train"].path), seed)
+    stamps = {name: fingerprint(stamp, of_file(manifest.path)) for name, manifest in manifests.items()}
+    missing = [name for name, made in stamps.items() if _made(folder / name) != made]
+    if missing:
+        subject = _source(settings, device)
+        kmeans = _clusters(subject, settings, manifests["train"], folder, stamp, seed, device)
+        for name in missing:
+            _label(subject, kmeans, manifests[name], folder / name, stamps[name], settings)
+    return {name: FrameLabels(folder / name, manifest) for name, manifest in manifests.items()}
+
+
+def _source(settings: LabelSettings, device: str) -> Subject:
+    """What the labels are made of."""
     extractor = load(settings.of, device)
     if settings.layer not in extractor.layer_names:
         msg = f"{settings.of} has no layer {settings.layer!r} to make labels of: {nearest(settings.layer, extractor.layer_names)}"
         raise UserError(msg)
-    subject = Subject(f"labels of {settings.of}", extractor, (settings.layer,))
-    stamp = fingerprint(to_table(settings), of_weights(extractor), of_file(manifests["train"].path), seed)
-    kmeans: KMeans | None = None
-    for name, manifest in manifests.items():
-        made = fingerprint(stamp, of_file(manifest.path))
-        if _made(folder / name) != made:
-            kmeans = kmeans or _clusters(subject, settings, manifests["train"], folder, stamp, seed, device)
-            _label(subject, kmeans, manifest, folder / name, made, settings)
-    return {name: FrameLabels(folder / name, manifest) for name, manifest in manifests.items()}
+    return Subject(f"labels of {settings.of}", extractor, (settings.layer,))
 
 
 def _made(folder: Path) -> str | None:
@@ -60,29 +68,31 @@ def _made(folder: Path) -> str | None:
 
 
 def _clusters(subject: Subject, settings: LabelSettings, manifest: Manifest, folder: Path, stamp: str, seed: int, device: str) -> KMeans:
-    """Find clusters in part of a corpus, or read those found before."""
-    kept = load_artifact(folder, "clusters")
+    """Find clusters in part of a corpus, or read those found before.
+
+    Raises:
+        UserError: they were found in what other weights hear.
+    """
+    kept, weights = load_artifact(folder, "clusters"), of_weights(subject.extractor)
     if kept is not None and kept["fingerprint"] == stamp:
+        if kept["weights"] != weights:
+            msg = (
+                f"the clusters in {folder} were found with other weights of {settings.of}, which has been trained on since: labels of both "
+                "would not be the same. Begin another --run"
+            )
+            raise UserError(msg)
         centers = torch.from_numpy(kept["centers"])
     else:
         centers = _find(subject, settings, manifest, seed, device).cpu()
-        save_artifact(folder, "clusters", {"centers": centers.numpy(), "fingerprint": np.array(stamp)})
+        save_artifact(folder, "clusters", {"centers": centers.numpy(), "fingerprint": np.array(stamp), "weights": np.array(weights)})
     kmeans = KMeans(*centers.shape).to(device)
     kmeans.centers.copy_(centers)
     return kmeans
 
 
 def _find(subject: Subject, settings: LabelSettings, manifest: Manifest, seed: int, device: str) -> torch.Tensor:
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(manifest))
-    heard = set(order[: 1 + int(np.searchsorted(manifest.durations[order].cumsum(), 3600 * settings.hours))].tolist())
-    lengths = torch.from_numpy(manifest.lengths(subject.extractor.sample_rate))[sorted(heard)]
-    share = settings.frames / max(1, int(subject.extractor.frame_count(lengths, settings.layer).sum()))
-    parts = []
-    for recording in hear_recordings(subject, manifest, device, heard):
-        features = recording.features[settings.layer]
-        parts.append(features[torch.from_numpy(random.random(len(features)) < share).to(features.device)])
-    frames = torch.cat(parts) if parts else torch.zeros(0, 1)
+    heard = draw_recordings(manifest, 3600 * settings.hours, seed)
+    frames = draw_frames(subject, settings.layer, manifest, settings.frames, seed, device, heard)
     if len(frames) < settings.clusters:
         msg = (
             f"{len(frames):,} frames are too few to find {settings.clusters} clusters in: give more audio, raise labels.hours or "
@@ -90,6 +100,7 @@ def _find(subject: Subject, settings: LabelSettings, manifest: Manifest, seed: i
         )
         raise UserError(msg)
     if not settings.moved:
+        random = np.random.default_rng(seed)
         return frames[torch.from_numpy(random.choice(len(frames), settings.clusters, replace=False)).to(frames.device)]
     kmeans = KMeans(settings.clusters, frames.shape[1]).to(frames.device)
     kmeans.fit(frames, seed=seed)

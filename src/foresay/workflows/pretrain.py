@@ -1,6 +1,7 @@
 """Pre-train a model: from a manifest and a recipe to a run folder."""
 
 import dataclasses
+import functools
 import itertools
 import resource
 import statistics
@@ -115,11 +116,15 @@ class _Labels:
     place: Place
 
     def reader(self, purpose: str, model: SpeechModel) -> LabelReader:
+        return self.made[purpose].reader(_clock(model))
+
+    @functools.cached_property
+    def made(self) -> dict[str, FrameLabels]:
         assert self.recipe.labels is not None  # noqa: S101 - or nobody would ask
         if self.place.leads:  # the others wait, and then find them made
             make_labels(self.recipe.labels, self.manifests, self.folder, seed=self.recipe.trainer.seed, device=str(self.place.device))
         self.place.wait()
-        return FrameLabels(self.folder / purpose, self.manifests[purpose]).reader(_clock(model))
+        return {purpose: FrameLabels(self.folder / purpose, manifest) for purpose, manifest in self.manifests.items()}
 
 
 def _no_labels(purpose: str, model: SpeechModel) -> LabelReader:  # noqa: ARG001 - of a rehearsal
