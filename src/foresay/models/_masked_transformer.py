@@ -148,7 +148,7 @@ class MaskedTransformer(SpeechModel, ABC):
         scale = self.settings.feature_gradient
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale != 0.0):
             heard = self.convolutions(self._prepared(batch.waveforms, batch.lengths), lengths)
-        heard = _ScaledGradient.apply(heard, scale)
+        heard = scale_gradient(heard, scale)
         energy = heard.float().square().mean(-1)
         if counts is not None:
             energy = energy * (torch.arange(energy.shape[1], device=energy.device) < counts[:, None])
@@ -201,6 +201,12 @@ def alike(lengths: Sequence[int]) -> list[list[int]]:
         else:
             parts.append([row])
     return parts
+
+
+def scale_gradient(values: Tensor, scale: float) -> Tensor:
+    """Return the values as they are; what they are made of gets the gradient times `scale`."""
+    scaled: Tensor = _ScaledGradient.apply(values, scale)
+    return scaled
 
 
 class _ScaledGradient(torch.autograd.Function):

@@ -24,7 +24,7 @@ from foresay.contracts import Batch, Losses
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.layers.dropout import Dropout
 from foresay.masking import Places, SpanLengths, SpanMask, masked_places, near_edges
-from foresay.models._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings
+from foresay.models._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
 from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, perplexity
 
@@ -194,7 +194,7 @@ class _TargetEncoder(nn.Module):
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """(B, S) -> (B, T, C)."""
         heard = self.convolutions(waveforms, lengths)
-        return self.norm(self.gradient * heard + (1 - self.gradient) * heard.detach())
+        return self.norm(scale_gradient(heard, self.gradient))
 
 
 def _target_projection(size: int, target_size: int, *, mlp: bool) -> nn.Module:
