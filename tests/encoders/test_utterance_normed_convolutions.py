@@ -7,26 +7,34 @@ import torch
 import torch.nn.functional as F
 
 from foresay.encoders.utterance_normed_convolutions import CausalAggregator, UtteranceNorm, UtteranceNormedEncoder
+from foresay.errors import UserError
 
 KERNELS, STRIDES = (10, 8, 4, 4, 4, 1, 1), (5, 4, 2, 2, 2, 1, 1)
 
 
-def test_the_norm_is_a_group_norm_of_one_group() -> None:
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_the_norm_is_a_group_norm(groups: int) -> None:
     torch.manual_seed(0)
-    norm, frames = UtteranceNorm(6).double(), torch.randn(3, 11, 6, dtype=torch.float64)
+    norm, frames = UtteranceNorm(6, groups).double(), torch.randn(3, 11, 6, dtype=torch.float64)
     torch.nn.init.normal_(norm.weight)
     torch.nn.init.normal_(norm.bias)
-    expected = F.group_norm(frames.transpose(1, 2), 1, norm.weight, norm.bias).transpose(1, 2)
+    expected = F.group_norm(frames.transpose(1, 2), groups, norm.weight, norm.bias).transpose(1, 2)
     torch.testing.assert_close(norm(frames), expected)
     torch.testing.assert_close(norm(frames, torch.tensor([11, 11, 11])), expected)
 
 
-def test_padding_is_not_counted() -> None:
+@pytest.mark.parametrize("groups", [1, 2])
+def test_padding_is_not_counted(groups: int) -> None:
     torch.manual_seed(0)
-    norm, frames, lengths = UtteranceNorm(4), 5.0 * torch.randn(3, 9, 4), torch.tensor([9, 4, 0])
+    norm, frames, lengths = UtteranceNorm(4, groups), 5.0 * torch.randn(3, 9, 4), torch.tensor([9, 4, 0])
     heard = norm(frames, lengths)
     torch.testing.assert_close(heard[1, :4], norm(frames[1:2, :4])[0])
     assert heard.isfinite().all()  # an utterance without frames too
+
+
+def test_channels_fall_into_groups() -> None:
+    with pytest.raises(UserError, match="6 channels do not fall into 4 groups"):
+        UtteranceNorm(6, 4)
 
 
 def test_the_encoder_is_convolution_norm_relu_and_a_logarithm() -> None:

@@ -69,3 +69,33 @@ def test_the_released_size() -> None:
     with torch.device("meta"):
         model = Wav2vec(Wav2vecSettings())
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == 32.5  # SUPERB, Table 1
+
+
+def test_vq_wav2vec_foretells_codes_from_codes() -> None:
+    model, heard = small(codebooks=2, codes=5, diversity=0.3, negative_group=2).train(), batch(2)
+    losses = model(heard, 7)
+    quantized = model.quantizer(model.encoder(heard.waveforms), model.temperature(7), heard.keys)
+    plain = small(negative_group=2)
+    plain.load_state_dict({name: value for name, value in model.state_dict().items() if not name.startswith("quantizer")})
+    plain.encoder.forward = lambda waveforms: quantized.values  # type: ignore[method-assign] # noqa: ARG005
+    torch.testing.assert_close(losses.terms["contrastive"].sum, plain(heard, 7).terms["contrastive"].sum)
+    means = quantized.probabilities.mean(dim=(0, 1))  # (G, V)
+    unused = 1 - torch.exp(-(means * means.log()).sum(-1)).mean() / 5
+    torch.testing.assert_close(losses.terms["diversity"].sum / losses.terms["diversity"].count, unused)
+    assert losses.terms["diversity"].weight == 0.3
+
+
+def test_vq_wav2vec_gives_its_codes() -> None:
+    model, heard = small(codebooks=2, codes=5), batch(2)
+    frames = model.features(heard.waveforms, heard.lengths)
+    codes = model.inspect(heard)["codes"]
+    assert model.layer_names == tuple(frames.values) == ("z", "q", "c")
+    assert torch.equal(frames.values["q"], model.quantizer.entries[0][codes].flatten(2))
+    torch.testing.assert_close(frames.values["c"], model.context(frames.values["q"], frames.lengths["c"]))
+
+
+def test_the_temperature_of_vq_wav2vec_is_the_released_one() -> None:
+    model = small(codebooks=2)
+    assert model.temperature(0) == 2.0
+    torch.testing.assert_close(model.temperature(100_000), 2 * 0.999995**100_000, rtol=1e-4, atol=0)
+    assert model.temperature(400_000) == 0.5

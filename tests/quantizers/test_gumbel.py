@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foresay.errors import UserError
-from foresay.quantizers.gumbel import GumbelQuantizer, gumbel_noise, perplexity
+from foresay.quantizers.gumbel import GumbelQuantizer, code_use, gumbel_noise, perplexity
 
 BATCH, FRAMES, SIZE, BOOKS, CODES, WIDTH = 3, 7, 10, 2, 5, 8
 
@@ -25,6 +25,24 @@ def test_values_are_the_entries_of_the_largest_logits() -> None:
             entries = torch.cat([quantize.entries[g, found.codes[b, m, g]] for g in range(BOOKS)])
             assert torch.equal(found.values[b, m], entries)
     torch.testing.assert_close(found.probabilities, logits.softmax(-1))
+
+
+def test_one_book_for_all_and_a_layer_before_the_choice() -> None:
+    torch.manual_seed(1)
+    quantize = GumbelQuantizer(SIZE, BOOKS, CODES, WIDTH, shared=True, hidden=6).eval()
+    latents = torch.randn(BATCH, FRAMES, SIZE)
+    found = quantize(latents, 2.0)
+    logits = quantize.projection(torch.nn.functional.gelu(quantize.hidden[0](latents))).view(BATCH, FRAMES, BOOKS, CODES)
+    assert torch.equal(found.codes, logits.argmax(-1))
+    assert quantize.entries.shape == (1, CODES, WIDTH // BOOKS)
+    assert torch.equal(found.values, quantize.entries[0][found.codes].flatten(2))
+
+
+def test_use_is_counted_where_frames_are_real() -> None:
+    codes, real = torch.tensor([[[0, 1], [1, 1], [3, 0]]]), torch.tensor([[True, True, False]])
+    used = code_use(codes, real, 4)
+    torch.testing.assert_close(used["code_perplexity"], torch.tensor(2.0 + 1.0))  # two codes as often, and one alone
+    assert used["code_use"] == 3 / 8
 
 
 def test_equals_that_of_transformers() -> None:

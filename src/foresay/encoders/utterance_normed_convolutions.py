@@ -1,49 +1,62 @@
 """Convolutions normalized over a whole utterance: the encoder and the aggregator of wav2vec (arXiv:1904.05862, section 2).
 
-Each layer is convolution -> norm over all channels and frames of the utterance -> ReLU. The norm makes features independent of how loud
-a recording is, and of nothing else; a frame hears the rest of the utterance only through its mean and variance.
+Each layer is convolution -> norm over all channels and frames of the utterance -> ReLU (in vq-wav2vec GELU). The norm makes features
+independent of how loud a recording is, and of nothing else; a frame hears the rest of the utterance only through its mean and variance.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay.errors import UserError
+
+Activation: TypeAlias = Callable[[Tensor], Tensor]
+
 
 class UtteranceNorm(nn.Module):
     """Mean 0 and variance 1 over the D channels and T frames of an utterance, then a gain and a bias for each channel.
 
-    (B, T, D) -> (B, T, D). With `lengths` (B,), statistics are of an utterance's own frames: a group norm of one group would count padding.
+    (B, T, D) -> (B, T, D). With several `groups`, consecutive channels have statistics of their own. With `lengths` (B,), statistics are of
+    an utterance's own frames: torch's group norm would count padding.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int, groups: int = 1, eps: float = 1e-5) -> None:
         super().__init__()
+        if channels % groups:
+            msg = f"{channels} channels do not fall into {groups} groups of one size: choose a divisor of {channels}"
+            raise UserError(msg)
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
-        self.eps = eps
+        self.groups, self.eps = groups, eps
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Normalize each utterance."""
+        grouped = frames.unflatten(2, (self.groups, -1))  # (B, T, groups, D / groups)
         if lengths is None:
-            variance, mean = torch.var_mean(frames, dim=(1, 2), correction=0, keepdim=True)
+            variance, mean = torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)
         else:
-            inside = _inside(frames, lengths)
-            count = (lengths * frames.shape[2]).clamp(min=1)[:, None, None]
-            mean = (frames * inside).sum(dim=(1, 2), keepdim=True) / count
-            variance = ((frames - mean).square() * inside).sum(dim=(1, 2), keepdim=True) / count
-        return (frames - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+            inside = _inside(frames, lengths)[..., None]
+            count = (lengths * grouped.shape[3]).clamp(min=1)[:, None, None, None]
+            mean = (grouped * inside).sum(dim=(1, 3), keepdim=True) / count
+            variance = ((grouped - mean).square() * inside).sum(dim=(1, 3), keepdim=True) / count
+        return ((grouped - mean) * torch.rsqrt(variance + self.eps)).flatten(2) * self.weight + self.bias
 
 
 class UtteranceNormedEncoder(nn.Module):
     """Strided convolutions over the waveform, without padding; compressed: log(|x| + 1), as in the released code.
 
-    Kernels 10, 8, 4, 4, 4, 1, 1 and strides 5, 4, 2, 2, 2, 1, 1 make a frame of 30 ms every 10 ms of 16 kHz audio.
+    Kernels 10, 8, 4, 4, 4, 1, 1 and strides 5, 4, 2, 2, 2, 1, 1 make a frame of 30 ms every 10 ms of 16 kHz audio. `groups`: of channels,
+    for the norms.
     """
 
-    def __init__(self, channels: int, kernels: Sequence[int], strides: Sequence[int]) -> None:
+    def __init__(
+        self, channels: int, kernels: Sequence[int], strides: Sequence[int], *, groups: int = 1, activation: Activation = F.relu
+    ) -> None:
         super().__init__()
         self.channels, self.first_sample = channels, 0
         sizes = itertools.pairwise([1, *[channels] * len(kernels)])
@@ -51,7 +64,8 @@ class UtteranceNormedEncoder(nn.Module):
             nn.Conv1d(d_in, d_out, kernel, stride, bias=False)
             for (d_in, d_out), kernel, stride in zip(sizes, kernels, strides, strict=True)
         )
-        self.norms = nn.ModuleList(UtteranceNorm(channels) for _ in kernels)
+        self.norms = nn.ModuleList(UtteranceNorm(channels, groups) for _ in kernels)
+        self.activation = activation
         self.kernels, self.strides = tuple(kernels), tuple(strides)
         self.downsampling = math.prod(strides)
         self.receptive_field = 1
@@ -69,7 +83,7 @@ class UtteranceNormedEncoder(nn.Module):
         frames = waveforms[:, None]
         for convolution, norm, kernel, stride in zip(self.convolutions, self.norms, self.kernels, self.strides, strict=True):
             lengths = None if lengths is None else _shorter(lengths, kernel, stride)
-            frames = F.relu(norm(convolution(frames).transpose(1, 2), lengths)).transpose(1, 2)
+            frames = self.activation(norm(convolution(frames).transpose(1, 2), lengths)).transpose(1, 2)
         return frames.transpose(1, 2).abs().log1p()
 
     def after_step(self) -> None:
@@ -82,12 +96,13 @@ class CausalAggregator(nn.Module):
     Before the first frame stand copies of it.
     """
 
-    def __init__(self, size_in: int, size: int, kernels: Sequence[int]) -> None:
+    def __init__(self, size_in: int, size: int, kernels: Sequence[int], *, activation: Activation = F.relu) -> None:
         super().__init__()
         sizes = list(itertools.pairwise([size_in, *[size] * len(kernels)]))
         self.convolutions = nn.ModuleList(nn.Conv1d(d_in, d_out, kernel) for (d_in, d_out), kernel in zip(sizes, kernels, strict=True))
         self.shortcuts = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b, bias=False) for a, b in sizes)
         self.norms = nn.ModuleList(UtteranceNorm(size) for _ in kernels)
+        self.activation = activation
         self.kernels = tuple(kernels)
         self.receptive_field = sum(kernels) - len(kernels) + 1
         """Frames."""
@@ -96,7 +111,7 @@ class CausalAggregator(nn.Module):
         """Hear (B, T, D) latents, of which `lengths` (B,) frames are real."""
         for convolution, shortcut, norm, kernel in zip(self.convolutions, self.shortcuts, self.norms, self.kernels, strict=True):
             before = F.pad(frames.transpose(1, 2), (kernel - 1, 0), mode="replicate")
-            heard = F.relu(norm(convolution(before).transpose(1, 2), lengths))
+            heard = self.activation(norm(convolution(before).transpose(1, 2), lengths))
             frames = (heard + shortcut(frames)) * math.sqrt(0.5)
         return frames
 

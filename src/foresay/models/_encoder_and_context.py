@@ -36,7 +36,7 @@ class EncoderAndContext(SpeechModel, ABC):
     The waveform is taken as it is, in [-1, 1]: CPC does not standardize it (reference code).
     """
 
-    layer_names = ("z", "c")
+    layer_names: tuple[str, ...] = ("z", "c")
 
     def __init__(self, encoder: Encoder, sample_rate: int) -> None:
         super().__init__()
@@ -57,8 +57,12 @@ class EncoderAndContext(SpeechModel, ABC):
         """Hear (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""
         wanted = self.chosen(layers)
         latents, counts = self.encoder(waveforms, lengths), self.encoder.frame_count(lengths)
-        values = {"z": latents} if "c" not in wanted else {"z": latents, "c": self.contexts(latents, counts)}
+        values = self.layer_values(latents, counts, wanted)
         return self.frames_of({name: values[name] for name in wanted}, counts)
+
+    def layer_values(self, latents: Tensor, lengths: Tensor, wanted: Sequence[str]) -> dict[str, Tensor]:
+        """Compute the wanted layers, perhaps more, of (B, T, D) latents, of which `lengths` (B,) frames are real."""
+        return {"z": latents} if "c" not in wanted else {"z": latents, "c": self.contexts(latents, lengths)}
 
     def positions(self, latents: Tensor, ahead: int) -> int:
         """Count the positions of (B, T, D) latents after which `ahead` frames follow."""

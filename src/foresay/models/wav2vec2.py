@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.contracts import Batch, Losses
@@ -26,7 +25,7 @@ from foresay.layers.dropout import Dropout
 from foresay.masking import Places, SpanLengths, SpanMask, masked_places, near_edges
 from foresay.models._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
 from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
-from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, perplexity
+from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 
 PUBLISHED_UPDATES = 400_000
 """Of BASE: where nobody says how many are planned."""
@@ -126,14 +125,14 @@ class Wav2Vec2(MaskedTransformer):
             terms["feature_penalty"] = heard.penalty(s.feature_penalty)
         if quantized is not None:
             terms["diversity"] = diversity_loss(quantized.probabilities, targets_at.real, s.group, s.diversity)
-            scalars |= {**_use(quantized.codes, targets_at.real, s.codes), "temperature": torch.tensor(self.temperature(step))}
+            scalars |= {**code_use(quantized.codes, targets_at.real, s.codes), "temperature": torch.tensor(self.temperature(step))}
         return Losses(terms, scalars)
 
     def temperature(self, step: int) -> float:
         """Say how soft the quantizer's choice is at an update: it falls exponentially from the start to the floor."""
         s = self.settings
         falling = s.temperature_share * (self.updates or PUBLISHED_UPDATES)
-        return s.temperature_start * (s.temperature_floor / s.temperature_start) ** min(step / falling, 1.0)
+        return falling_temperature(step, falling, s.temperature_start, s.temperature_floor)
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""
@@ -212,9 +211,3 @@ def _lengths(heard: Latents) -> list[int]:
 def _identities(codes: Tensor, size: int) -> Tensor:
     """Give each of the V^G codes (…, G) a number: (…)."""
     return (codes * size ** torch.arange(codes.shape[-1], device=codes.device)).sum(-1)
-
-
-def _use(codes: Tensor, real: Tensor, size: int) -> dict[str, Tensor]:
-    """Say how many codes (B, M, G) are in use: their perplexity, summed over the codebooks as in the paper, and the share that occurs."""
-    counts = (F.one_hot(codes, size) * real[..., None, None]).sum((0, 1)).float()  # (G, V)
-    return {"code_perplexity": perplexity(counts / counts.sum(-1, keepdim=True)).sum(), "code_use": (counts > 0).float().mean()}

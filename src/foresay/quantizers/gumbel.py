@@ -38,17 +38,30 @@ class Quantized(NamedTuple):
 class GumbelQuantizer(nn.Module):
     """Turns latents of C = `size` features into entries of G = `codebooks` books of V = `codes`, W = `width` features all together."""
 
-    def __init__(self, size: int, codebooks: int, codes: int, width: int, *, noise: bool = True) -> None:
-        """`noise`: draw codes by their probabilities in training; without it the most probable is chosen."""
+    def __init__(
+        self, size: int, codebooks: int, codes: int, width: int, *, noise: bool = True, shared: bool = False, hidden: int = 0
+    ) -> None:
+        """Choose the books.
+
+        Args:
+            size: C.
+            codebooks: G.
+            codes: V.
+            width: W.
+            noise: whether codes are drawn by their probabilities in training; without it the most probable is chosen.
+            shared: whether all G choose from one book (vq-wav2vec).
+            hidden: features of a layer before the choice (vq-wav2vec); 0: none (wav2vec 2.0).
+        """
         super().__init__()
         if width % codebooks:
             msg = f"entries of {codebooks} codebooks side by side cannot have {width} features: choose a multiple of {codebooks}"
             raise UserError(msg)
-        self.noise = noise
-        self.projection = nn.Linear(size, codebooks * codes)
-        nn.init.normal_(self.projection.weight)  # as the released code: sharp choices from the start
+        self.noise, self.codebooks = noise, codebooks
+        self.hidden = nn.Sequential(nn.Linear(size, hidden), nn.GELU()) if hidden else nn.Identity()
+        self.projection = nn.Linear(hidden or size, codebooks * codes)
+        nn.init.normal_(self.projection.weight)  # as the released code of wav2vec 2.0: sharp choices from the start
         nn.init.zeros_(self.projection.bias)
-        self.entries = nn.Parameter(torch.rand(codebooks, codes, width // codebooks))
+        self.entries = nn.Parameter(torch.rand(1 if shared else codebooks, codes, width // codebooks))
 
     def forward(self, latents: Tensor, temperature: float | Tensor, keys: Tensor | None = None) -> Quantized:
         """Quantize (B, M, C) latents; in training with noise drawn from the keys (B,) of the utterances.
@@ -56,8 +69,8 @@ class GumbelQuantizer(nn.Module):
         All in float32: neighbors in a book are told apart by less than half precision resolves.
         """
         with torch.autocast(latents.device.type, enabled=False):
-            logits = F.linear(latents.to(self.entries.dtype), self.projection.weight, self.projection.bias)
-            logits = logits.unflatten(-1, self.entries.shape[:2])  # (B, M, G, V)
+            logits = self.projection(self.hidden(latents.to(self.entries.dtype)))
+            logits = logits.unflatten(-1, (self.codebooks, -1))  # (B, M, G, V)
             noisy = logits
             if self.training and self.noise:
                 noisy = logits + gumbel_noise(logits.shape[1:], keys, logits)
@@ -65,7 +78,7 @@ class GumbelQuantizer(nn.Module):
             codes = noisy.argmax(-1)
             hard = F.one_hot(codes, soft.shape[-1]).to(soft.dtype)
             chosen = hard + (soft - soft.detach())  # the bracket is exactly zero: equal codes have equal values
-            values = torch.einsum("bmgv,gvd->bmgd", chosen, self.entries).flatten(2)
+            values = torch.einsum("bmgv,gvd->bmgd", chosen, self.entries.expand(self.codebooks, -1, -1)).flatten(2)
         return Quantized(values, codes, logits.softmax(-1))
 
 
@@ -88,3 +101,17 @@ def gumbel_noise(shape: Sequence[int], keys: Tensor | None, like: Tensor) -> Ten
 def perplexity(probabilities: Tensor) -> Tensor:
     """Say how many codes (…, V) probabilities amount to: exp of their entropy, from 1 (always the same) to V (all alike). -> (…)."""
     return torch.exp(-torch.special.xlogy(probabilities, probabilities.clamp(min=1e-7)).sum(-1))
+
+
+def code_use(codes: Tensor, real: Tensor, size: int) -> dict[str, Tensor]:
+    """Say how many codes (B, M, G) below `size` are in use, for the log; `real` (B, M) are to be counted.
+
+    Their perplexity, summed over the codebooks as in wav2vec 2.0, and the share that occurs.
+    """
+    counts = (F.one_hot(codes, size) * real[..., None, None]).sum((0, 1)).float()  # (G, V)
+    return {"code_perplexity": perplexity(counts / counts.sum(-1, keepdim=True)).sum(), "code_use": (counts > 0).float().mean()}
+
+
+def falling_temperature(step: int, falling: float, start: float, floor: float) -> float:
+    """Temperature at an update: from `start` it falls exponentially, for `falling` updates, to `floor`, and stays there."""
+    return start * (floor / start) ** min(step / falling, 1.0)
