@@ -15,6 +15,7 @@ TITLES = {
     "abx": "ABX",
     "clusters": "Clusters (k-means)",
     "slowness": "Slowness",
+    "robustness": "Robustness",
     "similarity": "Similarity of frames",
     "segmentation": "Segmentation into phones",
     "geometry": "Geometry",
@@ -35,6 +36,10 @@ EXPLANATIONS = {
         "squared distance to the nearest center, relative inertia its share of the variance (arXiv:2104.11946, Figure 4)."
     ),
     "slowness": "Phones last about 80 ms. How much changes from frame to frame, and how long does a cluster code hold?",
+    "robustness": (
+        "Each recording is heard twice, once with another sound over it. Relative disturbance: 0 where nothing changed, 1 where a frame is "
+        "no nearer to itself than to any other."
+    ),
     "similarity": (
         "Cosines of pairs of frames (arXiv:2104.11946, Figure 3): frames of one phone should be more alike than frames of two. The "
         "location artefact is what of the change over time repeats with the encoder's strides and not with the speech."

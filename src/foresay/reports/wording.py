@@ -22,6 +22,7 @@ NEITHER_IS_BETTER = (
     "anisotropy",
     "rank",
     "change",
+    "disturbance",
     "artefact",
     "trust",
     "over-segmentation",
