@@ -5,7 +5,9 @@ Equal to the originals to rounding, for any number of frames. `WaveformConvoluti
 """
 
 import copy
+import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,7 @@ from torch._higher_order_ops import scan  # torch.export's own loop; it has no p
 from foresay.context.transformer import TransformerContext
 from foresay.contracts import SpeechModel
 from foresay.encoders.waveform_convolutions import TimeNorm, WaveformConvolutions
-from foresay.layers.transformer import PositionalConvolution
+from foresay.layers.transformer import Attention, PositionalConvolution
 from foresay.models._masked_transformer import MaskedTransformer
 
 
@@ -57,6 +59,9 @@ class PlainMaskedTransformer(nn.Module):
         self.latent_norm, self.projection = model.latent_norm, model.projection
         self.position = PlainPositionalConvolution(model.position)
         self.transformer, self.position_bias = model.transformer, model.position_bias
+        if self.position_bias is not None:
+            for block in self.transformer.blocks:
+                block.attention = PlainAttention(cast("Attention", block.attention))
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """Hear."""
@@ -139,6 +144,20 @@ class PlainPositionalConvolution(nn.Module):
         return F.gelu(heard[:, : frames.shape[1]])  # an even kernel gives one frame too many
 
 
+class PlainAttention(nn.Module):
+    """`Attention` with a bias for each pair of frames, by its formula: the fused one is taken apart for ONNX with strides of its own."""
+
+    def __init__(self, original: Attention) -> None:
+        super().__init__()
+        self.heads, self.query_key_value, self.output = original.heads, original.query_key_value, original.output
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D); `mask` (B, H, T, T) is added to the logits."""
+        queries, keys, values = self.query_key_value(frames).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        logits = (queries / math.sqrt(queries.shape[-1])) @ keys.transpose(-1, -2) + mask
+        return self.output((logits.softmax(-1) @ values).transpose(1, 2).flatten(2))
+
+
 class PlainRecurrence(nn.Module):
     """A recurrent network as a loop over its steps: PyTorch's own can only be exported for one number of frames."""
 
@@ -206,9 +225,13 @@ def _rnn(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Te
 
 
 def _normed_over_time(heard: Tensor, norm: TimeNorm, counts: Tensor) -> Tensor:
-    """Normalize each channel of (B, C, T) over the first `counts` (B,) frames."""
+    """Normalize each channel of (B, C, T) over the first `counts` (B,) frames.
+
+    Sums are in double precision, for ONNX runtimes add number by number: of seconds of near-silence nothing would be left beside speech.
+    """
     own = (torch.arange(heard.shape[2], device=heard.device) < counts[:, None])[:, None]
     count = counts.clamp(min=1)[:, None, None]
-    centered = heard - (heard * own).sum(2, keepdim=True) / count
-    variance = (centered * own).square().sum(2, keepdim=True) / count
-    return centered * torch.rsqrt(variance + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
+    mean = (heard * own).double().sum(2, keepdim=True) / count
+    centered = heard - mean.to(heard.dtype)
+    variance = (centered * own).square().double().sum(2, keepdim=True) / count
+    return centered * torch.rsqrt(variance.to(heard.dtype) + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
