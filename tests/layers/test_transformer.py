@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foresay.layers.transformer import Transformer, layers_kept
+from foresay.layers.dropout import layers_kept
+from foresay.layers.transformer import Transformer
 
 
 def _transformer(layers: int = 3, *, pre_norm: bool = False, **options: float) -> Transformer:

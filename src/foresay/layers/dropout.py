@@ -1,5 +1,6 @@
-"""Dropout whose mask is cheap to draw on a CPU, where drawing it costs as much as a large matrix product."""
+"""Dropout, whose mask is cheap to draw on a CPU, where drawing it costs as much as a large matrix product; and that of whole blocks."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,3 +29,13 @@ class Dropout(nn.Module):
         numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)  # -CHOICES/2 ... CHOICES/2 - 1
         kept = numbers.ge_(round(self.p * CHOICES) - CHOICES // 2)  # 1 or 0, as int16: PyTorch is slow with bool
         return values * kept.to(values.dtype).div_(1 - self.p)
+
+
+def layers_kept(step: int | None, layers: int, probability: float) -> list[bool]:
+    """Draw the blocks that a step hears: each is left out with the same probability (LayerDrop, arXiv:1909.11556).
+
+    The draw belongs to the step: it is the same on all devices and in all micro-batches of an update.
+    """
+    if probability == 0.0:
+        return [True] * layers
+    return [bool(kept) for kept in np.random.default_rng((layers, step or 0)).random(layers) >= probability]

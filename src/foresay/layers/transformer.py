@@ -14,13 +14,12 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import checkpoint as checkpointing
 
-from foresay.layers.dropout import Dropout
+from foresay.layers.dropout import Dropout, layers_kept
 
 PositionBias: TypeAlias = Callable[[Tensor, int], Tensor]
 """(what a block's attention is given (B, T, D), the block's number from 0) -> (B or 1, H, T, T), added to the attention's logits."""
@@ -158,16 +157,6 @@ class Attention(nn.Module):
         if mask is not None:
             logits = logits.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else logits + mask
         return self.dropout(logits.softmax(-1)) @ values
-
-
-def layers_kept(step: int | None, layers: int, probability: float) -> list[bool]:
-    """Draw the blocks that a step hears: each is left out with the same probability (LayerDrop, arXiv:1909.11556).
-
-    The draw belongs to the step: it is the same on all devices and in all micro-batches of an update.
-    """
-    if probability == 0.0:
-        return [True] * layers
-    return [bool(kept) for kept in np.random.default_rng((layers, step or 0)).random(layers) >= probability]
 
 
 def _attended(frames: Tensor, lengths: Tensor) -> Tensor:

@@ -1,0 +1,182 @@
+"""What BEST-RQ and w2v-BERT share: a spectrogram, two convolutions that make its frames four times fewer, and blocks that hear these.
+
+    waveform (B, S) -> log-mel (B, 4 T, 80), 10 ms -> mean 0, variance 1 for each band of an utterance -> 2 convolutions, 3 x 3, stride 2
+                                                                                                               |
+                            L0 … Ln (B, T, D) <-- Conformer, or other blocks (L0: what they are given) <-- linear, norm: (B, T, D), 40 ms
+
+arXiv:2202.01855, section 4; arXiv:2108.06209, section 3. A subclass says what is masked, and what the masked frames must tell.
+Of an utterance's last frames those that do not fill a stack of four, 30 ms at most, are not heard.
+"""
+
+from abc import ABC
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foresay.audio.spectrogram import LogMelSpectrogram
+from foresay.contracts import Batch, Frames, SpeechModel
+from foresay.errors import UserError, nearest
+from foresay.layers.conformer import Conformer
+
+STACK = 4
+"""Frames of the spectrogram for one that the blocks hear: two convolutions of stride 2."""
+_STREAM = 0x6A31_C8E4_0B5D_972F
+"""An utterance's key serves several draws; each has its own stream of random numbers."""
+
+
+@dataclass(frozen=True)
+class MaskedSpectrogramSettings:
+    """The 0.6 B Conformer that BEST-RQ and w2v-BERT XL share."""
+
+    sample_rate: int = 16_000
+    bands: int = 80
+    subsampling_channels: tuple[int, ...] = (128, 32)
+    """Of the two convolutions; the papers do not state them."""
+    size: int = 1024
+    layers: int = 24
+    heads: int = 8
+    inner: int = 4096
+    kernel: int = 5
+    """Frames of 40 ms that a block's convolution sees."""
+    causal: bool = False
+    """Blocks hear the past only (BEST-RQ's streaming models); the spectrogram's mean and variance are still those of the utterance."""
+    left_context: int | None = None
+    """Frames before it that a frame's attention sees; None: all."""
+    dropout: float = 0.1
+    """Of the Conformer (arXiv:2005.08100, section 3.2)."""
+    attention_dropout: float = 0.1
+    layer_drop: float = 0.0
+    noise: float = 0.1
+    """Standard deviation of the noise that masked frames are replaced by."""
+    checkpoint: bool = False
+    """Keep only what stands between the blocks and compute the rest anew for the gradient: a third slower, much less memory."""
+
+
+class MaskedSpectrogram(SpeechModel, ABC):
+    """Spectrogram, convolutions, blocks. Its layers: L0 is what the first block is given, Ln what the n-th one gives."""
+
+    settings: Any
+
+    def __init__(self, settings: MaskedSpectrogramSettings, blocks: nn.Module | None = None) -> None:
+        """`blocks` are called as a Conformer is, which None makes."""
+        super().__init__()
+        s = self.settings = settings
+        self.sample_rate = s.sample_rate
+        self.layer_names = tuple(f"L{number}" for number in range(s.layers + 1))
+        hop, window = s.sample_rate // 100, s.sample_rate // 40
+        self.spectrogram = LogMelSpectrogram(s.sample_rate, window, hop, bands=s.bands)
+        self.subsampling = Subsampling(s.bands, s.subsampling_channels, s.size)
+        # Frame t sees the spectrogram's frames 4 t - 2 … 4 t + 4.
+        self.receptive_field = self.spectrogram.receptive_field + 6 * hop
+        self.first_center = self.spectrogram.first_center + hop
+        self.blocks = blocks or Conformer(
+            s.size,
+            s.layers,
+            s.heads,
+            s.inner,
+            kernel=s.kernel,
+            causal=s.causal,
+            left_context=s.left_context,
+            dropout=s.dropout,
+            attention_dropout=s.attention_dropout,
+            layer_drop=s.layer_drop,
+            checkpoint=s.checkpoint,
+        )
+
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
+        """Frames that clips of so many samples give: (B,) -> (B,)."""
+        return self.spectrogram.frame_count(lengths) // STACK
+
+    def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
+        """Hear (B, S) waveforms, nothing masked: (B, T, D) a layer, at 25 Hz. Blocks above the highest layer are not run."""
+        chosen = self.layer_names if layers is None else tuple(layers)
+        for layer in chosen:
+            if layer not in self.layer_names:
+                msg = f"{type(self).__name__} has no layer {layer!r}: {nearest(layer, self.layer_names)}"
+                raise UserError(msg)
+        numbers = [self.layer_names.index(layer) for layer in chosen]
+        counts = self.frame_count(lengths, "L0")
+        if int(counts.max()):
+            latents = self.subsampling(self.energies(waveforms, lengths), STACK * counts)
+            equal = bool((counts == counts[0]).all())
+            states = self.blocks(latents, None if equal else counts, depth=max(numbers, default=0))
+            values = {layer: states[number].to(waveforms.dtype) for layer, number in zip(chosen, numbers, strict=True)}
+        else:
+            values = {layer: waveforms.new_zeros(len(waveforms), 0, self.settings.size) for layer in chosen}
+        rate = self.sample_rate / self.spectrogram.hop / STACK
+        return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
+
+    def energies(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Log energies of (B, S) waveforms, of mean 0 and variance 1 in each band of an utterance: (B, 4 T, bands), 0 after its end."""
+        counts = STACK * self.frame_count(lengths, "L0")
+        with torch.autocast(waveforms.device.type, enabled=False):
+            energies = self.spectrogram(waveforms, lengths)[:, : int(counts.max())]
+            return normalized(energies, counts)
+
+    def heard(self, batch: Batch, shortest: int) -> tuple[Tensor, list[int]]:
+        """Hear a batch's waveforms, of at least `shortest` frames: `energies` (B, 4 T, bands), and T of each utterance."""
+        assert batch.waveforms is not None  # noqa: S101 - of speech
+        assert batch.lengths is not None  # noqa: S101
+        counts = self.frame_count(batch.lengths, "L0").tolist()
+        if min(counts) < shortest:
+            least = min(range(len(counts)), key=counts.__getitem__)
+            second = 100 // STACK
+            msg = (
+                f"{batch.ids[least]} lasts {int(batch.lengths[least]) / self.sample_rate:.2f} s, {counts[least]} frames of 40 ms: too "
+                "short to mask spans in and still hear something around them. Leave such clips out (data.shortest: at least "
+                f"{shortest / second:.2f} s; data.window: {shortest * self.sample_rate // second} samples), or choose a shorter "
+                "model.mask_length"
+            )
+            raise UserError(msg)
+        return self.energies(batch.waveforms, batch.lengths), counts
+
+    def noise_at(self, values: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
+        """Replace frames of (B, T, D) by noise, each utterance's drawn from its key; `mask` (B, T) lies on the CPU."""
+        random = torch.Generator(values.device)
+        drawn = []
+        for hidden, key in zip(mask.sum(1).tolist(), keys.tolist(), strict=True):
+            shape = (hidden, values.shape[2])
+            drawn.append(torch.randn(shape, generator=random.manual_seed(key ^ _STREAM), device=values.device))
+        noise = self.settings.noise * torch.cat(drawn).to(values.dtype)
+        return values.index_put(mask.to(values.device).nonzero(as_tuple=True), noise)
+
+
+class Subsampling(nn.Module):
+    """Two convolutions over time and pitch, ReLU after each, and a linear layer over all that they say of a frame.
+
+    The papers have no norm after these. Here there is one: beside latents of another size noise of 0.1 would be nothing, or everything.
+    """
+
+    def __init__(self, bands: int, channels: Sequence[int], size: int) -> None:
+        super().__init__()
+        if len(channels) != 2 or bands % STACK:  # noqa: PLR2004
+            msg = f"two convolutions over {bands} bands with {list(channels)} channels: give two numbers, and a multiple of {STACK} bands"
+            raise UserError(msg)
+        first, second = channels
+        self.first = nn.Conv2d(1, first, 3, stride=2, padding=(0, 1))
+        self.second = nn.Conv2d(first, second, 3, stride=2, padding=(0, 1))
+        self.output = nn.Linear(second * bands // STACK, size)
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, energies: Tensor, counts: Tensor) -> Tensor:
+        """(B, 4 T, bands), of which `counts` (B,) frames are real and the rest is 0 -> (B, T, D)."""
+        # One frame of silence is needed after the end for the first, one before the beginning for the second: centered within 5 ms.
+        cells = F.relu(self.first(F.pad(energies, (0, 0, 0, 1))[:, None]))
+        inside = torch.arange(cells.shape[2], device=cells.device) < (counts // 2)[:, None]
+        cells = F.relu(self.second(F.pad(cells * inside[:, None, :, None], (0, 0, 1, 0))))
+        return self.norm(self.output(cells.transpose(1, 2).flatten(2)))
+
+
+def normalized(energies: Tensor, counts: Tensor) -> Tensor:
+    """Give each band of an utterance mean 0 and variance 1 over its own frames: (B, T, bands), `counts` (B,) -> the same, 0 after its end.
+
+    A band that says always the same is 0.
+    """
+    own = (torch.arange(energies.shape[1], device=energies.device) < counts[:, None])[..., None]
+    count = counts.clamp(min=1)[:, None, None]
+    centered = (energies - (energies * own).sum(1, keepdim=True) / count) * own
+    return centered * torch.rsqrt(centered.square().sum(1, keepdim=True) / count + 1e-5)
