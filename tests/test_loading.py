@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import Extractor
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.cpc import CPC, CPCSettings
@@ -38,7 +38,7 @@ def test_a_run_is_its_last_step_and_a_step_can_be_named(run: Run) -> None:
 @pytest.mark.parametrize("name", list_names("foresay.baselines"))
 def test_baselines(name: str) -> None:
     extractor = load(name)
-    assert isinstance(extractor, FeatureExtractor)
+    assert isinstance(extractor, Extractor)
     assert not extractor.training
 
 

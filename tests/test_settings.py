@@ -7,7 +7,18 @@ import pytest
 
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
-from foresay.settings import assignment, find_class, from_table, list_names, merge, read_toml, settings_class, to_table, write_toml
+from foresay.settings import (
+    assignment,
+    find_class,
+    from_table,
+    list_names,
+    merge,
+    options_of,
+    read_toml,
+    settings_class,
+    to_table,
+    write_toml,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,23 @@ def test_whole_numbers_serve_as_fractions_but_not_the_other_way_round() -> None:
     ):
         with pytest.raises(UserError, match=message):
             from_table(Example, table, "example")
+
+
+class Part:
+    def __init__(self, size: int, *, rate: float = 0.1, kind: Literal["a", "b"] = "a", whole: bool = False) -> None:
+        self.size, self.rate, self.kind, self.whole = size, rate, kind, whole
+
+
+def test_options_of_a_part_are_its_keyword_only_arguments() -> None:
+    assert options_of(Part, {"rate": 1, "kind": "b", "whole": True}, "model.part") == {"rate": 1.0, "kind": "b", "whole": True}
+    for table, message in (
+        ({"size": 1}, "unknown option model.part.size = 1: .*Known: kind, rate, whole"),
+        ({"rats": 1}, 'model.part.rats = 1: did you mean "rate"'),
+        ({"whole": 1}, "model.part.whole must be of type bool, not int"),
+        ({"kind": "c"}, "model.part.kind = 'c'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            options_of(Part, table, "model.part")
 
 
 def test_merge_goes_into_tables_and_replaces_the_rest() -> None:

@@ -5,16 +5,18 @@ B utterances, S samples, T frames, D features, K predictions, M future frames al
 C classes or codes, G codebooks, L layers, H heads, P image patches.
 
 Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
-`Trainable` is all the training loop knows of a model; `FeatureExtractor` is all that evaluation knows of it.
+`Trainable` is all the training loop knows of a model; `FeatureExtractor` (hears) and `ImageExtractor` (sees) all that evaluation does.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
+
+Modality: TypeAlias = Literal["audio", "image"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Batch:
     labels: Tensor | None = None
     text: tuple[str, ...] | None = None
     images: Tensor | None = None
+    """(B, 3, height, width) float32 from 0 to 1: red, green, blue."""
     targets: Tensor | None = None
     """(B, S) float32: another version of the same waveforms, whose latents are to be predicted; None: the waveforms themselves."""
 
@@ -78,6 +81,9 @@ class Trainable(nn.Module, ABC):
     group: int = 1
     """How many consecutive utterances of a batch must stay together on one device (they share negatives)."""
 
+    modalities: Sequence[Modality] = ("audio",)
+    """What every utterance of a batch must bring along: with both, a batch is made of pairs."""
+
     updates: int | None = None
     """How many are planned: the training loop says it, for schedules that are a share of them."""
 
@@ -99,18 +105,26 @@ class Frames:
     lengths: Mapping[str, Tensor]
     """Layer -> (B,) int64, frames."""
     frame_rate: Mapping[str, float]
-    """Layer -> frames per second."""
+    """Layer -> frames per second; of pictures, which take no time, there is none."""
 
 
-class FeatureExtractor(ABC):
+class Extractor(ABC):
+    """What makes frames of something, layer by layer."""
+
+    layer_names: tuple[str, ...]
+    modalities: Sequence[Modality]
+    """What it can be given."""
+
+
+class FeatureExtractor(Extractor, ABC):
     """From waveforms to frames. It prepares (standardises) the waveform itself.
 
     `features` is differentiable; the caller chooses `eval()` and `no_grad()`. In `eval()` a clip's features do not depend on its
     batch mates or on padding (1e-4).
     """
 
+    modalities: Sequence[Modality] = ("audio",)
     sample_rate: int
-    layer_names: tuple[str, ...]
     receptive_field: int
     """Samples that one frame sees."""
     first_center: int
@@ -123,6 +137,16 @@ class FeatureExtractor(ABC):
     @abstractmethod
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Hear (B, S) waveforms, of which `lengths` (B,) samples are real. `layers`: which to return, default all."""
+
+
+class ImageExtractor(Extractor, ABC):
+    """From pictures to frames: a frame is a patch, and they come in the order in which one reads."""
+
+    modalities: Sequence[Modality] = ("image",)
+
+    @abstractmethod
+    def see(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
+        """Look at (B, 3, height, width) pictures from 0 to 1: frames (B, P, D). `layers`: which to return, default all."""
 
 
 class FeatureStream(Protocol):

@@ -1,8 +1,8 @@
-"""`foresay.load`: anything that hears, by one name.
+"""`foresay.load`: anything that hears or sees, by one name.
 
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
-a baseline (`mfcc`, `logmel`), a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`), or a `.pt` file of
-fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
+a baseline (`mfcc`, `logmel`, `pixels`), a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`), or a
+`.pt` file of fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
-from foresay.contracts import FeatureExtractor, SpeechModel
+from foresay.contracts import Extractor, SpeechModel
 from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
@@ -41,7 +41,7 @@ def load(name: str | Path, device: str = "cpu", **overrides: object) -> Any:  # 
         msg = f"{text} has the settings that it was trained with; {', '.join(overrides)} can be changed of other people's checkpoints only"
         raise UserError(msg)
     if text in list_names("foresay.baselines"):
-        extractor = find_class("foresay.baselines", text, FeatureExtractor)()
+        extractor = find_class("foresay.baselines", text, Extractor)()
         return extractor.to(device).eval()
     description, weights = locate(text)
     table = read_toml(description.read_text(encoding="utf-8"), str(description))

@@ -38,6 +38,18 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         raise UserError(msg) from error
 
 
+def options_of(part: type, table: Mapping[str, Any], where: str) -> Table:
+    """Check the options of a part, which are the keyword-only arguments that its class is built with; `where` as in `from_table`."""
+    arguments = inspect.signature(part).parameters.values()
+    known = [argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY]
+    types_of = get_type_hints(vars(part)["__init__"])
+    for key, value in table.items():
+        if key not in known:
+            msg = f"unknown option {where}.{key} = {value!r}: {nearest(key, known)}"
+            raise UserError(msg)
+    return {key: _checked(value, types_of[key], f"{where}.{key}") for key, value in table.items()}
+
+
 def to_table(settings: object) -> Table:
     """Turn a settings dataclass into a TOML table; TOML has no null, so what is None is left out."""
     table = dataclasses.asdict(cast("Any", settings))

@@ -55,12 +55,14 @@ def test_stats(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         ([], 2, "usage: foresay corpus make|import|align|check|stats"),
         (["--help"], 0, "usage: foresay corpus make|import|align|check|stats"),
+        (["make"], 2, "usage: foresay corpus make CORPUS DEST"),
+        (["make", "--help"], 0, "sines         Draw sines of two classes"),
         (["import"], 2, "usage: foresay corpus import CORPUS SRC DEST"),
         (["import", "--help"], 0, "librispeech  LibriSpeech, and what is laid out like it"),
         (["chek"], 2, 'foresay: foresay corpus chek: did you mean "check"?'),
         (["import", "timt", "a", "b"], 2, "there is no corpus 'timt': did you mean \"timit\"?"),
         (["import", "folder", "a", "b", "--split", "train"], 2, "--split takes NAME=FILE, such as train=train_split.txt, not 'train'"),
-        (["make", "timit", "x"], 2, "only the corpus `demo` can be made, not 'timit'"),
+        (["make", "timit", "x"], 2, "there is no corpus 'timit' that can be made: Known: bars, demo, digit-pairs, sines."),
         (["stats", "gone.jsonl"], 2, "there is no manifest"),
     ],
 )
@@ -70,7 +72,20 @@ def test_help_and_mistakes(words: list[str], code: int, printed: str, capsys: py
     assert printed in captured.out + captured.err
 
 
-@pytest.mark.parametrize("words", [["make", "demo"], ["import", "timit"], ["check"], ["stats"]])
+def test_a_made_corpus_is_described_and_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["corpus", "make", "sines", str(tmp_path / "sines"), "--train", "4", "--test", "2"]
+    for first_line in ("made", "was there already"):
+        assert main(words) == 0
+        printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        assert printed[0].endswith(first_line)
+        assert printed[1:] == [
+            "train.jsonl 4 items 4.0 s 1 speaker 0 transcribed, 4 not",
+            "test.jsonl 2 items 2.0 s 1 speaker 0 transcribed, 2 not",
+            "manifest.jsonl 6 items 6.0 s 1 speaker 0 transcribed, 6 not",
+        ]
+
+
+@pytest.mark.parametrize("words", [["make", "demo"], ["make", "bars"], ["make", "digit-pairs"], ["import", "timit"], ["check"], ["stats"]])
 def test_every_action_shows_its_own_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["corpus", *words, "--help"])

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from foresay.audio.augment import Augmentation, generated_noise
-from foresay.contracts import Batch
+from foresay.contracts import Batch, Modality
 from foresay.corpora.batches import BatchLoader, Update, load_windows, plan_batches, plan_groups
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
@@ -385,3 +385,81 @@ def test_more_devices_than_groups_are_refused(manifest: Manifest) -> None:
 def test_somebody_must_read(manifest: Manifest) -> None:
     with pytest.raises(UserError, match=r"--set trainer\.workers=1"):
         BatchLoader(manifest, plan_of(manifest), workers=0)
+
+
+def write_pairs(folder: Path) -> Manifest:
+    """Write eight pairs: in each sample and each pixel stands which one it is; sides and modes differ."""
+    image = pytest.importorskip("PIL.Image")
+    lines = []
+    for n in range(8):
+        soundfile.write(folder / f"{n}.wav", samples(n, 200 + 10 * n), RATE, subtype="PCM_16")
+        mode, color = [("RGB", (10 * n, 0, 255)), ("L", 10 * n), ("RGBA", (10 * n, 0, 255, 0))][n % 3]
+        image.new(mode, (20 + n, 40), color).save(folder / f"{n}.png")
+        lines.append({"id": f"p{n}", "audio": f"{n}.wav", "image": f"{n}.png", "duration": 0.2 + n / 100, "sample_rate": RATE})
+    (folder / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return Manifest.open(folder / "pairs.jsonl")
+
+
+def colors(n: int) -> list[float]:
+    return [[10 * n, 0, 255], [10 * n] * 3, [255] * 3][n % 3]
+
+
+ITEMS = DataSettings(sample_rate=RATE, sampler="items", batch=4, window=150, shortest=0.1, image_side=32)
+
+
+@pytest.mark.parametrize("modalities", [("audio",), ("image",), ("audio", "image")])
+def test_a_batch_of_items_holds_what_the_model_asks_for(tmp_path: Path, modalities: tuple[Modality, ...]) -> None:
+    manifest = write_pairs(tmp_path)
+    plan = plan_batches(manifest, ITEMS, seed=5, group=2, modalities=modalities)
+    with BatchLoader(manifest, plan) as loader:
+        updates = list(loader.one_epoch())
+    assert len(updates) == 2
+    for planned, (batch,) in updates:
+        segments = [window.segments[0] for window in planned.windows]
+        assert (batch.waveforms is None) == (batch.lengths is None) == ("audio" not in modalities)
+        assert (batch.images is None) == ("image" not in modalities)
+        if batch.waveforms is not None:
+            heard = np.stack([samples(item, stop)[start:] for item, start, stop in segments])
+            assert np.array_equal(batch.waveforms.numpy(), heard)
+        if batch.images is not None:
+            assert batch.images.dtype == torch.float32
+            assert batch.images.shape == (4, 3, 32, 32)
+            for picture, (item, _, _) in zip(batch.images, segments, strict=True):
+                torch.testing.assert_close(255 * picture.mean(dim=(1, 2)), torch.tensor(colors(item), dtype=torch.float32))
+        ids = [f"p{item}" for item, _, _ in segments]
+        assert list(batch.ids) == (ids if modalities == ("image",) else [f"unknown/p{i}@{s / RATE:.3f}" for i, s, _ in segments])
+
+
+def test_pairs_do_not_depend_on_how_a_batch_is_cut_up(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path)
+    plan = plan_batches(manifest, ITEMS, seed=5, group=2, modalities=("audio", "image"))
+    with BatchLoader(manifest, plan) as loader:
+        whole = [batch for _, (batch,) in loader.one_epoch()]
+    shares = []
+    for rank in range(2):
+        with BatchLoader(manifest, plan, rank=rank, world=2, workers=1) as loader:
+            shares.append([batch for _, (batch,) in loader.one_epoch()])
+    for step, batch in enumerate(whole):
+        parts = [share[step] for share in shares]
+        for name in ("waveforms", "images", "lengths", "keys"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
+
+
+def test_an_unreadable_picture_is_replaced_with_its_sound_counted_and_reported(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path)
+    (tmp_path / "3.png").write_bytes(b"this is no picture")
+    plan = plan_batches(manifest, ITEMS, seed=5, group=2, modalities=("audio", "image"))
+    with BatchLoader(manifest, plan) as loader:
+        updates = list(loader.one_epoch())
+        assert loader.unreadable == 1
+        (message,) = loader.messages
+    assert "3.png" in message
+    assert "others of its batch take its place" in message
+    for planned, (batch,) in updates:
+        assert batch.waveforms is not None
+        assert batch.images is not None
+        for place, window in enumerate(planned.windows):
+            other = place if window.segments[0].item != 3 else place ^ 1  # its neighbor in the group
+            item, start, stop = planned.windows[other].segments[0]
+            assert np.array_equal(batch.waveforms[place].numpy(), samples(item, stop)[start:])
+            torch.testing.assert_close(255 * batch.images[place].mean(dim=(1, 2)), torch.tensor(colors(item), dtype=torch.float32))

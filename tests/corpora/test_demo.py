@@ -12,28 +12,29 @@ import soundfile
 import soxr
 
 from foresay.audio.voice import LABELS, PHONE_SET, SILENCE, speak
-from foresay.corpora import demo
-from foresay.corpora.demo import SHARES, VOICES, DemoCorpus, make_demo_corpus
+from foresay.corpora import demo, generated
+from foresay.corpora.demo import SHARES, VOICES, make_demo_corpus
+from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.sentences import draw_sentences
 from foresay.errors import UserError
 
 
-def make_small(folder: Path) -> DemoCorpus:
+def make_small(folder: Path) -> MadeCorpus:
     return make_demo_corpus(folder, seed=3, minutes=0.8, voices=4)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> DemoCorpus:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> MadeCorpus:
     return make_small(tmp_path_factory.mktemp("corpora") / "demo")
 
 
 @pytest.fixture(scope="module")
-def splits(corpus: DemoCorpus) -> dict[str, list[Item]]:
+def splits(corpus: MadeCorpus) -> dict[str, list[Item]]:
     return {name: list(Manifest.open(path)) for name, path in corpus.manifests.items()}
 
 
-def contents(corpus: DemoCorpus) -> dict[str, bytes]:
+def contents(corpus: MadeCorpus) -> dict[str, bytes]:
     folder = corpus.manifests["all"].parent
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -114,7 +115,7 @@ def test_every_train_voice_fills_a_group_of_windows() -> None:
     assert min(part.seconds for part in parts if part.split == "valid") > 8 * 1.28 + 0.64
 
 
-def test_made_again_it_is_the_same_with_any_number_of_threads(corpus: DemoCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_made_again_it_is_the_same_with_any_number_of_threads(corpus: MadeCorpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     again = make_small(tmp_path / "again")
     assert contents(again) == contents(corpus)
@@ -125,15 +126,15 @@ def test_another_seed_says_something_else() -> None:
     assert not set(first) & set(second)
 
 
-def test_a_complete_corpus_is_reused(corpus: DemoCorpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_corpus_is_reused(corpus: MadeCorpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "speak", None)  # nothing is said
     assert not corpus.reused
-    assert make_small(corpus.manifests["all"].parent) == DemoCorpus(corpus.manifests, reused=True)
+    assert make_small(corpus.manifests["all"].parent) == MadeCorpus(corpus.manifests, reused=True)
 
 
 def test_a_half_made_corpus_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(demo, "write_manifest", _interrupted)
+        patch.setattr(generated, "write_manifest", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             make_demo_corpus(tmp_path, minutes=0.1, voices=2)
     (tmp_path / "audio" / "left-over.flac").touch()
@@ -155,7 +156,7 @@ def test_other_settings_replace_it(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UserError, match="not an embedded corpus"):
+    with pytest.raises(UserError, match="something else than the embedded corpus"):
         make_demo_corpus(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -175,7 +176,7 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, wrong: dict[str, int]) -
         make_demo_corpus(tmp_path / "demo", **wrong)
 
 
-def test_its_description_names_seed_phone_set_engine_and_license(corpus: DemoCorpus) -> None:
+def test_its_description_names_seed_phone_set_engine_and_license(corpus: MadeCorpus) -> None:
     text = (corpus.manifests["all"].parent / "corpus.toml").read_text()
     for line in ("seed = 3", f'phone_set = "{PHONE_SET}"', 'engine = "eSpeak NG 1.', "GPL", "complete = true"):
         assert line in text

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Subject
-from foresay.evaluation.speaker import SpeakerProbe, _pooled
+from foresay.evaluation.speaker import SpeakerProbe
 from reference.levels import trained, write_corpus
 
 BOTH = list(SpeakerProbe.protocols.values())
@@ -37,12 +36,6 @@ def test_speakers_who_say_different_phones_are_told_apart(tmp_path: Path, protoc
     assert heard.value == 1.0
     assert 0.2 < guessed.value < 0.8
     assert heard.details["speakers"] == 2
-
-
-def test_pooling_leaves_padding_out() -> None:
-    values = torch.arange(12.0).view(2, 3, 2)
-    assert _pooled(values, torch.tensor([2, 3]), "last").tolist() == [[2, 3], [10, 11]]
-    assert _pooled(values, torch.tensor([2, 3]), "mean").tolist() == [[1, 2], [8, 9]]
 
 
 def test_unseen_speakers_and_lonely_ones_are_explained(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ OPTIONAL = {
     "huggingface_hub",
     "matplotlib",
     "pocketsphinx",
+    "sklearn.datasets",
     "sklearn.manifold",
     "tensorboard",
     "torch.utils.tensorboard",

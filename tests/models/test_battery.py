@@ -26,6 +26,7 @@ SCALED_DOWN = {
     "classes": 8,
     "size": 32,
     "layers": 2,
+    "contrastive_layers": 1,
     "heads": 4,
     "inner": 64,
     "target_size": 16,
@@ -53,7 +54,8 @@ def _batch(model: SpeechModel, size: int = 4) -> Batch:
     lengths = torch.full((size,), samples)
     frames = int(model.frame_count(lengths[:1], model.layer_names[-1])[0])
     labels = (torch.arange(frames) // 5 + torch.arange(size)[:, None]) % SCALED_DOWN["classes"]
-    return Batch(tuple(map(str, range(size))), waveforms, lengths, keys=torch.arange(size), labels=labels)
+    images = torch.rand(size, 3, 64, 64) if "image" in model.modalities else None
+    return Batch(tuple(map(str, range(size))), waveforms, lengths, keys=torch.arange(size), labels=labels, images=images)
 
 
 def _part(batch: Batch, at: slice) -> Batch:
@@ -61,7 +63,8 @@ def _part(batch: Batch, at: slice) -> Batch:
     assert batch.lengths is not None
     assert batch.keys is not None
     assert batch.labels is not None
-    return Batch(batch.ids[at], batch.waveforms[at], batch.lengths[at], keys=batch.keys[at], labels=batch.labels[at])
+    images = None if batch.images is None else batch.images[at]
+    return Batch(batch.ids[at], batch.waveforms[at], batch.lengths[at], keys=batch.keys[at], labels=batch.labels[at], images=images)
 
 
 def _loss(model: SpeechModel, batch: Batch, step: int = 0) -> Tensor:

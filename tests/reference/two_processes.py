@@ -48,6 +48,8 @@ class Job:
     recipe: str
     overrides: tuple[str, ...] = ()
     run: str = ""
+    small: tuple[str, ...] = SMALL
+    """What makes it small."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,10 +111,11 @@ def _one_of_two(rank: int, jobs: Sequence[Job], corpus: Path, runs: Path, meetin
 
 def _do(job: Job, corpus: Path, runs: Path) -> Measured | None:
     if job.run:
-        pretrain(job.recipe, corpus, runs / job.run, valid=corpus, overrides=(*SMALL, *job.overrides), device="cpu")
+        pretrain(job.recipe, corpus, runs / job.run, valid=corpus, overrides=(*job.small, *job.overrides), device="cpu")
         return None
     place = find_place("cpu")
-    trainer = _prepare(read_recipe(job.recipe, (*SMALL, *job.overrides)), Manifest.open(corpus), None, Run(runs), place, _no_labels)
+    trainer = _prepare(read_recipe(job.recipe, (*job.small, *job.overrides)), Manifest.open(corpus), None, Run(runs), place, _no_labels)
+    trainer.model.double()  # what of a spectrogram is of float32, wherever it is made
     scalars = []
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), 3):

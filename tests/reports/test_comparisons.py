@@ -30,6 +30,30 @@ def test_references_come_first_and_untrained_copies_before_their_models() -> Non
     assert [line.gain is not None for line in test.lines] == [False] * 5 + [True] * 2
 
 
+def test_a_gain_stands_beside_its_own_number() -> None:
+    def row(metric: str, value: float, step: int | None = 40) -> Result:
+        return Result("acpc", "item_probe", "mean", metric, "c", "test", value, value - 0.01, value + 0.01, "x/test", step, 0, 1.0)
+
+    metrics = ("accuracy_audio", "accuracy_image")
+    gains = [row(f"gain over untrained in {metric}", value) for metric, value in zip(metrics, (0.1, 0.2), strict=True)]
+    compared = compare([record("acpc", [*(row(metric, 0.7) for metric in metrics), *gains])])
+    assert [(c.metric, c.lines[0].gain.value) for c in compared if c.lines[0].gain] == [("accuracy audio", 0.1), ("accuracy image", 0.2)]
+    assert len(compared) == 2
+
+
+def test_what_retrieval_finds_at_random_is_a_reference_and_never_the_best() -> None:
+    def row(model: str, value: float, step: int | None, low: float | None) -> Result:
+        layer = "c" if step else "none"
+        return Result(model, "retrieval", "mean", "R@1_audio_to_image", layer, "test", value, low, low, "x/test", step, 0, 1.0)
+
+    (found,) = compare([record("mm", [row("mm", 0.01, 40, 0.0), row("chance", 0.02, None, None)])])
+    assert [(line.label, line.run) for line in found.lines] == [("chance", None), ("mm", 0)]
+    assert found.best is found.lines[1]
+    html = results_section([found])
+    assert "R@1 audio to image (%)" in html
+    assert "Retrieval across modalities" in html
+
+
 def test_references_that_two_runs_share_stand_once() -> None:
     records = [record("monday/acpc", probe_results("acpc", 40)), record("friday/acpc", probe_results("acpc", 40))]
     test, _ = compare(records)

@@ -35,6 +35,15 @@ def test_a_histogram_a_curve_and_a_map() -> None:
     assert ">sh<" in html
 
 
+def test_a_map_of_items_tells_what_was_heard_and_what_was_seen() -> None:
+    points = {"points": [[0.0, 0.0], [1.0, 1.0], [0.9, 1.1], [2.0, 0.0]], "labels": [0, 1, 1, -1], "phones": ["low", "high"]}
+    html = figures([_comparison("trust", {**points, "modalities": ["audio", "image"], "marks": [0, 0, 1, 1]})], "x")
+    assert html.count("<svg") == 1
+    assert "Map of items, run0 c" in html
+    assert (html.count(">low<"), html.count(">high<")) == (1, 2)  # high is heard and seen
+    assert html.count(">audio<") == html.count(">image<") == 1
+
+
 def test_metrics_of_one_measure_share_a_picture_and_its_legend() -> None:
     histogram = {"histogram": {"from": -1.0, "to": 1.0, "counts": [0, 3, 5, 1]}}
     html = figures([_comparison("cosine within", histogram), _comparison("cosine between", histogram)], "x")

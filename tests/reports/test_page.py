@@ -96,6 +96,18 @@ def test_a_batch_by_seconds_is_told_as_such(tmp_path: Path) -> None:
     assert "trained for 40 updates of 48 s, in utterances of at most 4 s: 32 min of audio" in said
 
 
+def test_items_are_told_as_such_and_pictures_make_no_sound(tmp_path: Path) -> None:
+    data = {"sample_rate": 16_000, "sampler": "items", "batch": 16, "window": 16_000}
+    heard = write_run(tmp_path / "heard", recipe={**RECIPE, "data": data}, results=False, example=False)
+    seen = shutil.copytree(heard, tmp_path / "seen")
+    metrics = seen / "metrics.jsonl"
+    metrics.write_text(re.sub(r'"audio_rate": [0-9.]+', '"audio_rate": 0.0', metrics.read_text()))
+    said = [summary(read_records([run]), []).replace("\N{NO-BREAK SPACE}", " ") for run in (heard, seen)]
+    assert "trained for 40 updates of 16 items: at most 11 min of audio, repetitions counted, in about" in said[0]
+    assert "trained for 40 updates of 16 items. Nothing was measured" in said[1]
+    assert "audio" not in said[1]
+
+
 def test_settings_that_differ_are_marked(both: str) -> None:
     marked = re.findall(r'<tr class="differs"><th scope="row">(\w+)</th>(.*?)</tr>', both)
     assert [(key, re.findall("<td>(.*?)</td>", cells)) for key, cells in marked] == [

@@ -5,13 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from foresay.errors import UserError
 from foresay.evaluation.linear_probe import CONVERGED
 from foresay.evaluation.probe import GAIN, MAJORITY, Probe
+from foresay.loading import build
+from foresay.models.multimodal_cpc import MultimodalCPC
 from foresay.results import Result, load_artifact, read_results
+from foresay.runs import Run
+from foresay.settings import write_toml
 from foresay.workflows.evaluate import evaluate
 from reference.levels import write_corpus
+from reference.pairs import write_pairs
 from reference.tiny_run import write_run
 
 MEASURES = ["probe:converged"]
@@ -178,6 +184,47 @@ def test_a_model_folder_keeps_nothing(tmp_path: Path, corpora: tuple[Path, Path]
     results = evaluate([tmp_path / "shared"], *corpora, measures=MEASURES, layers=["z"])
     assert ("shared", "z", 4) in rows(results)
     assert sorted(path.name for path in (tmp_path / "shared").iterdir()) == ["model.safetensors", "model.toml"]
+
+
+def test_baselines_are_measured_where_they_can_be(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    pairs = [write_pairs(tmp_path / "pairs" / f"{split}.jsonl", count).path for split, count in (("test", 6), ("train", 30))]
+    pictures = [write_pairs(tmp_path / "pictures" / f"{split}.jsonl", 12, halves=("image",)).path for split in ("test", "train")]
+    item_probe = {"measures": ["item_probe:mean"], "out": tmp_path / "out"}
+    both = evaluate(["mfcc"], *pairs, **item_probe)
+    hear, see = (rows(both, f"accuracy_{modality}") for modality in ("audio", "image"))
+    assert hear == BESIDE
+    assert see == {(MAJORITY, "none", None), ("pixels", "pixels", None)}
+    assert evaluate(["mfcc"], *pairs, **item_probe) == both
+    assert {r.model for r in evaluate(["mfcc"], *pictures, **item_probe)} == {MAJORITY, "pixels"}
+    assert not evaluate(["mfcc"], *pairs, measures=["retrieval:mean"], out=tmp_path / "out")
+    frames = evaluate(["mfcc"], pairs[0], measures=["geometry:frames"], out=tmp_path / "out")
+    assert {r.model for r in frames} == {"mfcc", "logmel"}
+
+
+def test_a_run_sees_pictures_in_the_size_that_it_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("PIL")
+    pictures = [write_pairs(tmp_path / f"{split}.jsonl", 12, halves=("image",)).path for split in ("test", "train")]
+    seen = set()
+    whole = MultimodalCPC.see
+
+    def spy(self: MultimodalCPC, images: torch.Tensor, *rest: object) -> object:
+        seen.add(tuple(images.shape[2:]))
+        return whole(self, images, *rest)
+
+    monkeypatch.setattr(MultimodalCPC, "see", spy)
+    torch.manual_seed(0)
+    settings = {"name": "multimodal-cpc", "modalities": "image", "channels": 8, "context_size": 8}
+    model = build(settings)
+    run = Run(tmp_path / "sees")
+    run.begin("[data]\nimage_side = 64\n")
+    run.save(3, model.state_dict(), {}, write_toml({"step": 3, "version": "0", "model": settings}), keep=1)
+    results = evaluate([tmp_path / "sees"], *pictures, measures=["item_probe:last"])
+    assert seen == {(64, 64)}
+    assert {("sees", layer, 3) for layer in "zc"} <= rows(results, "accuracy_image")
+    assert {r.metric for r in results if "gain" in r.metric} == {"gain over untrained in accuracy_image"}
+    with pytest.raises(UserError, match="sees sees pictures and hears no audio"):
+        evaluate([tmp_path / "sees"], pictures[0], measures=["geometry:frames"])
 
 
 ABX = {"measures": ["abx:phone"], "layers": ["z"], "options": ["abx.max_size_group=0", "abx.max_x_across=0"]}

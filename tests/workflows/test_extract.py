@@ -150,6 +150,11 @@ def test_mistakes_are_named(tmp_path: Path, run: Path) -> None:
     assert extract(run, tmp_path / "none.wav", tmp_path / "out", layer="c").failures
 
 
+def test_what_only_sees_extracts_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="pixels sees pictures and hears no audio"):
+        extract("pixels", tmp_path, tmp_path / "out", layer="pixels")
+
+
 def test_an_index_opens_as_a_list_of_features(tmp_path: Path, run: Path) -> None:
     """What the documentation shows."""
     manifest = Manifest.open(write_corpus(tmp_path / "m.jsonl", 2).path)

@@ -137,7 +137,7 @@ def test_every_cell_is_a_valid_recipe(scale: str) -> None:
     [
         ("acpd", "demo", None, "acpc"),
         ("acpc", "demon", None, "demo"),
-        ("acpc", "demo", "valid.jsonl", r"lacks valid\.jsonl"),
+        ("acpc", "demo", "test.jsonl", r"lacks test\.jsonl"),
         ("acpc", "paper", None, r"dev-clean\.jsonl, dev-clean\.item, dev-other\.jsonl, dev-other\.item"),
     ],
 )
@@ -152,5 +152,5 @@ def test_what_cannot_be_finished_is_not_begun(
 
 
 def test_a_larger_scale_needs_real_speech(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="needs real speech"):
+    with pytest.raises(UserError, match="needs a corpus of yours"):
         reproduce("acpc", tmp_path / "runs", scale="small")

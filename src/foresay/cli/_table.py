@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Sequence
 
-from foresay.reports.wording import amount, headline, is_share, lower_is_better, rates
+from foresay.reports.wording import GAIN, amount, gains, headline, is_share, lower_is_better, rates
 from foresay.results import Result
 
-GAIN = "gain"
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
 
@@ -16,22 +15,23 @@ def print_results(results: Sequence[Result], *, headlines: bool = False) -> None
     `headlines`: of each measure only what is said first.
     """
     tested = [result for result in results if result.split != "train"]
-    kinds = dict.fromkeys((r.measure, r.protocol, r.metric, r.corpus) for r in tested if GAIN not in r.metric)
+    kinds = dict.fromkeys((r.measure, r.protocol, r.metric, r.corpus) for r in tested if not r.metric.startswith(GAIN))
     for kind in kinds:
         measure, protocol, metric, corpus = kind
         if headlines and metric not in headline(measure, [m for of, _, m, _ in kinds if of == measure]):
             continue
         rows = [r for r in tested if (r.measure, r.protocol, r.metric, r.corpus) == kind]
-        gains = {_place(r): r for r in tested if GAIN in r.metric and (r.measure, r.protocol, r.corpus) == (measure, protocol, corpus)}
+        differences = [(measure, protocol, name, corpus) for name in gains(metric)]
+        gained = {_place(r): r for r in tested if (r.measure, r.protocol, r.metric, r.corpus) in differences}
         unit = " (%)" if is_share(metric) else ""
         print(f"\n{measure}:{protocol}, {metric}{unit} on {corpus}, with 95 % intervals")
-        _print_rows(rows, gains, metric)
+        _print_rows(rows, gained, metric)
 
 
-def _print_rows(rows: Sequence[Result], gains: dict[tuple[str, int | None, str], Result], metric: str) -> None:
-    header = ["model", "updates", "layer", metric, "", "gain over untrained" if gains else "", ""]
+def _print_rows(rows: Sequence[Result], gained: dict[tuple[str, int | None, str], Result], metric: str) -> None:
+    header = ["model", "updates", "layer", metric, "", GAIN if gained else "", ""]
     lines = [
-        [r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r, metric), *_gain(gains.get(_place(r)), metric)]
+        [r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r, metric), *_gain(gained.get(_place(r)), metric)]
         for r in rows
     ]
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]

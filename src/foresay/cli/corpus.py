@@ -2,6 +2,7 @@
 
 Example:
     foresay corpus make demo corpora/demo
+    foresay corpus make bars corpora/bars --train 2000
     foresay corpus import timit $TIMIT corpora/timit --phones timit39
     foresay corpus align corpora/librispeech/test.jsonl corpora/librispeech/test-aligned.jsonl
     foresay corpus check corpora/timit/manifest.jsonl
@@ -15,8 +16,12 @@ from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import tyro
 
+from foresay.corpora.bars import make_bars
 from foresay.corpora.check import REMARKS, Finding, Report
+from foresay.corpora.digit_pairs import pair_digits
+from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.reader import Reader, find_reader, list_readers
+from foresay.corpora.sines import make_sines
 from foresay.corpora.statistics import Spread, Statistics
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError, nearest
@@ -31,7 +36,7 @@ HELP = f"""\
 usage: foresay corpus make|import|align|check|stats …        each has a --help of its own
 
 {__doc__}
-  make demo DEST           make the embedded corpus: a synthesizer speaks, with exact times of phones and words
+  make CORPUS DEST         make a corpus from nothing; `foresay corpus make --help` lists them
   import CORPUS SRC DEST   write manifests of a corpus that you have; `foresay corpus import --help` lists what can be read
   align MANIFEST DEST      write a manifest with times of phones and words, from its English texts
   check MANIFEST           decode everything, say what is corrupt, silent, clipped, double or mislabelled
@@ -43,6 +48,11 @@ usage: foresay corpus import CORPUS SRC DEST …        `foresay corpus import C
 DEST/manifest.jsonl has everything, DEST/train.jsonl and the like each split. No audio is copied.
 
 {readers}"""
+
+MAKE_HELP = """\
+usage: foresay corpus make CORPUS DEST …        `foresay corpus make CORPUS --help` shows the options of a corpus
+
+{makers}"""
 
 SHOWN = 5
 
@@ -60,26 +70,70 @@ def run(arguments: list[str]) -> int:
     return actions[action](rest)
 
 
+def _demo(destination: Destination, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
+    """Let a synthesizer speak a corpus.
+
+    Args:
+        destination: Folder of the corpus, new or empty.
+        seed: Another number, another corpus.
+        minutes: Minutes of speech in all.
+        voices: How many voices speak; a quarter of them are for the test only.
+    """
+    return make_corpus(destination, seed=seed, minutes=minutes, voices=voices)
+
+
+def _sines(destination: Destination, seed: int = 0, train: int = 1000, test: int = 200) -> MadeCorpus:
+    """Draw sines of two classes, an octave of low and one of high frequencies, in noise.
+
+    Args:
+        destination: Folder of the corpus, new or empty.
+        seed: Another number, another corpus.
+        train: Clips of a second to learn from.
+        test: Clips to test on.
+    """
+    return make_sines(destination, seed=seed, train=train, test=test)
+
+
+def _bars(destination: Destination, seed: int = 0, train: int = 1000, test: int = 200) -> MadeCorpus:
+    """Draw pictures of bars in two classes, each paired with a sine of its class.
+
+    Args:
+        destination: Folder of the corpus, new or empty.
+        seed: Another number, another corpus.
+        train: Pairs to learn from.
+        test: Pairs to test on.
+    """
+    return make_bars(destination, seed=seed, train=train, test=test)
+
+
+def _digit_pairs(destination: Destination, spoken: Path | None = None, seed: int = 0, takes: int = 10) -> MadeCorpus:
+    """Pair spoken digits with the written ones that come with scikit-learn; the test has voices and pictures of its own.
+
+    Args:
+        destination: Folder of the corpus, new or empty.
+        spoken: Folder of the Free Spoken Digit Dataset, or a manifest of clips whose labels are 0 to 9. Default: eSpeak NG speaks.
+        seed: Another number, other pairs.
+        takes: How often each of 16 voices of eSpeak NG says each digit.
+    """
+    return pair_digits(destination, spoken, seed=seed, takes=takes)
+
+
+MAKERS: dict[str, Callable[..., MadeCorpus]] = {"demo": _demo, "sines": _sines, "bars": _bars, "digit-pairs": _digit_pairs}
+
+
 def _make(arguments: list[str]) -> int:
-    if arguments[:1] not in ([], ["demo"], ["-h"], ["--help"]):
-        msg = f"only the corpus `demo` can be made, not {arguments[0]!r}: foresay corpus make demo DEST"
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        lines = {name: (maker.__doc__ or "").partition("\n")[0] for name, maker in MAKERS.items()}
+        print(MAKE_HELP.format(makers="\n".join(f"  {name:14}{line}" for name, line in lines.items())))
+        return 0 if arguments else 2
+    name, *rest = arguments
+    if name not in MAKERS:
+        msg = f"there is no corpus {name!r} that can be made: {nearest(name, MAKERS)} Those that you have are imported."
         raise UserError(msg)
-
-    def demo(destination: Destination, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> None:
-        """Let a synthesizer speak a corpus.
-
-        Args:
-            destination: Folder of the corpus, new or empty.
-            seed: Another number, another corpus.
-            minutes: Minutes of speech in all.
-            voices: How many voices speak; a quarter of them are for the test only.
-        """
-        made = make_corpus(destination, seed=seed, minutes=minutes, voices=voices)
-        print(f"{destination} was there already" if made.reused else f"{destination}: made")
-        for path in made.manifests.values():
-            _print_row(path.name, corpus_stats(path))
-
-    tyro.cli(demo, prog="foresay corpus make demo", args=arguments[1:] if arguments[:1] == ["demo"] else ["--help"])
+    made = tyro.cli(MAKERS[name], prog=f"foresay corpus make {name}", args=rest)
+    print(f"{made.manifests['all'].parent}{' was there already' if made.reused else ': made'}")
+    for path in made.manifests.values():
+        _print_row(path.name, corpus_stats(path))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""From planned windows to tensors, ahead of the training loop, on background threads.
+"""From planned windows and pictures to tensors, ahead of the training loop, on background threads.
 
 soundfile and soxr release Python's global lock, so threads suffice: no processes to start, nothing to pickle, and no order that depends on
 the number of workers. What is read depends on the plan alone, and so does how it is mixed and augmented: what is drawn for a window, by
@@ -21,7 +21,8 @@ from torch import Tensor
 
 from foresay.audio.augment import Augmentation, NoiseSource, generated_noise
 from foresay.audio.read import Waveform
-from foresay.contracts import Batch
+from foresay.contracts import Batch, Modality
+from foresay.corpora.item_plan import ItemPlan
 from foresay.corpora.labels import NO_CLASS, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
@@ -29,6 +30,9 @@ from foresay.corpora.noise import RecordedNoise
 from foresay.corpora.sampling import BatchPlan, DataSettings, Plan, PlannedBatch, Window
 from foresay.corpora.utterance_plan import UtterancePlan
 from foresay.errors import AudioError, UserError
+from foresay.images.read import ImageError, Picture, read_image
+
+AUDIO: tuple[Modality, ...] = ("audio",)
 
 
 class Update(NamedTuple):
@@ -41,32 +45,42 @@ class Update(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """A window that could not be heard."""
+    """A window that could not be heard, or a picture that could not be seen."""
 
     item: int
-    """The recording at fault: its place in the manifest."""
-    error: AudioError
+    """The recording or picture at fault: its place in the manifest."""
+    error: AudioError | ImageError
 
 
 class _Heard(NamedTuple):
     window: Window
-    waveform: Waveform
+    waveform: Waveform | None
+    image: Picture | None = None
     target: Waveform | None = None
     """Another version of the waveform, to be predicted from it."""
 
 
-def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1) -> Plan:
-    """Plan what the settings ask for: windows, or whole utterances."""
+def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1, modalities: Sequence[Modality] = AUDIO) -> Plan:
+    """Plan what the settings ask for: windows, whole utterances, or items with all the `modalities`.
+
+    Raises:
+        UserError: the manifest does not hold enough of it, or windows shall be seen.
+    """
+    if settings.sampler == "items":
+        return ItemPlan(manifest, settings, seed=seed, group=group, modalities=modalities)
+    if "image" in modalities:
+        msg = f"this model sees pictures, which the sampler {settings.sampler!r} knows nothing of: --set data.sampler=items"
+        raise UserError(msg)
     kind = UtterancePlan if settings.sampler == "utterances" else BatchPlan
     return kind(manifest, settings, seed=seed, group=group)
 
 
-def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1) -> Plan:
+def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1, modalities: Sequence[Modality] = AUDIO) -> Plan:
     """Plan batches of one group each, of audio as it was recorded: for validation."""
     plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, mix=0.0, augment_past=(), augment_future=())
     if settings.sampler == "utterances":
         return UtterancePlan(manifest, plain, seed=seed, group=group, most_groups=1)
-    return BatchPlan(manifest, plain, seed=seed, group=group)
+    return plan_batches(manifest, plain, seed=seed, group=group, modalities=modalities)
 
 
 def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int, keys: npt.NDArray[np.int64] | None = None) -> Batch:
@@ -76,8 +90,9 @@ def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int
         AudioError: a recording cannot be read.
     """
     heard = []
+    settings = DataSettings(sample_rate=sample_rate)
     for window in windows:
-        read = _read(manifest, window, sample_rate)
+        read = _read(manifest, window, settings, AUDIO)
         if isinstance(read, Unreadable):
             raise read.error
         heard.append(read)
@@ -118,9 +133,9 @@ class BatchLoader:
         self.wait = 0.0
         """Seconds that the caller has waited for batches, all together."""
         self.unreadable = 0
-        """Windows replaced because they could not be read, all together."""
+        """Windows and pictures replaced because they could not be read, all together."""
         self.messages = list(plan.notes)
-        """The plan's notes, and what was wrong with each unreadable recording, once for each. The caller may clear it."""
+        """The plan's notes, and what was wrong with each unreadable recording or picture, once for each. The caller may clear it."""
         self._manifest = manifest
         self._plan = plan
         self._labels = labels
@@ -177,7 +192,7 @@ class BatchLoader:
     def _load(self, planned: PlannedBatch) -> tuple[Update, list[Unreadable]]:
         """Read this device's share of a batch; runs on a thread and touches nothing that is shared."""
         size, sample_rate = self._plan.group, self._plan.settings.sample_rate
-        reading = _Reading(self._manifest, planned.windows, size, sample_rate)
+        reading = _Reading(self._manifest, planned.windows, self._plan)
         mixed = self._mixer.listener(planned.keys, reading.waveform) if self._mixer else None
         share = np.arange(len(planned.windows)).reshape(-1, size)[self._rank :: self._world]
         batches = []
@@ -185,7 +200,9 @@ class BatchLoader:
             keys = planned.keys[places]
             heard = [reading.heard(place) for place in places.tolist()]
             if mixed:
-                heard = [_Heard(one.window, mixed(place), one.waveform) for one, place in zip(heard, places.tolist(), strict=True)]
+                heard = [
+                    one._replace(waveform=mixed(place), target=one.waveform) for one, place in zip(heard, places.tolist(), strict=True)
+                ]
             if self._versions:
                 heard = [_augment(one, key, *self._versions) for one, key in zip(heard, keys.tolist(), strict=True)]
             batches.append(_collate(self._manifest, heard, sample_rate, keys, self._labels))
@@ -196,14 +213,14 @@ class BatchLoader:
         for item, error in unreadable:
             if item not in self._reported:
                 self._reported.add(item)
-                self.messages.append(f"{error} (its windows are replaced by others of their batch)")
+                self.messages.append(f"{error} (others of its batch take its place)")
 
 
 class _Reading:
     """Reads the windows of an update, each when it is asked for, and once."""
 
-    def __init__(self, manifest: Manifest, windows: Sequence[Window], group: int, sample_rate: int) -> None:
-        self._manifest, self._windows, self._group, self._sample_rate = manifest, windows, group, sample_rate
+    def __init__(self, manifest: Manifest, windows: Sequence[Window], plan: Plan) -> None:
+        self._manifest, self._windows, self._plan, self._group = manifest, windows, plan, plan.group
         self._done: dict[int, _Heard | Unreadable] = {}
 
     def heard(self, place: int) -> _Heard:
@@ -220,7 +237,9 @@ class _Reading:
 
     def waveform(self, place: int) -> Waveform:
         """Hear what stands at a place."""
-        return self.heard(place).waveform
+        waveform = self.heard(place).waveform
+        assert waveform is not None  # noqa: S101 - who mixes has audio
+        return waveform
 
     def unreadable(self, places: Sequence[int]) -> list[Unreadable]:
         """List those of some places that could not be read."""
@@ -228,7 +247,7 @@ class _Reading:
 
     def _read(self, place: int) -> "_Heard | Unreadable":
         if place not in self._done:
-            self._done[place] = _read(self._manifest, self._windows[place], self._sample_rate)
+            self._done[place] = _read(self._manifest, self._windows[place], self._plan.settings, self._plan.modalities)
         return self._done[place]
 
 
@@ -276,22 +295,26 @@ def _versions(data: DataSettings, noise: NoiseSource) -> tuple[Augmentation, Aug
 
 def _augment(heard: _Heard, key: int, past: Augmentation, future: Augmentation) -> _Heard:
     """Make two versions of what was heard; each has its own random numbers, which depend on the key alone."""
+    assert heard.waveform is not None  # noqa: S101 - plans see to it
     clean = heard.waveform if heard.target is None else heard.target
     waveform, target = past(heard.waveform, np.random.default_rng((key, 0))), future(clean, np.random.default_rng((key, 1)))
-    return _Heard(heard.window, waveform, target)
+    return heard._replace(waveform=waveform, target=target)
 
 
-def _read(manifest: Manifest, window: Window, sample_rate: int) -> _Heard | Unreadable:
-    parts = []
+def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities: Sequence[Modality]) -> _Heard | Unreadable:
+    parts, image = [], None
     for item, start, stop in window.segments:
         try:
-            parts.append(manifest.read(item, sample_rate, start, stop))
-        except AudioError as error:
+            if "audio" in modalities:
+                parts.append(manifest.read(item, settings.sample_rate, start, stop))
+            if "image" in modalities and (path := manifest[item].image):
+                image = read_image(path, settings.image_side)
+        except (AudioError, ImageError) as error:
             return Unreadable(item, error)
         except Exception as error:
-            error.add_note(f"while reading {manifest[item].audio}")
+            error.add_note(f"while reading {manifest[item].audio or manifest[item].image}")
             raise
-    return _Heard(window, np.concatenate(parts))
+    return _Heard(window, np.concatenate(parts) if parts else None, image)
 
 
 def _collate(
@@ -301,12 +324,15 @@ def _collate(
     keys: npt.NDArray[np.int64] | None,
     labels: LabelReader | None = None,
 ) -> Batch:
+    waveforms = [one.waveform for one in heard if one.waveform is not None]
     targets = [one.target for one in heard if one.target is not None]
+    images = [one.image for one in heard if one.image is not None]
     return Batch(
         ids=tuple(_name(manifest, one.window, sample_rate) for one in heard),
-        waveforms=_stack([one.waveform for one in heard]),
+        waveforms=_stack(waveforms) if waveforms else None,
         targets=_stack(targets) if targets else None,
-        lengths=torch.tensor([len(one.waveform) for one in heard]),
+        lengths=torch.tensor([len(waveform) for waveform in waveforms]) if waveforms else None,
+        images=torch.from_numpy(np.stack(images)) if images else None,
         keys=None if keys is None else torch.from_numpy(keys),
         speakers=torch.tensor([one.window.speaker for one in heard]),
         labels=None if labels is None else _stack_labels([labels(one.window) for one in heard]),
@@ -330,6 +356,8 @@ def _stack(waveforms: Sequence[Waveform]) -> Tensor:
 
 
 def _name(manifest: Manifest, window: Window, sample_rate: int) -> str:
-    """Say where a window begins: speaker/recording@seconds."""
+    """Say where a window begins: speaker/recording@seconds. A picture has its id alone."""
     item, start, _ = window.segments[0]
+    if not window.samples:
+        return manifest.ids[item]
     return f"{manifest.speakers[window.speaker]}/{manifest.ids[item]}@{start / sample_rate:.3f}"

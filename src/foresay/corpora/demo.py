@@ -11,7 +11,6 @@ The test has voices and sentences that neither train nor valid has; valid has vo
 import io
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,10 +26,10 @@ from tqdm import tqdm
 from foresay.audio import espeak
 from foresay.audio.room import NOISES, add_noise, draw_noise, reverberate, room_response
 from foresay.audio.voice import PHONE_SET, SILENCE, Speech, Timed, Voice, speak
-from foresay.corpora.manifest import Interval, Item, write_manifest
+from foresay.corpora.generated import MadeCorpus, make
+from foresay.corpora.manifest import Interval, Item
 from foresay.corpora.sentences import draw_sentences
 from foresay.errors import UserError
-from foresay.settings import read_toml, write_toml
 
 SAMPLE_RATE = 16000
 RECIPE = 1  # to be raised when the same seed shall give another corpus
@@ -73,16 +72,6 @@ eSpeak NG itself is licensed under the GPL, version 3 or later; no part of the p
 
 
 @dataclass(frozen=True)
-class DemoCorpus:
-    """Where the embedded corpus lies."""
-
-    manifests: dict[str, Path]
-    """`train`, `valid`, `test`, and `all` three in one."""
-    reused: bool
-    """It was there already, complete and with the same settings."""
-
-
-@dataclass(frozen=True)
 class _Part:
     """What one voice says in one split."""
 
@@ -93,7 +82,7 @@ class _Part:
     """More than are needed."""
 
 
-def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> DemoCorpus:
+def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
     """Make the embedded corpus in the folder `destination`, with a progress bar.
 
     A complete corpus of the same settings that is there already is left as it is; any other embedded corpus, whole or half-made, is
@@ -111,22 +100,15 @@ def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0,
     if not (minutes > 0 and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
         msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}"
         raise UserError(msg)
-    description = _describe(seed, minutes, voices)
-    manifests = {name: destination / f"{name}.jsonl" for name in SHARES} | {"all": destination / "manifest.jsonl"}
-    if _existing(destination) == description | {"complete": True} and all(path.is_file() for path in manifests.values()):
-        return DemoCorpus(manifests, reused=True)
-    try:
-        _clear(destination, manifests.values(), description)
-        items = _record_all(_plan(seed, minutes, voices), destination, seed)
-        for split in SHARES:
-            write_manifest(manifests[split], items[split], phone_set=PHONE_SET)
-        write_manifest(manifests["all"], [item for split in SHARES for item in items[split]], phone_set=PHONE_SET)
-        (destination / "corpus.toml").write_text(write_toml(description | {"complete": True}), encoding="utf-8")
-    except OSError as error:
-        size = round(1.5 * minutes)
-        msg = f"cannot write the embedded corpus to {destination}: {error}. It needs some {size} MB: make room, or choose another folder."
-        raise UserError(msg) from error
-    return DemoCorpus(manifests, reused=False)
+    return make(
+        destination,
+        "the embedded corpus",
+        _describe(seed, minutes, voices),
+        SHARES,
+        lambda: _record_all(_plan(seed, minutes, voices), destination, seed),
+        megabytes=round(1.5 * minutes),
+        phone_set=PHONE_SET,
+    )
 
 
 def _describe(seed: int, minutes: float, voices: int) -> dict[str, Any]:
@@ -141,25 +123,6 @@ def _describe(seed: int, minutes: float, voices: int) -> dict[str, Any]:
         "engine": f"eSpeak NG {espeak.version()}",
         "note": _NOTE,
     }
-
-
-def _existing(folder: Path) -> dict[str, Any]:
-    """What the folder's `corpus.toml` says; nothing if there is none."""
-    path = folder / "corpus.toml"
-    return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
-
-
-def _clear(folder: Path, manifests: Iterable[Path], description: dict[str, Any]) -> None:
-    """Empty the folder of an older or half-made embedded corpus, and of nothing else; leave the description of one not yet complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and _existing(folder).get("name") != "demo":
-        msg = f"{folder} holds something that is not an embedded corpus, and making one would mix with it: name a new or an empty folder."
-        raise UserError(msg)
-    for path in manifests:
-        path.unlink(missing_ok=True)
-    if (folder / "audio").is_dir():
-        shutil.rmtree(folder / "audio")
-    (folder / "corpus.toml").write_text(write_toml(description | {"complete": False}), encoding="utf-8")
 
 
 def _plan(seed: int, minutes: float, voices: int) -> list[_Part]:

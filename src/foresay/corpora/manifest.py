@@ -85,6 +85,8 @@ class Manifest(Sequence[Item]):
     """(items,) seconds."""
     sample_rates: npt.NDArray[np.int64]
     """(items,) Hz, of the files."""
+    pictured: npt.NDArray[np.bool_]
+    """(items,) whether there is an image."""
     speakers: tuple[str, ...]
     """Names, sorted. Items without a speaker share the speaker `unknown`."""
     speaker_codes: npt.NDArray[np.int32]
@@ -109,18 +111,20 @@ class Manifest(Sequence[Item]):
         self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"
         self.phone_set = _phone_set(self.path)
         self.ids = []
-        offsets, durations, rates = array("q"), array("d"), array("q")
+        offsets, durations, rates, pictured = array("q"), array("d"), array("q"), array("b")
         speakers, languages, corpora = _Names(), _Names(), _Names()
         for line in _scan(self.path):
             self.ids.append(line.id)
             offsets.append(line.offset)
             durations.append(line.duration)
             rates.append(line.sample_rate)
+            pictured.append(line.pictured)
             for names, name in zip((speakers, languages, corpora), line.names, strict=True):
                 names.append(name)
         self._offsets = np.array(offsets, dtype=np.int64)
         self.durations = np.array(durations, dtype=np.float64)
         self.sample_rates = np.array(rates, dtype=np.int64)
+        self.pictured = np.array(pictured, dtype=bool)
         self.speakers, self.speaker_codes = speakers.sorted()
         self.languages, self.language_codes = languages.sorted()
         self.corpora, self.corpus_codes = corpora.sorted()
@@ -234,6 +238,7 @@ class _Line(NamedTuple):
     id: str
     duration: float
     sample_rate: int
+    pictured: bool
     names: tuple[str, ...]
     """Speaker, language, corpus."""
 
@@ -337,7 +342,7 @@ def _essentials(record: Mapping[str, Any], offset: int) -> _Line:
     elif wrong := [key for key, value in zip(NAMES, names, strict=True) if type(value) is not str]:
         msg = _wrong(record, wrong[0], "a string")
     else:
-        return _Line(offset, name, duration, rate, names)
+        return _Line(offset, name, duration, rate, "image" in record, names)
     raise UserError(msg)
 
 

@@ -10,6 +10,7 @@ Nothing is remembered between calls and no audio is read, so any step can be pla
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foresay.audio.augment import Effect
+from foresay.contracts import Modality
 from foresay.corpora.balance import balanced
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -36,18 +38,21 @@ class DataSettings:
     """Samples that the model hears at once; CPC's 1.28 s."""
     join: bool = True
     """Whether windows run across a speaker's recordings, sorted by id, as in the reference; `same-recording` never joins."""
-    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances"] = "same-speaker"
+    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances", "items"] = "same-speaker"
     """`same-speaker`, `same-recording`: a group of utterances has one speaker, or comes from one recording.
     `uniform`: windows at random. `sequential`: `batch` parallel streams, in order.
-    `utterances`: no windows but whole utterances of like length, cropped to the shortest, until there are `seconds` of them."""
+    `utterances`: no windows but whole utterances of like length, cropped to the shortest, until there are `seconds` of them.
+    `items`: the same, but `batch` of them, and of pictures too, or of pairs of both."""
     batch: int = 64
-    """Windows an update, over all devices."""
+    """Windows or items an update, over all devices."""
+    image_side: int = 128
+    """Pixels in height and width that pictures are resized to, after the middle square is cut out of those that are none."""
     seconds: float = 5600.0
     """Audio an update, over all devices, where the sampler is `utterances`; wav2vec 2.0 BASE's 1.56 h (arXiv:2006.11477, section 4.2)."""
     longest: float = 15.625
     """Seconds that are heard of an utterance at most; wav2vec 2.0 BASE's 250,000 samples. One of twice the length is heard in two parts."""
     shortest: float = 2.0
-    """Seconds; a shorter utterance is left out."""
+    """Seconds; a shorter utterance or clip is left out, where there are no windows."""
     spread: float = 0.1
     """Share by which the lengths of an update's utterances differ. Less crops less, more makes for other company in every epoch."""
     speaker_exponent: float = 1.0
@@ -68,7 +73,7 @@ class DataSettings:
     """A manifest of recordings for the effect `noise` and for mixing, such as MUSAN's; None: generated noise."""
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "window", "batch"):
+        for name in ("sample_rate", "window", "batch", "image_side"):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, not {getattr(self, name)}"
                 raise ValueError(msg)
@@ -82,9 +87,9 @@ class DataSettings:
             if not 0 <= getattr(self, name) <= 1:
                 msg = f"{name} is a share of the utterances, from 0 to 1, not {getattr(self, name)}"
                 raise ValueError(msg)
-        self._check_balance("speaker", "the samplers same-speaker, same-recording and utterances", {"sequential", "uniform"})
+        self._check_balance("speaker", "the samplers same-speaker, same-recording and utterances", {"sequential", "uniform", "items"})
         for kind in ("language", "corpus"):
-            self._check_balance(kind, "the sampler utterances", {"same-speaker", "same-recording", "sequential", "uniform"})
+            self._check_balance(kind, "the sampler utterances", {"same-speaker", "same-recording", "sequential", "uniform", "items"})
 
     @property
     def audio_per_update(self) -> float:
@@ -108,7 +113,7 @@ class Segment(NamedTuple):
     """Place in the manifest."""
     start: int
     stop: int
-    """In samples at the rate of the settings, from the item's own start."""
+    """In samples at the rate of the settings, from the item's own start. Of a picture none are heard."""
 
 
 class Window(NamedTuple):
@@ -141,6 +146,8 @@ class Plan(ABC):
     """Groups in the smallest batch: so many devices times micro-batches can share every one of them."""
     notes: tuple[str, ...] = ()
     """What whoever trains should know."""
+    modalities: Sequence[Modality] = ("audio",)
+    """What is to be read of every window."""
 
     def __init__(self, settings: DataSettings, seed: int, group: int) -> None:
         self.settings = settings

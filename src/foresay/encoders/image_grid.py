@@ -18,13 +18,14 @@ from foresay.layers.grid_convolution import GridConvolution
 
 
 class ImageGrid(nn.Module):
-    """A convolution of stride 2 for each of `widths`, and a linear layer over the channels of each cell."""
+    """A convolution of stride 2 for each of `widths`, and a linear layer over the channels of each cell; `norm`: of the latents."""
 
-    def __init__(self, channels: int = 64, widths: Sequence[int] = (32, 64, 64, 64)) -> None:
+    def __init__(self, channels: int = 64, widths: Sequence[int] = (32, 64, 64, 64), norm: nn.Module | None = None) -> None:
         super().__init__()
         sizes = (3, *widths)
         self.convolutions = nn.Sequential(*(GridConvolution(a, b, (2, 2)) for a, b in itertools.pairwise(sizes)))
         self.output = nn.Linear(sizes[-1], channels)
+        self.norm = norm
         self.channels = channels
         self.step = 2 ** len(widths)
         """Pixels from one cell to the next."""
@@ -45,4 +46,4 @@ class ImageGrid(nn.Module):
             raise UserError(msg)
         cells = self.convolutions(2 * images - 1)  # (B, D, height / 16, width / 16)
         latents: Tensor = self.output(cells.flatten(2).transpose(1, 2))
-        return latents
+        return latents if self.norm is None else self.norm(latents)

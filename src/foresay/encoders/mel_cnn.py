@@ -30,8 +30,13 @@ class MelCNN(nn.Module):
     to come.
     """
 
-    def __init__(self, channels: int = 64, width: int = 64, bands: int = 64, sample_rate: int = 16_000) -> None:
-        """`channels`: D of the latents; `width`: channels of the convolutions, half as many in the first; `bands`: of the spectrogram."""
+    def __init__(
+        self, channels: int = 64, width: int = 64, bands: int = 64, sample_rate: int = 16_000, norm: nn.Module | None = None
+    ) -> None:
+        """`channels`: D of the latents; `width`: channels of the convolutions, half as many in the first; `bands`: of the spectrogram.
+
+        `norm`: of the latents.
+        """
         super().__init__()
         hop, window = sample_rate // 100, sample_rate // 40
         fft = 2 ** math.ceil(math.log2(2 * window))  # as fine as the narrowest of the bands
@@ -43,6 +48,7 @@ class MelCNN(nn.Module):
         for _, stride in STRIDES:
             bands = -(-bands // stride)
         self.output = nn.Linear(width * bands, channels)
+        self.norm = norm
         self.channels = channels
         self.downsampling = hop * math.prod(stride for stride, _ in STRIDES)
         reach, before, step = 1, 0, 1  # in frames of the spectrogram
@@ -68,10 +74,10 @@ class MelCNN(nn.Module):
             frames = _strided(frames, stride)
             cells = _silenced(convolution(cells), frames)
         latents: Tensor = self.output(cells.transpose(1, 2).flatten(2))
-        return latents
+        return latents if self.norm is None else self.norm(latents)
 
     def after_step(self) -> None:
-        """Nothing moves: statistics are always a cell's own."""
+        """Nothing moves: statistics are always a cell's own. Those of a norm that was passed in are moved by who passed it in."""
 
 
 def _strided(frames: Tensor, stride: int) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import Extractor
 
 
 def fingerprint(*parts: object) -> str:
@@ -20,7 +20,7 @@ def of_file(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
-def of_weights(extractor: FeatureExtractor) -> str:
+def of_weights(extractor: Extractor) -> str:
     """Digest an extractor's class and the weights it has, about a gigabyte a second."""
     digest = hashlib.blake2b(type(extractor).__qualname__.encode(), digest_size=8)
     weights = extractor.state_dict() if isinstance(extractor, nn.Module) else {}

@@ -87,6 +87,17 @@ def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: 
     Raises:
         UserError: all frames are of one utterance.
     """
+    findings = on_sphere(features, labels, utterances, pairs, seed)
+    ranks = interval(redrawn_ranks(features, utterances, seed))
+    return [*findings, Finding("effective rank", effective_rank(features), ranks, findings[0].details)]
+
+
+def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Finding]:
+    """Measure all but the effective rank, of directions only.
+
+    Raises:
+        UserError: all frames are of one utterance.
+    """
     positive, anyone = (draw_pairs(labels, utterances, kind, pairs, seed) for kind in ("same phone", "any"))
     if anyone is None:
         msg = "pairs of frames are of different recordings, but there is only one that was heard: give a corpus of two or more"
@@ -108,7 +119,6 @@ def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: 
     attracted = np.exp(-SHARPNESS * apart)
     find("uniformity", np.log(attracted.mean()), np.log(redrawn_means(attracted, anyone, utterances, seed)))
     find("anisotropy", 1.0 - apart.mean() / 2.0, 1.0 - redrawn / 2.0)
-    find("effective rank", effective_rank(features), redrawn_ranks(features, utterances, seed))
     return findings
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import Extractor, FeatureExtractor, ImageExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError, nearest
 from foresay.metrics import Interval
@@ -23,19 +23,45 @@ class Subject:
     """An extractor under measurement, in `eval()` mode on its device."""
 
     name: str
-    extractor: FeatureExtractor
+    model: Extractor
     layers: tuple[str, ...]
     """Those asked for."""
     step: int | None = None
     """Updates it was trained for."""
     untrained: "Subject | None" = None
     """Its untrained copy: what is gained over it was learnt."""
+    image_side: int = 128
+    """Pixels in height and width of the pictures that it is shown."""
 
     def __post_init__(self) -> None:
         for layer in self.layers:
-            if layer not in self.extractor.layer_names:
-                msg = f"{self.name} has no layer {layer!r}: {nearest(layer, self.extractor.layer_names)}"
+            if layer not in self.model.layer_names:
+                msg = f"{self.name} has no layer {layer!r}: {nearest(layer, self.model.layer_names)}"
                 raise UserError(msg)
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """What hears.
+
+        Raises:
+            UserError: it only sees.
+        """
+        if isinstance(self.model, FeatureExtractor) and "audio" in self.model.modalities:
+            return self.model
+        msg = f"{self.name} sees pictures and hears no audio. What it sees is rated by the measures of whole items, such as item_probe:mean"
+        raise UserError(msg)
+
+    @property
+    def eyes(self) -> ImageExtractor:
+        """What sees.
+
+        Raises:
+            UserError: it only hears.
+        """
+        if isinstance(self.model, ImageExtractor) and "image" in self.model.modalities:
+            return self.model
+        msg = f"{self.name} hears audio and sees no pictures: give a corpus of audio, or a model that learnt from pictures"
+        raise UserError(msg)
 
 
 @dataclass(frozen=True)
@@ -74,6 +100,10 @@ class Measure(ABC):
     @abstractmethod
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
         """Measure each layer of each subject and of its untrained copy."""
+
+    def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - where pictures count, the corpus does too
+        """Whether it can measure such a model there; baselines that it cannot measure are left out."""
+        return "audio" in model.modalities
 
     def row(
         self,
@@ -116,7 +146,10 @@ def find_measure(name: str, options: Table | None = None) -> Measure:
 
     `options` change fields of its protocol, which then bears their names and values beside its own.
     """
-    file, colon, _ = name.partition(":")
+    file, colon, rest = name.partition(":")
+    if "." not in file:
+        file = file.replace("-", "_")
+        name = f"{file}{colon}{rest}"
     measures = {file: find_class(PACKAGE, file, Measure)} if "." in file else _measures()
     known = {f"{m}:{p}": measures[m](protocol) for m in measures for p, protocol in measures[m].protocols.items()}
     matching = [k for k in known if k == name or (not colon and k.startswith(f"{file}:"))]

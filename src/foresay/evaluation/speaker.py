@@ -10,7 +10,7 @@ phones alone one would want this low.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import recording_windows
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy
+from foresay.evaluation.items import Pooling, pooled
 from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.linear_probe import CONVERGED, fit_probe
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
@@ -31,7 +32,7 @@ from foresay.results import Result
 class SpeakerProtocol:
     """What of a window is shown to the classifier."""
 
-    name: Literal["last", "mean"]
+    name: Pooling
     window: float = 1.28
     """Seconds."""
     shortest: float = 0.5
@@ -84,19 +85,10 @@ class SpeakerProbe(Measure):
             with torch.no_grad():
                 frames = subject.extractor.features(heard.waveforms, heard.lengths, subject.layers)
             for layer in subject.layers:
-                vectors[layer].append(_pooled(frames.values[layer], frames.lengths[layer], self.protocol.name).float())
+                vectors[layer].append(pooled(frames.values[layer], frames.lengths[layer], self.protocol.name).float())
         items = torch.tensor([window.segments[0].item for window in windows], device=device)
         labels = torch.tensor([speakers[manifest.speakers[window.speaker]] for window in windows], device=device)
         return {layer: LabelledFrames(torch.cat(parts), labels, items) for layer, parts in vectors.items()}
-
-
-def _pooled(values: Tensor, lengths: Tensor, how: Literal["last", "mean"]) -> Tensor:
-    """(B, T, D) of which `lengths` (B,) are real -> (B, D)."""
-    lengths = lengths.to(values.device)
-    if how == "last":
-        return values[torch.arange(len(values), device=values.device), lengths - 1]
-    real = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-    return (values * real[..., None]).sum(dim=1) / lengths[:, None]
 
 
 def _speakers(corpora: Corpora) -> tuple[Manifest, Manifest, dict[str, int]]:

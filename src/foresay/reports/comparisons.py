@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from foresay.reports.record import Record
-from foresay.reports.wording import lower_is_better, rates
+from foresay.reports.wording import GAIN, gains, lower_is_better, rates
 from foresay.results import Result
 
 TITLES = {
@@ -20,6 +20,10 @@ TITLES = {
     "segmentation": "Segmentation into phones",
     "geometry": "Geometry",
     "tsne": "Map of phones (t-SNE)",
+    "item_probe": "Linear probe of items",
+    "item_geometry": "Geometry of items",
+    "item_map": "Map of items (t-SNE)",
+    "retrieval": "Retrieval across modalities",
 }
 """Measures, by their names in `--measures`."""
 
@@ -53,11 +57,22 @@ EXPLANATIONS = {
         "Relative alignment is 1 where phones play no part. Effective rank: how many dimensions are in use."
     ),
     "tsne": "Every dot is a phone's mean frame, near to those that are alike.",
+    "item_probe": (
+        "How well a linear classifier names the class of a clip or a picture from one vector of it; audio to image: trained on sounds, "
+        "tested on pictures."
+    ),
+    "item_geometry": (
+        "Alignment: how near items of one class lie on the sphere. Uniformity: how evenly all of them fill it (lower is more even). "
+        "Relative alignment is 1 where classes play no part, relative pair alignment where it plays none which picture belongs to which "
+        "sound. Modality gap: how far sounds and pictures of a class lie apart, in distances between classes."
+    ),
+    "item_map": "Every dot is a clip or a picture, near to those that are alike; colors are classes, markers are modalities.",
+    "retrieval": (
+        "Is a sound's own picture the nearest of all pictures (R@1), or among the five nearest (R@5), and the other way round? "
+        "By class: is any picture of its class?"
+    ),
 }
 """What a measure tells, in a sentence or two."""
-
-GAIN = "gain over untrained"
-"""The metric that is a difference to the untrained copy: it stands beside the number it belongs to, not in a table of its own."""
 
 UNTRAINED = " (untrained)"
 """How the untrained copy of a model is named in the results."""
@@ -164,7 +179,7 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
             run = place if result.model.removesuffix(UNTRAINED) in models else None
             kind = Kind(result.measure, result.protocol, result.metric, result.corpus, result.split)
             latest[kind, Source(run, result.model, result.layer, result.step, result.seed)] = result
-    kinds = dict.fromkeys(kind for kind, _ in latest if kind.metric != GAIN)
+    kinds = dict.fromkeys(kind for kind, _ in latest if not kind.metric.startswith(GAIN))
     comparisons = (_comparison(kind, latest, records) for kind in kinds)
     return sorted(comparisons, key=lambda comparison: comparison.seen)
 
@@ -178,8 +193,8 @@ def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], recor
     for source, result in found.items():
         history = steps[source._replace(step=None)]
         if result is history[-1]:
-            label, gain = _label(source, list(found), records), results.get((kind._replace(metric=GAIN), source))
-            lines.append(Line(source, result, label, gain, tuple(history) if len(history) > 1 else ()))
+            gain = next((g for name in gains(kind.metric) if (g := results.get((kind._replace(metric=name), source)))), None)
+            lines.append(Line(source, result, _label(source, list(found), records), gain, tuple(history) if len(history) > 1 else ()))
     worse_first = -1 if lower_is_better(kind.metric) else 1
     references = sorted((line for line in lines if line.run is None), key=lambda line: worse_first * line.result.value)
     runs = sorted((line for line in lines if line.run is not None), key=lambda line: (line.run, line.source.trained, not line.untrained))

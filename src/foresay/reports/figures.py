@@ -2,7 +2,8 @@
 
 What was measured of several steps of a run is drawn over them (Figure 5).
 A result says by the names in its details what can be drawn of it; this file knows no measure:
-`histogram` {from, to, counts}; `values` and `intervals` of `clusters` [K, …]; `points` [[x, y], …] with `labels` and `phones`.
+`histogram` {from, to, counts}; `values` and `intervals` of `clusters` [K, …]; `points` [[x, y], …] with `labels` and `phones`,
+and, where some were heard and others seen, `marks` with `modalities`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ MOST_MAPS = 6
 MOST_NAMED = 24
 """Phones whose names stand on a map: the most frequent."""
 MARKERS = "os^vD"
+HEARD_OR_SEEN = {"audio": "o", "image": "^"}
 
 
 def figures(measure: Sequence[Comparison], name: str) -> Html:
@@ -133,21 +135,34 @@ def _map(line: Line, name: str) -> Html:
     details = line.result.details
     points, labels = np.asarray(details["points"], dtype=np.float64), np.asarray(details["labels"])
     phones = list(details["phones"])
-    by_count = np.argsort(-np.bincount(labels[labels >= 0], minlength=len(phones)), kind="stable")
     title = f"{line.label} {line.layer}".rstrip()
+    modalities = list(details.get("modalities", ()))
+    by_count = np.argsort(-np.bincount(labels[labels >= 0], minlength=len(phones)), kind="stable")
+    order = range(len(phones)) if modalities else by_count  # other maps draw other items, in the same colors
+    marks = np.asarray(details.get("marks", np.full(len(points), -1)))
 
     def paint(figure: Any) -> None:  # noqa: ANN401
         axes = figure.subplots()
-        for place, phone in enumerate(by_count):
-            own = points[labels == phone]
-            if not len(own):
+        unknown = points[labels < 0]
+        axes.scatter(unknown[:, 0], unknown[:, 1], s=5, color=SOFT, alpha=0.6, linewidth=0)
+        for place, phone in enumerate(order):
+            own = labels == phone
+            if not own.any():
                 continue
             color, marker = SERIES[place % len(SERIES)], MARKERS[place // len(SERIES) % len(MARKERS)]
-            axes.scatter(own[:, 0], own[:, 1], s=5, color=color, marker=marker, alpha=0.6, linewidth=0)
-            if place < MOST_NAMED:
-                axes.annotate(phones[phone], np.median(own, axis=0), ha="center", va="center", fontsize=8, fontweight="bold")
+            for mark in np.unique(marks[own]):
+                some = points[own & (marks == mark)]
+                shape = marker if mark < 0 else HEARD_OR_SEEN[modalities[mark]]
+                axes.scatter(some[:, 0], some[:, 1], s=5 if mark < 0 else 16, color=color, marker=shape, alpha=0.6, linewidth=0)
+                if place < MOST_NAMED:
+                    middle = np.median(some, axis=0)
+                    axes.annotate(phones[phone], middle, ha="center", va="center", fontsize=8, fontweight="bold")
+        for modality in modalities:  # of which color does not matter
+            axes.scatter([], [], s=16, color=SOFT, marker=HEARD_OR_SEEN[modality], linewidth=0, label=modality)
+        if modalities:
+            figure.legend(loc="outside lower left", ncols=len(modalities))
         axes.set(title=title, xticks=[], yticks=[])
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
 
-    return draw(name, f"Map of phones, {title}", (4.6, 4.2), paint)
+    return draw(name, f"Map of {'items' if modalities else 'phones'}, {title}", (4.6, 4.2), paint)

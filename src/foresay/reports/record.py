@@ -72,8 +72,13 @@ class Record:
 
     @property
     def audio_seconds(self) -> float:
-        """Audio heard in training, repetitions counted: updates x windows per update x window, or about updates x `data.seconds`."""
+        """Audio heard in training, repetitions counted: updates x windows per update x window, or about updates x `data.seconds`.
+
+        Of items it is the most that can have been; of pictures alone, none.
+        """
         data = self.recipe.get("data", {})
+        if data.get("sampler") == "items" and not (self.curve("train", "audio_rate")[1] > 0).any():
+            return 0.0
         if data.get("sampler") == "utterances":
             return float(self.step * data["seconds"])
         return float(self.step * data.get("batch", 0) * data.get("window", 0) / data.get("sample_rate", 1))

@@ -32,10 +32,14 @@ def _training(record: Record) -> Html:
     took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
     if data.get("sampler") == "utterances":
         batch = f"{span(data['seconds'])}, in utterances of at most {data['longest']:.3g} s"
+    elif data.get("sampler") == "items":
+        batch = plural(data.get("batch", 0), "item")
     else:
         batch = f"{plural(data.get('batch', 0), 'window')} of {data.get('window', 0) / data.get('sample_rate', 1):.3g} s"
-    parts.append(f"was trained for {plural(record.step, 'update')} of {batch}: ")
-    parts.append(f"{span(record.audio_seconds)} of audio, repetitions counted{took}.")
+    parts.append(f"was trained for {plural(record.step, 'update')} of {batch}")
+    most = "at most " if data.get("sampler") == "items" else ""
+    heard = f": {most}{span(record.audio_seconds)} of audio, repetitions counted{took}" if record.audio_seconds else ""
+    parts.append(f"{heard}.")
     return join([*parts, *_unfinished(record)])
 
 
@@ -91,7 +95,9 @@ def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]
         if best.gain is not None:
             tiles.append((f"{'points ' if sign else ''}gained over its untrained copy", amount(best.gain.value, metric, signed=True)))
     if record.step:
-        tiles += [("updates", f"{record.step:,}"), ("audio heard, with repetitions", span(record.audio_seconds))]
+        tiles.append(("updates", f"{record.step:,}"))
+    if record.audio_seconds:
+        tiles.append(("audio heard, with repetitions", span(record.audio_seconds)))
     if record.training_seconds:
         tiles.append(("training time, about", span(record.training_seconds)))
     return tiles

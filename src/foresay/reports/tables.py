@@ -84,7 +84,7 @@ def _where(comparison: Comparison) -> str:
     details = [line.result.details for line in comparison.lines]
     alike = {key: value for key, value in details[0].items() if all(other.get(key) == value for other in details)}
     sentence = f"Protocol {kind.protocol}, on {kind.corpus} ({kind.split})"
-    facts = [f"{alike[key]:,} {key}" for key in ("frames", "classes") if isinstance(alike.get(key), int)]
+    facts = [f"{alike[key]:,} {key}" for key in ("frames", "items", "classes") if isinstance(alike.get(key), int)]
     if "trained_on" in alike and not comparison.seen:
         facts.append(f"learned on {alike['trained_on']}")
     unseen = alike.get("unseen_phones")

@@ -6,7 +6,10 @@ from typing import Any
 
 MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
-SHARES = ("accuracy", "error", "purity", "precision", "recall", "f1", "share", "coverage")
+GAIN = "gain over untrained"
+"""What the name of a metric begins with that is a difference to the untrained copy: it stands beside the number it belongs to."""
+
+SHARES = ("accuracy", "error", "purity", "precision", "recall", "f1", "share", "coverage", "r@")
 """Metrics whose name holds one of these words lie between 0 and 1 and are written in percent."""
 
 LOWER_IS_BETTER = ("error", "loss", "perplexity", "distance", "deletions", "insertions", "substitutions")
@@ -28,10 +31,15 @@ NEITHER_IS_BETTER = (
     "over-segmentation",
     "run length",
     "bits",
+    "gap",
 )
 """Metrics that describe and do not rate: a model whose features hardly differ from each other has the best of many of them."""
 
-HEADLINES = {"abx": ("error within speakers", "error across speakers")}
+HEADLINES = {
+    "abx": ("error within speakers", "error across speakers"),
+    "item_probe": ("accuracy_audio", "accuracy_image"),
+    "retrieval": ("R@1_audio_to_image", "R@1_image_to_audio"),
+}
 """What is said first of a measure, where that is not the first of its metrics that rates."""
 
 
@@ -43,6 +51,15 @@ def is_share(metric: str) -> bool:
 def rates(metric: str) -> bool:
     """Whether one value of a metric is better than another."""
     return not any(word in metric.lower() for word in NEITHER_IS_BETTER)
+
+
+def gains(metric: str) -> tuple[str, str]:
+    """Return what the gain in a metric is called, where it is the measure's only one, and where there are several.
+
+    >>> gains("accuracy_audio")
+    ('gain over untrained', 'gain over untrained in accuracy_audio')
+    """
+    return GAIN, f"{GAIN} in {metric}"
 
 
 def lower_is_better(metric: str) -> bool:

@@ -95,7 +95,7 @@ def _own(row: Result, folder: Path) -> bool:
 
     A run is named by the last parts of its path.
     """
-    return row.step is not None and str(folder.resolve()).endswith(row.model) and row.metric != GAIN
+    return row.step is not None and str(folder.resolve()).endswith(row.model) and not row.metric.startswith(GAIN)
 
 
 def _measured(row: Result) -> Measured:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from foresay.audio.read import audio_info
 from foresay.corpora.check import Report, check
-from foresay.corpora.demo import DemoCorpus, make_demo_corpus
+from foresay.corpora.demo import make_demo_corpus
+from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.reader import Found, Reader, Skipped, find_reader
 from foresay.corpora.statistics import Statistics, describe
@@ -41,7 +42,7 @@ class Imported:
     """What one may want to know, a sentence each."""
 
 
-def make_corpus(destination: str | Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> DemoCorpus:
+def make_corpus(destination: str | Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
     """Make the embedded corpus, see `foresay.corpora.demo.make_demo_corpus`."""
     return make_demo_corpus(Path(destination), seed=seed, minutes=minutes, voices=voices)
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from foresay.contracts import SpeechModel
+from foresay.contracts import FeatureExtractor, SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.example import examples
@@ -39,8 +39,8 @@ def evaluate(
 ) -> list[Result]:
     """Measure models on the manifest `corpus`; measures that learn something themselves learn it on `train_corpus`.
 
-    `models`: runs, `RUN@step`, model folders, other people's checkpoints (`hf:NAME`, a `.pt` file; to be kept in `out`). Every baseline,
-    and an untrained copy of each model of ours, is measured beside them.
+    `models`: runs, `RUN@step`, model folders, other people's checkpoints (`hf:NAME`, a `.pt` file; to be kept in `out`). Every baseline
+    that can be, and an untrained copy of each model of ours, is measured beside them.
     `measures`: `NAME:PROTOCOL`. `options`: `NAME.FIELD=VALUE` for each field of a protocol that shall be otherwise.
     `layers`: of the models, default all. `device`: default a GPU if there is one.
 
@@ -56,7 +56,8 @@ def evaluate(
     folders = [Path(out)] if out else list(dict.fromkeys(c.run for c in candidates if c.run))
     results: list[Result] = []
     for measure in chosen:
-        results += _measure(measure, candidates, corpora, folders, seed, place, again=again, alone=bool(out))
+        served = [c for c in candidates if not c.baseline or measure.serves(c.subject.model, corpora)]
+        results += _measure(measure, served, corpora, folders, seed, place, again=again, alone=bool(out))
     for candidate in candidates:
         _keep_examples(candidate, corpora.test, seed, place)
     return results
@@ -71,6 +72,8 @@ class _Candidate:
     """The folder of the run it is."""
     finished: bool = True
     """Whether it is the run itself, and not one of its steps."""
+    baseline: bool = False
+    """Whether nobody asked for it, so that it may be left out."""
 
     @property
     def both(self) -> list[Subject]:
@@ -105,21 +108,27 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
     copies: dict[Path, Subject] = {}  # shared by all steps of a run
     for (folder, step), text in given.items():
         extractor = load(text, device)
-        chosen = tuple(layers or extractor.layer_names)
-        subject = Subject(names[folder], extractor, chosen, step)
+        run = folder if Run(folder).recipe.exists() else None
+        subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run))
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
-                copies[folder] = Subject(f"{subject.name} (untrained)", _untrained(extractor, seed, device), chosen)
+                copy = _untrained(extractor, seed, device)
+                copies[folder] = replace(subject, name=f"{subject.name} (untrained)", model=copy, step=None)
             subject = replace(subject, untrained=copies[folder])
-        run = folder if Run(folder).recipe.exists() else None
         candidates.append(_Candidate(subject, run, finished=Path(text).resolve() == folder))
     for name in dict.fromkeys(str(model) for model in models if is_foreign(str(model))):
         extractor = load(name, device)
         candidates.append(_Candidate(Subject(name, extractor, tuple(layers or extractor.layer_names))))
     for name in baselines:
         extractor = load(name, device)
-        candidates.append(_Candidate(Subject(name, extractor, extractor.layer_names)))
+        candidates.append(_Candidate(Subject(name, extractor, extractor.layer_names), baseline=True))
     return candidates
+
+
+def _image_side(run: Path | None) -> int:
+    """Pixels of the pictures that a run learnt from, or as many as in any recipe that does not say."""
+    recipe = read_toml(Run(run).recipe.read_text(encoding="utf-8"), str(run)) if run else {}
+    return int(recipe.get("data", {}).get("image_side", Subject.image_side))
 
 
 def _folder_and_step(model: str) -> tuple[Path, int | None]:
@@ -167,7 +176,7 @@ def _measure(
     manifests = [manifest and of_file(manifest.path) for manifest in (corpora.test, corpora.train)]
     context = (measure.name, measure.protocol, manifests, seed, __version__, *map(of_file, measure.files))
     shared = fingerprint(context)  # of rows that are no candidate's, such as the majority class
-    prints = {(s.name, s.step): fingerprint(context, s.name, s.step, of_weights(s.extractor)) for c in candidates for s in c.both}
+    prints = {(s.name, s.step): fingerprint(context, s.name, s.step, of_weights(s.model)) for c in candidates for s in c.both}
     known = [] if again else [result for folder in folders for result in read_results(folder / RESULTS)]
     rows = {_key(result): result for result in known}
     done = {(result.details.get("fingerprint"), result.layer) for result in known}
@@ -197,7 +206,7 @@ def _measure(
         write(in_order(row for key, row in found.items() if key[0] != shared))
         fresh += [row for key, row in found.items() if key[0] == shared]
     # What a measure finds beside the layers (such as `posterior`) comes along with them.
-    own = {prints[s.name, s.step]: s.extractor.layer_names for c in candidates for s in c.both}
+    own = {prints[s.name, s.step]: s.model.layer_names for c in candidates for s in c.both}
     wanted = in_order(
         row
         for key, row in rows.items()
@@ -240,9 +249,11 @@ def _key(result: Result) -> _Key:
 
 def _keep_examples(candidate: _Candidate, manifest: Manifest, seed: int, device: str) -> None:
     """Give a run utterances to draw, unless it has those of these weights and this corpus."""
+    extractor = candidate.subject.model
     if candidate.run is None or not candidate.finished:
         return
-    extractor = candidate.subject.extractor
+    if not isinstance(extractor, FeatureExtractor) or "audio" not in extractor.modalities:
+        return
     stamp = fingerprint(of_weights(extractor), of_file(manifest.path), seed, __version__)
     kept = load_artifact(candidate.run, f"{EXAMPLE}1")
     if kept is None or kept["fingerprint"] != stamp:

@@ -58,6 +58,9 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     """
     place = str(find_place(device).device)
     extractor: FeatureExtractor = load(model, place)
+    if "audio" not in extractor.modalities:
+        msg = f"{model} sees pictures and hears no audio, and features are extracted of audio"
+        raise UserError(msg)
     if layer not in extractor.layer_names:
         msg = f"{model} has no layer {layer!r}: {nearest(layer, extractor.layer_names)}"
         raise UserError(msg)

@@ -91,12 +91,13 @@ def rehearse(
         memory = torch.cuda.max_memory_allocated(place.device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    heard = trainer.updates * resolved.data.audio_per_update
+    heard = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.modalities else 0.0
+    items = trainer.updates * resolved.data.batch
     return Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
         audio_hours=heard / 3600,
-        epochs=heard / float(manifest.durations.sum()),
+        epochs=items / len(manifest) if resolved.data.sampler == "items" else heard / float(manifest.durations.sum()),
         seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
         memory_gib=memory / 2**30,
     )
@@ -152,7 +153,7 @@ def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run:
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
     torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
-    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
+    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
 
     def loader() -> BatchLoader:
         settings = recipe.trainer
@@ -172,7 +173,7 @@ def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run:
 
 def _validation(recipe: Recipe, model: SpeechModel, manifest: Manifest, labels: MakeReader) -> Callable[[], BatchLoader]:
     """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
-    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group)
+    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
     return lambda: BatchLoader(manifest, plan, labels=labels("valid", model) if recipe.labels else None, workers=recipe.trainer.workers)
 
 

@@ -11,7 +11,7 @@ from foresay.workflows.report import report
 from foresay.workflows.reproductions import Reproduction
 
 PACKAGE = "foresay.workflows.reproductions"
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Done:
 def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str | Path | None = None, device: str | None = None) -> Done:
     """Train and measure every cell of the paper's tables below the folder `run`; what is done there already is not done again.
 
-    `corpus`: a folder with train.jsonl, valid.jsonl and test.jsonl, with phones; the smallest scale makes its own if none is given.
+    `corpus`: a folder with train.jsonl, test.jsonl and, if training is to be validated, valid.jsonl, labelled as the paper's measures ask
+    (phones, or classes); the smallest scale makes its own if none is given.
 
     Raises:
         UserError: there is no such paper or scale, or the corpus lacks something.
@@ -42,24 +43,25 @@ def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str |
     parent = Path(run)
     folder = Path(corpus) if corpus else parent / "corpus"
     if not corpus and not plan.make_corpus(scale, folder):
-        msg = f"the scale {scale!r} needs real speech: --corpus DIR, a folder with train.jsonl, valid.jsonl and test.jsonl"
+        msg = f"the scale {scale!r} needs a corpus of yours: --corpus DIR, a folder with train.jsonl and test.jsonl"
         raise UserError(msg)
     splits = _splits(folder)
     plan.check(scale, folder)
     for training in plan.trainings(scale):
         where = parent / training.folder
-        pretrain(training.recipe, splits["train"], where, valid=splits["valid"], overrides=training.overrides, device=device)
+        pretrain(training.recipe, splits["train"], where, valid=splits.get("valid"), overrides=training.overrides, device=device)
     for measuring in plan.measurings(scale, folder, parent):
         models = [parent / model for model in measuring.models]
-        evaluate(models, measuring.corpus, measuring.train, measures=measuring.measures, options=measuring.options, device=device)
+        asked = {"measures": measuring.measures, "options": measuring.options, "layers": measuring.layers}
+        evaluate(models, measuring.corpus, measuring.train, **asked, device=device)
     text, tables = plan.tables(scale, parent), parent / "tables.md"
     tables.write_text(text, encoding="utf-8")
     return Done(tables, report([parent / name for name in plan.shown(scale)], parent / "report.html"), text)
 
 
 def _splits(folder: Path) -> dict[str, Path]:
-    found = {split: folder / f"{split}.jsonl" for split in SPLITS}
-    missing = [path.name for path in found.values() if not path.is_file()]
+    found = {split: path for split in (*SPLITS, "valid") if (path := folder / f"{split}.jsonl").is_file()}
+    missing = [f"{split}.jsonl" for split in SPLITS if split not in found]
     if missing:
         msg = f"{folder} lacks {', '.join(missing)}: `foresay corpus import` writes them, and any manifest can be split by hand"
         raise UserError(msg)

@@ -29,6 +29,8 @@ class Measuring:
     options: tuple[str, ...] = ()
     train: Path | None = None
     """Manifest for measures that learn something themselves."""
+    layers: tuple[str, ...] | None = None
+    """Of the models; None: all."""
 
 
 class Reproduction(ABC):

@@ -7,7 +7,7 @@ As in the authors' scripts, CPC is the alignment with K = M = 12: all cells shar
 """
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -15,11 +15,11 @@ from typing import ClassVar, NamedTuple
 from foresay.corpora.demo import make_demo_corpus
 from foresay.errors import UserError
 from foresay.reports.wording import amount
-from foresay.results import Result, read_lines, read_results
+from foresay.results import Result, read_lines
 from foresay.runs import Checkpoint, Run
 from foresay.workflows.compare import compare
-from foresay.workflows.evaluate import RESULTS
 from foresay.workflows.reproductions import Measuring, Reproduction, Training
+from foresay.workflows.reproductions._tables import rows_at_end
 
 LAYERS = ("z", "c")
 
@@ -231,14 +231,7 @@ def _lines_of_table_2(size: Scale, parent: Path) -> str:
 
 def _rows(runs: Sequence[Path], measure: str, layer: str) -> list[Result]:
     """What was measured last of each run at its end."""
-    return [row for run in runs for row in _last(run, measure, layer)]
-
-
-def _last(run: Path, measure: str, layer: str) -> Iterator[Result]:
-    own = [row for row in read_results(run / RESULTS) if row.step is not None and row.split != "train"]
-    end = max((row.step for row in own if row.step is not None), default=0)
-    found = {(r.corpus, r.metric): r for r in own if (r.step, r.measure, r.layer) == (end, measure, layer)}
-    yield from found.values()
+    return [row for run in runs for row in rows_at_end(run, measure, layer)]
 
 
 def _mean(rows: Sequence[Result]) -> str:

@@ -1,0 +1,88 @@
+"""A folder for a corpus that is made, not recorded: made once for the same settings, whole or not at all, and mixed with nothing else."""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from foresay.corpora.manifest import Item, write_manifest
+from foresay.errors import UserError
+from foresay.settings import read_toml, write_toml
+
+SplitT = TypeVar("SplitT", bound=str)
+
+FOLDERS = ("audio", "images")
+"""What is emptied when a corpus is made anew."""
+
+
+@dataclass(frozen=True)
+class MadeCorpus:
+    """Where a made corpus lies."""
+
+    manifests: dict[str, Path]
+    """Split -> manifest, and `all` of them in one."""
+    reused: bool
+    """It was there already, complete and with the same settings."""
+
+
+def make(
+    folder: Path,
+    title: str,
+    description: Mapping[str, Any],
+    splits: Iterable[SplitT],
+    record: Callable[[], Mapping[SplitT, Sequence[Item]]],
+    *,
+    megabytes: int,
+    phone_set: str | None = None,
+) -> MadeCorpus:
+    """Make a corpus in a new or empty folder, or in the place of another of its kind; leave it as it is if it is there already.
+
+    Args:
+        folder: where to.
+        title: what messages call it, such as `the embedded corpus`.
+        description: what `corpus.toml` will say, all that makes a difference among it; its `name` is the kind of corpus.
+        splits: the manifests to write.
+        record: writes everything below `folder / "audio"` and `folder / "images"`, and returns the items of each split.
+        megabytes: about how many it takes.
+        phone_set: of the items' phones.
+
+    Raises:
+        UserError: the folder holds something else or cannot be written.
+    """
+    parts = {split: folder / f"{split}.jsonl" for split in splits}
+    manifests = {str(split): path for split, path in parts.items()} | {"all": folder / "manifest.jsonl"}
+    complete = {**description, "complete": True}
+    if _existing(folder) == complete and all(path.is_file() for path in manifests.values()):
+        return MadeCorpus(manifests, reused=True)
+    try:
+        _clear(folder, title, manifests.values(), description)
+        items = record()
+        for split, path in parts.items():
+            write_manifest(path, items[split], phone_set=phone_set)
+        write_manifest(manifests["all"], [item for split in parts for item in items[split]], phone_set=phone_set)
+        (folder / "corpus.toml").write_text(write_toml(complete), encoding="utf-8")
+    except OSError as error:
+        msg = f"cannot write {title} to {folder}: {error}. It needs some {megabytes} MB: make room, or choose another folder."
+        raise UserError(msg) from error
+    return MadeCorpus(manifests, reused=False)
+
+
+def _existing(folder: Path) -> dict[str, Any]:
+    """What the folder's `corpus.toml` says; nothing if there is none."""
+    path = folder / "corpus.toml"
+    return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+
+
+def _clear(folder: Path, title: str, manifests: Iterable[Path], description: Mapping[str, Any]) -> None:
+    """Empty the folder of an older or half-made corpus of this kind, and of nothing else; leave the description of one not yet complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and _existing(folder).get("name") != description["name"]:
+        msg = f"{folder} holds something else than {title}, which would be mixed with it: name a new or an empty folder."
+        raise UserError(msg)
+    for path in manifests:
+        path.unlink(missing_ok=True)
+    for name in FOLDERS:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+    (folder / "corpus.toml").write_text(write_toml({**description, "complete": False}), encoding="utf-8")
