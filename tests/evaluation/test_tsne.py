@@ -44,14 +44,14 @@ def test_points_are_means_of_spoken_phones(tmp_path: Path) -> None:
     corpora = Corpora(write_corpus(tmp_path / "test.jsonl", 4))
     said = sum(len(item.phones or ()) for item in corpora.test)
     model = Subject("levels", trained(), ("level",), 3)
-    (every,) = TSNE(MapProtocol("phones"))([model], corpora)
+    (every,) = TSNE(MapProtocol("phones", "phones"))([model], corpora)
     assert len(every.details["points"]) == said  # of 20 ms or more, so that each has a frame
     assert np.bincount(every.details["labels"]).tolist() == [
         sum(phone.label == label for item in corpora.test for phone in item.phones or ()) for label in "abcd"
     ]
-    (some,) = TSNE(MapProtocol("phones", points=50))([model], corpora)
+    (some,) = TSNE(MapProtocol("phones", "phones", points=50))([model], corpora)
     assert len(some.details["points"]) == 50
-    (frames,) = TSNE(MapProtocol("frames", points=60))([model], corpora)
+    (frames,) = TSNE(MapProtocol("frames", "frames", points=60))([model], corpora)
     assert len(frames.details["points"]) == 60
     assert (frames.metric, frames.low, frames.step) == ("trustworthiness of the map", None, 3)
 
@@ -59,6 +59,6 @@ def test_points_are_means_of_spoken_phones(tmp_path: Path) -> None:
 def test_phones_are_needed_for_phones_only(tmp_path: Path) -> None:
     bare = Corpora(write_corpus(tmp_path / "bare.jsonl", 3, labelled=False))
     with pytest.raises(UserError, match="no phone times.*tsne:frames"):
-        TSNE(MapProtocol("phones"))([Subject("levels", trained(), ("level",))], bare)
-    (found,) = TSNE(MapProtocol("frames", points=50))([Subject("levels", trained(), ("level",))], bare)
+        TSNE(MapProtocol("phones", "phones"))([Subject("levels", trained(), ("level",))], bare)
+    (found,) = TSNE(MapProtocol("frames", "frames", points=50))([Subject("levels", trained(), ("level",))], bare)
     assert set(found.details["labels"]) == {-1}

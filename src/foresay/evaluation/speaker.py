@@ -32,7 +32,8 @@ from foresay.results import Result
 class SpeakerProtocol:
     """What of a window is shown to the classifier."""
 
-    name: Pooling
+    name: str
+    pooling: Pooling
     window: float = 1.28
     """Seconds."""
     shortest: float = 0.5
@@ -43,7 +44,10 @@ class SpeakerProbe(Measure):
     """Speaker accuracy of a linear probe on every layer."""
 
     name = "speaker"
-    protocols: ClassVar[Mapping[str, SpeakerProtocol]] = {p.name: p for p in (SpeakerProtocol("last"), SpeakerProtocol("mean"))}
+    protocols: ClassVar[Mapping[str, SpeakerProtocol]] = {
+        "last": SpeakerProtocol("last", "last"),
+        "mean": SpeakerProtocol("mean", "mean"),
+    }
     protocol: SpeakerProtocol
 
     def __init__(self, protocol: SpeakerProtocol) -> None:
@@ -85,7 +89,7 @@ class SpeakerProbe(Measure):
             with torch.no_grad():
                 frames = subject.extractor.features(heard.waveforms, heard.lengths, subject.layers)
             for layer in subject.layers:
-                vectors[layer].append(pooled(frames.values[layer], frames.lengths[layer], self.protocol.name).float())
+                vectors[layer].append(pooled(frames.values[layer], frames.lengths[layer], self.protocol.pooling).float())
         items = torch.tensor([window.segments[0].item for window in windows], device=device)
         labels = torch.tensor([speakers[manifest.speakers[window.speaker]] for window in windows], device=device)
         return {layer: LabelledFrames(torch.cat(parts), labels, items) for layer, parts in vectors.items()}

@@ -37,7 +37,8 @@ FEWEST = 4 * NEIGHBORS
 class MapProtocol:
     """What the points are."""
 
-    name: Literal["phones", "frames"]
+    name: str
+    of: Literal["phones", "frames"]
     points: int = 1000
     """At most; drawn at random, the same for every model."""
 
@@ -46,7 +47,10 @@ class TSNE(Measure):
     """A map of points of every layer, and how far it can be trusted."""
 
     name = "tsne"
-    protocols: ClassVar[Mapping[str, MapProtocol]] = {p.name: p for p in (MapProtocol("phones"), MapProtocol("frames"))}
+    protocols: ClassVar[Mapping[str, MapProtocol]] = {
+        "phones": MapProtocol("phones", "phones"),
+        "frames": MapProtocol("frames", "frames"),
+    }
     protocol: MapProtocol
 
     def __init__(self, protocol: MapProtocol) -> None:
@@ -61,7 +65,7 @@ class TSNE(Measure):
         test = corpora.test
         phones = test.phone_labels()
         vocabulary = {label: number for number, label in enumerate(phones)}
-        drawn = _Spoken(test, self.protocol.points, seed) if self.protocol.name == "phones" else Moments(test, self.protocol.points, seed)
+        drawn = _Spoken(test, self.protocol.points, seed) if self.protocol.of == "phones" else Moments(test, self.protocol.points, seed)
         results = []
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())
