@@ -106,7 +106,7 @@ def _ablation(modalities: Modalities) -> list[Cell]:
 
 
 ABLATION: dict[Modalities, list[Cell]] = {modalities: _ablation(modalities) for modalities in ("audio", "image", "both")}
-SWEPT = {"temperature": (0.05, 0.1, 0.2, 0.5), "sigma": (0.03, 0.1, 0.3, 1.0), "queue": (0, 1024, 4096, 16_384)}
+SWEPT = {"temperature": (0.05, 0.1, 0.2, 0.5), "sigma": (0.03, 0.1, 0.3, 1.0), "queue": (256, 1024, 4096, 16_384)}
 STANDARD = {"temperature": 0.1, "sigma": 0.1, "queue": QUEUE}
 ALONE: tuple[Modalities, ...] = ("audio", "image")
 
