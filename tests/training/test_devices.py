@@ -5,7 +5,10 @@ All of them in double precision, where nothing but an error is as large as the t
 
 import dataclasses
 import json
+import platform
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,3 +139,22 @@ def test_dropout_of_a_process_that_joins_is_always_the_same(done: Done) -> None:
 def test_what_is_dealt_counts_once_and_all_have_as_many() -> None:
     hands = [list(_dealt(range(5), Place(torch.device("cpu"), rank, 3))) for rank in range(3)]  # type: ignore[arg-type]
     assert hands == [[(0, 1.0), (3, 1.0)], [(1, 1.0), (4, 1.0)], [(2, 1.0), (3, 0.0)]]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc")
+def test_holes_between_blocks_are_given_back() -> None:
+    """Every other one of 2,000 blocks of 100 kB is freed: 100 MB lie in holes, and are the system's again."""
+    script = """
+import torch
+from foresay.training.devices import give_back_freed_memory, keep_freed_memory
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+keep_freed_memory()
+blocks = [torch.ones(25_000) for _ in range(2_000)]
+blocks = blocks[::2]
+before = resident()
+give_back_freed_memory()
+print(before - resident())
+"""
+    freed = float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+    assert freed == pytest.approx(100, abs=10)

@@ -66,6 +66,15 @@ def keep_freed_memory() -> None:
         library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def give_back_freed_memory() -> None:
+    """Let the C library return what lies idle: now and then, for blocks of many sizes leave ever more holes between them.
+
+    Batches of utterances, no two of them equally long, would fill gigabytes so. Where there is no glibc, nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Compute on one CPU core: for many small steps, which a second thread makes hardly faster and, on a busy machine, far slower."""

@@ -28,7 +28,7 @@ from foresay.errors import UserError
 from foresay.layers.moving_average import early, follow
 from foresay.runs import Checkpoint, Run
 from foresay.training.collapse import CollapseWatch
-from foresay.training.devices import Place
+from foresay.training.devices import Place, give_back_freed_memory
 from foresay.training.logs import MetricsLog
 from foresay.training.optimizers import build_optimizer, learning_rate
 from foresay.training.parallel import clip_gradient, exchanging_gradients, load_optimizer, load_weights, spread, whole
@@ -194,6 +194,7 @@ class Trainer:
             state["weights"], weights = weights, whole(self.average, self.place)
         if self.place.leads:
             self.run.save(self.progress.step, weights, state, self.description, self.settings.keep)
+        give_back_freed_memory()
 
     def resume(self) -> Checkpoint | None:
         """Go back to the last checkpoint, if there is one."""
