@@ -45,11 +45,11 @@ def hearing_section(records: Sequence[Record]) -> Html:
             groups.append(group)
         group.append(Hearing(place, record.name, example))
     parts = [_utterance(group, number) for number, group in enumerate(groups, start=1)]
-    without = [record.name for place, record in enumerate(records) if place not in {p for p, _, _ in found}]
+    without = [record.name for place, record in enumerate(records) if record.hears and place not in {p for p, _, _ in found}]
     if without:
         note = join([f"There is no example of {listed(without)} yet: ", tag("code", "foresay evaluate"), " keeps one, for the pictures."])
         parts.append(tag("p", note, class_="missing"))
-    return join(parts)
+    return join(parts or [tag("p", "Trained on pictures, which make no sound.", class_="missing")])
 
 
 def _utterance(group: Sequence[Hearing], number: int) -> Html:

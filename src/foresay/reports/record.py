@@ -49,10 +49,11 @@ class Record:
 
     @cached_property
     def scalars(self) -> list[str]:
-        """Names of what was logged, in the order of their first appearance, the step and the epoch left out."""
+        """Names of what was logged, in the order of their first appearance, step and epoch left out, and of pictures the audio."""
         lines = self.lines_of("train") + self.lines_of("valid")
         names = dict.fromkeys(k for line in lines for k, v in line.items() if isinstance(v, int | float) and not isinstance(v, bool))
-        return [name for name in names if name not in {"step", "epoch"}]
+        untold = {"step", "epoch"} if self.hears else {"step", "epoch", "audio_rate"}
+        return [name for name in names if name not in untold]
 
     @property
     def model(self) -> str:
@@ -71,13 +72,19 @@ class Record:
         return steps
 
     @property
+    def hears(self) -> bool:
+        """Whether it is trained on audio, and not on pictures alone."""
+        items = self.recipe.get("data", {}).get("sampler") == "items"
+        return not items or bool((self.curve("train", "audio_rate")[1] > 0).any())
+
+    @property
     def audio_seconds(self) -> float:
         """Audio heard in training, repetitions counted: updates x windows per update x window, or about updates x `data.seconds`.
 
         Of items it is the most that can have been; of pictures alone, none.
         """
         data = self.recipe.get("data", {})
-        if data.get("sampler") == "items" and not (self.curve("train", "audio_rate")[1] > 0).any():
+        if not self.hears:
             return 0.0
         if data.get("sampler") == "utterances":
             return float(self.step * data["seconds"])
