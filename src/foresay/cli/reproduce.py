@@ -17,13 +17,15 @@ class Options:
     """Which paper, how much of it, on what."""
 
     paper: tyro.conf.Positional[str]
-    """acpc: Tables 1 and 2 of Aligned CPC, and its Figures 2 to 5."""
+    """acpc: Tables 1 and 2 of Aligned CPC, and its Figures 2 to 5. mmcpc: which negatives help multi-modal CPC?"""
     run: Path
     """Parent folder of the runs; what is done there already is not done again."""
     scale: str = "demo"
-    """demo: the embedded corpus, half an hour on two cores. small: CPC and ACPC, three seeds, on a GPU. paper: all cells, at length."""
+    """acpc has demo (the embedded corpus, half an hour on two cores), small (CPC and ACPC, three seeds, on a GPU), paper (all cells, at
+    length); mmcpc has demo (spoken and written digits, half an hour), full (pairs of yours, at length)."""
     corpus: Path | None = None
-    """Folder with train.jsonl, valid.jsonl, test.jsonl, with phones; for the scale paper also dev-clean.item, dev-clean.jsonl, …"""
+    """Folder with train.jsonl, test.jsonl and perhaps valid.jsonl, of phones (acpc) or of pairs of a class (mmcpc). The scale paper of acpc
+    wants dev-clean.item, dev-clean.jsonl, … too."""
     device: str | None = None
     """cpu, cuda, … Default: a GPU if there is one."""
 
