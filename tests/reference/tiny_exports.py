@@ -12,6 +12,7 @@ from foresay.loading import build
 TINY = {"channels": 16, "size": 32, "layers": 2, "heads": 4, "inner": 48, "position_kernel": 16, "position_groups": 4}
 LARGE = {"norm": "layer", "pre_norm": True, "standardize": True, "convolution_bias": True}
 CPC = {"channels": 32, "context_size": 32, "predictions": 3, "predictor": "linear"}
+SPECTROGRAM = {"size": 32, "layers": 2, "heads": 4, "inner": 48, "subsampling_channels": [4, 4], "codes": 6}
 KINDS: dict[str, dict[str, Any]] = {
     "wav2vec2": {**TINY, "codes": 4},
     "wav2vec2 large": {**TINY, **LARGE, "codes": 4},
@@ -25,6 +26,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "acpc": {**CPC, "matched": 5},
     "bidirectional-acpc": {**CPC, "matched": 5},
     "wav2vec": {"channels": 16, "context_size": 16},
+    "wav2vec vq": {"channels": 16, "context_size": 16, "codebooks": 2, "codes": 5},
+    "best-rq": {**SPECTROGRAM, "causal": True, "left_context": 7},
+    "best-rq transformer": {**SPECTROGRAM, "encoder": "transformer", "position_kernel": 16, "position_groups": 4},
+    "w2v-bert": {**SPECTROGRAM, "contrastive_layers": 1, "code_size": 8, "target_size": 8},
 }
 
 

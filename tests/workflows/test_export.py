@@ -20,6 +20,8 @@ from reference.tiny_run import write_run
 QUICK = ("wav2vec2 large", "acpc")
 EACH = [pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow) for kind in KINDS]
 
+RATES = {"wav2vec2": 50, "hubert": 50, "wavlm": 50, "best-rq": 25, "w2v-bert": 25}
+
 
 def _run(folder: Path, kind: str) -> SpeechModel:
     """Write a run of the model."""
@@ -39,7 +41,7 @@ def test_torch_program(kind: str, tmp_path: Path) -> None:
     description = json.loads((folder / "export.json").read_text())
     assert description["outputs"] == [name for layer in layers for name in (layer, f"{layer}_lengths")]
     assert description["sample_rate"] == 16_000
-    assert description["frame_rate"][layers[0]] == (50 if kind.startswith(("wav2vec2", "hubert", "wavlm")) else 100)
+    assert description["frame_rate"][layers[0]] == RATES.get(kind.split(maxsplit=1)[0], 100)
 
 
 @pytest.mark.parametrize("kind", EACH)

@@ -32,7 +32,8 @@ class LogMelSpectrogram(nn.Module):
         self.window, self.hop, self.fft, self.floor = window, hop, fft, floor
         self.receptive_field = window - 1
         self.first_center = hop // 2 - 1
-        self.register_buffer("window_shape", torch.hann_window(window, periodic=True), persistent=False)
+        # Copied, for it is a view of a longer window, which torch.export.save warns of.
+        self.register_buffer("window_shape", torch.hann_window(window, periodic=True).clone(), persistent=False)
         filters = torch.from_numpy(mel_filters(bands, fft, sample_rate)).float()
         self.register_buffer("filters", filters, persistent=False)
 

@@ -5,9 +5,10 @@ Equal to the originals to rounding, for any number of frames. `WaveformConvoluti
 """
 
 import copy
+import inspect
 import math
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +18,22 @@ from torch._higher_order_ops import scan  # torch.export's own loop; it has no p
 from foresay.context.transformer import TransformerContext
 from foresay.contracts import SpeechModel
 from foresay.encoders.waveform_convolutions import TimeNorm, WaveformConvolutions
-from foresay.layers.transformer import Attention, PositionalConvolution
+from foresay.layers.conformer import Conformer, RelativeAttention
+from foresay.layers.transformer import Attention, PositionalConvolution, Transformer
+from foresay.models._masked_spectrogram import STACK, MaskedSpectrogram, normalized
 from foresay.models._masked_transformer import MaskedTransformer
+
+PartT = TypeVar("PartT", bound=nn.Module)
 
 
 def as_function(model: SpeechModel, layers: Sequence[str]) -> nn.Module:
     """Make a model a function of tensors: waveforms (B, S), lengths (B,) -> of each layer frames (B, T, D), and how many are real (B,)."""
     twin = copy.deepcopy(model).requires_grad_(requires_grad=False)
-    return (PlainMaskedTransformer(twin, layers) if isinstance(twin, MaskedTransformer) else Hearing(twin, layers)).eval()
+    if isinstance(twin, MaskedTransformer):
+        return PlainMaskedTransformer(twin, layers).eval()
+    if isinstance(twin, MaskedSpectrogram):
+        return PlainMaskedSpectrogram(twin, layers).eval()
+    return Hearing(twin, layers).eval()
 
 
 class Hearing(nn.Module):
@@ -33,12 +42,8 @@ class Hearing(nn.Module):
     def __init__(self, model: SpeechModel, layers: Sequence[str]) -> None:
         """`model` is taken over, and changed."""
         super().__init__()
-        for module in list(model.modules()):
-            for name, part in list(module.named_children()):
-                if isinstance(part, nn.RNNBase):
-                    setattr(module, name, PlainRecurrence(part))
-                elif isinstance(part, TransformerContext):
-                    setattr(module, name, PlainTransformerContext(part))
+        _exchange(model, nn.RNNBase, PlainRecurrence)
+        _exchange(model, TransformerContext, PlainTransformerContext)
         self.model, self.layers = model, tuple(layers)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
@@ -58,10 +63,10 @@ class PlainMaskedTransformer(nn.Module):
         self.convolutions = PlainWaveformConvolutions(model.convolutions)
         self.latent_norm, self.projection = model.latent_norm, model.projection
         self.position = PlainPositionalConvolution(model.position)
-        self.transformer, self.position_bias = model.transformer, model.position_bias
+        self.position_bias = model.position_bias
         if self.position_bias is not None:
-            for block in self.transformer.blocks:
-                block.attention = PlainAttention(cast("Attention", block.attention))
+            _exchange(model.transformer, Attention, PlainAttention)
+        self.transformer = PlainStack(model.transformer)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """Hear."""
@@ -74,18 +79,41 @@ class PlainMaskedTransformer(nn.Module):
         counts = self.convolutions.frame_count(lengths)
         frames = self.projection(self.latent_norm(self.convolutions(waveforms, lengths)))
         frames = frames + self.position(frames, counts)
-        states = self._states(frames, counts)
+        states = self.transformer(frames, counts, position_bias=self.position_bias, depth=max(self.numbers))
         return tuple(part for number in self.numbers for part in (states[number], counts))
 
-    def _states(self, frames: Tensor, counts: Tensor) -> list[Tensor]:
-        """Do what `Transformer.forward` does, which torch.compile and torch.export are kept out of."""
-        frames = frames if self.transformer.pre_norm else self.transformer.norm(frames)
-        attended = (torch.arange(frames.shape[1], device=frames.device) < counts.clamp(min=1)[:, None])[:, None, None]
-        states = [frames]
-        for block in self.transformer.blocks[: max(self.numbers)]:
-            states.append(block(states[-1], attended, self.position_bias, keep=True))
-        if self.transformer.pre_norm and len(states) > len(self.transformer.blocks):
-            states[-1] = self.transformer.norm(states[-1])
+
+class PlainMaskedSpectrogram(nn.Module):
+    """BEST-RQ or w2v-BERT. All clips go one way, with masks, whatever their lengths."""
+
+    def __init__(self, model: MaskedSpectrogram, layers: Sequence[str]) -> None:
+        """`model` is taken over, and changed."""
+        super().__init__()
+        self.numbers = [model.layer_names.index(layer) for layer in layers]
+        _exchange(model, RelativeAttention, PlainRelativeAttention)
+        _exchange(model, PositionalConvolution, PlainPositionalConvolution)
+        _exchange(model, Transformer, PlainStack)
+        _exchange(model, Conformer, PlainStack)
+        self.spectrogram, self.subsampling, self.blocks = model.spectrogram, model.subsampling, model.blocks
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Hear."""
+        counts = self.spectrogram.frame_count(lengths) // STACK
+        energies = normalized(self.spectrogram(waveforms, lengths), STACK * counts)  # to the last frame, which fills no stack
+        states = self.blocks(self.subsampling(energies, STACK * counts), counts, depth=max(self.numbers))
+        return tuple(part for number in self.numbers for part in (states[number], counts))
+
+
+class PlainStack(nn.Module):
+    """`Transformer` or `Conformer` without the mark that keeps torch.compile out of its loop: torch.export refuses what bears it."""
+
+    def __init__(self, original: nn.Module) -> None:
+        super().__init__()
+        self.original, self.loop = original, inspect.unwrap(type(original).forward)
+
+    def forward(self, *given: Tensor, **options: object) -> list[Tensor]:
+        """Hear, as the original does."""
+        states: list[Tensor] = self.loop(self.original, *given, **options)
         return states
 
 
@@ -158,6 +186,26 @@ class PlainAttention(nn.Module):
         return self.output((logits.softmax(-1) @ values).transpose(1, 2).flatten(2))
 
 
+class PlainRelativeAttention(nn.Module):
+    """`RelativeAttention`, by its formula too."""
+
+    def __init__(self, original: RelativeAttention) -> None:
+        super().__init__()
+        self.original = original
+
+    def forward(self, frames: Tensor, positions: Tensor, seen: Tensor) -> Tensor:
+        """(B, T, D) and the sinusoids (2 T, D) -> (B, T, D); `seen` (B or 1, 1, T, T): which columns a row may look at."""
+        part = self.original
+        queries, keys, values = part.query_key_value(frames).unflatten(-1, (3, part.heads, -1)).permute(2, 0, 3, 1, 4)
+        distances = part.distance(positions).unflatten(-1, (part.heads, -1)).transpose(0, 1)
+        time = torch.arange(frames.shape[1], device=frames.device)
+        places = frames.shape[1] + time - time[:, None]  # (T, T): of the distance i - j among T … 1 - T
+        scores = (queries + part.distance_bias) @ distances.mT  # (B, H, T, 2 T)
+        logits = (queries + part.content_bias) @ keys.mT + scores.gather(-1, places.expand(*scores.shape[:3], -1))
+        logits = (logits / math.sqrt(queries.shape[-1])).masked_fill(~seen, -torch.inf)
+        return part.output((logits.softmax(-1) @ values).transpose(1, 2).flatten(2))
+
+
 class PlainRecurrence(nn.Module):
     """A recurrent network as a loop over its steps: PyTorch's own can only be exported for one number of frames."""
 
@@ -205,6 +253,14 @@ class PlainTransformerContext(nn.Module):
         for layer in self.stack:
             latents = layer(latents, latents)
         return latents, None
+
+
+def _exchange(model: nn.Module, kind: type[PartT], plain: Callable[[PartT], nn.Module]) -> None:
+    """Put a plain part in the place of every one of a kind."""
+    for module in list(model.modules()):
+        for name, part in list(module.named_children()):
+            if isinstance(part, kind):
+                setattr(module, name, plain(part))
 
 
 def _lstm(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
