@@ -84,6 +84,9 @@ class Trainable(nn.Module, ABC):
     modalities: Sequence[Modality] = ("audio",)
     """What every utterance of a batch must bring along: with both, a batch is made of pairs."""
 
+    uses_targets: bool = False
+    """Whether it predicts `Batch.targets`, another version of what it hears."""
+
     updates: int | None = None
     """How many are planned: the training loop says it, for schedules that are a share of them."""
 

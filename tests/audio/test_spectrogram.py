@@ -57,3 +57,8 @@ def test_frame_count_is_what_comes_out(samples: int) -> None:
 def test_too_short_a_transform_is_refused() -> None:
     with pytest.raises(ValueError, match="need a transform longer than 256"):
         mel_filters(80, 256, 16000)
+
+
+def test_a_transform_holds_its_window() -> None:
+    with pytest.raises(ValueError, match="a transform of 1024 samples does not hold a window of 1200"):
+        LogMelSpectrogram(48_000, 1200, 480)

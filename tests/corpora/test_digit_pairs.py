@@ -1,6 +1,7 @@
 """Spoken and written digits: pairs are of one class, and the test has voices and pictures of its own."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from foresay.corpora import digit_pairs
 from foresay.corpora.digit_pairs import DIGITS, pair_digits
 from foresay.corpora.generated import MadeCorpus
-from foresay.corpora.manifest import Item, Manifest
+from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.images.read import read_pixels
 from foresay.workflows.corpus import import_corpus
@@ -113,3 +114,18 @@ def test_what_cannot_be_paired_is_explained(tmp_path: Path) -> None:
         pair_digits(tmp_path / "pairs", tmp_path / "none")
     with pytest.raises(UserError, match="takes=0 must be 1 or more"):
         pair_digits(tmp_path / "pairs", takes=0)
+
+
+def test_other_clips_in_the_same_place_are_noticed(tmp_path: Path) -> None:
+    spoken = write_spoken(tmp_path / "spoken")
+    assert not pair_digits(tmp_path / "pairs", spoken).reused
+    assert pair_digits(tmp_path / "pairs", spoken).reused
+    next(spoken.rglob("*.wav")).unlink()
+    assert not pair_digits(tmp_path / "pairs", spoken).reused
+
+
+def test_clips_of_nobody_are_refused(corpus: MadeCorpus, tmp_path: Path) -> None:
+    items = [replace(item, speaker=None, image=None) for item in Manifest.open(corpus.manifests["all"])]
+    write_manifest(tmp_path / "spoken.jsonl", items)
+    with pytest.raises(UserError, match="have no speaker"):
+        pair_digits(tmp_path / "pairs", tmp_path / "spoken.jsonl")

@@ -90,3 +90,16 @@ def test_one_recording_has_nobody_to_talk_over_it(tmp_path: Path) -> None:
     manifest = write_corpus(tmp_path / "corpus.jsonl", 1)
     with pytest.raises(UserError, match=r"one recording only.*robustness:noise-5db"):
         measure_at(manifest, 5.0)
+
+
+def test_what_cannot_be_heard_is_not_counted(tmp_path: Path) -> None:
+    items = []
+    for name, waveform in (("a", np.zeros(RATE)), ("b", np.sin(np.arange(RATE))), ("c", np.sin(np.arange(100)))):
+        soundfile.write(tmp_path / f"{name}.wav", waveform, RATE)
+        items.append(Item(name, audio=tmp_path / f"{name}.wav", duration=len(waveform) / RATE, sample_rate=RATE))
+    write_manifest(tmp_path / "some.jsonl", items)
+    rows = find_measure("robustness:noise-5db")([Subject("levels", trained(), ("level",))], Corpora(Manifest.open(tmp_path / "some.jsonl")))
+    assert {row.details["recordings"] for row in rows} == {1}
+    write_manifest(tmp_path / "none.jsonl", items[:1])
+    with pytest.raises(UserError, match="no recording that is neither silent nor too short"):
+        find_measure("robustness:noise-5db")([Subject("levels", trained(), ("level",))], Corpora(Manifest.open(tmp_path / "none.jsonl")))

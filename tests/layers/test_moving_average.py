@@ -44,3 +44,10 @@ def test_its_weights_are_in_the_state_of_the_whole() -> None:
     student = nn.Linear(2, 2)
     whole = nn.ModuleDict({"student": student, "teacher": MovingAverage(student)})
     assert {"student.weight", "teacher.module.weight"} <= whole.state_dict().keys()
+
+
+def test_what_is_not_learnt_is_copied() -> None:
+    average = {"weight": torch.zeros(2), "queue": torch.zeros(2)}
+    follow(average, {"weight": torch.ones(2), "queue": torch.ones(2)}, 0.75, learnt={"weight"})
+    assert average["weight"].tolist() == [0.25, 0.25]
+    assert average["queue"].tolist() == [1.0, 1.0]

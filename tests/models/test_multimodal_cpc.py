@@ -224,3 +224,15 @@ def test_two_processes_learn_what_one_does(corpus: Path, tmp_path: Path) -> None
         for mine, theirs in ((two.gradient, one.gradient), (two.weights, one.weights)):
             for name in theirs:
                 torch.testing.assert_close(mine[name], theirs[name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_what_is_predicted_is_the_other_version_where_there_is_one() -> None:
+    """Of sounds; augmentation of the future is for that. Pictures have none, but meet it as negatives."""
+    model, batch = small(cross_modal=False, audio_negatives=STILL, image_negatives=STILL), pairs()
+    other = dataclasses.replace(batch, targets=0.1 * torch.randn(batch.waveforms.shape, dtype=torch.float64))
+    losses = model(other, 0)
+    latents, futures = model.encoder(batch.waveforms), model.encoder(other.targets)
+    predictions = model.heads(model.contexts(latents)[:, :-1])[:, None]
+    expected = model.contrasts["audio"](predictions, futures, batch.keys).term
+    torch.testing.assert_close(losses.terms["audio"].sum, expected.sum)
+    torch.testing.assert_close(losses.terms["image"].sum, model(batch, 0).terms["image"].sum)

@@ -1,9 +1,11 @@
 """wav2vec's loss, as loops say it; and that it is the released network's size."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from foresay.contracts import Batch
+from foresay.errors import UserError
 from foresay.models.wav2vec import Wav2vec, Wav2vecSettings
 
 
@@ -99,3 +101,15 @@ def test_the_temperature_of_vq_wav2vec_is_the_released_one() -> None:
     assert model.temperature(0) == 2.0
     torch.testing.assert_close(model.temperature(100_000), 2 * 0.999995**100_000, rtol=1e-4, atol=0)
     assert model.temperature(400_000) == 0.5
+
+
+def test_a_clip_that_is_too_short_has_no_frames() -> None:
+    """And it says so: alone, and beside a longer one."""
+    model = small(codebooks=2, codes=5)
+    alone = model.features(torch.zeros(1, 420, dtype=torch.float64), torch.tensor([420]))
+    beside = model.features(torch.zeros(2, 2000, dtype=torch.float64), torch.tensor([2000, 420]))
+    assert [alone.lengths[layer].tolist() for layer in model.layer_names] == [[0]] * 3
+    assert [alone.values[layer].shape[:2] for layer in model.layer_names] == [(1, 0)] * 3
+    assert beside.lengths["c"].tolist() == [10, 0]
+    with pytest.raises(UserError, match="this audio is too short to train on"):
+        model(batch(2, samples=400), 0)

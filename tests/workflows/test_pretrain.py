@@ -51,3 +51,8 @@ def test_a_rehearsal_opens_the_corpus_once_and_keeps_nothing(corpus: Path, tmp_p
     assert found.updates == 9
     assert opened == [corpus]
     assert not (tmp_path / "run").exists()
+
+
+def test_an_effect_on_what_is_not_predicted_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.augment_future changes what is predicted, and hubert"):
+        pretrain("hubert-tiny", corpus, tmp_path / "run", overrides=("data.augment_future=['reverb']",))

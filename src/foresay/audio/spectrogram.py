@@ -29,6 +29,9 @@ class LogMelSpectrogram(nn.Module):
         self, sample_rate: int = 16000, window: int = 400, hop: int = 160, fft: int = 1024, bands: int = 80, floor: float = 1e-6
     ) -> None:
         super().__init__()
+        if fft < window:
+            msg = f"a transform of {fft} samples does not hold a window of {window}: what lies beyond would not be heard"
+            raise ValueError(msg)
         self.window, self.hop, self.fft, self.floor = window, hop, fft, floor
         self.receptive_field = window - 1
         self.first_center = hop // 2 - 1

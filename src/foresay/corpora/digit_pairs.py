@@ -10,6 +10,7 @@ pictures.
     DESTINATION/train.jsonl  test.jsonl  manifest.jsonl (both)  corpus.toml  images/SPLIT/DIGIT-NUMBER.png  audio/ (of eSpeak's)
 """
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,11 +59,16 @@ def pair_digits(destination: str | Path, spoken: str | Path | None = None, *, se
     if takes < 1 or seed < 0:
         msg = f"takes={takes} must be 1 or more, and seed={seed} not below 0"
         raise UserError(msg)
-    source = {"spoken": str(Path(spoken).absolute())} if spoken else {"spoken": "eSpeak NG", "takes": takes}
+    source: dict[str, str | int] = {"spoken": "eSpeak NG", "takes": takes}
+    if spoken:
+        source = {"spoken": str(Path(spoken).absolute()), "digest": _digest(Path(spoken))}
     description = {"name": "digit-pairs", "recipe": RECIPE, "seed": seed, **source}
 
     def record() -> dict[str, list[Item]]:
         clips = _find(Path(spoken)) if spoken else _say(folder, takes, seed)
+        if nameless := [clip.id for clip in clips if not clip.speaker]:
+            msg = f"{len(nameless)} of {len(clips)} clips of {spoken} have no speaker (the first: {nameless[0]}), but the test takes others"
+            raise UserError(msg)
         voices = sorted({clip.speaker or "" for clip in clips})
         unseen = voices[TEST_EVERY - 1 :: TEST_EVERY] or voices[-1:]
         if len(voices) == 1:
@@ -97,6 +103,14 @@ def _find(spoken: Path) -> list[Item]:
         msg = f"{spoken} holds no spoken digits: it must have files DIGIT_SPEAKER_TAKE.wav, or be a manifest whose labels are 0 to 9"
         raise UserError(msg)
     return clips
+
+
+def _digest(spoken: Path) -> str:
+    """Tell whether other clips have come: of a manifest by its content, of a folder by names and sizes."""
+    if spoken.is_file():
+        return hashlib.sha256(spoken.read_bytes()).hexdigest()[:16]
+    clips = [f"{file.name} {file.stat().st_size}" for file in sorted(spoken.rglob("*.wav"))]
+    return hashlib.sha256("\n".join(clips).encode()).hexdigest()[:16]
 
 
 def _say(folder: Path, takes: int, seed: int) -> list[Item]:

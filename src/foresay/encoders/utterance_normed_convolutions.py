@@ -80,6 +80,8 @@ class UtteranceNormedEncoder(nn.Module):
 
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (B, S) waveforms to (B, T, D)."""
+        if waveforms.shape[1] < self.receptive_field:
+            return waveforms.new_zeros(len(waveforms), 0, self.channels)
         frames = waveforms[:, None]
         for convolution, norm, kernel, stride in zip(self.convolutions, self.norms, self.kernels, self.strides, strict=True):
             lengths = None if lengths is None else _shorter(lengths, kernel, stride)
@@ -103,12 +105,14 @@ class CausalAggregator(nn.Module):
         self.shortcuts = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b, bias=False) for a, b in sizes)
         self.norms = nn.ModuleList(UtteranceNorm(size) for _ in kernels)
         self.activation = activation
-        self.kernels = tuple(kernels)
+        self.size, self.kernels = size, tuple(kernels)
         self.receptive_field = sum(kernels) - len(kernels) + 1
         """Frames."""
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Hear (B, T, D) latents, of which `lengths` (B,) frames are real."""
+        if frames.shape[1] == 0:  # no first frame to copy
+            return frames.new_zeros(len(frames), 0, self.size)
         for convolution, shortcut, norm, kernel in zip(self.convolutions, self.shortcuts, self.norms, self.kernels, strict=True):
             before = F.pad(frames.transpose(1, 2), (kernel - 1, 0), mode="replicate")
             heard = self.activation(norm(convolution(before).transpose(1, 2), lengths))

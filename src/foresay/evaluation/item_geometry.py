@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay.contracts import Extractor
-from foresay.evaluation.estimates import Estimate
+from foresay.evaluation.estimates import CELLS, Estimate
 from foresay.evaluation.geometry import on_sphere
 from foresay.evaluation.intervals import Finding, draw_utterances
 from foresay.evaluation.items import ItemProtocol, Pooling, item_labels, item_vectors, shared_modalities
@@ -107,6 +107,10 @@ def pair_geometry(audio: Tensor, image: Tensor, labels: ArrayLike, seed: int = 0
         return 2.0 - 2.0 * products / (weights.sum(dim=1).square() - weights.square().sum(dim=1))
 
     def gap(weights: Tensor) -> Tensor:
+        at_once = max(1, CELLS // len(classes.unique()) ** 2)
+        return torch.cat([gaps(part) for part in weights.split(at_once)])
+
+    def gaps(weights: Tensor) -> Tensor:
         means = [_class_means(half, classes, weights) for half in (a, b)]
         apart = torch.stack([torch.cdist(m, m).sum(dim=(1, 2)) / (m.shape[1] * (m.shape[1] - 1)) for m in means]).mean(dim=0)
         return (means[0] - means[1]).norm(dim=-1).mean(dim=1) / apart

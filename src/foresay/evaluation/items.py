@@ -21,7 +21,7 @@ from foresay.contracts import Extractor, Modality
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import SHORTEST, hear_recordings
+from foresay.evaluation.recordings import hear_recordings
 from foresay.images.read import read_image
 
 Pooling: TypeAlias = Literal["mean", "last"]
@@ -107,7 +107,7 @@ def _heard(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) 
     if lacking := sorted(set(range(len(manifest))) - heard):
         msg = (
             f"{manifest.name}: item {manifest.ids[lacking[0]]!r} is too short for {subject.name} to hear anything in "
-            f"({manifest.durations[lacking[0]]:.3f} s; {SHORTEST} s are the least): leave such items out of the manifest"
+            f"({manifest.durations[lacking[0]]:.3f} s): leave such items out of the manifest"
         )
         raise UserError(msg)
     return {layer: torch.stack(rows) for layer, rows in vectors.items()}

@@ -128,6 +128,9 @@ def fit_probe(
     random = np.random.default_rng(seed)
     groups = np.arange(len(targets)) if utterances is None else np.asarray(utterances)
     learn, stop = _split(groups, protocol.held_out, random)
+    if len(learn) < 2:  # noqa: PLR2004 - one has no spread to be standardized by
+        msg = f"{len(targets)} examples are too few to train a probe on, for some are held out to say when to stop: give more"
+        raise UserError(msg)
     probe = LinearProbe(inputs.shape[1], classes or int(targets.max()) + 1, seed).to(device)
     if protocol.standardize:
         probe.mean.copy_(inputs[learn].mean(dim=0))

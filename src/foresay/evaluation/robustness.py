@@ -66,7 +66,7 @@ class Robustness(Measure):
         """Hear `corpora.test` twice; nothing is learnt.
 
         Raises:
-            UserError: there is one recording only, and speech was asked for.
+            UserError: there is one recording only, and speech was asked for; all are silent or too short.
         """
         test, protocol = corpora.test, self.protocol
         results = []
@@ -85,10 +85,13 @@ class Robustness(Measure):
                 with torch.no_grad():
                     frames = subject.extractor.features(pair, torch.tensor([len(clean)] * 2, device=device), subject.layers)
                 for layer in subject.layers:
-                    count = int(frames.lengths[layer][0])
-                    sums[layer].append(sum_disturbances(*frames.values[layer][:, :count]))
-            about = {"recordings": len(test), "snr": protocol.snr}
+                    if count := int(frames.lengths[layer][0]):
+                        sums[layer].append(sum_disturbances(*frames.values[layer][:, :count]))
             for layer in subject.layers:
+                if not sums[layer]:
+                    msg = f"{test.name} has no recording that is neither silent nor too short for {subject.name}, layer {layer}, to hear"
+                    raise UserError(msg)
+                about = {"recordings": len(sums[layer]), "snr": protocol.snr}
                 found = rate_disturbances(sums[layer], seed).items()
                 results += [self.row(subject, layer, metric, number.value, number.interval, where, **about) for metric, number in found]
         return results

@@ -4,7 +4,7 @@ average  <-  decay x average  +  (1 - decay) x weights             after every u
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import torch
@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def follow(average: Mapping[str, Tensor], weights: Mapping[str, Tensor], decay: float) -> None:
-    """Let each tensor of `average` follow that of the same name, in place; what holds no fractions, such as a counter, is copied."""
+def follow(average: Mapping[str, Tensor], weights: Mapping[str, Tensor], decay: float, learnt: Container[str] | None = None) -> None:
+    """Let each tensor of `average` follow that of the same name, in place.
+
+    What is not among the `learnt` (None: all are), such as a queue of latents, or holds no fractions, such as a counter, is copied.
+    """
     for name, value in average.items():
-        if value.is_floating_point():
+        if value.is_floating_point() and (learnt is None or name in learnt):
             value.lerp_(weights[name].to(value.dtype), 1 - decay)
         else:
             value.copy_(weights[name])

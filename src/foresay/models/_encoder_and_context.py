@@ -37,6 +37,7 @@ class EncoderAndContext(SpeechModel, ABC):
     """
 
     layer_names: tuple[str, ...] = ("z", "c")
+    uses_targets = True
 
     def __init__(self, encoder: Encoder, sample_rate: int) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ arXiv:2202.01855, section 4; arXiv:2108.06209, section 3. A subclass says what i
 Of an utterance's last frames those that do not fill a stack of four, 30 ms at most, are not heard.
 """
 
+import math
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ class MaskedSpectrogram(SpeechModel, ABC):
         self.sample_rate = s.sample_rate
         self.layer_names = tuple(f"L{number}" for number in range(s.layers + 1))
         hop, window = s.sample_rate // 100, s.sample_rate // 40
-        self.spectrogram = LogMelSpectrogram(s.sample_rate, window, hop, bands=s.bands)
+        fft = max(1024, 2 ** math.ceil(math.log2(window)))
+        self.spectrogram = LogMelSpectrogram(s.sample_rate, window, hop, fft, s.bands)
         self.subsampling = Subsampling(s.bands, s.subsampling_channels, s.size)
         # Frame t sees the spectrogram's frames 4 t - 2 … 4 t + 4.
         self.receptive_field = self.spectrogram.receptive_field + 6 * hop

@@ -58,10 +58,10 @@ class BestRQ(MaskedSpectrogram):
         s = settings
         super().__init__(s, _Positioned(s) if s.encoder == "transformer" else None)
         self.settings = s
-        if s.mask_length < 2 * STACK - 1:
+        if s.mask_length < 3 * STACK:  # of two spans that are cut to the share of one, one still hides a stack
             msg = (
-                f"a masked span of {s.mask_length} frames of 10 ms may hide no stack of {STACK} frames as a whole, and so ask for nothing: "
-                f"set model.mask_length to at least {2 * STACK - 1} (BEST-RQ: 40)"
+                f"masked spans of {s.mask_length} frames of 10 ms may hide no stack of {STACK} frames as a whole, and so ask for nothing: "
+                f"set model.mask_length to at least {3 * STACK} (BEST-RQ: 40)"
             )
             raise UserError(msg)
         self.mask = SpanMask(s.mask_probability, s.mask_length)
@@ -74,7 +74,7 @@ class BestRQ(MaskedSpectrogram):
         energies, counts, mask = self._masked(batch)
         asked = mask.unflatten(1, (-1, STACK)).all(-1).to(energies.device, non_blocking=True)  # (B, T)
         targets = self.quantizer(energies.unflatten(1, (-1, STACK)).flatten(2)[asked])  # (M, G)
-        if step == 0:
+        if step == 0 and torch.is_grad_enabled():  # in training
             self._tell_of_rare_codes(len(targets))
         found = self.heads(self._states(energies, mask, counts, batch, step)[asked]).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V)
         total = F.cross_entropy(found.flatten(0, 1).float(), targets.flatten(), reduction="sum") / s.codebooks
@@ -107,9 +107,9 @@ class BestRQ(MaskedSpectrogram):
         if self.updates is None or asked * self.updates >= self.settings.codes:
             return
         msg = (
-            f"the codebook has {self.settings.codes} entries, and {self.updates} updates of {asked} masked frames ask for "
-            f"{asked * self.updates}: most codes never occur, and little can be learnt of those that do. For so little audio choose fewer "
-            "(model.codes: best-rq-tiny has 256)"
+            f"the codebook has {self.settings.codes} entries, and {self.updates} updates of {asked} masked frames, as in the first "
+            f"batch here, ask for {asked * self.updates}: most never occur, and little can be learnt of those that do. For so little audio "
+            "choose fewer (model.codes: best-rq-tiny has 256)"
         )
         warnings.warn(msg, stacklevel=2)
 

@@ -94,14 +94,15 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long clips, of pictures, or of pairs of both: of each modality, a mean over positions, summed over k."""
         latents = self.latents(batch)
+        futures = latents if batch.targets is None else {**latents, "audio": self.encoder(batch.targets)}
         contexts = {modality: self.contexts(z) for modality, z in latents.items()}
         terms: dict[str, Term] = {}
         scalars: dict[str, Tensor] = {}
         for modality, z in latents.items():
             positions = self.positions(z, self.settings.predictions)
             predictions = self.heads(contexts[modality][:, :positions]).unflatten(-1, (self.settings.predictions, -1)).transpose(1, 2)
-            others = [latents[other] for other in latents if other != modality and self.settings.cross_modal]
-            loss = self.contrasts[modality](predictions, z, batch.keys, *others)
+            others = [futures[other] for other in latents if other != modality and self.settings.cross_modal]
+            loss = self.contrasts[modality](predictions, futures[modality], batch.keys, *others)
             terms[modality] = dataclasses.replace(loss.term, weight=1 / len(latents))
             scalars[f"{modality}_accuracy"] = loss.accuracy
             scalars[f"{modality}_latent_std"] = z.detach().float().std(dim=(0, 1)).mean()

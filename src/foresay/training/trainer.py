@@ -128,7 +128,8 @@ class Trainer:
             self.failed.clear()
         scalars |= self.model.after_step(self.progress.step)
         if self.average is not None and self.settings.average is not None:
-            follow(self.average, self.model.state_dict(), early(self.settings.average, self.progress.step))
+            learnt = {name for name, _ in self.model.named_parameters()}
+            follow(self.average, self.model.state_dict(), early(self.settings.average, self.progress.step), learnt)
         numbers = scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": heard}
         return {name: value for name, value in numbers.items() if math.isfinite(value)}
 

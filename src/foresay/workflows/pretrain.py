@@ -152,6 +152,12 @@ def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run:
     if model.sample_rate != recipe.data.sample_rate:
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
+    if recipe.data.augment_future and not model.uses_targets:
+        msg = (
+            f"data.augment_future changes what is predicted, and {recipe.model} predicts nothing that is made of audio versions: leave it "
+            "out (data.augment_past changes what is heard)"
+        )
+        raise UserError(msg)
     torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
     plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
 
