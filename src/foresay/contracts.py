@@ -16,6 +16,8 @@ from typing import Any, Literal, Protocol, Self, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from foresay.errors import UserError, nearest
+
 Modality: TypeAlias = Literal["audio", "image"]
 
 
@@ -117,6 +119,19 @@ class Extractor(ABC):
     layer_names: tuple[str, ...]
     modalities: Sequence[Modality]
     """What it can be given."""
+
+    def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
+        """Check the names of layers; None is all of them.
+
+        Raises:
+            UserError: there is no such layer.
+        """
+        chosen = self.layer_names if layers is None else tuple(layers)
+        for layer in chosen:
+            if layer not in self.layer_names:
+                msg = f"{type(self).__name__} has no layer {layer!r}: {nearest(layer, self.layer_names)}"
+                raise UserError(msg)
+        return chosen
 
 
 class FeatureExtractor(Extractor, ABC):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foresay.context import Context, State
 from foresay.contracts import Frames, SpeechModel
-from foresay.errors import UserError, nearest
+from foresay.errors import UserError
 
 
 class Encoder(Protocol):
@@ -75,15 +75,6 @@ class EncoderAndContext(SpeechModel, ABC):
             )
             raise UserError(msg)
         return count
-
-    def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
-        """Check the names of layers; None is all of them."""
-        chosen = self.layer_names if layers is None else tuple(layers)
-        for layer in chosen:
-            if layer not in self.layer_names:
-                msg = f"{type(self).__name__} has no layer {layer!r}: {nearest(layer, self.layer_names)}"
-                raise UserError(msg)
-        return chosen
 
     def frames_of(self, values: dict[str, Tensor], lengths: Tensor) -> Frames:
         """Label layers (B, T, D) with their lengths (B,) and rate."""

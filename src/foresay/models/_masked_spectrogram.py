@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from foresay.audio.spectrogram import LogMelSpectrogram
 from foresay.contracts import Batch, Frames, SpeechModel
-from foresay.errors import UserError, nearest
+from foresay.errors import UserError
 from foresay.layers.conformer import Conformer
 
 STACK = 4
@@ -95,11 +95,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Hear (B, S) waveforms, nothing masked: (B, T, D) a layer, at 25 Hz. Blocks above the highest layer are not run."""
-        chosen = self.layer_names if layers is None else tuple(layers)
-        for layer in chosen:
-            if layer not in self.layer_names:
-                msg = f"{type(self).__name__} has no layer {layer!r}: {nearest(layer, self.layer_names)}"
-                raise UserError(msg)
+        chosen = self.chosen(layers)
         numbers = [self.layer_names.index(layer) for layer in chosen]
         counts = self.frame_count(lengths, "L0")
         if int(counts.max()):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from foresay.contracts import Batch, Frames, SpeechModel, Term
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
-from foresay.errors import UserError, nearest
+from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
 from foresay.layers.transformer import PositionalConvolution, PositionBias, Transformer
 
@@ -115,11 +115,7 @@ class MaskedTransformer(SpeechModel, ABC):
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Hear (B, S) waveforms, nothing masked: (B, T, D) a layer, at 50 Hz. Blocks above the highest layer are not run."""
-        chosen = self.layer_names if layers is None else tuple(layers)
-        for layer in chosen:
-            if layer not in self.layer_names:
-                msg = f"{type(self).__name__} has no layer {layer!r}: {nearest(layer, self.layer_names)}"
-                raise UserError(msg)
+        chosen = self.chosen(layers)
         numbers = [self.layer_names.index(layer) for layer in chosen]
         counts = self.convolutions.frame_count(lengths)
         shape = (len(lengths), int(counts.max()), self.settings.size)

@@ -12,7 +12,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from foresay.contracts import SpeechModel
-from foresay.errors import UserError, nearest
+from foresay.errors import UserError
 from foresay.hub.folders import write_folder
 from foresay.hub.plain import as_function
 from foresay.loading import load
@@ -71,11 +71,7 @@ def _chosen(model: SpeechModel, layers: Sequence[str] | None, to: str) -> tuple[
     if to == "huggingface":
         msg = "a Hugging Face folder holds the whole model: leave out the layers (transformers gives all with output_hidden_states=True)"
         raise UserError(msg)
-    for layer in layers:
-        if layer not in model.layer_names:
-            msg = f"the model has no layer {layer!r}: {nearest(layer, model.layer_names)}"
-            raise UserError(msg)
-    return tuple(layers)
+    return model.chosen(layers)
 
 
 def _to_huggingface(model: SpeechModel, folder: Path) -> None:
