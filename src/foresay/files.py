@@ -1,0 +1,87 @@
+"""Small files, read so that what is wrong with them is named, and written whole or not at all.
+
+Whatever text the user or another program gives comes in through `read_text`, whatever must not be left half written goes out through
+`write_bytes`. Nothing here imports torch.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from foresay.errors import UserError
+
+UNFINISHED = ".unfinished-"
+"""What the names of files and folders begin with that are being written: to every reader they are not there."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def read_text(path: Path) -> str:
+    """Read a text file: UTF-8, with or without a byte order mark, any line ends.
+
+    Raises:
+        UserError: it cannot be opened, or is not UTF-8; the message names the line.
+    """
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UserError(msg) from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        msg = (
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8. The file is probably in an older encoding "
+            f"(Latin-1, UTF-16), or is no text at all. If it is text: iconv -f latin1 -t utf-8 {path.name} > new, and give the new file"
+        )
+        raise UserError(msg) from error
+
+
+def parse_json(text: str, where: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Parse JSON, or say where it is not JSON; `where` names the file (and line) in messages."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        msg = f"{where} is not JSON: {error}"
+        raise UserError(msg) from error
+    except RecursionError as error:
+        msg = f"{where} is nested too deeply to be meant: was the file damaged?"
+        raise UserError(msg) from error
+
+
+def parse_json_object(text: str, where: str) -> dict[str, Any]:
+    """Parse JSON that must be an object."""
+    value = parse_json(text, where)
+    if not isinstance(value, dict):
+        msg = f"{where} must hold a JSON object, not {type(value).__name__}"
+        raise UserError(msg)
+    return value
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole: to a neighbor first, flushed to the disk, then renamed."""
+    unfinished = path.with_name(f"{UNFINISHED}{path.name}")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def finished(paths: Iterable[Path]) -> list[Path]:
+    """Leave out what was being written when somebody stopped it; the rest in order."""
+    return sorted(path for path in paths if not path.name.startswith(UNFINISHED))
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a write failed for want of space. NumPy's own error has no number, only words: `8192 requested and 4096 written`."""
+    return error.errno in _FULL or (error.errno is None and "requested and" in str(error))

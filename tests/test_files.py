@@ -1,0 +1,52 @@
+"""Small files: what cannot be read is named with its line, what is written is whole."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from foresay.errors import UserError
+from foresay.files import finished, is_disk_full, parse_json, parse_json_object, read_text, write_text
+
+
+@pytest.mark.parametrize("content, text", [(b"\xef\xbb\xbfone\r\ntwo", "one\r\ntwo"), ("año".encode(), "año"), (b"", "")])
+def test_utf_8_is_read_with_or_without_its_mark(tmp_path: Path, content: bytes, text: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert read_text(tmp_path / "file") == text
+
+
+def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "file.ctm").write_bytes("a\nb\naño\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"line 3: byte 0xf1 is not UTF-8.*iconv"):
+        read_text(tmp_path / "file.ctm")
+
+
+@pytest.mark.parametrize("name", ["missing", ".", "a\0b", "n" * 300])
+def test_a_path_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        read_text(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["{", "nul", "[" * 100_000])
+def test_what_is_no_json_says_where(text: str) -> None:
+    with pytest.raises(UserError, match=r"^line 7 "):
+        parse_json(text, "line 7")
+
+
+def test_an_object_is_asked_for() -> None:
+    assert parse_json_object('{"a": 1}', "x") == {"a": 1}
+    with pytest.raises(UserError, match="must hold a JSON object, not list"):
+        parse_json_object("[1]", "x")
+
+
+def test_a_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "é")
+    (tmp_path / ".unfinished-b").touch()
+    assert finished(tmp_path.iterdir()) == [tmp_path / "a"]
+    assert (tmp_path / "a").read_bytes() == "é".encode()
+
+
+def test_numpys_own_words_for_a_full_disk_are_known() -> None:
+    assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
+    assert is_disk_full(OSError("14935 requested and 1984 written"))
+    assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
