@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from foresay.workflows.pretrain import pretrain
     from foresay.workflows.report import report
     from foresay.workflows.reproduce import reproduce
+    from foresay.workflows.warm_start import WarmStart
 
 __all__ = [
     "Alignment",
@@ -47,6 +48,7 @@ __all__ = [
     "Term",
     "Trainable",
     "UserError",
+    "WarmStart",
     "__version__",
     "check_corpus",
     "compare",
@@ -89,6 +91,7 @@ _HOMES = {
     "workflows.pretrain": ("pretrain",),
     "workflows.report": ("report",),
     "workflows.reproduce": ("reproduce",),
+    "workflows.warm_start": ("WarmStart",),
 }
 
 

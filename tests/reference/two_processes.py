@@ -21,7 +21,7 @@ from foresay.runs import Run
 from foresay.training.devices import find_place, leave
 from foresay.training.parallel import whole
 from foresay.training.recipe import read_recipe
-from foresay.workflows.pretrain import _no_labels, _prepare, pretrain
+from foresay.workflows.pretrain import _build, _no_labels, _prepare, pretrain
 
 SMALL = (
     "model.channels=32",
@@ -114,7 +114,8 @@ def _do(job: Job, corpus: Path, runs: Path) -> Measured | None:
         pretrain(job.recipe, corpus, runs / job.run, valid=corpus, overrides=(*job.small, *job.overrides), device="cpu")
         return None
     place = find_place("cpu")
-    trainer = _prepare(read_recipe(job.recipe, (*job.small, *job.overrides)), Manifest.open(corpus), None, Run(runs), place, _no_labels)
+    recipe = read_recipe(job.recipe, (*job.small, *job.overrides))
+    trainer = _prepare(_build(recipe, place), recipe, Manifest.open(corpus), None, Run(runs), place, _no_labels)
     trainer.model.double()  # what of a spectrogram is of float32, wherever it is made
     scalars = []
     with trainer.loader() as loader:

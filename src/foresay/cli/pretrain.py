@@ -19,6 +19,7 @@ from foresay.errors import UserError
 from foresay.training.devices import leave, speaks
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import pretrain, rehearse
+from foresay.workflows.warm_start import WarmStart
 
 PATIENCE = 5.0
 """Seconds that a process which failed waits before it says so: if the first one failed too, torchrun ends this one meanwhile."""
@@ -36,6 +37,10 @@ class Options:
     """Folder of the run; a run that exists goes on."""
     valid: Path | None = None
     """Manifest of held-out audio."""
+    start: Annotated[str | None, tyro.conf.arg(name="from", metavar="MODEL")] = None
+    """Begin with the weights of a run, a model folder, hf:NAME or a .pt file of fairseq, instead of untrained ones."""
+    renew: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MODULE")] = field(default=())
+    """With --from: parameters, or modules, that start anew all the same; may be given several times."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="SECTION.KEY=VALUE")] = field(default=())
     """Override a setting of the recipe; may be given several times."""
     device: str | None = None
@@ -68,14 +73,23 @@ def _needed(options: Options) -> tuple[Path, Path]:
     return options.corpus, options.run
 
 
+def _start(options: Options) -> WarmStart | None:
+    if options.start is None and options.renew:
+        msg = "--renew says what of --from MODEL starts anew, and there is no --from: without it everything does"
+        raise UserError(msg)
+    return None if options.start is None else WarmStart(options.start, options.renew)
+
+
 def _pretrain(options: Options, corpus: Path, folder: Path) -> str:
-    progress = pretrain(options.recipe, corpus, folder, valid=options.valid, overrides=options.set, device=options.device)
+    progress = pretrain(
+        options.recipe, corpus, folder, valid=options.valid, start=_start(options), overrides=options.set, device=options.device
+    )
     skipped = f", {progress.skipped} skipped" if progress.skipped else ""
     return f"{folder}: {progress.step} updates done{skipped}. The model is in {folder / 'model'}."
 
 
 def _rehearse(options: Options, corpus: Path, folder: Path) -> str:
-    found = rehearse(options.recipe, corpus, folder, overrides=options.set, device=options.device)
+    found = rehearse(options.recipe, corpus, folder, start=_start(options), overrides=options.set, device=options.device)
     return f"""\
 parameters          {found.parameters:,}
 updates             {found.updates:,} ({found.epochs:.1f} times through the corpus)

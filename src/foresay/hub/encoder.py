@@ -1,6 +1,7 @@
-"""Somebody's wav2vec 2.0, HuBERT or WavLM without the heads it was pre-trained with: it hears, but has nothing left to be trained by.
+"""Somebody's wav2vec 2.0, HuBERT or WavLM without the heads it was pre-trained with: it gives features, but no loss.
 
-Published checkpoints that were fine-tuned, and every HuBERT and WavLM in the format of transformers, are such.
+Published checkpoints that were fine-tuned, and every HuBERT and WavLM in the format of transformers, are such. To train one further, begin
+a run of the whole model with its weights (`foresay pretrain --from`).
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Encoder(MaskedTransformer):
         """
         what = "a fine-tuned checkpoint" if self.settings.fine_tuned else "a checkpoint without the heads of its pre-training"
         msg = (
-            f"this is {what}: its features can be used, but it cannot be pre-trained further. Take a pre-trained one that kept its heads "
-            "(Wav2Vec2ForPreTraining in transformers, or the .pt file of fairseq)"
+            f"this is {what}: its features can be used, but it gives no loss. To train it further, begin a run with its weights and "
+            f"new heads: foresay pretrain RECIPE --from MODEL, with a recipe of {self.settings.family}"
         )
         raise UserError(msg)

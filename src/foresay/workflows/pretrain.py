@@ -26,6 +26,7 @@ from foresay.training.devices import Place, find_place, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
 from foresay.workflows.labels import make_labels
+from foresay.workflows.warm_start import WarmStart, keep_origin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +54,14 @@ def pretrain(
     run: str | Path,
     *,
     valid: str | Path | None = None,
+    start: WarmStart | None = None,
     overrides: Sequence[str] = (),
     device: str | None = None,
 ) -> Progress:
     """Train a model, or go on with a run that exists.
 
-    `recipe`: a built-in name or a TOML file; `corpus`, `valid`: manifests; `overrides`: `section.key=value`.
+    `recipe`: a built-in name or a TOML file; `corpus`, `valid`: manifests; `start`: whose weights it begins with, instead of
+    untrained ones; `overrides`: `section.key=value`.
     Returns how far the run is. A run begun with another recipe or on another corpus is refused: its name would lie.
     """
     resolved = read_recipe(recipe, overrides)
@@ -67,20 +70,35 @@ def pretrain(
     given = {"train": corpus} | ({"valid": valid} if valid else {})
     manifests = {purpose: Manifest.open(path) for purpose, path in given.items()}
     labels = _Labels(resolved, manifests, folder.folder / "labels", place)
-    trainer = _prepare(resolved, manifests["train"], manifests.get("valid"), folder, place, labels.reader)
+    model = _build(resolved, place)
+    origin = start.into(model) if start and not folder.checkpoints() else None
+    trainer = _prepare(model, resolved, manifests["train"], manifests.get("valid"), folder, place, labels.reader)
     if place.leads:
         _enter(folder, resolved, {purpose: _described(manifest, given[purpose]) for purpose, manifest in manifests.items()})
+        keep_origin(folder, start, origin)
+    if origin:
+        trainer.event(str(origin))
     return trainer.fit()
 
 
 def rehearse(
-    recipe: str | Path, corpus: str | Path, run: str | Path, *, overrides: Sequence[str] = (), device: str | None = None, updates: int = 4
+    recipe: str | Path,
+    corpus: str | Path,
+    run: str | Path,
+    *,
+    start: WarmStart | None = None,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    updates: int = 4,
 ) -> Rehearsal:
     """Do the first few updates of a run, keep nothing, and say what the whole would take."""
     resolved = read_recipe(recipe, overrides)
     place = find_place(device)
     manifest = Manifest.open(corpus)
-    trainer = _prepare(resolved, manifest, None, Run(Path(run)), place, _no_labels)
+    model = _build(resolved, place)
+    if start:
+        start.into(model)
+    trainer = _prepare(model, resolved, manifest, None, Run(Path(run)), place, _no_labels)
     seconds = []
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), updates):
@@ -144,11 +162,17 @@ def _clock(model: SpeechModel) -> Clock:
     return Clock(model.sample_rate, model.first_center, hop, lambda samples: int(model.frame_count(torch.tensor([samples]), layer)[0]))
 
 
-def _prepare(recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place, labels: MakeReader) -> Trainer:
+def _build(recipe: Recipe, place: Place) -> SpeechModel:
+    """Build the model, untrained, from the recipe's seed."""
     if place.device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(recipe.trainer.seed)
-    model = recipe.build_model()
+    return recipe.build_model()
+
+
+def _prepare(
+    model: SpeechModel, recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place, labels: MakeReader
+) -> Trainer:
     if model.sample_rate != recipe.data.sample_rate:
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
