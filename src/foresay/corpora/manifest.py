@@ -10,67 +10,36 @@ A manifest of a million lines opens in seconds: only ids and columns of numbers 
 """
 
 import contextlib
+import hashlib
 import json
-import math
-import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from foresay.audio.read import Waveform, read_audio, resampled_length
+from foresay.corpora.item import (
+    UNKNOWN,
+    Essentials,
+    Interval,
+    Item,
+    content_of,
+    essentials,
+    item_of,
+    parse_essentials,
+    parse_line,
+    record_of,
+)
 from foresay.errors import UserError
+
+__all__ = ["UNKNOWN", "Interval", "Item", "Manifest", "write_manifest"]
 
 FORMAT = "foresay"
 VERSION = 1
-UNKNOWN = "unknown"
-
-
-class Interval(NamedTuple):
-    """A phone or a word and when it is heard, in seconds from the item's own start."""
-
-    start: float
-    end: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line: a recording or a part of one, or an image."""
-
-    id: str
-    audio: Path | None = None
-    image: Path | None = None
-    duration: float = 0.0
-    """Seconds."""
-    sample_rate: int = 0
-    """Hz, of the file."""
-    start: float = 0.0
-    """Seconds from the beginning of the file."""
-    channel: int | None = None
-    """Which channel, from 0; None is the mean of all."""
-    speaker: str | None = None
-    language: str | None = None
-    corpus: str | None = None
-    """The collection that it comes from, where a manifest holds several."""
-    text: str | None = None
-    label: str | None = None
-    """A class of the whole item, such as the digit that is said."""
-    target: str | None = None
-    """What shall come out, such as a translation."""
-    phones: tuple[Interval, ...] | None = None
-    words: tuple[Interval, ...] | None = None
-
-
-KEYS = tuple(field.name for field in fields(Item))
-NAMES = ("speaker", "language", "corpus")
-"""Keys whose values are kept for all items."""
-TEXTS = (*NAMES, "text", "label", "target")
 
 
 class Manifest(Sequence[Item]):
@@ -131,6 +100,14 @@ class Manifest(Sequence[Item]):
         self._refuse_repeated_ids()
         return self
 
+    @cached_property
+    def digest(self) -> str:
+        """What makes it the same data, wherever it lies: a SHA-256 of the phone set and of each item in order, but for its paths."""
+        digest = hashlib.sha256(repr(self.phone_set).encode())
+        for line in self._lines():
+            digest.update(b"\n" + content_of(line))
+        return digest.hexdigest()
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -148,10 +125,14 @@ class Manifest(Sequence[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Read the items in order, faster than one by one."""
+        for line, name in zip(self._lines(), self.ids, strict=True):
+            yield self._item(line, name)
+
+    def _lines(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            for offset, name in zip(self._offsets.tolist(), self.ids, strict=True):
+            for offset in self._offsets.tolist():
                 file.seek(offset)
-                yield self._item(file.readline(), name)
+                yield file.readline()
 
     def lengths(self, sample_rate: int) -> npt.NDArray[np.int64]:
         """Count the samples of each item at a sample rate: (items,). `read` returns exactly so many."""
@@ -196,9 +177,9 @@ class Manifest(Sequence[Item]):
     def _item(self, line: bytes, name: str) -> Item:
         """Parse a line found at the place of the item `name`."""
         try:
-            record = _whole_object(line)
-            if isinstance(record, dict) and record.get("id") == name:
-                return _item_of(record, self.path.parent)
+            record = parse_line(line)
+            if record.get("id") == name:
+                return item_of(record, self.path.parent)
         except UserError as error:
             msg = f"{self.path}, line {self._line_number(self.ids.index(name))}: {error}"
             raise UserError(msg) from error
@@ -225,22 +206,10 @@ def write_manifest(path: Path, items: Iterable[Item], *, phone_set: str | None =
                     msg = f"two items have the same id {item.id!r} ({item.audio or item.image} is the second): ids must differ"
                     raise UserError(msg)
                 seen.add(item.id)
-                file.write(json.dumps(_record(item, folder), ensure_ascii=False) + "\n")
+                file.write(json.dumps(record_of(item, folder), ensure_ascii=False) + "\n")
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-class _Line(NamedTuple):
-    """What is kept of a line."""
-
-    offset: int
-    id: str
-    duration: float
-    sample_rate: int
-    pictured: bool
-    names: tuple[str, ...]
-    """Speaker, language, corpus."""
 
 
 class _Names:
@@ -260,16 +229,16 @@ class _Names:
         return ordered, np.array([ranks[name] for name in self._known], dtype=np.int32)[np.array(self._codes, dtype=np.int64)]
 
 
-def _scan(path: Path) -> Iterator[_Line]:
+def _scan(path: Path) -> Iterator[Essentials]:
     """Read what is kept of every line that is an item."""
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
-                record = _object(line)
+                record = parse_essentials(line)
                 is_header = number == 1 and FORMAT in record
                 if record and not is_header:
-                    yield _essentials(record, offset)
+                    yield essentials(record, offset)
             except UserError as error:
                 msg = f"{path}, line {number}: {error}"
                 raise UserError(msg) from error
@@ -287,112 +256,8 @@ def _phone_set(path: Path) -> str | None:
         raise UserError(msg)
     header: dict[str, Any] = {}
     with path.open("rb") as file, contextlib.suppress(UserError):  # a line that is no JSON is told of later, with its number
-        header = _object(file.readline())
+        header = parse_essentials(file.readline())
     if header.get(FORMAT, VERSION) != VERSION:
         msg = f"{path} is of version {header[FORMAT]!r}; this Foresay reads version {VERSION}: update it, or import again"
         raise UserError(msg)
     return str(header["phone_set"]) if FORMAT in header and "phone_set" in header else None
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    """Parse a line, leaving out its phones and words where that is easily done. A blank line is an empty object."""
-    try:
-        record = json.loads(_without_intervals(line).decode())
-    except ValueError:
-        record = _whole_object(line)
-    if not isinstance(record, dict):
-        msg = f"{record!r} is no item: a manifest has one JSON object a line"
-        raise UserError(msg)
-    return record
-
-
-def _whole_object(line: bytes) -> Any:  # noqa: ANN401 - any JSON
-    if not line.strip():
-        return {}
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        msg = f"this is not JSON ({error}). A manifest has one JSON object a line: was the file cut short, or edited by hand?"
-        raise UserError(msg) from error
-
-
-def _without_intervals(line: bytes) -> bytes:
-    """Cut out what lies between the brackets of phones and words, most of a line's length, if written as `write_manifest` does."""
-    for opening in (b'"phones": [[', b'"words": [['):
-        begin = line.find(opening)
-        end = line.find(b"]]", begin)
-        if 0 <= begin < end:
-            line = line[: begin + len(opening) - 1] + line[end + 1 :]
-    return line
-
-
-def _essentials(record: Mapping[str, Any], offset: int) -> _Line:
-    """Check what every item needs and return what is kept; duration and sample rate are zero where there is no audio."""
-    name, names = record.get("id"), tuple(record.get(key) or UNKNOWN for key in NAMES)
-    duration: Any = record.get("duration") if "audio" in record else 0.0
-    rate: Any = record.get("sample_rate") if "audio" in record else 0
-    if type(name) is not str or not name:
-        msg = _wrong(record, "id", "a string, and another in each line")
-    elif "audio" not in record and "image" not in record:
-        msg = _wrong(record, "audio", "the path of the file, relative to the manifest")
-    elif type(duration) not in {float, int} or ("audio" in record and not 0 < duration < math.inf):
-        msg = _wrong(record, "duration", "seconds, above 0")
-    elif type(rate) is not int or ("audio" in record and rate <= 0):
-        msg = _wrong(record, "sample_rate", "a whole number of Hz, above 0")
-    elif wrong := [key for key, value in zip(NAMES, names, strict=True) if type(value) is not str]:
-        msg = _wrong(record, wrong[0], "a string")
-    else:
-        return _Line(offset, name, duration, rate, "image" in record, names)
-    raise UserError(msg)
-
-
-def _wrong(record: Mapping[str, Any], key: str, wanted: str) -> str:
-    item = f"item {record['id']!r}" if "id" in record and key != "id" else "an item"
-    came = f'has "{key}": {record[key]!r}' if key in record else f'lacks the key "{key}"'
-    return f"{item} {came}; it must be {wanted}"
-
-
-def _item_of(record: Mapping[str, Any], folder: Path) -> Item:
-    """Turn an object into an item; paths are joined to the manifest's folder."""
-    for key in TEXTS:
-        if not isinstance(record.get(key), str | None):
-            raise UserError(_wrong(record, key, "a string"))
-    values = {key: record[key] for key in KEYS if record.get(key) is not None}
-    for key in ("audio", "image"):
-        if key in values:
-            values[key] = folder / values[key]
-    for key in ("phones", "words"):
-        if key in values:
-            values[key] = _intervals(values[key], key)
-    return Item(**values)
-
-
-def _intervals(value: Any, key: str) -> tuple[Interval, ...]:  # noqa: ANN401 - anything may stand in a file
-    try:
-        intervals = tuple(Interval(float(start), float(end), label) for start, end, label in value)
-    except (TypeError, ValueError) as error:
-        msg = f'"{key}" must be a list of [start, end, label], times in seconds, not {str(value)[:80]}'
-        raise UserError(msg) from error
-    for start, end, label in intervals:
-        if not start <= end or not isinstance(label, str):
-            msg = f'"{key}" holds [{start}, {end}, {label!r}]: an interval ends after it starts, and its label is a string'
-            raise UserError(msg)
-    return intervals
-
-
-def _record(item: Item, folder: Path) -> dict[str, Any]:
-    """Turn an item into an object: what is not known is left out."""
-    record: dict[str, Any] = {}
-    for key in KEYS:
-        value = getattr(item, key)
-        if isinstance(value, Path):
-            value = Path(os.path.relpath(_real(value.absolute().parent) / value.name, folder)).as_posix()
-        if value is not None and not (key in {"duration", "sample_rate", "start"} and value == 0):
-            record[key] = value
-    return record
-
-
-@cache
-def _real(folder: Path) -> Path:
-    """Resolve a folder once: a relative path must hold wherever the folders are linked to."""
-    return folder.resolve()

@@ -222,13 +222,10 @@ def _enter(run: Run, recipe: Recipe, data: Table) -> None:
             listed = "; ".join(found)
             msg = f"{run.folder} was begun with another recipe ({listed}). Choose another --run, or give the settings it was begun with."
             raise UserError(msg)
-        heard = _read(run.data) if run.data.exists() else {}
-        first, now = heard["train"] if heard else data["train"], data["train"]
-        if _size(first) != _size(now):
-            listed = f"{first['manifest']}: {_size(first)}, not {now['manifest']}: {_size(now)}"
-            msg = f"{run.folder} was begun on another corpus ({listed}). Choose another --run, or give the corpus it was begun on."
-            raise UserError(msg)
-        data = heard | data
+        begun = _read(run.data) if run.data.exists() else {}
+        for purpose, first in begun.items():
+            _refuse_other_data(run, purpose, first, data.get(purpose, first))
+        data = begun | data
     elif run.folder.exists() and any(run.folder.iterdir()):
         msg = f"{run.folder} is not empty and is no run: it holds no recipe.toml. Choose another --run."
         raise UserError(msg)
@@ -237,11 +234,21 @@ def _enter(run: Run, recipe: Recipe, data: Table) -> None:
 
 def _described(manifest: Manifest, given: str | Path) -> Table:
     """Say what a manifest holds; `given` is its path as the user wrote it."""
-    return {"manifest": str(given), "recordings": len(manifest), "hours": round(float(manifest.durations.sum()) / 3600, 6)}
+    hours = round(float(manifest.durations.sum()) / 3600, 6)
+    return {"manifest": str(given), "recordings": len(manifest), "hours": hours, "digest": manifest.digest}
 
 
-def _size(described: Table) -> str:
-    return f"{described['recordings']:,} recordings, {described['hours']} h"
+def _refuse_other_data(run: Run, purpose: str, first: Table, now: Table) -> None:
+    """Data may have moved, but they must be the same: as many recordings, and the items of the manifest equal but for their paths."""
+    described = [f"{data['recordings']:,} recordings, {data['hours']} h" for data in (first, now)]
+    if described[0] == described[1] and first.get("digest", now["digest"]) == now["digest"]:
+        return
+    if described[0] == described[1]:
+        described[1] += ", but other ids, times, speakers or texts, or in another order"
+    given = {"train": "--corpus", "valid": "--valid"}[purpose]
+    listed = f"{first['manifest']}: {described[0]}, not {now['manifest']}: {described[1]}"
+    msg = f"{run.folder} was begun on another corpus ({listed}). Choose another --run, or give the {given} it was begun on."
+    raise UserError(msg)
 
 
 def _read(path: Path) -> dict[str, Table]:
