@@ -40,13 +40,20 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def test_each_cell_is_trained_and_measured_once(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_cell_is_trained_and_measured_once(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     few = ("clusters.clusters=[4]", "clusters.restarts=1")
     tiny = replace(acpc.SCALES["demo"], cells=(CPC, ACPC), settings=TINY, few=few)
     monkeypatch.setitem(acpc.SCALES, "demo", tiny)
     monkeypatch.setitem(Probe.protocols, "converged", replace(CONVERGED, epochs=1))
     done = reproduce("acpc", tmp_path / "runs", corpus=corpus)
     names = ["cpc-seed0", "acpc-k8-seed0"]
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if "training" in line and line.endswith("…")] == [
+        f"training {number} of 2, {name} …" for number, name in enumerate(names, start=1)
+    ]
+    assert sum(": done in " in line for line in told) == sum(line.endswith("…") for line in told) == 2 + 4 + 1
     kept = {name: read_results(tmp_path / "runs" / name / "results.jsonl") for name in names}
     for rows in kept.values():
         assert {row.measure for row in rows} == {"probe", "abx", "similarity", "clusters", "segmentation"}

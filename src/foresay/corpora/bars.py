@@ -17,6 +17,7 @@ from foresay.corpora.manifest import Item
 from foresay.corpora.sines import RECIPE, SAMPLE_RATE, classes, counted, write_sine
 from foresay.images.read import Pixels
 from foresay.images.write import write_png
+from foresay.progress import ProgressBar
 
 SIDE = 128
 DARK, BRIGHT = (0.0, 90.0), (165.0, 255.0)
@@ -47,7 +48,7 @@ def make_bars(destination: str | Path, *, seed: int = 0, train: int = 1000, test
     description = {"name": "bars", "recipe": RECIPE, "seed": seed, **counts, "sample_rate": SAMPLE_RATE}
 
     def record() -> dict[str, list[Item]]:
-        drawn = {split: classes(split, count, seed) for split, count in counts.items()}
+        drawn = {split: ProgressBar(classes(split, count, seed), f"drawing {split}", "item") for split, count in counts.items()}
         return {
             split: [_write(folder, split, number, label, rng) for number, (label, rng) in enumerate(labels)]
             for split, labels in drawn.items()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from foresay.audio.read import Fault, FaultyAudioError, Waveform, audio_blocks, audio_info
 from foresay.corpora.manifest import Interval, Item, Manifest
 from foresay.images.read import ImageError, image_info, read_pixels
+from foresay.progress import ProgressBar
 
 SILENCE = 1e-3
 """A recording whose peak stays below (-60 dBFS) is silent."""
@@ -89,7 +89,7 @@ def check(manifest: Manifest, workers: int = 4) -> Report:
     longer: dict[str, Path | None] = {}
     cut: set[Path | None] = set()
     missing: dict[str, list[str]] = {"speaker": [], "text": [], "phones": [], "words": []}
-    with tqdm(total=len(manifest), unit=" items", desc=f"checking {manifest.name}", disable=None) as progress:
+    with ProgressBar[int](what=f"checking {manifest.name}", unit="item", total=len(manifest), leave=True) as progress:
         for item, found, digest in _hear(manifest, workers):
             progress.update()
             findings += found

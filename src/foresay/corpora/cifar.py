@@ -21,6 +21,7 @@ from foresay.corpora.reader import Found, Reader, Skipped, files
 from foresay.errors import UserError, nearest
 from foresay.images.read import Pixels, read_pixels
 from foresay.images.write import write_png
+from foresay.progress import ProgressBar
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIDE = 32
@@ -102,7 +103,8 @@ def _write(part: _Part, folder: Path, first: int, classes: tuple[str, ...]) -> N
     """Write the pictures of some classes; `first` is the number of the part's first in its split."""
     for name in classes:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for number, (pixels, label) in enumerate(zip(part.pixels, part.labels, strict=True), start=first):
+    labelled = ProgressBar(zip(part.pixels, part.labels, strict=True), "unpacking", "picture", total=len(part.labels))
+    for number, (pixels, label) in enumerate(labelled, start=first):
         if CLASSES[label] in classes:
             write_png(folder / CLASSES[label] / f"{number:05}.png", pixels)
 

@@ -21,7 +21,6 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from foresay.audio import espeak
 from foresay.audio.room import NOISES, add_noise, draw_noise, reverberate, room_response
@@ -30,6 +29,7 @@ from foresay.corpora.generated import MadeCorpus, make
 from foresay.corpora.manifest import Interval, Item
 from foresay.corpora.sentences import draw_sentences
 from foresay.errors import UserError
+from foresay.progress import ProgressBar
 
 SAMPLE_RATE = 16000
 RECIPE = 1  # to be raised when the same seed shall give another corpus
@@ -146,7 +146,7 @@ def _record_all(parts: list[_Part], folder: Path, seed: int) -> dict[Split, list
     """Let the voices speak, as many at a time as there are processors: what each says depends on its part and the seed alone."""
     items: dict[Split, list[Item]] = {split: [] for split in SHARES}
     total = round(sum(part.seconds for part in parts))
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=total, desc="speaking", unit="s", disable=None) as bar:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, ProgressBar[int](what="speaking", unit="second", total=total, leave=True) as bar:
         recordings = pool.map(lambda i: _record(parts[i], folder, np.random.default_rng([RECIPE, seed, i]), bar.update), range(len(parts)))
         for part, recorded in zip(parts, recordings, strict=True):
             items[part.split] += recorded

@@ -31,6 +31,7 @@ from foresay.corpora.reader import Found
 from foresay.errors import UserError
 from foresay.images.read import Pixels
 from foresay.images.write import write_png
+from foresay.progress import ProgressBar
 
 RECIPE = 1
 """To be raised when the same seed shall give another corpus."""
@@ -117,7 +118,8 @@ def _say(folder: Path, takes: int, seed: int) -> list[Item]:
     """Let every voice say every digit, as many at a time as there are processors."""
     said = [(voice, digit, take) for voice in VOICES for digit in range(len(DIGITS)) for take in range(takes)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda one: _record(folder, one[0], one[1], one[2], seed), said))
+        recorded = pool.map(lambda one: _record(folder, one[0], one[1], one[2], seed), said)
+        return list(ProgressBar(recorded, "speaking", "clip", total=len(said)))
 
 
 def _record(folder: Path, name: str, digit: int, take: int, seed: int) -> Item:

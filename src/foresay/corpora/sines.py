@@ -16,6 +16,7 @@ from foresay.audio.read import Waveform
 from foresay.corpora.generated import MadeCorpus, make
 from foresay.corpora.manifest import Item
 from foresay.errors import UserError
+from foresay.progress import ProgressBar
 
 RECIPE = 1
 """To be raised when the same seed shall give another corpus."""
@@ -39,7 +40,7 @@ def make_sines(destination: str | Path, *, seed: int = 0, train: int = 1000, tes
     description = {"name": "sines", "recipe": RECIPE, "seed": seed, **counts, "sample_rate": SAMPLE_RATE}
 
     def record() -> dict[str, list[Item]]:
-        drawn = {split: classes(split, count, seed) for split, count in counts.items()}
+        drawn = {split: ProgressBar(classes(split, count, seed), f"drawing {split}", "item") for split, count in counts.items()}
         return {
             split: [write_sine(folder, split, number, label, rng) for number, (label, rng) in enumerate(labels)]
             for split, labels in drawn.items()

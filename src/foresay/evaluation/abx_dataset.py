@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from foresay.errors import UserError, nearest
 from foresay.evaluation.abx_items import Items
 from foresay.evaluation.frame_distances import DISTANCES
+from foresay.progress import ProgressBar
 
 Slicing = Literal["centers", "librilight"]
 Normalization = Literal["none", "recording", "librilight"]
@@ -80,7 +80,7 @@ def make_dataset(
     covered = [_covered(firsts[tokens], stops[tokens]) for tokens in tokens_of]
     cut_short, filled, frames = 0, 0, torch.empty(0)
     steps = zip(names.tolist(), tokens_of, covered, strict=True)
-    for name, tokens, mask in tqdm(steps, desc="abx, hearing", total=len(names), unit="recording", leave=False, disable=None):
+    for name, tokens, mask in ProgressBar(steps, "abx, features", "recording", total=len(names)):
         heard = torch.as_tensor(features[name])
         with one_thread():
             _check(heard, name, int(stops[tokens].max()), frame_rate)

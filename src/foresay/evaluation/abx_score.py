@@ -18,13 +18,13 @@ from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from foresay.errors import UserError
 from foresay.evaluation.abx_dataset import Dataset
 from foresay.evaluation.abx_pairs import PairDistances, pair_distances
 from foresay.evaluation.abx_task import Cells, Groups, Indices, Task
 from foresay.metrics import Interval
+from foresay.progress import ProgressBar
 
 Order = Literal["librilight", "cpc2"]
 Floats = NDArray[np.float64]
@@ -117,7 +117,7 @@ def cell_errors(dataset: Dataset, task: Task) -> Floats:
     parts = begins[np.flatnonzero(np.diff(pairs[begins] // PAIRS_AT_ONCE, prepend=-1))]
     errors = np.empty(len(cells.a))
     title = f"abx, {task.speaker} speakers"
-    with tqdm(desc=title, total=len(errors), unit="cell", leave=False, disable=None) as bar:
+    with ProgressBar[int](what=title, unit="cell", total=len(errors)) as bar:
         for begin, end in zip(parts, np.append(parts[1:], len(errors)), strict=True):
             errors[begin:end] = _errors(dataset, task, Cells(*(group[begin:end] for group in cells)))
             bar.update(int(end - begin))

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from foresay.corpora.manifest import Manifest
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.recordings import hear_recordings
+from foresay.progress import ProgressBar
 from foresay.quantizers.kmeans import KMeans
 
 
@@ -19,7 +19,7 @@ def fit_clusters(
 ) -> dict[int, KMeans]:
     """Fit k-means with each number of clusters on frames (N, D), where they are."""
     fitted = {}
-    for count in tqdm(list(clusters), desc=f"k-means, {title}", unit="K", leave=False, disable=None):
+    for count in ProgressBar(list(clusters), f"k-means, {title}", "K"):
         fitted[count] = KMeans(count, frames.shape[1], spherical=spherical).to(frames.device)
         fitted[count].fit(frames, seed=seed, restarts=restarts)
     return fitted

@@ -15,7 +15,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from foresay.contracts import Extractor, Modality
 from foresay.corpora.manifest import Manifest
@@ -23,6 +22,7 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.recordings import hear_recordings
 from foresay.images.read import read_image
+from foresay.progress import ProgressBar
 
 Pooling: TypeAlias = Literal["mean", "last"]
 
@@ -117,7 +117,7 @@ def _seen(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) -
     vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
     places = np.array_split(np.arange(len(manifest)), max(1, -(-len(manifest) // BATCH)))
     paths = [item.image for item in manifest]
-    for some in tqdm(places, desc=f"seeing, {subject.name}", unit="batch", leave=False, disable=None):
+    for some in ProgressBar(places, f"images, {subject.name}", "batch"):
         pictures = [read_image(path, subject.image_side) for path in (paths[place] for place in some) if path is not None]
         with torch.no_grad():
             frames = subject.eyes.see(torch.from_numpy(np.stack(pictures)).to(device), subject.layers)

@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from tqdm import tqdm
 
 from foresay.corpora.manifest import Item, Manifest
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.recordings import hear_recordings
 from foresay.metrics import bootstrap, edit_distance
+from foresay.progress import ProgressBar
 from foresay.results import Result
 
 
@@ -126,7 +126,7 @@ def fit_ctc(utterances: Sequence[Utterance], classes: int, protocol: CTCProtocol
         probe = CTCProbe(frames.mean(dim=0), frames.std(dim=0).clamp(min=1e-5), classes)
     optimizer = torch.optim.Adam(probe.parameters(), protocol.learning_rate)
     best, kept, since, done = np.inf, probe.state_dict(), 0, 0
-    for epoch in tqdm(range(protocol.epochs), desc=f"CTC probe, {title}", unit="epoch", leave=False, disable=None):
+    for epoch in ProgressBar(range(protocol.epochs), f"CTC probe, {title}", "epoch"):
         for part in np.array_split(random.permutation(len(learn)), max(1, len(learn) // protocol.batch)):
             optimizer.zero_grad()
             cast("Any", _loss(probe, [learn[i] for i in part])).backward()

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from foresay.contracts import Batch, SpeechModel
 from foresay.corpora.batches import load_windows
@@ -22,6 +21,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Segment, Window
 from foresay.evaluation.boundary_cues import Curve, add_at_frames, taking_over
 from foresay.evaluation.measure import Subject
+from foresay.progress import ProgressBar
 
 POSTERIOR = "alignment_posterior"
 WINDOW = 1.28
@@ -75,7 +75,7 @@ def _heard(subject: Subject, manifest: Manifest, windows: list[Window], device: 
     model = subject.extractor
     assert isinstance(model, SpeechModel)  # noqa: S101
     size = round(WINDOW * model.sample_rate)
-    for first in tqdm(range(0, len(windows), model.group), desc=f"aligning, {subject.name}", unit="batch", leave=False, disable=None):
+    for first in ProgressBar(range(0, len(windows), model.group), f"aligning, {subject.name}", "batch"):
         part = windows[first : first + model.group]
         company = [part[i % len(part)] for i in range(model.group)]  # negatives come from a whole group
         waveforms = load_windows(manifest, company, model.sample_rate).waveforms

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, load_windows
@@ -16,6 +15,7 @@ from foresay.evaluation.frame_accuracy import FrameAccuracy
 from foresay.evaluation.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
 from foresay.evaluation.linear_probe import LinearProbe, ProbeProtocol, ProbeTraining, fit_probe
 from foresay.evaluation.measure import Subject
+from foresay.progress import ProgressBar
 
 Batches: TypeAlias = Iterator[tuple[Batch, Sequence[Window]]]
 """An epoch: what is heard, and which windows it is."""
@@ -131,4 +131,4 @@ def _epoch(epoch: int, protocol: ProbeProtocol) -> str:
 
 
 def _progress(title: str, steps: Iterable[Any], total: int | None = None) -> Any:  # noqa: ANN401 - whatever is stepped through
-    return tqdm(steps, desc=f"probe, {title}", total=total, unit="batch", leave=False, disable=None)
+    return ProgressBar(steps, f"probe, {title}", "batch", total=total)

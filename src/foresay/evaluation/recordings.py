@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from foresay.contracts import Frames
 from foresay.corpora.alignments import labels_at
@@ -17,6 +16,7 @@ from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.sampling import recording_windows
 from foresay.errors import UserError
 from foresay.evaluation.measure import Subject
+from foresay.progress import ProgressBar
 
 LONGEST = 30.0
 """Seconds heard at once; of a longer recording, each such part by itself."""
@@ -58,7 +58,7 @@ def hear_recordings(subject: Subject, manifest: Manifest, device: str = "cpu", i
     windows = recording_windows(manifest, round(LONGEST * rate), rate, round(SHORTEST * rate))
     windows = [window for window in windows if items is None or window.segments[0].item in items]
     parts: list[tuple[int, dict[str, tuple[Tensor, NDArray[np.float64]]]]] = []
-    for first in tqdm(range(0, len(windows), BATCH), desc=f"hearing, {subject.name}", unit="batch", leave=False, disable=None):
+    for first in ProgressBar(range(0, len(windows), BATCH), f"encoding, {subject.name}", "batch"):
         batch = windows[first : first + BATCH]
         heard = load_windows(manifest, batch, rate).to(device)
         assert heard.waveforms is not None  # noqa: S101 - windows have audio

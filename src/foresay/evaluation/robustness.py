@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from foresay.audio.augment import NoiseSource, generated_noise
 from foresay.audio.read import Waveform
@@ -32,6 +31,7 @@ from foresay.errors import UserError
 from foresay.evaluation.estimates import Estimate, Floats, estimate
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.recordings import LONGEST, SHORTEST
+from foresay.progress import ProgressBar
 from foresay.results import Result
 
 
@@ -73,13 +73,11 @@ class Robustness(Measure):
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())
             sums: dict[str, list[Floats]] = {layer: [] for layer in subject.layers}
-            for clean, disturbed in tqdm(
+            for clean, disturbed in ProgressBar(
                 disturbed_recordings(test, protocol, subject.extractor.sample_rate, seed),
-                desc=f"disturbing, {subject.name}",
+                f"disturbing, {subject.name}",
+                "recording",
                 total=len(test),
-                unit="recording",
-                leave=False,
-                disable=None,
             ):
                 pair = torch.from_numpy(np.stack([clean, disturbed])).to(device)
                 with torch.no_grad():

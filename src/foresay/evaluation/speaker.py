@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Manifest
@@ -25,6 +24,7 @@ from foresay.evaluation.items import Pooling, pooled
 from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.linear_probe import CONVERGED, fit_probe
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.progress import ProgressBar
 from foresay.results import Result
 
 
@@ -82,7 +82,7 @@ class SpeakerProbe(Measure):
         rate, batch = subject.extractor.sample_rate, 8
         windows = recording_windows(manifest, round(self.protocol.window * rate), rate, round(self.protocol.shortest * rate))
         vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
-        for first in tqdm(range(0, len(windows), batch), desc=f"speakers, {subject.name}", unit="batch", leave=False, disable=None):
+        for first in ProgressBar(range(0, len(windows), batch), f"speakers, {subject.name}", "batch"):
             heard = load_windows(manifest, windows[first : first + batch], rate).to(device)
             assert heard.waveforms is not None  # noqa: S101 - windows have audio
             assert heard.lengths is not None  # noqa: S101

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foresay.errors import UserError
+from foresay.progress import ProgressBar
 
 Chunk: TypeAlias = Tensor | NDArray[Any]
 """(n, D) frames."""
@@ -140,7 +141,7 @@ class KMeans(nn.Module):
     def _lloyd(self, chunks: Iterable[Chunk], iterations: int, tolerance: float, random: np.random.Generator) -> list[float]:
         """Move the centers from where they are until that gains nothing."""
         inertias: list[float] = []
-        while len(inertias) < iterations:
+        for _ in ProgressBar(iter(range(iterations)), f"k-means, {len(self.centers)} centers", "pass"):  # nobody knows how many it takes
             assigned = self._assigned(chunks)
             frames, inertia = float(assigned.counts.sum()), float(assigned.spread.sum())
             inertias.append(inertia / frames)

@@ -26,6 +26,7 @@ from foresay.contracts import Batch, Losses, Trainable
 from foresay.corpora.batches import BatchLoader
 from foresay.errors import UserError
 from foresay.layers.moving_average import early, follow
+from foresay.progress import ProgressBar
 from foresay.runs import Checkpoint, Run
 from foresay.training.collapse import CollapseWatch
 from foresay.training.devices import Place, give_back_freed_memory
@@ -236,7 +237,7 @@ class Trainer:
             self.event(message)
         loader.messages.clear()
 
-    def _report(self, scalars: dict[str, float], loader: BatchLoader, bar: "tqdm[Any]") -> None:
+    def _report(self, scalars: dict[str, float], loader: BatchLoader, bar: ProgressBar[int]) -> None:
         """Add an update to the log's window; at round steps write it out."""
         self.log.add(scalars)
         bar.update()
@@ -251,16 +252,16 @@ class Trainer:
                 {"kind": "train", "step": self.progress.step, "epoch": self.progress.epoch, **record, "skipped": self.progress.skipped}
             )
         shown = {"loss": "{:.2f}", "accuracy": "{:.3f}", "audio_rate": "{:.0f}x", "data_wait": "{:.0%}"}
-        bar.set_postfix({name: form.format(record[name]) for name, form in shown.items() if name in record})
+        bar.note({name: form.format(record[name]) for name, form in shown.items() if name in record})
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.settings.precision == "bf16":
             return torch.autocast(self.place.device.type, torch.bfloat16)
         return contextlib.nullcontext()
 
-    def _bar(self) -> "tqdm[Any]":
-        return tqdm(
-            total=self.updates, initial=self.progress.step, unit="update", desc=self.recipe.name, disable=None if self.place.leads else True
+    def _bar(self) -> ProgressBar[int]:
+        return ProgressBar(
+            what=self.recipe.name, unit="update", total=self.updates, initial=self.progress.step, leave=True, shown=self.place.leads
         )
 
 

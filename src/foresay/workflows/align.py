@@ -6,11 +6,10 @@ from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from tqdm import tqdm
-
 from foresay.corpora.forced_alignment import PHONE_SET, RATE, Aligned, Aligner
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.errors import AudioError, UserError
+from foresay.progress import ProgressBar
 
 
 @dataclass
@@ -43,7 +42,7 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
     items: list[Item] = []
     count = range(len(opened))
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(source,)) as pool:
-        progress = tqdm(pool.map(_align, count, chunksize=4), desc="aligning", total=len(count), unit="item", disable=None)
+        progress = ProgressBar(pool.map(_align, count, chunksize=4), "aligning", "item", total=len(count), leave=True)
         for item, found in zip(opened, progress, strict=True):
             aligned, missing = found
             done.missing.update(missing)

@@ -8,8 +8,6 @@ from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from foresay.audio.read import audio_info
 from foresay.corpora.check import Report, check
 from foresay.corpora.demo import make_demo_corpus
@@ -19,6 +17,7 @@ from foresay.corpora.reader import Found, Reader, Skipped, find_reader
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError
+from foresay.progress import ProgressBar
 
 T = TypeVar("T")
 
@@ -96,7 +95,7 @@ def import_corpus(
 
     def items() -> Iterator[Item]:
         usable = _with_headers(found, imported.skipped, workers)
-        for item, official in tqdm(usable, unit=" files", desc=f"importing {source.name}", disable=None):
+        for item, official in ProgressBar(usable, f"importing {source.name}", "file", leave=True):
             for name in [name for name, ids in lists.items() if ids.get(item.id)] if lists else official:
                 members.setdefault(name, set()).add(item.id)
             yield replace(item, phones=timetable.phones(item.id) or item.phones, words=timetable.words(item.id) or item.words)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from foresay.corpora.demo import make_demo_corpus
+from foresay.progress import stage
 from foresay.results import Result
 from foresay.workflows.evaluate import evaluate
 from foresay.workflows.pretrain import pretrain
@@ -54,10 +55,15 @@ def demo(run: str | Path = "runs", scale: Literal["tiny", "full"] = "full") -> D
     """
     parent, size = Path(run), SCALES[scale]
     corpus = parent / "demo-corpus"
-    make_demo_corpus(corpus, minutes=size.minutes)
+    with stage(f"1/5 making a corpus of {size.minutes:.0f} minutes"):
+        make_demo_corpus(corpus, minutes=size.minutes)
     runs = tuple(parent / name for name in RUNS)
-    for name, folder in zip(RUNS, runs, strict=True):
-        pretrain(name, corpus / "train.jsonl", folder, valid=corpus / "valid.jsonl", overrides=size.overrides)
+    for number, (name, folder) in enumerate(zip(RUNS, runs, strict=True), start=2):
+        with stage(f"{number}/5 training {name}"):
+            pretrain(name, corpus / "train.jsonl", folder, valid=corpus / "valid.jsonl", overrides=size.overrides)
     options = [option for option in OPTIONS if any(measure.startswith(option.partition(".")[0]) for measure in size.measures)]
-    results = evaluate(runs, corpus / "test.jsonl", corpus / "train.jsonl", measures=size.measures, options=options)
-    return Demo(corpus, runs, report(runs, parent / "report.html"), results)
+    with stage(f"4/5 measuring {', '.join(size.measures)}"):
+        results = evaluate(runs, corpus / "test.jsonl", corpus / "train.jsonl", measures=size.measures, options=options)
+    with stage("5/5 writing the report"):
+        page = report(runs, parent / "report.html")
+    return Demo(corpus, runs, page, results)

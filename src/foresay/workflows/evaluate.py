@@ -15,6 +15,7 @@ from foresay.evaluation.example import examples
 from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
 from foresay.loading import is_foreign, load, locate
+from foresay.progress import ProgressBar
 from foresay.results import EXAMPLE, Result, append_results, load_artifact, read_results, save_artifact, save_draws
 from foresay.runs import Run
 from foresay.settings import Table, assignment, list_names, merge, read_toml
@@ -55,7 +56,7 @@ def evaluate(
     candidates = _candidates(models, layers, seed, place)
     folders = [Path(out)] if out else list(dict.fromkeys(c.run for c in candidates if c.run))
     results: list[Result] = []
-    for measure in chosen:
+    for measure in ProgressBar(chosen, "measuring", "measure"):
         served = [c for c in candidates if not c.baseline or measure.serves(c.subject.model, corpora)]
         results += _measure(measure, served, corpora, folders, seed, place, again=again, alone=bool(out))
     for candidate in candidates:

@@ -11,7 +11,6 @@ from urllib.parse import quote
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from foresay.audio.read import audio_info, read_audio, resampled_length
 from foresay.contracts import FeatureExtractor, FeatureStream, Frames, SpeechModel
@@ -20,6 +19,7 @@ from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.fingerprint import fingerprint, of_weights
 from foresay.loading import load
+from foresay.progress import ProgressBar
 from foresay.results import read_lines
 from foresay.training.devices import find_place
 
@@ -74,7 +74,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     missing = [recording for recording in recordings if recording.id not in done]
     failures: list[str] = []
     with index.open("a", encoding="utf-8") as lines:
-        for recording in tqdm(missing, desc=f"extracting {layer}", unit="recording", disable=None):
+        for recording in ProgressBar(missing, f"extracting {layer}", "recording", leave=True):
             try:
                 features, frame_rate = _hear(extractor, layer, recording, place)
             except AudioError as error:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresay.errors import UserError, nearest
+from foresay.progress import stage
 from foresay.settings import find_class, list_names
 from foresay.workflows.evaluate import evaluate
 from foresay.workflows.pretrain import pretrain
@@ -42,21 +43,33 @@ def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str |
         raise UserError(msg)
     parent = Path(run)
     folder = Path(corpus) if corpus else parent / "corpus"
-    if not corpus and not plan.make_corpus(scale, folder):
-        msg = f"the scale {scale!r} needs a corpus of yours: --corpus DIR, a folder with train.jsonl and test.jsonl"
-        raise UserError(msg)
+    if not corpus:
+        with stage("making the corpus"):
+            _make(plan, scale, folder)
     splits = _splits(folder)
     plan.check(scale, folder)
-    for training in plan.trainings(scale):
+    trainings = plan.trainings(scale)
+    for number, training in enumerate(trainings, start=1):
         where = parent / training.folder
-        pretrain(training.recipe, splits["train"], where, valid=splits.get("valid"), overrides=training.overrides, device=device)
-    for measuring in plan.measurings(scale, folder, parent):
+        with stage(f"training {number} of {len(trainings)}, {training.folder}"):
+            pretrain(training.recipe, splits["train"], where, valid=splits.get("valid"), overrides=training.overrides, device=device)
+    measurings = plan.measurings(scale, folder, parent)
+    for number, measuring in enumerate(measurings, start=1):
         models = [parent / model for model in measuring.models]
         asked = {"measures": measuring.measures, "options": measuring.options, "layers": measuring.layers}
-        evaluate(models, measuring.corpus, measuring.train, **asked, device=device)
-    text, tables = plan.tables(scale, parent), parent / "tables.md"
-    tables.write_text(text, encoding="utf-8")
-    return Done(tables, report([parent / name for name in plan.shown(scale)], parent / "report.html"), text)
+        with stage(f"measuring {number} of {len(measurings)}, {', '.join(measuring.measures)} of {len(models)} models"):
+            evaluate(models, measuring.corpus, measuring.train, **asked, device=device)
+    with stage("writing the tables and the report"):
+        text, tables = plan.tables(scale, parent), parent / "tables.md"
+        tables.write_text(text, encoding="utf-8")
+        page = report([parent / name for name in plan.shown(scale)], parent / "report.html")
+    return Done(tables, page, text)
+
+
+def _make(plan: Reproduction, scale: str, folder: Path) -> None:
+    if not plan.make_corpus(scale, folder):
+        msg = f"the scale {scale!r} needs a corpus of yours: --corpus DIR, a folder with train.jsonl and test.jsonl"
+        raise UserError(msg)
 
 
 def _splits(folder: Path) -> dict[str, Path]:
