@@ -152,6 +152,12 @@ class FeatureExtractor(Extractor, ABC):
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""
 
+    def hop(self, layer: str) -> int:
+        """Samples from each frame of a layer to the next, `sample_rate / frame_rate`: one frame more whenever a clip is so much longer."""
+        counts = self.frame_count(torch.arange(8 * self.sample_rate), layer)
+        before, last = counts.diff().nonzero().flatten()[-2:].tolist()
+        return int(last - before)
+
     @abstractmethod
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Hear (B, S) waveforms, of which `lengths` (B,) samples are real. `layers`: which to return, default all."""

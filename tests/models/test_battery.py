@@ -141,6 +141,17 @@ def test_frames_are_where_the_model_says(model: SpeechModel) -> None:
         assert abs(float((times * energy)[inside].sum() / energy[inside].sum()) - middle) < model.receptive_field / 4
 
 
+def test_a_clip_that_is_a_hop_longer_has_a_frame_more(model: SpeechModel) -> None:
+    """What parts of a recording stand on: `evaluation/parts.py`."""
+    lengths = torch.arange(9000, 12_000, 7)
+    for layer in model.layer_names:
+        frames = model.features(torch.zeros(1, 9000), torch.tensor([9000]), [layer])
+        assert model.hop(layer) == model.sample_rate / frames.frame_rate[layer]
+        for more in (1, 5):
+            longer = model.frame_count(lengths + more * model.hop(layer), layer)
+            assert longer.tolist() == (model.frame_count(lengths, layer) + more).tolist()
+
+
 def test_a_stream_gives_the_frames_of_the_whole(model: SpeechModel) -> None:
     model.eval()
     if not isinstance(model, CausalModel):

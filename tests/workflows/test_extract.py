@@ -13,6 +13,7 @@ from foresay.audio.read import read_audio
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
+from foresay.evaluation import parts
 from foresay.workflows.extract import extract
 from reference.levels import RATE, write_corpus
 from reference.tiny_run import write_run
@@ -72,7 +73,8 @@ def test_a_folder_and_a_file(tmp_path: Path, run: Path) -> None:
 
 def test_a_long_recording_in_pieces_is_the_whole(tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_noise(tmp_path / "long.wav", 3.217)
-    monkeypatch.setattr(module, "PIECE", 0.3)
+    monkeypatch.setattr(parts, "PART", 0.3)
+    monkeypatch.setattr(parts, "CONTEXT", 0.12)
     pushed = []
     read = module.read_audio
     monkeypatch.setattr(module, "read_audio", lambda *of: pushed.append(of) or read(*of))
@@ -80,8 +82,10 @@ def test_a_long_recording_in_pieces_is_the_whole(tmp_path: Path, run: Path, monk
         extract(run, path, tmp_path / layer, layer=layer)
         np.testing.assert_allclose(np.load(tmp_path / layer / "long.npy"), whole(module.load(run), path, layer), atol=1e-5)
     assert len(pushed) == 2 * 11
-    extract("logmel", path, tmp_path / "logmel", layer="logmel")  # a baseline hears the whole at once
-    assert len(pushed) == 2 * 11 + 1
+    extract("logmel", path, tmp_path / "logmel", layer="logmel")  # which does not stream: in parts that overlap
+    np.testing.assert_allclose(np.load(tmp_path / "logmel" / "long.npy"), whole(module.load("logmel"), path, "logmel"), atol=1e-5)
+    assert len(pushed) == 3 * 11
+    assert max(stop - start for *_, start, stop in pushed) <= (0.3 + 2 * 0.12) * RATE
 
 
 def test_it_goes_on_where_it_was(tmp_path: Path, run: Path) -> None:

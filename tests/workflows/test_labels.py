@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from foresay.corpora.labels import LabelSettings
+from foresay.corpora.labels import FrameLabels, LabelSettings
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation import fitted_clusters
@@ -104,6 +104,17 @@ def test_nothing_is_made_twice_and_what_changed_is_made_anew(
     assert len(heard) == 4  # with the clusters found before
     make_labels(LabelSettings("mfcc", "mfcc", 4), {"train": manifests["train"]}, tmp_path / "labels")
     assert len(heard) == 6
+
+
+def test_labels_of_an_older_version_are_not_taken_over(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    """They lay beside their frames after the first half minute."""
+    make_labels(MFCC, manifests, tmp_path / "labels")
+    about = tmp_path / "labels" / "train" / "labels.toml"
+    about.write_text(about.read_text().replace("version = 2\n", ""))
+    with pytest.raises(UserError, match=r"older version of Foresay.*Delete .*train to make them again"):
+        make_labels(MFCC, manifests, tmp_path / "labels")
+    with pytest.raises(UserError, match="older version"):
+        FrameLabels(tmp_path / "labels" / "train", manifests["train"])
 
 
 def test_a_run_keeps_its_labels_whatever_becomes_of_their_source(tmp_path: Path, manifests: dict[str, Manifest]) -> None:

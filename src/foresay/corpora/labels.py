@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Window
 from foresay.errors import UserError
+from foresay.files import read_text, write_text
 from foresay.settings import Table, read_toml, write_toml
 
 LabelReader: TypeAlias = Callable[[Window], NDArray[np.int64]]
 """Reads the labels (T,) of a window's frames."""
 
 ABOUT, CODES, ENDS = "labels.toml", "codes.npy", "ends.npy"
+VERSION = 2
+"""Of labels that lie on one even clock. Before, those of a recording's later half minutes lay beside their frames, farther and farther."""
 NO_CLASS = -1
 FARTHEST = 1.5
 """Frames between a time and the nearest label, beyond which it has none."""
@@ -66,10 +69,11 @@ class FrameLabels:
         Raises:
             UserError: there are none, or they are of another manifest.
         """
-        if not (folder / ABOUT).is_file():
+        about = read_about(folder)
+        if about is None:
             msg = f"{folder} holds no labels: no {ABOUT}"
             raise UserError(msg)
-        self.about = read_toml((folder / ABOUT).read_text(encoding="utf-8"), str(folder / ABOUT))
+        self.about = about
         self.classes, self.frame_rate = int(self.about["classes"]), float(self.about["frame_rate"])
         self.first_center = float(self.about["first_center"])
         """Seconds."""
@@ -119,6 +123,25 @@ class FrameLabels:
         return lambda window: self.of_window(window, clock)
 
 
+def read_about(folder: Path) -> Table | None:
+    """Read what the labels in a folder are; None if there are none.
+
+    Raises:
+        UserError: they were made by a version of Foresay that made them otherwise.
+    """
+    path = folder / ABOUT
+    if not path.is_file():
+        return None
+    about = read_toml(read_text(path), str(path))
+    if about.get("version") != VERSION:
+        msg = (
+            f"the labels in {folder} were made by an older version of Foresay, which in recordings longer than 30 s gave frames the labels "
+            f"of others. Delete {folder} to make them again; what has learnt from them should begin anew, with another --run"
+        )
+        raise UserError(msg)
+    return about
+
+
 def write_labels(folder: Path, codes: Iterable[NDArray[np.int64]], about: Table) -> None:
     """Pack the labels (T,) of recording after recording, and say what they are; the description comes last, so they are there whole or not.
 
@@ -129,4 +152,4 @@ def write_labels(folder: Path, codes: Iterable[NDArray[np.int64]], about: Table)
     parts = [part.astype(np.uint16) for part in codes]
     np.save(folder / CODES, np.concatenate(parts) if parts else np.zeros(0, np.uint16))
     np.save(folder / ENDS, np.cumsum([len(part) for part in parts], dtype=np.int64))
-    (folder / ABOUT).write_text(write_toml(about), encoding="utf-8")
+    write_text(folder / ABOUT, write_toml({"version": VERSION, **about}))

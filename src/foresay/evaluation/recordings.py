@@ -1,7 +1,8 @@
 """Every recording of a corpus as a subject hears it: whole, one by one, with the time of each frame."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -9,19 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foresay.contracts import Frames
+from foresay.contracts import FeatureExtractor
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Item, Manifest
-from foresay.corpora.sampling import recording_windows
+from foresay.corpora.sampling import Segment, Window
 from foresay.errors import UserError
 from foresay.evaluation.measure import Subject
+from foresay.evaluation.parts import Cutting, Part
 from foresay.progress import ProgressBar
 
-LONGEST = 30.0
-"""Seconds heard at once; of a longer recording, each such part by itself."""
 SHORTEST = 0.025
+"""Seconds."""
 BATCH = 8
+"""Recordings, or parts of long ones, that are encoded together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,43 +51,19 @@ def draw_recordings(manifest: Manifest, seconds: float, seed: int) -> list[int]:
 
 
 def hear_recordings(subject: Subject, manifest: Manifest, device: str = "cpu", items: Container[int] | None = None) -> Iterator[Recording]:
-    """Yield every recording, or those in the places `items` only, in the manifest's order.
+    """Yield every recording, or those in the places `items` only, in the manifest's order; long ones are encoded in parts (`parts.py`).
+
+    What lasts less than `SHORTEST` is left out.
 
     Raises:
         UserError: a layer is not finite.
     """
-    rate = subject.extractor.sample_rate
-    windows = recording_windows(manifest, round(LONGEST * rate), rate, round(SHORTEST * rate))
-    windows = [window for window in windows if items is None or window.segments[0].item in items]
-    parts: list[tuple[int, dict[str, tuple[Tensor, NDArray[np.float64]]]]] = []
-    for first in ProgressBar(range(0, len(windows), BATCH), f"encoding, {subject.name}", "batch"):
-        batch = windows[first : first + BATCH]
-        heard = load_windows(manifest, batch, rate).to(device)
-        assert heard.waveforms is not None  # noqa: S101 - windows have audio
-        assert heard.lengths is not None  # noqa: S101
-        with torch.no_grad():
-            frames = subject.extractor.features(heard.waveforms, heard.lengths, subject.layers)
-        for row, window in enumerate(batch):
-            (item, start, _) = window.segments[0]
-            parts.append((item, {layer: _part(subject, layer, frames, row, start) for layer in subject.layers}))
-        last = parts[-1][0]  # the next batch may go on with it
-        yield from _joined(subject, manifest, [part for part in parts if part[0] != last])
-        parts = [part for part in parts if part[0] == last]
-    yield from _joined(subject, manifest, parts)
-
-
-def _part(subject: Subject, layer: str, frames: Frames, row: int, start: int) -> tuple[Tensor, NDArray[np.float64]]:
-    extractor, count = subject.extractor, int(frames.lengths[layer][row])
-    centers = (start + extractor.first_center) / extractor.sample_rate + np.arange(count) / frames.frame_rate[layer]
-    return frames.values[layer][row, :count].float(), centers
-
-
-def _joined(
-    subject: Subject, manifest: Manifest, parts: list[tuple[int, dict[str, tuple[Tensor, NDArray[np.float64]]]]]
-) -> Iterator[Recording]:
-    for index, group in groupby(parts, key=lambda part: part[0]):
-        layers = [part for _, part in group]
-        features = {layer: torch.cat([part[layer][0] for part in layers]) for layer in subject.layers}
+    extractor = subject.extractor
+    lengths = manifest.lengths(extractor.sample_rate)
+    places = [int(place) for place in np.flatnonzero(lengths >= SHORTEST * extractor.sample_rate) if items is None or place in items]
+    for index, group in groupby(_encoded(subject, manifest, places, device), key=lambda part: part[0]):
+        parts = [part for _, part in group]
+        features = {layer: torch.cat([part[layer] for part in parts]).float() for layer in subject.layers}
         for layer, values in features.items():
             if not values.isfinite().all():
                 msg = (
@@ -93,5 +71,49 @@ def _joined(
                     "damaged (`foresay corpus check` tells)"
                 )
                 raise UserError(msg)
-        centers = {layer: np.concatenate([part[layer][1] for part in layers]) for layer in subject.layers}
+        centers = {layer: frame_centers(extractor, layer, len(values)) for layer, values in features.items()}
         yield Recording(index, manifest[index], features, centers)
+
+
+def frame_centers(extractor: FeatureExtractor, layer: str, count: int) -> NDArray[np.float64]:
+    """Return the middle of what each of a recording's frames sees, in seconds: (T,)."""
+    return (extractor.first_center + extractor.hop(layer) * np.arange(count)) / extractor.sample_rate
+
+
+def _encoded(subject: Subject, manifest: Manifest, places: Sequence[int], device: str) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """Yield the parts of recordings in order, each with its recording's place: layer -> (t, D)."""
+    rate = subject.extractor.sample_rate
+    cutting, lengths = Cutting(subject.extractor, subject.layers), manifest.lengths(rate).tolist()
+    waiting: list[tuple[int, Part]] = []
+    for place in ProgressBar(places, f"encoding, {subject.name}", "recording"):
+        length = lengths[place]
+        if cutting.streams(length):
+            yield from _batch(subject, manifest, waiting, cutting, device)
+            waiting = []
+            read = partial(manifest.read, place, rate)
+            yield from ((place, part) for part in cutting.encode(read, length, device))
+            continue
+        for part in cutting.parts(length):
+            waiting.append((place, part))
+            if len(waiting) == BATCH:
+                yield from _batch(subject, manifest, waiting, cutting, device)
+                waiting = []
+    yield from _batch(subject, manifest, waiting, cutting, device)
+
+
+def _batch(
+    subject: Subject, manifest: Manifest, parts: Sequence[tuple[int, Part]], cutting: Cutting, device: str
+) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    """Encode some parts together."""
+    if not parts:
+        return
+    extractor = subject.extractor
+    windows = [Window(int(manifest.speaker_codes[place]), (Segment(place, part.start, part.stop),)) for place, part in parts]
+    heard = load_windows(manifest, windows, extractor.sample_rate).to(device)
+    assert heard.waveforms is not None  # noqa: S101 - windows have audio
+    assert heard.lengths is not None  # noqa: S101
+    with torch.no_grad():
+        frames = extractor.features(heard.waveforms, heard.lengths, subject.layers)
+    for row, (place, part) in enumerate(parts):
+        counts = {layer: int(frames.lengths[layer][row]) for layer in subject.layers}
+        yield place, {layer: part.own(frames.values[layer][row, : counts[layer]], hop) for layer, hop in cutting.hops.items()}

@@ -30,9 +30,12 @@ from foresay.corpora.noise import RecordedNoise
 from foresay.errors import UserError
 from foresay.evaluation.estimates import Estimate, Floats, estimate
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.recordings import LONGEST, SHORTEST
+from foresay.evaluation.recordings import SHORTEST
 from foresay.progress import ProgressBar
 from foresay.results import Result
+
+LONGEST = 30.0
+"""Seconds of a recording that are heard, from its start."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from foresay.audio.read import audio_info, read_audio, resampled_length
-from foresay.contracts import FeatureExtractor, FeatureStream, Frames, SpeechModel
+from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.fingerprint import fingerprint, of_weights
+from foresay.evaluation.parts import Cutting
 from foresay.loading import load
 from foresay.progress import ProgressBar
 from foresay.results import read_lines
@@ -25,9 +26,6 @@ from foresay.training.devices import find_place
 
 INDEX = "index.jsonl"
 LONGEST_NAME = 200
-
-PIECE = 60.0
-"""Seconds that a model which streams hears at once, so that an hour-long recording needs no more memory than a minute."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     with index.open("a", encoding="utf-8") as lines:
         for recording in ProgressBar(missing, f"extracting {layer}", "recording", leave=True):
             try:
-                features, frame_rate = _hear(extractor, layer, recording, place)
+                features = _hear(extractor, layer, recording, place)
             except AudioError as error:
                 failures.append(f"{recording.id}: {error}")
                 continue
@@ -86,7 +84,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
                 "id": recording.id,
                 "file": file,
                 "frames": len(features),
-                "frame_rate": frame_rate,
+                "frame_rate": extractor.sample_rate / extractor.hop(layer),
                 "first_center": extractor.first_center / extractor.sample_rate,
                 "layer": layer,
                 "model": str(model),
@@ -138,45 +136,18 @@ def _begin(index: Path, made_by: str) -> set[str]:
     return {line["id"] for line in whole}
 
 
-@torch.no_grad()
-def _hear(extractor: FeatureExtractor, layer: str, recording: _Recording, device: str) -> tuple[NDArray[np.float32], float]:
-    """Hear one recording: features (T, D), and frames per second."""
+def _hear(extractor: FeatureExtractor, layer: str, recording: _Recording, device: str) -> NDArray[np.float32]:
+    """Encode one recording: features (T, D)."""
     count = recording.length()
     if not int(extractor.frame_count(torch.tensor([count]), layer)):
         msg = f"{count} samples at {extractor.sample_rate} Hz are too few for one frame"
         raise AudioError(msg)
-    parts, frame_rate = [], 0.0
-    for frames in _frames(extractor, layer, recording, count, device):
-        parts.append(frames.values[layer][0, : int(frames.lengths[layer][0])].float().cpu().numpy())
-        frame_rate = frames.frame_rate[layer]
-    features = np.concatenate(parts)
+    parts = Cutting(extractor, [layer]).encode(recording.read, count, device)
+    features = np.concatenate([part[layer].float().cpu().numpy() for part in parts])
     if not np.isfinite(features).all():
         msg = f"{layer} is not finite on {recording.id}: the model has diverged (its metrics.jsonl tells when)"
         raise UserError(msg)
-    return features, frame_rate
-
-
-def _frames(extractor: FeatureExtractor, layer: str, recording: _Recording, count: int, device: str) -> Iterator[Frames]:
-    """Hear a recording piece by piece if it is long and the model can, else at once."""
-    piece = round(PIECE * extractor.sample_rate)
-    stream = _stream(extractor) if count > 2 * piece else None
-    if stream is None:
-        waveform = torch.from_numpy(recording.read(0, count))[None].to(device)
-        yield extractor.features(waveform, torch.tensor([count], device=device), [layer])
-        return
-    for start in range(0, count, piece):
-        yield stream.push(torch.from_numpy(recording.read(start, min(start + piece, count)))[None].to(device))
-    yield stream.finish()
-
-
-def _stream(extractor: FeatureExtractor) -> FeatureStream | None:
-    """Start to hear in pieces; None if the extractor has to hear the whole."""
-    if not isinstance(extractor, SpeechModel):
-        return None
-    try:
-        return extractor.stream()
-    except TypeError:  # how a model says that it is not causal
-        return None
+    return features
 
 
 def _save(path: Path, features: NDArray[np.float32]) -> None:

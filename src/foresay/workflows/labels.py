@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foresay.corpora.labels import ABOUT, FrameLabels, LabelSettings, write_labels
+from foresay.corpora.labels import FrameLabels, LabelSettings, read_about, write_labels
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError, nearest
 from foresay.evaluation.cluster_scores import rate_agreement
@@ -21,7 +21,7 @@ from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact, save_artifact
-from foresay.settings import read_toml, to_table
+from foresay.settings import to_table
 
 MOST_CLUSTERS = 2**16
 
@@ -63,8 +63,8 @@ def _source(settings: LabelSettings, device: str) -> Subject:
 
 def _made(folder: Path) -> str | None:
     """The fingerprint of the labels in a folder."""
-    about = folder / ABOUT
-    return str(read_toml(about.read_text(encoding="utf-8"), str(about)).get("fingerprint")) if about.is_file() else None
+    about = read_about(folder)
+    return None if about is None else str(about.get("fingerprint"))
 
 
 def _clusters(subject: Subject, settings: LabelSettings, manifest: Manifest, folder: Path, stamp: str, seed: int, device: str) -> KMeans:
@@ -113,18 +113,14 @@ def _label(subject: Subject, kmeans: KMeans, manifest: Manifest, folder: Path, m
     vocabulary = {label: number for number, label in enumerate(manifest.phone_labels())}
     codes: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(manifest)  # what is too short to hear has no labels
     phones = list(codes)
-    rate = float(extractor.sample_rate)
     for recording in hear_recordings(subject, manifest, str(kmeans.centers.device)):
         codes[recording.index] = kmeans.assign(recording.features[layer]).cpu().numpy()
         phones[recording.index] = recording.labels(layer, vocabulary)
-        centers = recording.centers[layer]
-        if len(centers) > 1:
-            rate = 1.0 / float(centers[1] - centers[0])
     about: dict[str, object] = {
         "of": settings.of,
         "layer": layer,
         "classes": settings.clusters,
-        "frame_rate": round(rate, 6),
+        "frame_rate": extractor.sample_rate / extractor.hop(layer),
         "first_center": extractor.first_center / extractor.sample_rate,
         "manifest": str(manifest.path.name),
         "hours": round(float(manifest.durations.sum()) / 3600, 6),
