@@ -132,7 +132,7 @@ def test_strongest_change_finds_where_one_noise_follows_another() -> None:
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    with pytest.raises(UserError, match=r"pip install 'foresay\[demo\]'"):
+    with pytest.raises(UserError, match=r"espeakng_loader, which is not installed: pip install"):
         speak("Hello.", AMERICAN)
 
 

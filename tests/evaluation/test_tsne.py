@@ -36,7 +36,7 @@ def test_too_few_points_and_a_missing_extra_are_told(monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match="40 points or more, but there are 39"):
         make_map(torch.randn(39, 4), torch.zeros(39), ())
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-    with pytest.raises(UserError, match=r"pip install 'foresay\[eval\]'"):
+    with pytest.raises(UserError, match="sklearn, which is not installed: pip install"):
         make_map(torch.randn(50, 4), torch.zeros(50), ())
 
 

@@ -15,6 +15,8 @@ OPTIONAL = {
     "espeakng_loader",
     "huggingface_hub",
     "matplotlib",
+    "onnx",
+    "onnxscript",
     "pocketsphinx",
     "sklearn.datasets",
     "sklearn.manifold",

@@ -5,6 +5,7 @@ from importlib import metadata
 import pytest
 import torch
 
+from foresay.extras import install
 from foresay.workflows import doctor as module
 from foresay.workflows.doctor import Finding, doctor
 
@@ -25,13 +26,13 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
     _hide(monkeypatch, "espeakng-loader")
     finding = _find(doctor(), "extra demo")
     assert finding.verdict == "missing"
-    assert finding.advice == "pip install 'foresay[demo]'"
+    assert finding.advice == install("demo")
 
 
 def test_a_missing_package_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     _hide(monkeypatch, "soxr")
     finding = _find(doctor(), "packages")
-    assert (finding.verdict, finding.advice) == ("broken", "pip install soxr")
+    assert (finding.verdict, finding.advice) == ("broken", install())
 
 
 def test_a_wrong_result_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.errors import UserError, nearest
+from foresay.extras import optional
 
 SAMPLE_RATE = 22050
 
@@ -136,9 +137,6 @@ def _check_voice(accent: str, timbre: str) -> None:
 
 
 def _loader() -> Any:  # noqa: ANN401 - the package carries no types
-    try:
+    with optional("espeakng_loader", "demo", "eSpeak NG, which speaks the embedded corpus,"):
         import espeakng_loader  # noqa: PLC0415 - an optional extra
-    except ImportError as error:
-        msg = "eSpeak NG, which speaks the embedded corpus, is not installed: pip install 'foresay[demo]'"
-        raise UserError(msg) from error
     return espeakng_loader

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foresay.errors import UserError, nearest
+from foresay.extras import install
 from foresay.version import __version__
 
 OK, OURS, YOURS, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -87,9 +88,7 @@ def _what_the_user_can_do(error: Exception) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "foresay").startswith("foresay"):
-        return (
-            f"the package {error.name!r} is not installed: pip install foresay, in the environment of this command, brings what it needs."
-        )
+        return f"the package {error.name!r} is not installed. In the environment of this command: {install()}"
     cause: BaseException | None = error
     while cause is not None:  # a library may wrap what the system said
         number = cause.errno if isinstance(cause, OSError) else None

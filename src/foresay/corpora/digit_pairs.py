@@ -29,6 +29,7 @@ from foresay.corpora.generated import MadeCorpus, make
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.reader import Found
 from foresay.errors import UserError
+from foresay.extras import optional
 from foresay.images.read import Pixels
 from foresay.images.write import write_png
 from foresay.progress import ProgressBar
@@ -155,11 +156,8 @@ def _write_pictures(folder: Path, seed: int) -> dict[str, dict[str, list[Path]]]
 
 def _written() -> tuple[Pixels, list[str]]:
     """Read the digits that come with scikit-learn: (1797, 8, 8, 3) grey, and which they are."""
-    try:
+    with optional("sklearn", "eval", "a corpus of written digits"):
         from sklearn.datasets import load_digits  # noqa: PLC0415 - an optional extra
-    except ModuleNotFoundError as error:
-        msg = "the written digits come with scikit-learn: pip install 'foresay[eval]'"
-        raise UserError(msg) from error
     bunch = load_digits()
     grey = np.rint(bunch.images * (255 / DEPTH)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1), [DIGITS[label] for label in bunch.target.tolist()]

@@ -19,6 +19,7 @@ from foresay.audio.voice import SILENCE as PAUSE
 from foresay.audio.voice import Voice, speak
 from foresay.corpora.manifest import Interval
 from foresay.errors import UserError
+from foresay.extras import optional
 
 RATE, FRAME = 16_000, 0.01
 PHONE_SET = "cmudict39"
@@ -49,11 +50,8 @@ class Aligner:
     """Words that the dictionary lacked, and how often they were met so."""
 
     def __post_init__(self) -> None:
-        try:
+        with optional("pocketsphinx", "align", "aligning"):
             import pocketsphinx  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            msg = "aligning needs PocketSphinx: pip install 'foresay[align]'"
-            raise UserError(msg) from error
         self._decoder: Any = pocketsphinx.Decoder(samprate=RATE, loglevel="FATAL", bestpath=False)
 
     def align(self, waveform: Waveform, text: str) -> Aligned | str:

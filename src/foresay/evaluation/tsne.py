@@ -25,6 +25,7 @@ from foresay.evaluation.labelled_frames import UNLABELLED, LabelledFrames
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import Recording, hear_recordings
+from foresay.extras import optional
 from foresay.results import Result
 
 NEIGHBORS = 10
@@ -137,9 +138,6 @@ class _Spoken:
 
 
 def _manifold() -> Any:  # noqa: ANN401 - a module
-    try:
+    with optional("sklearn", "eval", "a map (t-SNE)"):
         import sklearn.manifold  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        msg = "maps are made by scikit-learn, which is not installed: pip install 'foresay[eval]'"
-        raise UserError(msg) from error
     return sklearn.manifold

@@ -14,6 +14,7 @@ from typing import Any
 import safetensors.torch
 
 from foresay.errors import UserError
+from foresay.extras import optional
 from foresay.hub._pickles import read_pickle
 from foresay.hub._tensors import Tensors, to_ours, without_prefix
 from foresay.hub.encoder import Encoder
@@ -34,11 +35,8 @@ def fetch(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
-    try:
+    with optional("huggingface_hub", "hf", f"hf:{name} is no folder here, and to fetch it"):
         import huggingface_hub  # noqa: PLC0415 - of the extra hf
-    except ImportError as error:
-        msg = f"hf:{name} is no folder here, and to fetch it needs the library huggingface_hub: pip install 'foresay[hf]'"
-        raise UserError(msg) from error
     try:
         folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[CONFIG, PREPROCESSOR, "*.index.json", "*.safetensors"]))
         if not any(folder.glob("*.safetensors")):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from foresay.contracts import FeatureExtractor, Frames
 from foresay.errors import UserError
+from foresay.extras import optional
 from foresay.hub._tensors import misfit
 
 MASK_VECTOR = "masked_spec_embed"
@@ -70,11 +71,8 @@ class HuggingFaceModel(nn.Module, FeatureExtractor):
 
 def _read(folder: Path) -> tuple[Any, bool, int]:
     """Return the network of a checkpoint, whether it wants standardized waveforms, and its sample rate."""
-    try:
+    with optional("transformers", "hf", f"a checkpoint of the kind of {folder}"):
         import transformers  # noqa: PLC0415 - an extra, and four seconds
-    except ImportError as error:
-        msg = f"{folder} is of a kind that needs the library transformers: pip install 'foresay[hf]'"
-        raise UserError(msg) from error
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foresay.errors import UserError
+from foresay.extras import optional
 
 Picture: TypeAlias = npt.NDArray[np.float32]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -65,30 +66,32 @@ def read_pixels(path: Path, size: int | None = None) -> Pixels:
     Raises:
         ImageError: as `read_image`.
     """
-    from PIL import ImageOps  # noqa: PLC0415 - an optional extra
-
+    _, ops = _pillow()
     with _open(path) as image:
         try:
-            upright = _in_colors(ImageOps.exif_transpose(image), path)
+            upright = _in_colors(ops.exif_transpose(image), path)
         except (OSError, SyntaxError, ValueError) as error:  # Pillow's, for all that may be wrong with what follows the header
             msg = f"{path} is damaged ({error}): was a download or a copy interrupted? Fetch it again, or leave it out."
             raise ImageError(msg) from error
-        return np.asarray(upright if size is None else ImageOps.fit(upright, (size, size)))
+        return np.asarray(upright if size is None else ops.fit(upright, (size, size)))
+
+
+def _pillow() -> tuple[Any, Any]:
+    """Return two of Pillow's modules, Image and ImageOps."""
+    with optional("PIL", "images", "reading pictures"):
+        from PIL import Image, ImageOps  # noqa: PLC0415 - an optional extra
+    return Image, ImageOps
 
 
 def _open(path: Path) -> Any:  # noqa: ANN401 - Pillow is an optional extra
     """Open a file that is a picture; its pixels are decoded when they are asked for."""
+    pillow, _ = _pillow()
     try:
-        from PIL import Image  # noqa: PLC0415 - an optional extra
-    except ModuleNotFoundError as error:
-        msg = "to read pictures takes Pillow: pip install 'foresay[images]'"
-        raise UserError(msg) from error
-    try:
-        return Image.open(path)
+        return pillow.open(path)
     except FileNotFoundError as error:
         msg = f"there is no file {path}. Paths in a manifest are relative to it: was the manifest or the picture moved?"
         raise ImageError(msg) from error
-    except Image.DecompressionBombError as error:
+    except pillow.DecompressionBombError as error:
         msg = f"{path} is too large ({error}): make it smaller first"
         raise ImageError(msg) from error
     except OSError as error:
@@ -99,14 +102,13 @@ def _open(path: Path) -> Any:  # noqa: ANN401 - Pillow is an optional extra
 
 def _in_colors(image: Any, path: Path) -> Any:  # noqa: ANN401 - Pillow's
     """Turn a picture of any mode into one of red, green and blue, without transparency."""
-    from PIL import Image  # noqa: PLC0415 - an optional extra
-
     if image.mode in NO_RANGE:
         msg = f"{path} holds {image.mode} pixels, numbers of 32 bits, of which nobody knows which is white: save it with 8 or 16 bits"
         raise ImageError(msg)
+    pillow, _ = _pillow()
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+        return pillow.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+        return pillow.alpha_composite(pillow.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")

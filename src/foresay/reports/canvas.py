@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from foresay.errors import UserError
+from foresay.extras import optional
 from foresay.reports.markup import Html, escaped, tag
 
 PAPER, INK, SOFT, GRID = "#fefdfc", "#1b1c20", "#5d626b", "#dcdfe4"
@@ -80,13 +80,10 @@ def draw(name: str, description: str, size: tuple[float, float], paint: Callable
     `name` is unique on the page: the ids inside the SVG begin with it. `description` is read to those who do not see the picture.
     Axes fit themselves to their labels (constrained layout) unless `paint` places them.
     """
-    try:
+    with optional("matplotlib", "plot", "a report"):
         import matplotlib as mpl  # noqa: PLC0415 - an optional extra
         from matplotlib import style  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        msg = f"a report draws with matplotlib, which is not installed ({error}). Install it with: pip install 'foresay[plot]'"
-        raise UserError(msg) from error
     buffer = io.StringIO()
     with style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)  # the browser has other fonts

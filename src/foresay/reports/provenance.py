@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from foresay.extras import install
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.record import Record
 from foresay.reports.wording import setting
@@ -95,7 +96,7 @@ def _commands(record: Record) -> list[str]:
     """Commands that do it again; the manifests are those of the training, the measures those of the results."""
     run, recipe = shlex.quote(record.name), shlex.quote(_recipe_file(record))
     train, valid = (shlex.quote(str(record.data.get(split, {}).get("manifest", f"{split.upper()}.jsonl"))) for split in ("train", "valid"))
-    commands = [f"pip install 'foresay[plot]=={__version__}'"]
+    commands = [f"{install('plot', folder='./foresay')}  # of Foresay {__version__}"]
     if record.recipe:
         commands.append(f"foresay pretrain {recipe} --corpus {train} --valid {valid} --run {run}")
     measured = [result for result in record.results if result.step is not None] or list(record.results)

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from foresay.errors import UserError
+from foresay.extras import optional
 from foresay.runs import Run
 from foresay.training.recipe import TrainerSettings
 
@@ -54,11 +55,8 @@ def _to_board(board: Any, numbers: dict[str, float], step: int) -> None:  # noqa
 def _writers(run: Run, settings: TrainerSettings) -> list[Any]:
     writers: list[Any] = []
     if settings.tensorboard:
-        try:
+        with optional("tensorboard", "log", "trainer.tensorboard"):
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an optional extra
-        except ImportError as error:
-            msg = "trainer.tensorboard needs the package tensorboard: pip install 'foresay[log]'"
-            raise UserError(msg) from error
         board = SummaryWriter(str(run.folder / "tensorboard"))
         writers.append(lambda numbers, step: _to_board(board, numbers, step))
     if settings.wandb:

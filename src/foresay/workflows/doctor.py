@@ -20,6 +20,7 @@ import torch
 
 from foresay.audio.read import read_audio
 from foresay.contracts import Batch
+from foresay.extras import install, requirements
 from foresay.monotonic import monotonic_alignment
 from foresay.training.recipe import read_recipe
 from foresay.version import __version__
@@ -57,22 +58,17 @@ def doctor() -> list[Finding]:
 def _installed() -> Iterator[Finding]:
     """Yield the versions of Foresay and of what it needs, and of each extra."""
     yield Finding("installed", "foresay", f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}")
-    needed: dict[str | None, list[str]] = {None: [], **{extra: [] for extra in EXTRAS}}
-    for requirement in metadata.requires("foresay") or []:
-        parts = re.fullmatch(r"(?P<name>[\w.-]+)(?:.*extra == ['\"](?P<extra>[\w-]+).*|[^;]*)", requirement)
-        if parts:
-            needed.setdefault(parts["extra"], []).append(parts["name"])
-    for extra, names in needed.items():
-        versions = {name: _version(name) for name in names}
+    for extra, packages in requirements().items():
+        versions = {name: _version(name) for name in (re.split(r"[^\w.-]", package)[0] for package in packages)}
         absent = [name for name, version in versions.items() if version is None]
         there = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         subject, use = (f"extra {extra}", f" ({EXTRAS.get(extra, 'optional')})") if extra else ("packages", "")
         if not absent:
             yield Finding("installed", subject, there)
         elif extra:
-            yield Finding("installed", subject, f"no {', '.join(absent)}{use}", "missing", f"pip install 'foresay[{extra}]'")
+            yield Finding("installed", subject, f"no {', '.join(absent)}{use}", "missing", install(extra))
         else:
-            yield Finding("installed", subject, f"no {', '.join(absent)}", "broken", f"pip install {' '.join(absent)}")
+            yield Finding("installed", subject, f"no {', '.join(absent)}", "broken", install())
 
 
 def _version(package: str) -> str | None:

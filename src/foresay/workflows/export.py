@@ -1,6 +1,5 @@
 """Give a model to other programs: to transformers, or as a program of its own (torch.export, ONNX)."""
 
-import importlib.util
 import json
 import shutil
 import warnings
@@ -13,6 +12,7 @@ from torch.export import Dim, ExportedProgram
 
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
+from foresay.extras import optional
 from foresay.hub.folders import write_folder
 from foresay.hub.plain import as_function
 from foresay.loading import load
@@ -20,7 +20,6 @@ from foresay.models._masked_transformer import MaskedTransformer
 from foresay.settings import Table
 
 DESCRIPTION = "export.json"
-ONNX_PACKAGES = ("onnx", "onnxscript")
 EXAMPLE = (2, 2.0)
 """Clips and seconds that a program is traced with; it then takes any number of them, of any length."""
 
@@ -88,10 +87,10 @@ def _to_torch(model: SpeechModel, layers: Sequence[str], folder: Path) -> None:
 
 
 def _to_onnx(model: SpeechModel, layers: Sequence[str], folder: Path) -> None:
-    missing = [package for package in ONNX_PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
-        msg = f"ONNX needs {' and '.join(missing)}: pip install 'foresay[onnx]'"
-        raise UserError(msg)
+    with optional("onnx", "onnx", "export --to onnx"):
+        import onnx  # noqa: F401, PLC0415 - PyTorch's exporter needs both
+    with optional("onnxscript", "onnx", "export --to onnx"):
+        import onnxscript  # noqa: F401, PLC0415
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PyTorch's exporter warns of PyTorch's own
         program = torch.onnx.export(
