@@ -189,8 +189,15 @@ class SpeechModel(Trainable, FeatureExtractor):
     settings: Any
     """The frozen dataclass it was built from: `type(model)(model.settings)` is an untrained copy."""
 
+    aligns: bool = False
+    """Whether it aligns predictions with frames to come: `inspect` then gives `alignment_posterior (B, T, M, K)`."""
+
     def inspect(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - nothing to draw is a fair default
-        """Return what is worth drawing of a batch, by a name that says what it is (`alignment_posterior (B, T, M, K)`, …)."""
+        """Return what is worth drawing of a batch, by a name that says what it is (`alignment_posterior (B, T, M, K)`, …).
+
+        Raises:
+            UserError: the batch is too short for what it does in training.
+        """
         return {}
 
     def stream(self) -> FeatureStream:

@@ -1,15 +1,18 @@
 """ABX as a measure: of extractors, on a corpus, by a protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from foresay.contracts import Frames
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
+from foresay.evaluation import parts
 from foresay.evaluation.abx import LIBRILIGHT, PHONE, TRIPHONE, ZEROSPEECH2021, Abx, AbxProtocol, abx
 from foresay.evaluation.abx_items import HEADER, Items, Token
 from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
@@ -82,6 +85,52 @@ def test_an_item_file_says_what_is_compared(corpus: Manifest, tmp_path: Path) ->
     made = measured(corpus, replace(PHONE, **EVERYTHING), "level")
     read = measured(corpus, replace(ZEROSPEECH2021, **EVERYTHING, items=str(path), slicing="centers", context="any"), "level")
     assert [(r.value, r.details["cells"]) for r in read] == [(r.value, r.details["cells"]) for r in made]
+
+
+class Late(Levels):
+    """Levels that looks ten milliseconds later, as far as wav2vec does."""
+
+    first_center = 79 + 160
+
+    def frame_count(self, lengths: torch.Tensor, layer: str) -> torch.Tensor:  # noqa: ARG002
+        return ((lengths - self.first_center - 1) // 160 + 1).clamp(min=0)
+
+    def features(self, waveforms: torch.Tensor, lengths: torch.Tensor, layers: Sequence[str] | None = None) -> Frames:
+        found = super().features(waveforms, lengths, layers)
+        counts = self.frame_count(lengths, "level")
+        return Frames(found.values, dict.fromkeys(found.values, counts), found.frame_rate)
+
+
+def test_our_protocols_ask_the_model_where_its_frames_are(corpus: Manifest, tmp_path: Path) -> None:
+    """What looks at one sample knows every phone, if its frames are where they are; by the convention it is off by one."""
+    model = Late(LevelsSettings()).eval()
+    torch.nn.init.ones_(model.hearing)
+    subject = Subject("late", model, ("level",))
+    path = str(write_items(corpus, tmp_path / "test.item"))
+
+    def error(protocol: AbxProtocol, **changed: Any) -> float:  # noqa: ANN401 - fields of it
+        asked = replace(protocol, **EVERYTHING, items=path, context="any", normalization="none", **changed)
+        return Abx(asked)([subject], Corpora(corpus))[0].value
+
+    assert error(PHONE) == error(TRIPHONE) == 0.0
+    assert error(PHONE, slicing="centers") == error(ZEROSPEECH2021, slicing="centers") > 0.0
+    assert error(ZEROSPEECH2021) == error(LIBRILIGHT) == error(PHONE, slicing="librilight")
+
+
+def test_long_recordings_are_encoded_in_parts(corpus: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART", 0.5)
+    monkeypatch.setattr(parts, "CONTEXT", 0.1)
+    longest: list[int] = []
+    encode = Levels.features
+
+    def watched(model: Levels, waveforms: torch.Tensor, *rest: Any) -> Frames:  # noqa: ANN401 - passed on
+        longest.append(waveforms.shape[1])
+        return encode(model, waveforms, *rest)
+
+    monkeypatch.setattr(Levels, "features", watched)
+    assert {r.value for r in measured(corpus, replace(PHONE, **EVERYTHING), "level")} == {0.0}
+    assert len(longest) > len(corpus)
+    assert max(longest) <= 0.7 * 16_000
 
 
 def test_few_triphones_are_refused_with_their_count(corpus: Manifest) -> None:

@@ -38,6 +38,21 @@ def test_frames_are_those_whose_centers_lie_in_the_token(start: int, length: int
     assert list(range(first, stop)) == expected
 
 
+@given(st.integers(0, 4000), st.integers(1, 3000), st.sampled_from([50, 100]), st.integers(0, 480))
+def test_on_the_models_own_clock_frames_are_where_it_says(start: int, length: int, rate: int, first: int) -> None:
+    onset, offset, center = start / 10_000, (start + length) / 10_000, first / 16_000
+    (begin,), (stop,) = frames_of(items((onset, offset)), rate, "clock", center)
+    assert list(range(begin, stop)) == [t for t in range(200) if onset - 1e-9 <= center + t / rate <= offset + 1e-9]
+
+
+def test_a_convention_does_not_ask_for_the_clock() -> None:
+    tokens = items((0.1, 0.2))
+    for slicing, stop in (("centers", 20), ("librilight", 19)):
+        assert [int(at[0]) for at in frames_of(tokens, 100, slicing, 0.0145)] == [10, stop]
+    assert [int(at[0]) for at in frames_of(tokens, 100, "clock", 0.0145)] == [9, 19]
+    assert [int(at[0]) for at in frames_of(tokens, 100, "clock")] == [10, 20]  # of plain features, half a frame
+
+
 def test_rounding_of_times_does_not_lose_a_frame() -> None:
     """0.285 s is 28.499999999999996 frames, and yet the center of frame 28."""
     _, (stop,) = frames_of(items((0.0, 0.285)), 100, "centers")

@@ -15,10 +15,11 @@ from foresay.corpora.sampling import Segment, Window
 from foresay.errors import UserError
 from foresay.evaluation.boundaries import F1, OVER, PRECISION, R_VALUE, RECALL, count_hits, scores, true_boundaries
 from foresay.evaluation.boundary_cues import Peaks, add_at_frames, dissimilarity, peaks, taking_over
+from foresay.evaluation.example import examples
 from foresay.evaluation.measure import Corpora, Subject, find_measure
-from foresay.evaluation.posterior_curves import posterior_curves, shows_posterior
+from foresay.evaluation.posterior_curves import posterior_curves
 from foresay.evaluation.segmentation import PERIODIC, POSTERIOR, Segmentation, SegmentationProtocol
-from foresay.loading import load
+from foresay.loading import build, load
 from foresay.results import Result
 from reference.boundary_loops import change_probability, most_hits
 from reference.levels import STEP, Levels, trained, write_corpus
@@ -102,7 +103,6 @@ def test_posterior_curves_are_those_of_the_windows(tmp_path: Path) -> None:
     model = write_run(tmp_path / "run", "acpc", predictions=3, matched=5)
     manifest = write_corpus(tmp_path / "test.jsonl", 2, seed=4)
     subject = Subject("tiny", load(tmp_path / "run"), ("z",))
-    assert shows_posterior(subject)
     ((item, curve, times),) = posterior_curves(subject, manifest, [1])
     samples = int(manifest.lengths(16000)[1])
     last = (samples - 20480) // 160 * 160
@@ -126,13 +126,23 @@ def test_posterior_curves_are_those_of_the_windows(tmp_path: Path) -> None:
             sums[there] += (said - expected)[: len(sums[there])]
             counts[there] += number[: len(sums[there])]
     np.testing.assert_allclose(curve, sums / np.maximum(counts, 1), atol=1e-6)
-    assert not shows_posterior(Subject("levels", trained(), ("level",)))
+
+
+def test_a_model_is_not_asked_what_it_would_learn_of_silence(tmp_path: Path) -> None:
+    """This one trains on no window shorter than eight seconds; its boundaries are read off two seconds all the same."""
+    settings = {"size": 16, "layers": 1, "heads": 2, "inner": 16, "mask_length": 800}
+    model = build({"name": "best_rq", **settings}).eval()
+    train, test = (write_corpus(tmp_path / f"{name}.jsonl", 2, seed=seed) for seed, name in enumerate(("train", "test")))
+    rows = Segmentation(Segmentation.protocols["20ms"])([Subject("best-rq", model, ("L1",))], Corpora(test, train))
+    assert {row.layer for row in rows} == {"L1", "none"}
+    assert all("not_inspected" in arrays for arrays in examples(model, test))
 
 
 class Foreseeing(Levels):
     """Levels that knows what comes: a prediction for each phone of the next six frames."""
 
     group = 2
+    aligns = True
 
     def inspect(self, batch: Batch) -> dict[str, torch.Tensor]:
         assert batch.waveforms is not None

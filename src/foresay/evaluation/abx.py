@@ -9,11 +9,13 @@ T. Schatz et al., "Evaluating speech features with the Minimal-Pair ABX task", I
 
 Protocols: `librilight` and `zerospeech2021` are those evaluations, whose code is one, down to the frame it loses; Libri-Light's loader
 normalizes a model's features over time, ZeroSpeech takes them as they come. They want an item file; without one, triphones are made.
-`phone` and `triphone` are for any corpus with phone times; they lose no frame, and how much is compared must be said.
+`phone` and `triphone` are for any corpus with phone times; frames are where the model says that they are, none is lost, and how much is
+compared must be said.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar, Literal
@@ -22,7 +24,6 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from foresay.contracts import Frames
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.abx_dataset import Dataset, Normalization, Slicing, make_dataset
@@ -30,6 +31,7 @@ from foresay.evaluation.abx_items import NO_PHONES, Items, Unit, items_of, read_
 from foresay.evaluation.abx_score import Order, Score
 from foresay.evaluation.abx_task import Context, Speaker, Task
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.parts import Cutting
 from foresay.results import Result
 from foresay.settings import to_table
 
@@ -68,8 +70,15 @@ class AbxProtocol:
         """What is measured."""
         return ("within", "across") if self.speaker == "both" else (self.speaker,)
 
-    def dataset(self, features: Mapping[str, ArrayLike | Tensor], items: Items, frame_rate: float, device: str = "cpu") -> Dataset:
-        """Cut the tokens out of the features (T, D) of each recording."""
+    def dataset(
+        self,
+        features: Mapping[str, ArrayLike | Tensor],
+        items: Items,
+        frame_rate: float,
+        device: str = "cpu",
+        first_center: float | None = None,
+    ) -> Dataset:
+        """Cut the tokens out of the features (T, D) of each recording. `first_center`: seconds, for the slicing `clock`."""
         return make_dataset(
             features,
             items,
@@ -78,6 +87,7 @@ class AbxProtocol:
             normalization=self.normalization,
             distance=self.distance,
             device=device,
+            first_center=first_center,
         )
 
     def task(self, dataset: Dataset, speaker: Speaker, seed: int = 0) -> Task:
@@ -113,7 +123,7 @@ LIBRILIGHT = AbxProtocol(
     max_x_across=5,
 )
 ZEROSPEECH2021 = replace(LIBRILIGHT, name="zerospeech2021", normalization="none")
-PHONE = AbxProtocol("phone", unit="phone", context="any", slicing="centers", normalization="none")
+PHONE = AbxProtocol("phone", unit="phone", context="any", slicing="clock", normalization="none")
 TRIPHONE = replace(PHONE, name="triphone", unit="triphone", context="within")
 
 
@@ -125,13 +135,16 @@ def abx(
     *,
     seed: int = 0,
     device: str = "cpu",
+    first_center: float | None = None,
 ) -> dict[Speaker, Score]:
     """Measure plain arrays: the features (T, D) of each recording, by its id.
+
+    `first_center`: seconds from the start to the middle of what frame 0 sees, for the slicing `clock`; None: half a frame.
 
     Raises:
         UserError: the protocol does not say how much is compared; the features do not fit the items; there is nothing to compare.
     """
-    dataset = protocol.dataset(features, items, frame_rate, device)
+    dataset = protocol.dataset(features, items, frame_rate, device, first_center)
     return {speaker: Score.of(dataset, protocol.task(dataset, speaker, seed), protocol.order) for speaker in protocol.speakers}
 
 
@@ -159,7 +172,7 @@ class Abx(Measure):
             for layer in subject.layers:
                 started = perf_counter()
                 recordings = _Recordings(subject, layer, manifest, device)
-                dataset = protocol.dataset(recordings, items, recordings.frame_rate(items), device)
+                dataset = protocol.dataset(recordings, items, recordings.frame_rate, device, recordings.first_center)
                 for speaker in protocol.speakers:
                     task = protocol.task(dataset, speaker, seed)
                     self._refuse_few(task, manifest)
@@ -200,10 +213,14 @@ class Abx(Measure):
 
 
 class _Recordings(Mapping[str, Tensor]):
-    """The features (T, D) of a corpus's recordings, heard when they are asked for."""
+    """The features (T, D) of a corpus's recordings, encoded when they are asked for, long ones in parts (`parts.py`)."""
 
     def __init__(self, subject: Subject, layer: str, manifest: Manifest, device: str) -> None:
-        self._subject, self._layer, self._manifest, self._device = subject, layer, manifest, device
+        extractor = subject.extractor
+        self.frame_rate = extractor.sample_rate / extractor.hop(layer)
+        self.first_center = extractor.first_center / extractor.sample_rate
+        self._layer, self._manifest, self._device = layer, manifest, device
+        self._cutting, self._lengths = Cutting(extractor, [layer]), manifest.lengths(extractor.sample_rate)
         self._places = {name: place for place, name in enumerate(manifest.ids)}
 
     def __len__(self) -> int:
@@ -213,17 +230,7 @@ class _Recordings(Mapping[str, Tensor]):
         return iter(self._places)
 
     def __getitem__(self, name: str) -> Tensor:
-        frames = self._hear(name)
-        return frames.values[self._layer][0, : int(frames.lengths[self._layer][0])].float()
-
-    def frame_rate(self, items: Items) -> float:
-        """Tell how many frames the layer has a second, by hearing one recording."""
-        name = next((name for name in items.file.tolist() if name in self._places), self._manifest.ids[0])
-        return self._hear(name).frame_rate[self._layer]
-
-    @torch.no_grad()
-    def _hear(self, name: str) -> Frames:
-        extractor = self._subject.extractor
-        waveform = torch.from_numpy(self._manifest.read(self._places[name], extractor.sample_rate))[None].to(self._device)
-        lengths = torch.tensor([waveform.shape[1]], device=self._device)
-        return extractor.features(waveform, lengths, [self._layer])
+        place = self._places[name]
+        read = partial(self._manifest.read, place, self._cutting.extractor.sample_rate)
+        parts = self._cutting.encode(read, int(self._lengths[place]), self._device)
+        return torch.cat([part[self._layer] for part in parts]).float()

@@ -14,7 +14,7 @@ from foresay.evaluation.abx_items import Items
 from foresay.evaluation.frame_distances import DISTANCES
 from foresay.progress import ProgressBar
 
-Slicing = Literal["centers", "librilight"]
+Slicing = Literal["clock", "centers", "librilight"]
 Normalization = Literal["none", "recording", "librilight"]
 
 TOLERATED = 2
@@ -57,11 +57,13 @@ def make_dataset(
     normalization: Normalization,
     distance: str,
     device: str = "cpu",
+    first_center: float | None = None,
 ) -> Dataset:
     """Cut tokens out of the features (T, D) of each recording, by its id. Any mapping will do: each recording is asked for once.
 
-    `slicing`: `centers` takes the frames whose centers, (t + ½) / frame rate, lie in the token; `librilight` loses the last of them, as the
-    code of Libri-Light and ZeroSpeech 2021 does (and fastabx, if FASTABX_WITH_LIBRILIGHT_BUG is set).
+    `slicing`: `clock` takes the frames whose centers, `first_center` + t / frame rate (seconds), lie in the token. `centers` puts them at
+    (t + ½) / frame rate, whatever the features are of, as fastabx does. `librilight` loses the last of these, as the code of Libri-Light
+    and ZeroSpeech 2021 does (and fastabx, if FASTABX_WITH_LIBRILIGHT_BUG is set).
     `normalization`: mean 0 and variance 1 of each feature over the time of a `recording`; over each 4 s of it (`librilight`); or `none`.
     `distance`: one of `frame_distances.DISTANCES`.
 
@@ -71,7 +73,7 @@ def make_dataset(
     """
     _check_names(slicing, normalization, distance)
     _refuse_missing(items, features)
-    firsts, stops = frames_of(items, frame_rate, slicing)
+    firsts, stops = frames_of(items, frame_rate, slicing, first_center)
     _refuse_long(items, stops - firsts, frame_rate)
     starts, lengths = np.zeros_like(firsts), np.zeros_like(firsts)
     order = np.argsort(items.file, kind="stable")
@@ -112,11 +114,14 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def frames_of(items: Items, frame_rate: float, slicing: Slicing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tell each token's first frame (N,), and the frame after its last (N,)."""
-    firsts = np.ceil(np.round(items.onset * frame_rate - 0.5, EXACT)).astype(np.int64)
-    lasts = np.floor(np.round(items.offset * frame_rate - 0.5, EXACT)).astype(np.int64)
-    return np.maximum(0, firsts), lasts + (slicing == "centers")
+def frames_of(
+    items: Items, frame_rate: float, slicing: Slicing, first_center: float | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tell each token's first frame (N,), and the frame after its last (N,). `first_center`: of frame 0, in seconds; None: half a frame."""
+    first = 0.5 if slicing != "clock" or first_center is None else first_center * frame_rate
+    firsts = np.ceil(np.round(items.onset * frame_rate - first, EXACT)).astype(np.int64)
+    lasts = np.floor(np.round(items.offset * frame_rate - first, EXACT)).astype(np.int64)
+    return np.maximum(0, firsts), lasts + (slicing != "librilight")
 
 
 def normalize(features: Tensor, normalization: Normalization, frame_rate: float) -> Tensor:

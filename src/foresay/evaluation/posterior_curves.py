@@ -28,27 +28,17 @@ WINDOW = 1.28
 """Seconds."""
 
 
-def shows_posterior(subject: Subject, device: str = "cpu") -> bool:
-    """Whether a subject is a model that aligns its predictions."""
-    model = subject.extractor
-    if not isinstance(model, SpeechModel):
-        return False
-    silence = torch.zeros(model.group, round(WINDOW * model.sample_rate))
-    with torch.no_grad():
-        return POSTERIOR in model.inspect(_batch(silence).to(device))
-
-
 def posterior_curves(
     subject: Subject, manifest: Manifest, items: Collection[int], device: str = "cpu"
 ) -> Iterator[tuple[int, Curve, NDArray[np.float64]]]:
     """Yield item, curve (T - 1,) and times (T - 1,) in seconds of each two neighboring frames, of each of some items."""
     model = subject.extractor
     assert isinstance(model, SpeechModel)  # noqa: S101 - only such are asked
-    period = _period(model, device)
+    period, lengths = model.hop(model.layer_names[0]), torch.from_numpy(manifest.lengths(model.sample_rate))
     windows = _windows(manifest, sorted(items), model.sample_rate, period)
     heard = _heard(subject, manifest, windows, device)
     for item, parts in groupby(heard, key=lambda part: part[0].segments[0].item):
-        frames = int(model.frame_count(torch.tensor(int(manifest.lengths(model.sample_rate)[item])), model.layer_names[0]))
+        frames = int(model.frame_count(lengths[item], model.layer_names[0]))
         sums, counts = np.zeros((2, max(frames - 1, 0)))
         for window, changes in parts:
             first = window.segments[0].start // period
@@ -92,11 +82,3 @@ def _batch(waveforms: Tensor) -> Batch:
     group, samples = waveforms.shape
     lengths = torch.full((group,), samples)
     return Batch(ids=("",) * group, waveforms=waveforms, lengths=lengths, keys=torch.arange(group), speakers=torch.zeros_like(lengths))
-
-
-def _period(model: SpeechModel, device: str) -> int:
-    """Samples from one frame to the next."""
-    layer, silence = model.layer_names[0], torch.zeros(1, model.sample_rate, device=device)
-    with torch.no_grad():
-        frames = model.features(silence, torch.tensor([model.sample_rate], device=device), (layer,))
-    return round(model.sample_rate / frames.frame_rate[layer])

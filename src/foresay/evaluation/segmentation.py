@@ -18,13 +18,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.boundaries import R_VALUE, count_hits, scores, true_boundaries
 from foresay.evaluation.boundary_cues import Peaks, dissimilarity, peaks
 from foresay.evaluation.intervals import draw_utterances, interval
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.posterior_curves import posterior_curves, shows_posterior
+from foresay.evaluation.posterior_curves import posterior_curves
 from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.results import Result
 
@@ -121,7 +122,7 @@ class Segmentation(Measure):
                 between = (centers[1:] + centers[:-1]) / 2.0
                 for span in self.protocol.spans:
                     found[layer][span][recording.index] = peaks(dissimilarity(features, span), between)
-        if shows_posterior(subject, device):
+        if isinstance(subject.extractor, SpeechModel) and subject.extractor.aligns:
             curves = posterior_curves(subject, manifest, truth.keys(), device)
             found[POSTERIOR] = {1: {item: peaks(curve, times) for item, curve, times in curves}}
         return found

@@ -85,6 +85,8 @@ class ACPCSettings:
 class ACPC(CausalModel):
     """Aligned Contrastive Predictive Coding."""
 
+    aligns = True
+
     def __init__(self, settings: ACPCSettings) -> None:
         s = settings
         super().__init__(

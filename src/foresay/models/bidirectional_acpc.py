@@ -62,6 +62,8 @@ class BidirectionalACPCSettings:
 class BidirectionalACPC(EncoderAndContext):
     """Aligned Contrastive Predictive Coding, forwards and backwards in time."""
 
+    aligns = True
+
     def __init__(self, settings: BidirectionalACPCSettings) -> None:
         s = settings
         super().__init__(StridedConvolutions(s.channels, s.kernels, s.strides, s.paddings, s.norm, s.negative_group), s.sample_rate)

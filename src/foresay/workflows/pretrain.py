@@ -153,13 +153,10 @@ def _no_labels(purpose: str, model: SpeechModel) -> LabelReader:  # noqa: ARG001
 
 
 def _clock(model: SpeechModel) -> Clock:
-    layer, device, trains = model.layer_names[-1], next(model.parameters()).device, model.training
-    with torch.no_grad():
-        second = torch.zeros(1, model.sample_rate, device=device)
-        rate = model.eval().features(second, torch.tensor([model.sample_rate], device=device), [layer]).frame_rate[layer]
-    model.train(trains)
-    hop = model.sample_rate / rate
-    return Clock(model.sample_rate, model.first_center, hop, lambda samples: int(model.frame_count(torch.tensor([samples]), layer)[0]))
+    layer = model.layer_names[-1]
+    return Clock(
+        model.sample_rate, model.first_center, model.hop(layer), lambda samples: int(model.frame_count(torch.tensor([samples]), layer)[0])
+    )
 
 
 def _build(recipe: Recipe, place: Place) -> SpeechModel:
