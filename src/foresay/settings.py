@@ -7,6 +7,7 @@ An unknown key or a wrong type is an error that names the nearest valid key. Not
 import dataclasses
 import importlib
 import inspect
+import math
 import pkgutil
 import tomllib
 import types
@@ -36,6 +37,20 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     except (TypeError, ValueError) as error:
         msg = f"settings of [{where}] do not fit: {error}"
         raise UserError(msg) from error
+
+
+def require_positive(settings: object, *fields: str) -> None:
+    """Refuse settings that are no number above 0, or none: for the `__post_init__` of a dataclass. Of a tuple, each; None is left alone.
+
+    Raises:
+        ValueError: one is 0, negative, infinite or not a number, or an empty tuple; the message names it.
+    """
+    for field in fields:
+        value = getattr(settings, field)
+        numbers = value if isinstance(value, tuple) else () if value is None else (value,)
+        if not all(0 < number < math.inf for number in numbers) or value == ():
+            msg = f"{field} must be above 0, not {value}"
+            raise ValueError(msg)
 
 
 def options_of(part: type, table: Mapping[str, Any], where: str) -> Table:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import math
 
 import pytest
 
@@ -17,6 +18,12 @@ def test_a_measure_is_named_with_its_protocol(protocol: object) -> None:
     measure = find_measure(f"probe:{protocol.name}")
     assert isinstance(measure, Probe)
     assert measure.protocol is protocol
+
+
+def measures() -> list[type[Measure]]:
+    for file in list_names("foresay.evaluation"):
+        importlib.import_module(f"foresay.evaluation.{file.replace('-', '_')}")
+    return [cls for cls in Measure.__subclasses__() if cls.__module__.startswith("foresay.evaluation.")]
 
 
 @pytest.mark.parametrize("name", ["prob:paper", "probe:papre", "probe", "example:paper", "", ":", "probe:paper:"])
@@ -37,13 +44,49 @@ def test_ones_own_module_is_a_measure_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert find_measure("my_lab.mine:only")([], None) == []
 
 
+SIGNED = {"abx.max_size_group", "abx.max_x_across", "robustness.snr", "segmentation.delays", "segmentation.shares", "probe.patience"}
+"""What may be 0 or less, or is checked when it is needed: ABX's sizes when they are asked for, patience where utterances are held out."""
+
+
+def test_numbers_that_make_no_sense_are_refused_in_any_protocol() -> None:
+    tried = 0
+    for cls in measures():
+        for name, protocol in cls.protocols.items():
+            for field, value in to_table(protocol).items():
+                number = value[0] if isinstance(value, list) else value
+                if isinstance(number, bool | str | None) or f"{cls.name}.{field}" in SIGNED:
+                    continue
+                bad = [-1] if isinstance(number, int) else [-1.0, math.nan, math.inf]
+                for one in bad if field in {"held_out", "betas"} else [0 * number, *bad]:
+                    tried += 1
+                    with pytest.raises(UserError, match=rf"settings of \[{cls.name}\] do not fit: .*{field}"):
+                        find_measure(f"{cls.name}:{name}", {field: [one] * len(value) if isinstance(value, list) else one})
+    assert tried > 50
+
+
+@pytest.mark.parametrize(
+    "measure, options",
+    [
+        ("probe:converged", {"patience": 0}),  # stopped after an epoch, even if that one gained
+        ("phone_ctc:converged", {"patience": 0}),
+        ("probe:paper", {"held_out": 1.0}),
+        ("phone_ctc:converged", {"held_out": 1.0}),
+        ("robustness:speech-5db", {"snr": math.nan}),
+        ("segmentation:20ms", {"shares": [1.0]}),
+        ("segmentation:20ms", {"delays": []}),
+        ("segmentation:20ms", {"delays": [math.inf]}),
+        ("clusters:curve", {"clusters": []}),
+    ],
+)
+def test_and_so_are_these(measure: str, options: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=next(iter(options))):
+        find_measure(measure, options)
+
+
 def test_any_protocol_can_be_changed() -> None:
     """Numbers measured otherwise bear another name, so that no measure may look at its protocol's."""
-    for file in list_names("foresay.evaluation"):
-        importlib.import_module(f"foresay.evaluation.{file.replace('-', '_')}")
-    found = [cls for cls in Measure.__subclasses__() if cls.__module__.startswith("foresay.evaluation.")]
-    assert len(found) > 10
-    for cls in found:
+    assert len(measures()) > 10
+    for cls in measures():
         for name, protocol in cls.protocols.items():
             fields = [f.name for f in dataclasses.fields(protocol) if f.name != "name" and getattr(protocol, f.name) is not None]
             field = fields[0] if fields else "name"

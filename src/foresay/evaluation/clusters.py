@@ -27,6 +27,7 @@ from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_un
 from foresay.evaluation.recordings import hear_recordings
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import Result
+from foresay.settings import require_positive
 
 Integers = NDArray[np.int64]
 
@@ -43,6 +44,9 @@ class ClusterProtocol:
     frames: int = 500_000
     """At most about so many are drawn at random to find clusters with: a thousand for each of 512, and of 100 Hz 83 minutes."""
     restarts: int = 3
+
+    def __post_init__(self) -> None:
+        require_positive(self, "clusters", "frames", "restarts")
 
 
 CURVE = ClusterProtocol("curve", (8, 16, 32, 64, 128, 256, 512))

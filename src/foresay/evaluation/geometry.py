@@ -30,6 +30,7 @@ from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_un
 from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import hear_recordings
 from foresay.results import Result
+from foresay.settings import require_positive
 
 SHARPNESS = 2.0
 """t of Wang and Isola's uniformity."""
@@ -47,6 +48,9 @@ class GeometryProtocol:
     frames: int = 20_000
     """Moments, the same for every model."""
     pairs: int = 100_000
+
+    def __post_init__(self) -> None:
+        require_positive(self, "frames", "pairs")
 
 
 class Geometry(Measure):

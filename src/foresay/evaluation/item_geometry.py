@@ -30,6 +30,7 @@ from foresay.evaluation.intervals import Finding, draw_utterances
 from foresay.evaluation.items import ItemProtocol, Pooling, item_labels, item_vectors, shared_modalities
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.results import Result
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class ItemGeometryProtocol(ItemProtocol):
 
     pairs: int = 100_000
     """Of items of one modality; the two halves of a pair are all taken."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "pairs")
 
 
 class ItemGeometry(Measure):

@@ -20,6 +20,7 @@ from foresay.evaluation.labelled_frames import UNLABELLED
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.tsne import make_map
 from foresay.results import Result
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class ItemMapProtocol(ItemProtocol):
 
     points: int = 1000
     """At most, of both modalities together; items are drawn at random, the same for every model."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "points")
 
 
 class ItemMap(Measure):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foresay.errors import UserError
+from foresay.settings import require_positive
 from foresay.training.devices import one_thread
 
 
@@ -49,6 +50,18 @@ class ProbeProtocol:
     """Epochs without gain on the held-out utterances before training stops."""
     most_audio: float | None = None
     """None: every epoch hears the whole corpus anew, cut elsewhere. Else: so many seconds at most, drawn at random, are heard once."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "learning_rate", "eps", "epochs", "window", "batch", "shortest", "frames", "most_audio")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            msg = f"betas are shares, from 0 to below 1, not {self.betas}"
+            raise ValueError(msg)
+        if not 0 <= self.held_out < 1 or (self.held_out and self.patience < 1):
+            msg = (
+                f"held_out = {self.held_out}, patience = {self.patience}: a share of the utterances, and how many epochs without gain on "
+                "them end the training, at least one"
+            )
+            raise ValueError(msg)
 
 
 PAPER = ProbeProtocol("paper")

@@ -27,6 +27,7 @@ from foresay.evaluation.recordings import hear_recordings
 from foresay.metrics import bootstrap, edit_distance
 from foresay.progress import ProgressBar
 from foresay.results import Result
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class CTCProtocol:
     """Share of the training recordings that only decide when to stop."""
     patience: int = 5
     """Epochs without gain on them before training stops."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "learning_rate", "batch", "epochs", "held_out", "patience")
+        if self.held_out >= 1:
+            msg = f"held_out is a share of the recordings, below 1, not {self.held_out}"
+            raise ValueError(msg)
 
 
 class Utterance(NamedTuple):

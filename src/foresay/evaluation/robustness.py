@@ -50,6 +50,11 @@ class RobustnessProtocol:
     noise: str | None = None
     """A manifest of noise, such as MUSAN's; None: noise is generated."""
 
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.snr):
+            msg = f"snr is a number of dB, not {self.snr}"
+            raise ValueError(msg)
+
 
 SPEECH, NOISE = RobustnessProtocol("speech-5db", "speech", 5.0), RobustnessProtocol("noise-5db", "noise", 5.0)
 

@@ -28,6 +28,7 @@ from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_un
 from foresay.evaluation.posterior_curves import posterior_curves
 from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.results import Result
+from foresay.settings import require_positive
 
 POSTERIOR = "posterior"
 """The layer of what a model aligns itself."""
@@ -55,6 +56,12 @@ class SegmentationProtocol:
     """Seconds between the boundaries of chance: 0.03, 0.035, … 0.2."""
     most_audio: float = 300.0
     """Seconds of training recordings, drawn at random: three numbers are soon tuned."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "tolerance", "spans", "periods", "most_audio")
+        if not self.shares or not self.delays or not all(0 <= share < 1 for share in self.shares) or not np.isfinite(self.delays).all():
+            msg = f"shares = {self.shares} are to be from 0 to 1, delays = {self.delays} seconds, and there must be one of each"
+            raise ValueError(msg)
 
 
 class Chosen(NamedTuple):

@@ -25,6 +25,7 @@ from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import hear_recordings
 from foresay.metrics import bootstrap
 from foresay.results import Result
+from foresay.settings import require_positive
 
 BINS = 100
 """Of a histogram from -1 to 1."""
@@ -46,6 +47,9 @@ class SimilarityProtocol:
     """Moments, the same for every model, whose frames make pairs."""
     pairs: int = 100_000
     """Of each kind."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "frames", "pairs")
 
 
 class Similarity(Measure):

@@ -28,6 +28,7 @@ from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.recordings import hear_recordings
 from foresay.results import Result
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class SlownessProtocol:
     frames: int = 500_000
     """At most about so many are drawn at random to find clusters with."""
     restarts: int = 3
+
+    def __post_init__(self) -> None:
+        require_positive(self, "clusters", "frames", "restarts")
 
 
 K50, K100 = SlownessProtocol("k50", 50), SlownessProtocol("k100", 100)

@@ -26,6 +26,7 @@ from foresay.evaluation.linear_probe import CONVERGED, fit_probe
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.progress import ProgressBar
 from foresay.results import Result
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class SpeakerProtocol:
     """Seconds."""
     shortest: float = 0.5
     """Seconds: a recording's last window counts if it has as much."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "window", "shortest")
 
 
 class SpeakerProbe(Measure):

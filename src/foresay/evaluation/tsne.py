@@ -27,6 +27,7 @@ from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import Recording, hear_recordings
 from foresay.extras import optional
 from foresay.results import Result
+from foresay.settings import require_positive
 
 NEIGHBORS = 10
 PERPLEXITY = 30.0
@@ -42,6 +43,9 @@ class MapProtocol:
     of: Literal["phones", "frames"]
     points: int = 1000
     """At most; drawn at random, the same for every model."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "points")
 
 
 class TSNE(Measure):
