@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from foresay.errors import UserError
-from foresay.files import finished, is_disk_full, parse_json, parse_json_object, read_text, write_text
+from foresay.files import finished, is_disk_full, make_folder, parse_json, parse_json_object, read_text, write_text, writing
 
 
 @pytest.mark.parametrize("content, text", [(b"\xef\xbb\xbfone\r\ntwo", "one\r\ntwo"), ("año".encode(), "año"), (b"", "")])
@@ -50,3 +50,18 @@ def test_numpys_own_words_for_a_full_disk_are_known() -> None:
     assert is_disk_full(OSError(errno.ENOSPC, "No space left on device"))
     assert is_disk_full(OSError("14935 requested and 1984 written"))
     assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
+
+
+def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "before")
+    with pytest.raises(ZeroDivisionError), writing(tmp_path / "a") as file:
+        file.write(b"half" * (1 // 0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert read_text(tmp_path / "a") == "before"
+
+
+@pytest.mark.parametrize("name, why", [("file", "a file of that name"), ("file/below", "what is above it is a file")])
+def test_a_folder_cannot_be_where_a_file_is(tmp_path: Path, name: str, why: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=why):
+        make_folder(tmp_path / name)

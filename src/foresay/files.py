@@ -7,9 +7,10 @@ Whatever text the user or another program gives comes in through `read_text`, wh
 import errno
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from foresay.errors import UserError
 
@@ -62,19 +63,44 @@ def parse_json_object(text: str, where: str) -> dict[str, Any]:
     return value
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole: to a neighbor first, flushed to the disk, then renamed."""
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that is whole after the block, or as it was before: a neighbor is written, then renamed."""
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
-    with unfinished.open("wb") as file:
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole, and flush it to the disk before it gets its name."""
+    with writing(path) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole, in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises:
+        UserError: it, or one above it, is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        why = "there is a file of that name" if path.exists() else "what is above it is a file"
+        msg = f"{path} cannot be a folder, for {why}: choose another"
+        raise UserError(msg) from error
 
 
 def finished(paths: Iterable[Path]) -> list[Path]:

@@ -17,7 +17,7 @@ def test_it_says_what_it_wrote_and_what_it_left_out(tmp_path: Path, capsys: pyte
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == f"2 recordings written; see {tmp_path}/out/index.jsonl"
     assert second.startswith("left out: broken: ")
-    assert third == "1 recording could not be read"
+    assert third == f"1 recording could not be read: all are listed in {tmp_path}/out/left-out.txt"
     assert np.load(tmp_path / "out" / "m-0.npy").shape[1] == 39
     assert main(typed) == 0
     assert capsys.readouterr().out.startswith("0 recordings written, 2 had been written before;")

@@ -1,7 +1,10 @@
 """Writing features to files: what is written, what is skipped, and that pieces make the whole."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import torch
 
 import foresay.workflows.extract as module
 from foresay.audio.read import read_audio
+from foresay.cli import main
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -55,7 +59,7 @@ def test_a_manifest_becomes_a_file_an_item_and_an_index(tmp_path: Path, run: Pat
         np.testing.assert_array_equal(features, whole(model, item.audio, "c"))
         assert (line["frames"], line["frame_rate"], line["layer"]) == (len(features), 100.0, "c")
         assert line["first_center"] == 79 / RATE
-    assert not list((tmp_path / "out").glob("*.unfinished"))
+    assert not list((tmp_path / "out").glob(".unfinished*"))
 
 
 def test_a_folder_and_a_file(tmp_path: Path, run: Path) -> None:
@@ -126,6 +130,69 @@ def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path, run: Path) -> 
     assert [failure.partition(":")[0] for failure in done.failures] == ["blink", "cut", "empty", "nan", "text"]
     assert "too few for one frame" in done.failures[0]
     assert list(lines(tmp_path / "out")) == ["good"]
+    assert (tmp_path / "out" / "left-out.txt").read_text().splitlines() == list(done.failures)
+    for name in ("blink", "cut", "empty", "nan", "text"):
+        (audio / f"{name}.wav").unlink()
+    assert extract(run, audio, tmp_path / "out", layer="c").there == 1
+    assert not (tmp_path / "out" / "left-out.txt").exists()
+
+
+def test_a_recording_whose_features_are_not_finite_does_not_end_the_others(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write_corpus(tmp_path / "m.jsonl", 3)
+    read = Manifest.read
+    monkeypatch.setattr(Manifest, "read", lambda of, place, *rest: read(of, place, *rest) * (np.inf if place == 1 else 1.0))
+    done = extract(run, manifest.path, tmp_path / "out", layer="c")
+    assert (done.written, len(done.failures)) == (2, 1)
+    assert "m-1: c is not finite" in done.failures[0]
+
+
+def test_what_was_damaged_or_is_another_recording_now_is_extracted_again(tmp_path: Path, run: Path) -> None:
+    for name in ("same", "cut", "other"):
+        write_noise(tmp_path / "audio" / f"{name}.wav", 0.5)
+    extract(run, tmp_path / "audio", tmp_path / "out", layer="c")
+    expected = (tmp_path / "out" / "cut.npy").read_bytes()
+    (tmp_path / "out" / "cut.npy").write_bytes(expected[:1000])
+    write_noise(tmp_path / "audio" / "other.wav", 0.7)
+    done = extract(run, tmp_path / "audio", tmp_path / "out", layer="c")
+    assert (done.written, done.there) == (2, 1)
+    assert (tmp_path / "out" / "cut.npy").read_bytes() == expected
+    assert len(np.load(tmp_path / "out" / "other.npy")) == lines(tmp_path / "out")["other"]["frames"] == 70
+    assert extract(run, tmp_path / "audio", tmp_path / "out", layer="c").there == 3
+
+
+def test_a_full_disk_is_told_and_what_is_written_is_kept(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = write_corpus(tmp_path / "m.jsonl", 3)
+    real = module.writing
+
+    @contextmanager
+    def full(path: Path) -> Iterator[BinaryIO]:
+        if path.name == "m-1.npy":
+            with Path("/dev/full").open("wb", buffering=0) as file:
+                yield file
+        else:
+            with real(path) as file:
+                yield file
+
+    monkeypatch.setattr(module, "writing", full)
+    assert main(["extract", str(run), str(manifest.path), str(tmp_path / "out"), "--layer", "c"]) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    monkeypatch.undo()
+    done = extract(run, manifest.path, tmp_path / "out", layer="c")
+    assert (done.written, done.there) == (2, 1)
+
+
+def test_an_index_that_is_none_is_named(tmp_path: Path, run: Path) -> None:
+    manifest = write_corpus(tmp_path / "m.jsonl", 1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "index.jsonl").write_text('{"id": "m-0"}\n')
+    with pytest.raises(UserError, match=r"index\.jsonl, line 1 is no line of this version's index"):
+        extract(run, manifest.path, tmp_path / "out", layer="c")
+    with pytest.raises(UserError, match="cannot be a folder"):
+        extract(run, manifest.path, manifest.path, layer="c")
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "a%2Fb", "..", "x" * 500, "x" * 501, "ünï ©", 'q"?*', "CON"])

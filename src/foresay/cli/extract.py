@@ -10,7 +10,10 @@ from pathlib import Path
 import tyro
 
 from foresay.reports.wording import plural
-from foresay.workflows.extract import extract
+from foresay.workflows.extract import LEFT_OUT, extract
+
+SHOWN = 10
+"""Recordings that are named on the terminal, of those left out."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ def run(arguments: list[str]) -> int:
     done = extract(options.model, options.source, options.dest, layer=options.layer, device=options.device)
     before = f", {done.there} had been written before" if done.there else ""
     print(f"{plural(done.written, 'recording')} written{before}; see {done.index}")
-    for failure in done.failures:
+    for failure in done.failures[:SHOWN]:
         print(f"left out: {failure}")
     if done.failures:
-        print(f"{plural(len(done.failures), 'recording')} could not be read")
+        print(f"{plural(len(done.failures), 'recording')} could not be read: all are listed in {done.index.parent / LEFT_OUT}")
     return 2 if done.failures and not done.written + done.there else 0

@@ -1,7 +1,7 @@
 """Write down what a model hears: a file of features for each recording."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,14 @@ from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.fingerprint import fingerprint, of_weights
 from foresay.evaluation.parts import Cutting
+from foresay.files import make_folder, write_text, writing
 from foresay.loading import load
 from foresay.progress import ProgressBar
 from foresay.results import read_lines
 from foresay.training.devices import find_place
 
 INDEX = "index.jsonl"
+LEFT_OUT = "left-out.txt"
 LONGEST_NAME = 200
 
 
@@ -37,11 +39,13 @@ class Extraction:
     there: int
     """Recordings that had been written before."""
     failures: tuple[str, ...]
-    """Why recordings were left out, one message each."""
+    """Why recordings were left out, one message each, as in the file `left-out.txt` beside the index."""
 
 
 class _Recording(NamedTuple):
     id: str
+    content: str
+    """What it would not have, were it another one: its length, or its file's size."""
     length: Callable[[], int]
     """Samples at the model's rate."""
     read: Callable[[int, int], NDArray[np.float32]]
@@ -52,7 +56,8 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     """Write `layer` of every recording of `source` (a file, a folder, or a manifest) into `dest`, and `index.jsonl` beside.
 
     Each recording becomes a `.npy` of (T, D) float32; a line of the index says its id, file, frames, frame rate and the time of frame 0.
-    Files are whole or not there; given again, the command goes on where it was. What cannot be read is left out and told.
+    Files are whole or not there; given again, the command goes on where it was. What cannot be read is left out, told and listed in
+    `left-out.txt`. Long recordings are encoded and written in parts, so an hour takes hardly more memory than a minute.
     """
     place = str(find_place(device).device)
     extractor: FeatureExtractor = load(model, place)
@@ -69,30 +74,28 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
         msg = f"there is no audio in {source}: it takes a file, a folder with audio at any depth, or a manifest (.jsonl)"
         raise UserError(msg)
     done = _begin(index, made_by)
-    missing = [recording for recording in recordings if recording.id not in done]
-    failures: list[str] = []
+    missing = [recording for recording in recordings if done.get(recording.id) != recording.content]
+    there, failures = len(recordings) - len(missing), list[str]()
+    about = {
+        "frame_rate": extractor.sample_rate / extractor.hop(layer),
+        "first_center": extractor.first_center / extractor.sample_rate,
+        "layer": layer,
+        "model": str(model),
+        "fingerprint": made_by,
+    }
     with index.open("a", encoding="utf-8") as lines:
         for recording in ProgressBar(missing, f"extracting {layer}", "recording", leave=True):
+            file = _safe_name(recording.id)
             try:
-                features = _hear(extractor, layer, recording, place)
+                frames, size = _write(index.parent / file, extractor, layer, recording, place)
             except AudioError as error:
                 failures.append(f"{recording.id}: {error}")
                 continue
-            file = _safe_name(recording.id)
-            _save(index.parent / file, features)
-            line = {
-                "id": recording.id,
-                "file": file,
-                "frames": len(features),
-                "frame_rate": extractor.sample_rate / extractor.hop(layer),
-                "first_center": extractor.first_center / extractor.sample_rate,
-                "layer": layer,
-                "model": str(model),
-                "fingerprint": made_by,
-            }
+            line = {"id": recording.id, "file": file, "frames": frames, **about, "bytes": size, "content": recording.content}
             lines.write(json.dumps(line) + "\n")
             lines.flush()
-    return Extraction(index, len(missing) - len(failures), len(recordings) - len(missing), tuple(failures))
+    _list_failures(index.parent / LEFT_OUT, failures)
+    return Extraction(index, len(missing) - len(failures), there, tuple(failures))
 
 
 def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
@@ -100,7 +103,7 @@ def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
     if source.suffix == ".jsonl":
         manifest = Manifest.open(source)
         for place, (name, count) in enumerate(zip(manifest.ids, manifest.lengths(rate).tolist(), strict=True)):
-            yield _Recording(name, partial(int, count), partial(manifest.read, place, rate))
+            yield _Recording(name, f"{count} samples", partial(int, count), partial(manifest.read, place, rate))
         return
     paths = list(files(source, READABLE | UNREADABLE)) if source.is_dir() else [source]
     base = source if source.is_dir() else source.parent
@@ -110,7 +113,8 @@ def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
         msg = f"{twice} differs from another file in its ending only, so both would be given one name: extract from a manifest instead"
         raise UserError(msg)
     for name, path in named.items():
-        yield _Recording(name, partial(_length, path, rate), partial(read_audio, path, rate))
+        size = path.stat().st_size if path.is_file() else 0
+        yield _Recording(name, f"{size} bytes", partial(_length, path, rate), partial(read_audio, path, rate))
 
 
 def _length(path: Path, rate: int) -> int:
@@ -118,9 +122,16 @@ def _length(path: Path, rate: int) -> int:
     return resampled_length(info.frames, info.sample_rate, rate)
 
 
-def _begin(index: Path, made_by: str) -> set[str]:
-    """Return what was written before, and write the index anew without a line that was cut short or has lost its file."""
+def _begin(index: Path, made_by: str) -> dict[str, str]:
+    """Return what was written before, and of what; write the index anew without lines that were cut short or have lost their file."""
     lines = list(read_lines(index))
+    for number, line in enumerate(lines, start=1):
+        if not {"id", "file", "bytes", "content", "fingerprint", "layer", "model"} <= line.keys():
+            msg = (
+                f"{index}, line {number} is no line of this version's index: was it edited, or written by an older version? Choose another "
+                "folder, or delete this one"
+            )
+            raise UserError(msg)
     if any(line["fingerprint"] != made_by for line in lines):
         before = lines[0]
         msg = (
@@ -128,33 +139,43 @@ def _begin(index: Path, made_by: str) -> set[str]:
             "further since): choose another folder, or delete this one"
         )
         raise UserError(msg)
-    whole = [line for line in lines if (index.parent / line["file"]).is_file()]
-    index.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = index.with_suffix(".unfinished")
-    unfinished.write_text("".join(json.dumps(line) + "\n" for line in whole), encoding="utf-8")
-    unfinished.replace(index)
-    return {line["id"] for line in whole}
+    whole = {line["id"]: line for line in lines if _size(index.parent / line["file"]) == line["bytes"]}  # of two the later
+    make_folder(index.parent)
+    write_text(index, "".join(json.dumps(line) + "\n" for line in whole.values()))
+    return {name: line["content"] for name, line in whole.items()}
 
 
-def _hear(extractor: FeatureExtractor, layer: str, recording: _Recording, device: str) -> NDArray[np.float32]:
-    """Encode one recording: features (T, D)."""
-    count = recording.length()
-    if not int(extractor.frame_count(torch.tensor([count]), layer)):
-        msg = f"{count} samples at {extractor.sample_rate} Hz are too few for one frame"
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+@torch.no_grad()
+def _write(path: Path, extractor: FeatureExtractor, layer: str, recording: _Recording, device: str) -> tuple[int, int]:
+    """Encode one recording and write its features (T, D), part after part; return T and the bytes written."""
+    length = recording.length()
+    frames = int(extractor.frame_count(torch.tensor([length]), layer))
+    if not frames:
+        msg = f"{length} samples at {extractor.sample_rate} Hz are too few for one frame"
         raise AudioError(msg)
-    parts = Cutting(extractor, [layer]).encode(recording.read, count, device)
-    features = np.concatenate([part[layer].float().cpu().numpy() for part in parts])
-    if not np.isfinite(features).all():
-        msg = f"{layer} is not finite on {recording.id}: the model has diverged (its metrics.jsonl tells when)"
-        raise UserError(msg)
-    return features
+    with writing(path) as file:
+        for number, part in enumerate(Cutting(extractor, [layer]).encode(recording.read, length, device)):
+            features = part[layer].float().cpu().numpy()
+            if not np.isfinite(features).all():
+                msg = f"{layer} is not finite: if others are left out for that too, the model has diverged (its metrics.jsonl tells when)"
+                raise AudioError(msg)
+            if not number:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (frames, features.shape[1])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(features.astype("<f4").tobytes())  # not tofile, whose errors do not say that the disk is full
+    return frames, path.stat().st_size
 
 
-def _save(path: Path, features: NDArray[np.float32]) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        np.save(file, features)
-    unfinished.replace(path)
+def _list_failures(path: Path, failures: Sequence[str]) -> None:
+    """Write down what was left out, a line each; where nothing was, take the list of an earlier time away."""
+    if failures:
+        write_text(path, "".join(f"{failure}\n" for failure in failures))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _safe_name(name: str) -> str:
