@@ -1,6 +1,7 @@
 """Audio as it comes: every format and rate, any part, and everything that can be wrong with a file."""
 
 import math
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foresay.audio.read import AudioInfo, FaultyAudioError, audio_blocks, audio_info, read_audio, resampled_length
+from foresay.audio.content import Content
+from foresay.audio.faults import FaultyAudioError
+from foresay.audio.read import AudioInfo, audio_blocks, audio_info, read_audio, resampled_length
 from foresay.errors import AudioError
 
 RATE = 16_000
@@ -216,3 +219,56 @@ def test_a_window_of_a_long_recording_is_read_at_once(kind: str, tmp_path: Path)
         read_audio(path, RATE, start, start + 20_480)
         seconds.append(time.perf_counter() - begin)
     assert min(seconds) < 0.05  # the whole takes seconds
+
+
+def link_loop(folder: Path) -> Path:
+    (folder / "a.wav").symlink_to(folder / "b.wav")
+    (folder / "b.wav").symlink_to(folder / "a.wav")
+    return folder / "a.wav"
+
+
+def fifo(folder: Path) -> Path:
+    os.mkfifo(folder / "a.wav")
+    return folder / "a.wav"
+
+
+def device(folder: Path) -> Path:
+    (folder / "a.wav").symlink_to("/dev/zero")
+    return folder / "a.wav"
+
+
+PATHS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "loop": (link_loop, "unreadable"),
+    "NUL": (lambda folder: folder / "a\0.wav", "unreadable"),
+    "too long": (lambda folder: folder / ("a" * 300), "unreadable"),
+    "surrogate": (lambda folder: folder / "\ud800.wav", "unreadable"),
+    "below a file": (lambda folder: write(folder / "a.wav", noise(10)[:, 0]) / "b.wav", "unreadable"),
+    "pipe": (fifo, "not audio"),
+    "device": (device, "not audio"),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_that_cannot_be_used_is_a_fault_of_the_file(name: str, tmp_path: Path) -> None:
+    make, fault = PATHS[name]
+    path = make(tmp_path)
+    for read in (audio_info, read_audio):
+        with pytest.raises(FaultyAudioError) as caught:
+            read(path)
+        assert caught.value.fault == fault
+        assert str(caught.value).isprintable()
+
+
+def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.wav", noise(RATE * 10)[:, 0])
+    read = Content.readinto
+
+    def failing(self: Content, buffer: memoryview) -> int:
+        if self.tell() > RATE:
+            self.failure = OSError(5, "Input/output error")
+            return 0
+        return read(self, buffer)
+
+    monkeypatch.setattr(Content, "readinto", failing)
+    with pytest.raises(FaultyAudioError, match="Input/output error"):
+        read_audio(path)

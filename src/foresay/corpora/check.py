@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foresay.audio.read import Fault, FaultyAudioError, Waveform, audio_blocks, audio_info
+from foresay.audio.faults import Fault, FaultyAudioError
+from foresay.audio.read import Waveform, audio_blocks, audio_info
 from foresay.corpora.manifest import Interval, Item, Manifest
 from foresay.images.read import ImageError, image_info, read_pixels
 from foresay.progress import ProgressBar

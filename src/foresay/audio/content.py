@@ -1,0 +1,130 @@
+"""The bytes behind an `audio` path, as a file that can be searched: all audio is opened here.
+
+What decodes is not always the file as it lies there: a recording may be a part of a file, and a header that lies is read as it should be.
+"""
+
+import io
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from foresay.audio.faults import Fault, FaultyAudioError
+
+Key = tuple[str, int, int, int, int]
+
+
+class Content(io.RawIOBase):
+    """Bytes `begin` to `end` of a file, read only, some of them replaced."""
+
+    def __init__(self, file: BinaryIO, path: Path, begin: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
+        """Take over an open file; `path` is named in messages, `patches` are what is read instead of what lies there."""
+        super().__init__()
+        self.path = path
+        self.size = end - begin
+        self.failure: OSError | None = None
+        """Why the last reading failed. A decoder is told that the file ends there: it cannot take exceptions."""
+        self._file, self._begin, self._at = file, begin, 0
+        self._patches = dict(patches or {})
+
+    @property
+    def key(self) -> Key:
+        """What stays the same as long as the content does."""
+        file = os.fstat(self._file.fileno())
+        return str(self.path), file.st_size, file.st_mtime_ns, self._begin, self.size
+
+    def patch(self, at: int, content: bytes) -> None:
+        """Let other bytes be read in a place."""
+        self._patches[at] = content
+
+    def part(self, begin: int, end: int) -> "Content":
+        """Open a part of it once more; patches are not taken along."""
+        return Content(self.path.open("rb", buffering=0), self.path, self._begin + begin, self._begin + end)
+
+    def again(self) -> "Content":
+        """Open the same once more, patches and all."""
+        return Content(self.path.open("rb", buffering=0), self.path, self._begin, self._begin + self.size, self._patches)
+
+    def bytes_at(self, at: int, count: int) -> bytes:
+        """Read up to so many bytes in a place, without moving on."""
+        before = self._at
+        self._at = at
+        content = self.read(count) or b""
+        self._at = before
+        return content
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Tell that it can be searched."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go somewhere; beyond the ends is cut off."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = min(max(base + offset, 0), self.size)
+        return self._at
+
+    def tell(self) -> int:
+        """Tell the place."""
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # whatever has a buffer
+        """Read into a buffer; 0 at the end, and where the disk fails."""
+        view = memoryview(buffer).cast("B")[: self.size - self._at]
+        try:
+            self._file.seek(self._begin + self._at)
+            count = self._file.readinto(view) or 0  # type: ignore[attr-defined]  # unbuffered files have it
+        except OSError as error:
+            self.failure = error
+            return 0
+        for at, content in self._patches.items():
+            first, last = max(at, self._at), min(at + len(content), self._at + count)
+            if first < last:
+                view[first - self._at : last - self._at] = content[first - at : last - at]
+        self._at += count
+        return int(count)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+
+def open_content(path: Path) -> Content:
+    """Open what an `audio` path stands for.
+
+    Raises:
+        FaultyAudioError: there is no such file, it may not be read, is no regular file, or is empty.
+    """
+    try:
+        kind = path.stat()
+    except FileNotFoundError as error:
+        msg = f"there is no file {path}. Paths in a manifest are relative to it: was the manifest or the audio moved?"
+        raise FaultyAudioError(msg, Fault.MISSING) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, or what cannot be encoded
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(kind.st_mode):
+        what = "a folder" if stat.S_ISDIR(kind.st_mode) else "a device or a pipe"
+        msg = f"{path} is {what}, not a recording"
+        raise FaultyAudioError(msg, Fault.NOT_AUDIO)
+    if not kind.st_size:
+        msg = f"{path} is empty (0 bytes): was a download or a copy interrupted? Fetch it again, or leave it out."
+        raise FaultyAudioError(msg, Fault.EMPTY)
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return Content(file, path, 0, kind.st_size)
+
+
+def _unreadable(path: Path, error: Exception) -> FaultyAudioError:
+    reason = (getattr(error, "strerror", None) or str(error)).lower()
+    msg = f"{str(path)!r} cannot be opened ({reason}): mend the path or the permissions, or leave it out."
+    return FaultyAudioError(msg, Fault.UNREADABLE)
