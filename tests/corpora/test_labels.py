@@ -1,12 +1,13 @@
 """Labels of frames: packed, found again at any time, and refused where they do not belong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from foresay.corpora.batches import BatchLoader, load_windows
-from foresay.corpora.labels import Clock, FrameLabels, write_labels
+from foresay.corpora.labels import Clock, FrameLabels, LabelWriter
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.corpora.sampling import BatchPlan, DataSettings, Window
 from foresay.errors import UserError
@@ -16,8 +17,14 @@ HUBERT = Clock(RATE, 200.0, 320.0, lambda samples: (samples - 400) // 320 + 1)
 
 
 def about(manifest: Manifest, **changes: object) -> dict[str, object]:
-    hours = round(float(manifest.durations.sum()) / 3600, 6)
-    return {"classes": 5000, "frame_rate": 100.0, "first_center": 0.005, "hours": hours, **changes}
+    return {"classes": 5000, "frame_rate": 100.0, "first_center": 0.005, "data": manifest.digest, "fingerprint": "ours", **changes}
+
+
+def write_labels(folder: Path, codes: list[np.ndarray], about: dict[str, object]) -> None:
+    with LabelWriter(folder, "ours") as writer:
+        for item, part in enumerate(codes):
+            writer.add(item, part)
+        writer.finish(len(codes), about)
 
 
 @pytest.fixture
@@ -89,3 +96,68 @@ def test_labels_must_be_as_dense_as_the_frames(tmp_path: Path, manifest: Manifes
     write_labels(tmp_path / "labels", [np.zeros(10, np.int64)] * 5, about(manifest, frame_rate=25.0))
     with pytest.raises(UserError, match="25 times a second"):
         FrameLabels(tmp_path / "labels", manifest).reader(HUBERT)
+
+
+def test_labels_of_other_phones_are_of_another_manifest(tmp_path: Path, manifest: Manifest) -> None:
+    """As many recordings, as many hours: before, that was enough."""
+    labelled(tmp_path / "labels", manifest)
+    items = [replace(item, id=f"other {item.id}") for item in manifest]
+    write_manifest(tmp_path / "other.jsonl", items)
+    with pytest.raises(UserError, match="made for another manifest"):
+        FrameLabels(tmp_path / "labels", Manifest.open(tmp_path / "other.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["codes.npy", "ends.npy"])
+@pytest.mark.parametrize("damage", ["cut", "emptied", "lost", "text", "pickle", "another"])
+def test_damaged_labels_are_named(tmp_path: Path, manifest: Manifest, name: str, damage: str) -> None:
+    labelled(tmp_path / "labels", manifest)
+    path = tmp_path / "labels" / name
+    content = path.read_bytes()
+    if damage == "pickle":
+        np.save(path, np.array([{}]), allow_pickle=True)
+    elif damage == "another":
+        np.save(path, np.load(path)[:-1])
+    elif damage == "lost":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": content[:-1], "emptied": b"", "text": b"no array"}[damage])
+    with pytest.raises(UserError, match=r"labels in .* are damaged.*delete it to make them again"):
+        FrameLabels(tmp_path / "labels", manifest)
+
+
+@pytest.mark.parametrize("line", ["classes = 5000\n", 'fingerprint = "ours"\n', "frame_rate = 100.0\n", "first_center = 0.005\n"])
+def test_a_description_that_lacks_something_is_named(tmp_path: Path, manifest: Manifest, line: str) -> None:
+    labelled(tmp_path / "labels", manifest)
+    about = tmp_path / "labels" / "labels.toml"
+    assert line in about.read_text()
+    about.write_text(about.read_text().replace(line, ""))
+    with pytest.raises(UserError, match="does not say all that it should"):
+        FrameLabels(tmp_path / "labels", manifest)
+
+
+@pytest.mark.parametrize("cut", [(0, 0), (1, 0), (0, 1), (3, 5), (1000, 0), (0, 1000)])
+def test_who_was_stopped_goes_on_where_he_was(tmp_path: Path, cut: tuple[int, int]) -> None:
+    """At whichever byte of codes and ends a kill or a full disk came, what is written in the end is the same."""
+    codes = [np.arange(place, place + count) for place, count in enumerate((3, 0, 70, 1, 5))]
+    with LabelWriter(tmp_path / "whole", "made") as whole:
+        for item, part in enumerate(codes):
+            whole.add(item, part)
+        whole.finish(7, {"classes": 80})
+    with LabelWriter(tmp_path / "stopped", "made") as stopped:
+        for item, part in enumerate(codes[:4]):
+            stopped.add(item, part)
+    for name, lost in zip(("codes", "ends"), cut, strict=True):
+        path = tmp_path / "stopped" / f".unfinished-{name}"
+        path.write_bytes(path.read_bytes()[: max(0, path.stat().st_size - lost)])
+    with LabelWriter(tmp_path / "stopped", "made") as again:
+        assert again.done == {(0, 0): 4, (1, 0): 3, (0, 1): 3, (3, 5): 2, (1000, 0): 0, (0, 1000): 0}[cut]
+        for item in range(again.done, 5):
+            again.add(item, codes[item])
+        assert [part.tolist() for part in again.read()] == [part.tolist() for part in codes]
+        again.finish(7, {"classes": 80})
+    both = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "stopped")]
+    assert both[0] == both[1]
+    assert np.load(tmp_path / "whole" / "ends.npy").tolist() == [3, 3, 73, 74, 79, 79, 79]
+    with LabelWriter(tmp_path / "stopped", "of something else") as other:
+        assert other.done == 0
+    assert not (tmp_path / "stopped" / "labels.toml").exists()

@@ -4,13 +4,15 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
 
+from foresay.corpora import labels
 from foresay.corpora.labels import FrameLabels, LabelSettings
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -18,6 +20,7 @@ from foresay.evaluation import fitted_clusters
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.recordings import Recording
 from foresay.loading import load
+from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact
 from foresay.settings import read_toml
 from foresay.workflows import labels as workflow
@@ -115,6 +118,72 @@ def test_labels_of_an_older_version_are_not_taken_over(tmp_path: Path, manifests
         make_labels(MFCC, manifests, tmp_path / "labels")
     with pytest.raises(UserError, match="older version"):
         FrameLabels(tmp_path / "labels" / "train", manifests["train"])
+
+
+def test_label_making_that_was_killed_goes_on(tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    make_labels(MFCC, manifests, tmp_path / "whole")
+    hear, heard = workflow.hear_recordings, list[int]()
+
+    def hears(*of: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
+        for recording in hear(*of):
+            heard.append(recording.index)
+            yield recording
+            if len(heard) == 5:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow, "hear_recordings", hears)
+    with pytest.raises(KeyboardInterrupt):
+        make_labels(MFCC, manifests, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "train" / "labels.toml").exists()
+    make_labels(MFCC, manifests, tmp_path / "killed")
+    assert heard == [*range(5), *range(5, 8), *range(8)]  # those of `train` once, then those of `valid`
+    files = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "whole", tmp_path / "killed")
+    ]
+    assert files[0] == files[1]
+
+
+def test_what_cannot_be_read_is_left_out_of_the_labels_and_listed(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    train = manifests["train"]
+    for place in (2, 7):
+        train[place].audio.write_bytes(b"no audio")
+    found = make_labels(MFCC, {"train": train}, tmp_path / "labels")["train"]
+    assert [bool((found.at(place, np.array([0.5])) >= 0).all()) for place in range(8)] == [place not in {2, 7} for place in range(8)]
+    listed = (tmp_path / "labels" / "train" / "left-out.txt").read_text().splitlines()
+    assert [line.partition(":")[0] for line in listed] == ["train-2", "train-7"]
+    valid = manifests["valid"]
+    for item in valid:
+        item.audio.unlink()
+    with pytest.raises(UserError, match=r"no recording that can be read .* The first: there is no file"):
+        make_labels(MFCC, {"train": train, "valid": valid}, tmp_path / "labels")
+
+
+def test_labels_say_which_weights_and_data_made_them(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+    train = manifests["train"]
+    fingerprints = set()
+    for seed in (0, 1):
+        pretrain("hubert-tiny", train.path, tmp_path / f"run-{seed}", overrides=[*TINY, f"trainer.seed={seed}", "trainer.steps=1"])
+        shutil.rmtree(tmp_path / "teacher", ignore_errors=True)
+        shutil.move(tmp_path / f"run-{seed}" / "model", tmp_path / "teacher")
+        made = make_labels(LabelSettings(str(tmp_path / "teacher"), "L1", 8), {"train": train}, tmp_path / f"labels-{seed}")["train"]
+        assert made.about["data"] == train.digest
+        fingerprints.add((made.about["weights"], made.about["fingerprint"]))
+    assert len({weights for weights, _ in fingerprints}) == len({stamp for _, stamp in fingerprints}) == 2
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def full(path: Path) -> Iterator[BinaryIO]:  # noqa: ARG001
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            yield file
+
+    monkeypatch.setattr(labels, "writing", full)
+    with pytest.raises(OSError, match="No space left on device"):  # what the command line knows and tells
+        make_labels(MFCC, manifests, tmp_path / "labels")
+    monkeypatch.undo()
+    monkeypatch.setattr(KMeans, "assign", None)  # nothing is made again
+    assert make_labels(MFCC, {"train": manifests["train"]}, tmp_path / "labels")
 
 
 def test_a_run_keeps_its_labels_whatever_becomes_of_their_source(tmp_path: Path, manifests: dict[str, Manifest]) -> None:

@@ -2,15 +2,19 @@
 
     FOLDER/labels.toml     whose frames these are (rate, center of the first), how many classes, what made them
            codes.npy       (N,) uint16, recording after recording       ends.npy     (items,) where each one's end
+           left-out.txt    recordings that could not be read, and so have no labels, if there are any
 
 A label belongs to a time. Who asks for the labels of a window says at which times, so that a model may have another frame rate than
 what made them (MFCC at 100 Hz, HuBERT at 50), and a window may begin anywhere.
 """
 
-from collections.abc import Callable, Iterable
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from types import TracebackType
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +22,15 @@ from numpy.typing import NDArray
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Window
 from foresay.errors import UserError
-from foresay.files import read_text, write_text
+from foresay.files import UNFINISHED, make_folder, read_text, write_text, writing
 from foresay.settings import Table, read_toml, write_toml
 
 LabelReader: TypeAlias = Callable[[Window], NDArray[np.int64]]
 """Reads the labels (T,) of a window's frames."""
 
-ABOUT, CODES, ENDS = "labels.toml", "codes.npy", "ends.npy"
+ABOUT, CODES, ENDS, LEFT_OUT = "labels.toml", "codes.npy", "ends.npy", "left-out.txt"
+SAID = {"classes": int, "frame_rate": float, "first_center": float, "data": str, "fingerprint": str}
+"""What the description says at least: Hz, seconds, the manifest's digest, and a digest of all that the labels depend on."""
 VERSION = 2
 """Of labels that lie on one even clock. Before, those of a recording's later half minutes lay beside their frames, farther and farther."""
 NO_CLASS = -1
@@ -74,16 +80,16 @@ class FrameLabels:
             msg = f"{folder} holds no labels: no {ABOUT}"
             raise UserError(msg)
         self.about = about
+        if about["data"] != manifest.digest:
+            msg = (
+                f"the labels in {folder} were made for another manifest than {manifest.path} (or for what it held before): delete the "
+                "folder to make them again"
+            )
+            raise UserError(msg)
         self.classes, self.frame_rate = int(self.about["classes"]), float(self.about["frame_rate"])
         self.first_center = float(self.about["first_center"])
         """Seconds."""
-        self._codes, self._ends = np.load(folder / CODES, mmap_mode="r"), np.load(folder / ENDS)
-        if len(self._ends) != len(manifest) or self.about["hours"] != round(float(manifest.durations.sum()) / 3600, 6):
-            msg = (
-                f"the labels in {folder} are of {len(self._ends):,} recordings, {self.about['hours']} h, and {manifest.path} has "
-                f"{len(manifest):,}: they were made for another manifest. Delete the folder to make them again"
-            )
-            raise UserError(msg)
+        self._codes, self._ends = _read(folder, len(manifest))
 
     def at(self, item: int, times: NDArray[np.float64]) -> NDArray[np.int64]:
         """Label of a recording at each of some times in seconds, (T,): that of the nearest frame, -1 where there is none near."""
@@ -133,6 +139,9 @@ def read_about(folder: Path) -> Table | None:
     if not path.is_file():
         return None
     about = read_toml(read_text(path), str(path))
+    if about.get("version") == VERSION and not all(isinstance(about.get(key), kind) for key, kind in SAID.items()):
+        msg = f"{path} does not say all that it should: was it edited? Delete {folder} to make the labels again"
+        raise UserError(msg)
     if about.get("version") != VERSION:
         msg = (
             f"the labels in {folder} were made by an older version of Foresay, which in recordings longer than 30 s gave frames the labels "
@@ -142,14 +151,94 @@ def read_about(folder: Path) -> Table | None:
     return about
 
 
-def write_labels(folder: Path, codes: Iterable[NDArray[np.int64]], about: Table) -> None:
-    """Pack the labels (T,) of recording after recording, and say what they are; the description comes last, so they are there whole or not.
+def _read(folder: Path, items: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Open the labels (N,) of so many recordings, and where each one's end (items,)."""
+    try:
+        codes, ends = np.load(folder / CODES, mmap_mode="r"), np.load(folder / ENDS)
+        whole = codes.dtype == np.uint16 and codes.ndim == 1 and ends.dtype == np.int64 and ends.shape == (items,)
+        whole = whole and bool((np.diff(ends, prepend=0) >= 0).all()) and (ends[-1] if items else 0) == len(codes)
+    except (OSError, ValueError, EOFError):  # of np.load, for whatever may have become of a file
+        whole = False
+    if not whole:
+        msg = f"the labels in {folder} are damaged ({CODES} and {ENDS} are not whole, or do not fit together): delete it to make them again"
+        raise UserError(msg)
+    return codes, ends
 
-    `about` has at least `classes`, `frame_rate` (Hz), `first_center` (seconds) and `hours` of the manifest.
+
+class LabelWriter:
+    """Labels on their way to a folder, recording after recording. Who was stopped goes on where it was; they are there whole or not at all.
+
+    FOLDER/.unfinished-labels     what is being made     .unfinished-codes, .unfinished-ends     as far as it is, without headers
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ABOUT).unlink(missing_ok=True)
-    parts = [part.astype(np.uint16) for part in codes]
-    np.save(folder / CODES, np.concatenate(parts) if parts else np.zeros(0, np.uint16))
-    np.save(folder / ENDS, np.cumsum([len(part) for part in parts], dtype=np.int64))
-    write_text(folder / ABOUT, write_toml({"version": VERSION, **about}))
+
+    def __init__(self, folder: Path, made: str) -> None:
+        """`made`: a fingerprint of all they depend on; what was begun with another one is begun anew."""
+        make_folder(folder)
+        for name in (ABOUT, LEFT_OUT):
+            (folder / name).unlink(missing_ok=True)
+        self.folder = folder
+        begun, *parts = (folder / f"{UNFINISHED}{name}" for name in ("labels", "codes", "ends", "left-out"))
+        if not begun.is_file() or read_text(begun) != made:
+            for path in parts:
+                path.unlink(missing_ok=True)
+            write_text(begun, made)
+        self._unfinished = (begun, *parts)
+        self._codes, self._ends, self._left_out = (path.open("ab") for path in parts)
+        ends = np.fromfile(parts[1], np.int64)
+        ends = ends[ends <= parts[0].stat().st_size // 2]  # what was cut short
+        self.done = len(ends)
+        """Recordings whose labels are there."""
+        self._end = int(ends[-1]) if self.done else 0
+        self._codes.truncate(2 * self._end)
+        self._ends.truncate(8 * self.done)
+
+    def add(self, item: int, codes: NDArray[np.integer]) -> None:
+        """Add the labels (T,) of the recording at a place of the manifest; those between the last one and this have none."""
+        for labels in (*[codes[:0]] * (item - self.done), codes):
+            self._end += len(labels)
+            self._codes.write(labels.astype(np.uint16).tobytes())
+            self._codes.flush()  # first, so that no end lies beyond what is there
+            self._ends.write(np.int64(self._end).tobytes())
+            self._ends.flush()
+            self.done += 1
+
+    def leave_out(self, item: int, why: str) -> None:
+        """Say that the recording at a place has no labels, and why."""
+        self._left_out.write(f"{why}\n".encode())
+        self._left_out.flush()
+        self.add(item, np.zeros(0, np.uint16))
+
+    def read(self) -> list[NDArray[np.uint16]]:
+        """Return the labels (T,) of each recording so far."""
+        ends = np.fromfile(self._unfinished[2], np.int64)
+        return np.split(np.fromfile(self._unfinished[1], np.uint16), ends)[:-1]
+
+    def finish(self, items: int, about: Table) -> None:
+        """Give the labels of so many recordings their names, the description last: `about` has at least what is `SAID`."""
+        if self.done < items:
+            self.add(items - 1, np.zeros(0, np.uint16))
+        self.close()
+        _, codes, ends, left_out = self._unfinished
+        for path, name, dtype, count in ((codes, CODES, np.uint16, self._end), (ends, ENDS, np.int64, items)):
+            with writing(self.folder / name) as file, path.open("rb") as begun_file:
+                header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": (count,)}
+                np.lib.format.write_array_header_1_0(file, header)
+                shutil.copyfileobj(begun_file, file)
+                file.flush()
+                os.fsync(file.fileno())
+        if left_out.stat().st_size:
+            write_text(self.folder / LEFT_OUT, left_out.read_text(encoding="utf-8"))
+        write_text(self.folder / ABOUT, write_toml({"version": VERSION, **about}))
+        for path in self._unfinished:
+            path.unlink()
+
+    def close(self) -> None:
+        """Leave what there is for another time."""
+        for file in (self._codes, self._ends, self._left_out):
+            file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()

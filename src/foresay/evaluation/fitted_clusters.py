@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from foresay.corpora.manifest import Manifest
+from foresay.errors import AudioError
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.recordings import hear_recordings
 from foresay.progress import ProgressBar
@@ -26,11 +27,18 @@ def fit_clusters(
 
 
 def draw_frames(
-    subject: Subject, layer: str, manifest: Manifest, most: int, seed: int, device: str, items: Sequence[int] | None = None
+    subject: Subject,
+    layer: str,
+    manifest: Manifest,
+    most: int,
+    seed: int,
+    device: str,
+    items: Sequence[int] | None = None,
+    unreadable: dict[int, AudioError] | None = None,
 ) -> Tensor:
     """Hear a corpus, or the recordings in the places `items` only, and keep about `most` of the frames: (N, D) float32.
 
-    They are drawn at random; all, if there are not so many.
+    They are drawn at random; all, if there are not so many. `unreadable`: as of `hear_recordings`.
     """
     extractor = subject.extractor
     lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
@@ -38,7 +46,9 @@ def draw_frames(
     share = most / max(1, int(extractor.frame_count(lengths, layer).sum()))
     random = np.random.default_rng(seed)
     kept = []
-    for recording in hear_recordings(replace(subject, layers=(layer,)), manifest, device, None if items is None else set(items)):
+    for recording in hear_recordings(
+        replace(subject, layers=(layer,)), manifest, device, None if items is None else set(items), unreadable
+    ):
         features = recording.features[layer]
         drawn = torch.from_numpy(random.random(len(features)) < share)
         kept.append(features[drawn.to(features.device)])

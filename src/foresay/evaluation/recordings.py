@@ -4,18 +4,18 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.alignments import labels_at
-from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Item, Manifest
-from foresay.corpora.sampling import Segment, Window
-from foresay.errors import UserError
+from foresay.errors import AudioError, UserError
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.parts import Cutting, Part
 from foresay.progress import ProgressBar
@@ -50,19 +50,28 @@ def draw_recordings(manifest: Manifest, seconds: float, seed: int) -> list[int]:
     return sorted(order[before < seconds].tolist())
 
 
-def hear_recordings(subject: Subject, manifest: Manifest, device: str = "cpu", items: Container[int] | None = None) -> Iterator[Recording]:
+def hear_recordings(
+    subject: Subject,
+    manifest: Manifest,
+    device: str = "cpu",
+    items: Container[int] | None = None,
+    unreadable: dict[int, AudioError] | None = None,
+) -> Iterator[Recording]:
     """Yield every recording, or those in the places `items` only, in the manifest's order; long ones are encoded in parts (`parts.py`).
 
-    What lasts less than `SHORTEST` is left out.
+    What lasts less than `SHORTEST` is left out. `unreadable`: takes in what cannot be read, by its place, and why; it is left out too.
 
     Raises:
         UserError: a layer is not finite.
+        AudioError: a recording cannot be read, and there is no `unreadable`.
     """
     extractor = subject.extractor
     lengths = manifest.lengths(extractor.sample_rate)
     places = [int(place) for place in np.flatnonzero(lengths >= SHORTEST * extractor.sample_rate) if items is None or place in items]
-    for index, group in groupby(_encoded(subject, manifest, places, device), key=lambda part: part[0]):
+    for index, group in groupby(_Encoding(subject, manifest, device, unreadable).parts(places), key=lambda part: part[0]):
         parts = [part for _, part in group]
+        if unreadable and index in unreadable:
+            continue
         features = {layer: torch.cat([part[layer] for part in parts]).float() for layer in subject.layers}
         for layer, values in features.items():
             if not values.isfinite().all():
@@ -80,40 +89,60 @@ def frame_centers(extractor: FeatureExtractor, layer: str, count: int) -> NDArra
     return (extractor.first_center + extractor.hop(layer) * np.arange(count)) / extractor.sample_rate
 
 
-def _encoded(subject: Subject, manifest: Manifest, places: Sequence[int], device: str) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-    """Yield the parts of recordings in order, each with its recording's place: layer -> (t, D)."""
-    rate = subject.extractor.sample_rate
-    cutting, lengths = Cutting(subject.extractor, subject.layers), manifest.lengths(rate).tolist()
-    waiting: list[tuple[int, Part]] = []
-    for place in ProgressBar(places, f"encoding, {subject.name}", "recording"):
-        length = lengths[place]
-        if cutting.streams(length):
-            yield from _batch(subject, manifest, waiting, cutting, device)
-            waiting = []
-            read = partial(manifest.read, place, rate)
-            yield from ((place, part) for part in cutting.encode(read, length, device))
-            continue
-        for part in cutting.parts(length):
-            waiting.append((place, part))
-            if len(waiting) == BATCH:
-                yield from _batch(subject, manifest, waiting, cutting, device)
+class _Encoding(NamedTuple):
+    """What is encoded by what."""
+
+    subject: Subject
+    manifest: Manifest
+    device: str
+    unreadable: dict[int, AudioError] | None
+
+    def parts(self, places: Sequence[int]) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        """Yield the parts of recordings in order, each with its recording's place: layer -> (t, D)."""
+        rate = self.subject.extractor.sample_rate
+        cutting, lengths = Cutting(self.subject.extractor, self.subject.layers), self.manifest.lengths(rate).tolist()
+        waiting: list[tuple[int, Part]] = []
+        for place in ProgressBar(places, f"encoding, {self.subject.name}", "recording"):
+            if cutting.streams(lengths[place]):
+                yield from self._together(waiting, cutting)
                 waiting = []
-    yield from _batch(subject, manifest, waiting, cutting, device)
+                yield from self._streamed(place, lengths[place], cutting)
+                continue
+            for part in cutting.parts(lengths[place]):
+                waiting.append((place, part))
+                if len(waiting) == BATCH:
+                    yield from self._together(waiting, cutting)
+                    waiting = []
+        yield from self._together(waiting, cutting)
 
+    def _streamed(self, place: int, length: int, cutting: Cutting) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        """Encode a long recording as it arrives."""
+        read = partial(self.manifest.read, place, self.subject.extractor.sample_rate)
+        try:
+            yield from ((place, part) for part in cutting.encode(read, length, self.device))
+        except AudioError as error:
+            self._leave_out(place, error)
 
-def _batch(
-    subject: Subject, manifest: Manifest, parts: Sequence[tuple[int, Part]], cutting: Cutting, device: str
-) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-    """Encode some parts together."""
-    if not parts:
-        return
-    extractor = subject.extractor
-    windows = [Window(int(manifest.speaker_codes[place]), (Segment(place, part.start, part.stop),)) for place, part in parts]
-    heard = load_windows(manifest, windows, extractor.sample_rate).to(device)
-    assert heard.waveforms is not None  # noqa: S101 - windows have audio
-    assert heard.lengths is not None  # noqa: S101
-    with torch.no_grad():
-        frames = extractor.features(heard.waveforms, heard.lengths, subject.layers)
-    for row, (place, part) in enumerate(parts):
-        counts = {layer: int(frames.lengths[layer][row]) for layer in subject.layers}
-        yield place, {layer: part.own(frames.values[layer][row, : counts[layer]], hop) for layer, hop in cutting.hops.items()}
+    def _together(self, parts: Sequence[tuple[int, Part]], cutting: Cutting) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        """Encode some parts in one batch."""
+        extractor, layers = self.subject.extractor, self.subject.layers
+        whole, waveforms = [], []
+        for place, part in parts:
+            try:
+                waveforms.append(torch.from_numpy(self.manifest.read(place, extractor.sample_rate, part.start, part.stop)))
+                whole.append((place, part))
+            except AudioError as error:
+                self._leave_out(place, error)
+        if not whole:
+            return
+        lengths = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
+        with torch.no_grad():
+            frames = extractor.features(pad_sequence(waveforms, batch_first=True).to(self.device), lengths, layers)
+        counts = {layer: frames.lengths[layer].tolist() for layer in layers}
+        for row, (place, part) in enumerate(whole):
+            yield place, {layer: part.own(frames.values[layer][row, : counts[layer][row]], hop) for layer, hop in cutting.hops.items()}
+
+    def _leave_out(self, place: int, error: AudioError) -> None:
+        if self.unreadable is None:
+            raise error
+        self.unreadable[place] = error

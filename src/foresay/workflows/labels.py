@@ -10,18 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foresay.corpora.labels import FrameLabels, LabelSettings, read_about, write_labels
+from foresay.corpora.alignments import labels_at
+from foresay.corpora.labels import FrameLabels, LabelSettings, LabelWriter, read_about
 from foresay.corpora.manifest import Manifest
-from foresay.errors import UserError, nearest
+from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.cluster_scores import rate_agreement
-from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
+from foresay.evaluation.fingerprint import fingerprint, of_weights
 from foresay.evaluation.fitted_clusters import draw_frames
 from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import draw_recordings, hear_recordings
+from foresay.evaluation.recordings import draw_recordings, frame_centers, hear_recordings
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact, save_artifact
-from foresay.settings import to_table
+from foresay.settings import Table, to_table
 
 MOST_CLUSTERS = 2**16
 
@@ -41,14 +42,15 @@ def make_labels(
     if not 1 < settings.clusters < MOST_CLUSTERS:
         msg = f"labels.clusters = {settings.clusters}: it takes more than one cluster and fewer than {MOST_CLUSTERS:,}"
         raise UserError(msg)
-    stamp = fingerprint(to_table(settings), of_file(manifests["train"].path), seed)
-    stamps = {name: fingerprint(stamp, of_file(manifest.path)) for name, manifest in manifests.items()}
-    missing = [name for name, made in stamps.items() if _made(folder / name) != made]
+    stamp = fingerprint(to_table(settings), manifests["train"].digest, seed)
+    missing = [name for name, manifest in manifests.items() if not _made(folder / name, stamp, manifest)]
     if missing:
         subject = _source(settings, device)
-        kmeans = _clusters(subject, settings, manifests["train"], folder, stamp, seed, device)
+        weights = of_weights(subject.extractor)
+        kmeans = _clusters(subject, settings, manifests["train"], folder, stamp, weights, seed, device)
         for name in missing:
-            _label(subject, kmeans, manifests[name], folder / name, stamps[name], settings)
+            about = {"weights": weights, "fingerprint": _stamped(stamp, weights, manifests[name])}
+            _label(subject, kmeans, manifests[name], folder / name, settings, about)
     return {name: FrameLabels(folder / name, manifest) for name, manifest in manifests.items()}
 
 
@@ -61,19 +63,26 @@ def _source(settings: LabelSettings, device: str) -> Subject:
     return Subject(f"labels of {settings.of}", extractor, (settings.layer,))
 
 
-def _made(folder: Path) -> str | None:
-    """The fingerprint of the labels in a folder."""
+def _made(folder: Path, stamp: str, manifest: Manifest) -> bool:
+    """Whether the labels in a folder are those of a manifest, made as `stamp` says, of whatever weights their source then had."""
     about = read_about(folder)
-    return None if about is None else str(about.get("fingerprint"))
+    return about is not None and about["fingerprint"] == _stamped(stamp, str(about.get("weights")), manifest)
 
 
-def _clusters(subject: Subject, settings: LabelSettings, manifest: Manifest, folder: Path, stamp: str, seed: int, device: str) -> KMeans:
+def _stamped(stamp: str, weights: str, manifest: Manifest) -> str:
+    """Digest all that labels depend on."""
+    return fingerprint(stamp, weights, manifest.digest)
+
+
+def _clusters(
+    subject: Subject, settings: LabelSettings, manifest: Manifest, folder: Path, stamp: str, weights: str, seed: int, device: str
+) -> KMeans:
     """Find clusters in part of a corpus, or read those found before.
 
     Raises:
         UserError: they were found in what other weights hear.
     """
-    kept, weights = load_artifact(folder, "clusters"), of_weights(subject.extractor)
+    kept = load_artifact(folder, "clusters")
     if kept is not None and kept["fingerprint"] == stamp:
         if kept["weights"] != weights:
             msg = (
@@ -92,7 +101,8 @@ def _clusters(subject: Subject, settings: LabelSettings, manifest: Manifest, fol
 
 def _find(subject: Subject, settings: LabelSettings, manifest: Manifest, seed: int, device: str) -> torch.Tensor:
     heard = draw_recordings(manifest, 3600 * settings.hours, seed)
-    frames = draw_frames(subject, settings.layer, manifest, settings.frames, seed, device, heard)
+    unreadable: dict[int, AudioError] = {}  # they are listed when labels are made
+    frames = draw_frames(subject, settings.layer, manifest, settings.frames, seed, device, heard, unreadable)
     if len(frames) < settings.clusters:
         msg = (
             f"{len(frames):,} frames are too few to find {settings.clusters} clusters in: give more audio, raise labels.hours or "
@@ -107,31 +117,51 @@ def _find(subject: Subject, settings: LabelSettings, manifest: Manifest, seed: i
     return kmeans.centers
 
 
-def _label(subject: Subject, kmeans: KMeans, manifest: Manifest, folder: Path, made: str, settings: LabelSettings) -> None:
+def _label(subject: Subject, kmeans: KMeans, manifest: Manifest, folder: Path, settings: LabelSettings, about: Table) -> None:
     """Name the cluster of every frame of a corpus and, where it has phones, tell how well clusters agree with them."""
     extractor, layer = subject.extractor, settings.layer
-    vocabulary = {label: number for number, label in enumerate(manifest.phone_labels())}
-    codes: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(manifest)  # what is too short to hear has no labels
-    phones = list(codes)
-    for recording in hear_recordings(subject, manifest, str(kmeans.centers.device)):
-        codes[recording.index] = kmeans.assign(recording.features[layer]).cpu().numpy()
-        phones[recording.index] = recording.labels(layer, vocabulary)
-    about: dict[str, object] = {
-        "of": settings.of,
-        "layer": layer,
-        "classes": settings.clusters,
-        "frame_rate": extractor.sample_rate / extractor.hop(layer),
-        "first_center": extractor.first_center / extractor.sample_rate,
-        "manifest": str(manifest.path.name),
-        "hours": round(float(manifest.durations.sum()) / 3600, 6),
-        "fingerprint": made,
-    }
-    if vocabulary:
-        about |= _agreement(codes, phones, settings.clusters)
-    write_labels(folder, codes, about)
+    with LabelWriter(folder, about["fingerprint"]) as writer:
+        _write(writer, subject, kmeans, manifest)
+        codes = writer.read()
+        about |= {
+            "of": settings.of,
+            "layer": layer,
+            "classes": settings.clusters,
+            "frame_rate": extractor.sample_rate / extractor.hop(layer),
+            "first_center": extractor.first_center / extractor.sample_rate,
+            "manifest": str(manifest.path.name),
+            "data": manifest.digest,
+            "hours": round(float(manifest.durations.sum()) / 3600, 6),
+        }
+        vocabulary = {label: number for number, label in enumerate(manifest.phone_labels())}
+        if vocabulary:
+            centers = [frame_centers(extractor, layer, len(part)) for part in codes]
+            phones = [labels_at(item.phones or (), times, vocabulary) for item, times in zip(manifest, centers, strict=False)]
+            about |= _agreement(codes, phones, settings.clusters)
+        writer.finish(len(manifest), about)
 
 
-def _agreement(codes: list[NDArray[np.int64]], phones: list[NDArray[np.int64]], clusters: int) -> dict[str, object]:
+def _write(writer: LabelWriter, subject: Subject, kmeans: KMeans, manifest: Manifest) -> None:
+    """Label the recordings that have not been yet; what cannot be read is left out."""
+    unreadable: dict[int, AudioError] = {}
+
+    def leave_out(until: int) -> None:
+        for place in [place for place in sorted(unreadable) if writer.done <= place < until]:
+            writer.leave_out(place, f"{manifest.ids[place]}: {unreadable[place]}")
+
+    labelled = bool(writer.done)
+    for recording in hear_recordings(subject, manifest, str(kmeans.centers.device), range(writer.done, len(manifest)), unreadable):
+        leave_out(recording.index)
+        writer.add(recording.index, kmeans.assign(recording.features[subject.layers[0]]).cpu().numpy())
+        labelled = True
+    leave_out(len(manifest))
+    if not labelled:
+        why = f" The first: {next(iter(unreadable.values()))}" if unreadable else ""
+        msg = f"{manifest.name} has no recording that can be read and is long enough to be labelled.{why}"
+        raise UserError(msg)
+
+
+def _agreement(codes: list[NDArray[np.uint16]], phones: list[NDArray[np.int64]], clusters: int) -> dict[str, object]:
     """Tell how much labels say about phones (PNMI, section II-C), with its interval over utterances."""
     utterances = np.repeat(np.arange(len(codes)), [len(part) for part in codes])
     rated = rate_agreement(np.concatenate(codes), np.concatenate(phones), utterances, clusters)["PNMI"]
