@@ -16,6 +16,8 @@ from foresay.training.recipe import read_recipe
 from foresay.workflows import reproduce as workflow
 from foresay.workflows.reproduce import reproduce
 from foresay.workflows.reproductions import acpc
+from foresay.workflows.reproductions._seed_pairs import QUESTIONS, paired_table
+from foresay.workflows.reproductions._tables import rows_at_end
 from foresay.workflows.reproductions.acpc import ACPC, CPC, AlignedCPC
 from reference.levels import write_corpus
 
@@ -131,6 +133,70 @@ def test_the_paper_asks_for_the_papers_lengths() -> None:
     assert {"model.predictions=10", "model.matched=16", "trainer.epochs=50"} <= set(trainings["acpc-k10-m16-seed0"].overrides)
     long = trainings["acpc-k8-long-seed0"].overrides
     assert [setting for setting in long if setting.startswith("trainer.epochs")][-1] == "trainer.epochs=200"  # the last one counts
+
+
+def test_seed_by_seed_on_every_test(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("clusters.clusters=[4]", "clusters.restarts=1")
+    tests = (
+        acpc.Test("test.jsonl", "train.jsonl", ("probe:converged", "abx:phone")),
+        acpc.Test("valid.jsonl", "test.jsonl", ("segmentation:20ms", "clusters:k50")),
+    )
+    monkeypatch.setitem(acpc.SCALES, "cpu", replace(acpc.SCALES["cpu"], seeds=(0, 1), settings=TINY, few=few, tests=tests))
+    monkeypatch.setitem(Probe.protocols, "converged", replace(CONVERGED, epochs=1))
+    done = reproduce("acpc", tmp_path / "runs", scale="cpu", corpus=corpus)
+    rows = [line.strip("| ").split(" | ") for line in done.text.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    titles = [question.title for question in QUESTIONS]
+    assert [row[0] for row in rows] == [title for title in titles for _ in ("z", "c")] + [titles[-1]]
+    assert [row[2] for row in rows] == ["z", "c"] * len(titles) + ["posterior"]
+    assert [row[1] for row in rows] == ["corpus/test"] * 6 + ["corpus/valid"] * 5
+    assert all(row[6] in {"0 of 2", "1 of 2", "2 of 2"} for row in rows)
+    for name in ("cpc-seed0", "acpc-k8-seed1"):
+        (accuracy,) = [r for r in rows_at_end(tmp_path / "runs" / name, "probe", "c") if r.metric == "accuracy"]
+        assert accuracy.corpus == "corpus/test"
+        assert accuracy.details["trained_on"] == "corpus/train"
+
+
+def seed_pairs(parent: Path, errors: list[tuple[float, float]]) -> tuple[list[Path], list[Path]]:
+    """Runs of two models, of which one number each is known."""
+    sides: tuple[list[Path], list[Path]] = ([], [])
+    for seed, pair in enumerate(errors):
+        for side, name, error in zip(sides, "ab", pair, strict=True):
+            side.append(parent / f"{name}{seed}")
+            measured(side[-1], "abx", "error within speakers", "c", {4: error}, spread=0.001)
+    return sides
+
+
+@pytest.mark.parametrize(
+    "errors, difference, votes, winner",
+    [
+        ([(0.10, 0.08), (0.11, 0.08), (0.12, 0.09)], "\N{MINUS SIGN}2.7", "3 of 3", "B"),
+        ([(0.08, 0.10), (0.08, 0.11), (0.09, 0.12)], "+2.7", "0 of 3", "A"),
+        ([(0.10, 0.14), (0.20, 0.15), (0.30, 0.28)], "\N{MINUS SIGN}1.0", "2 of 3", "no"),
+    ],
+)
+def test_the_better_one_is_named_where_the_interval_leaves_out_zero(
+    tmp_path: Path, errors: list[tuple[float, float]], difference: str, votes: str, winner: str
+) -> None:
+    a, b = seed_pairs(tmp_path, errors)
+    (row,) = paired_table(a, b, ("A", "B")).splitlines()[2:]
+    cells = row.strip("| ").split(" | ")
+    assert cells[5].split(" [")[0] == difference
+    assert cells[6:8] == [votes, winner]
+
+
+def test_a_baseline_stands_beside_the_pair(tmp_path: Path) -> None:
+    a, b = seed_pairs(tmp_path, [(0.10, 0.08), (0.11, 0.08)])
+    (ours, *_) = read_results(a[0] / "results.jsonl")
+    append_results(a[0] / "results.jsonl", [replace(ours, model="mfcc", layer="mfcc", step=None, value=0.055)])
+    assert paired_table(a, b, ("A", "B")).endswith("| 5.5 |")
+
+
+def test_the_tests_of_the_pair_are_asked_for_before_anything_is_trained(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "pretrain", None)
+    with pytest.raises(UserError, match=r"lacks timit/manifest\.jsonl, timit/test\.jsonl, timit/train\.jsonl"):
+        reproduce("acpc", tmp_path / "runs", scale="cpu", corpus=corpus)
 
 
 @pytest.mark.parametrize("scale", acpc.SCALES)

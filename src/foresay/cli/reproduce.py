@@ -21,11 +21,11 @@ class Options:
     run: Path
     """Parent folder of the runs; what is done there already is not done again."""
     scale: str = "demo"
-    """acpc has demo (the embedded corpus, half an hour on two cores), small (CPC and ACPC, three seeds, on a GPU), paper (all cells, at
-    length); mmcpc has demo (spoken and written digits, half an hour), full (pairs of yours, at length)."""
+    """acpc has demo (the embedded corpus, half an hour on two cores), cpu (small CPC and ACPC, five seeds), small (both, three seeds, on a
+    GPU), paper (all cells, at length); mmcpc has demo (spoken and written digits, half an hour), full (pairs of yours, at length)."""
     corpus: Path | None = None
     """Folder with train.jsonl, test.jsonl and perhaps valid.jsonl, of phones (acpc) or of pairs of a class (mmcpc). The scale paper of acpc
-    wants dev-clean.item, dev-clean.jsonl, … too."""
+    wants dev-clean.item, dev-clean.jsonl, … too, cpu a folder `timit`."""
     device: str | None = None
     """cpu, cuda, … Default: a GPU if there is one."""
 

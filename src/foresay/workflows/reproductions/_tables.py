@@ -32,6 +32,11 @@ def mean_and_interval(values: Sequence[float], metric: str, *, signed: bool = Fa
     return f"{mean} [{low}, {high}]"
 
 
+def mean_and_spread(values: Sequence[float], metric: str) -> str:
+    """Write the mean over several seeds, ± their standard deviation."""
+    return f"{amount(statistics.mean(values), metric)} ± {amount(statistics.stdev(values), metric)}"
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table."""
     lines = [head, ["---"] * len(head), *rows]

@@ -4,6 +4,8 @@ As in the authors' scripts, CPC is the alignment with K = M = 12: all cells shar
 
     Table 1     ABX of c, CPC and ACPC (K = 8)           Figure 2    self-similarity of an utterance      Figure 4    clusters
     Table 2     phone probe of z and c, all (K, M)       Figure 3    cosines of random and consecutive    Figure 5    probe over training
+
+The scale `cpu` asks one thing of small networks: is ACPC better than CPC, when all else is equal and seeds are drawn again, too?
 """
 
 import statistics
@@ -19,7 +21,8 @@ from foresay.results import Result, read_lines
 from foresay.runs import Checkpoint, Run
 from foresay.workflows.compare import compare
 from foresay.workflows.reproductions import Measuring, Reproduction, Training
-from foresay.workflows.reproductions._tables import rows_at_end
+from foresay.workflows.reproductions._seed_pairs import paired_table
+from foresay.workflows.reproductions._tables import mean_and_spread, rows_at_end
 
 LAYERS = ("z", "c")
 
@@ -71,6 +74,16 @@ PUBLISHED_ABX = {
 
 
 @dataclass(frozen=True)
+class Test:
+    """Labelled recordings, and what is measured on them."""
+
+    manifest: str
+    learnt_on: str
+    """What probes and clusters learn from."""
+    measures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Scale:
     """How much is done."""
 
@@ -87,6 +100,8 @@ class Scale:
     """Table 1 is measured on these, each a manifest and an item file of the corpus; without them, whole phones of the test."""
     few: tuple[str, ...] = ()
     """Options of the figures' measures."""
+    tests: tuple[Test, ...] = ()
+    """Where given, CPC and ACPC are compared on these, seed by seed, instead of the paper's tables."""
 
 
 SCALES = {
@@ -107,11 +122,41 @@ SCALES = {
         longer=("trainer.epochs=200",),
         items=("dev-clean", "dev-other"),
     ),
+    "cpu": Scale(
+        "demo-acpc",
+        (CPC, ACPC),
+        (0, 1, 2, 3, 4),
+        "probe:converged",
+        (
+            "model.predictor=linear",
+            "model.channels=64",
+            "model.context_size=64",
+            "optimizer.lr=2e-3",
+            "optimizer.schedule=cosine",
+            "optimizer.hold=0.3",
+            "trainer.precision=bf16",
+            "trainer.steps=1500",
+            "trainer.save_every=500",
+        ),
+        few=("clusters.restarts=1", "clusters.frames=60000"),
+        tests=(
+            Test("test.jsonl", "train.jsonl", ("probe:converged", "abx:phone", "clusters:k50")),
+            Test("test.jsonl", "timit/manifest.jsonl", ("segmentation:20ms",)),
+            Test("timit/manifest.jsonl", "test.jsonl", ("abx:phone", "clusters:k50", "segmentation:20ms")),
+            Test("timit/test.jsonl", "timit/train.jsonl", ("probe:converged",)),
+        ),
+    ),
 }
 """demo: seven small models on 40 minutes of synthetic speech. small: two models, three seeds, 6,000 updates of 82 s of speech each (137 h).
-paper: 50 epochs of train-clean-100 for Table 2, 200 for Table 1. Only the demo was ever run by us: `docs/papers.md`."""
+paper: 50 epochs of train-clean-100 for Table 2, 200 for Table 1. cpu: two small models, five seeds, on your corpus, an hour of two cores.
+We have run the demo and cpu, and neither of the other two: `docs/papers.md`."""
 WHOLE_PHONES = ("abx.max_size_group=10", "abx.max_x_across=5")
 """ABX of whole phones compares as much as ZeroSpeech 2021 does of triphones."""
+PAIRED = (
+    "Means over seeds ± their standard deviation. With the same seed both begin with the same encoder and context and learn from the same "
+    "audio in the same order. The difference has a 95 % interval: seeds are drawn again, and with them speakers (ABX) or utterances "
+    "(all else); where it holds 0, nothing is decided."
+)
 FIGURES = ("similarity:cosine", "clusters:curve", "segmentation:20ms")
 
 
@@ -127,14 +172,20 @@ class AlignedCPC(Reproduction):
         return scale == "demo"
 
     def check(self, scale: str, corpus: Path) -> None:
-        """Look for the item files."""
-        missing = [name for stem in SCALES[scale].items for name in (f"{stem}.jsonl", f"{stem}.item") if not (corpus / name).is_file()]
-        if missing:
-            msg = (
-                f"{corpus} lacks {', '.join(missing)}: Table 1 is measured with the item files of ZeroSpeech 2021 (phonetic/dev-clean, "
-                "phonetic/dev-other) on manifests of LibriSpeech's dev sets, `foresay corpus import librispeech`"
-            )
-            raise UserError(msg)
+        """Look for the item files, and for the tests."""
+        size = SCALES[scale]
+        _refuse_missing(
+            corpus,
+            [name for stem in size.items for name in (f"{stem}.jsonl", f"{stem}.item")],
+            "Table 1 is measured with the item files of ZeroSpeech 2021 (phonetic/dev-clean, phonetic/dev-other) on manifests of "
+            "LibriSpeech's dev sets, `foresay corpus import librispeech`",
+        )
+        _refuse_missing(
+            corpus,
+            list(dict.fromkeys(name for test in size.tests for name in (test.manifest, test.learnt_on))),
+            f"test.jsonl and train.jsonl need phone times (`foresay corpus align`), and `foresay corpus import timit $TIMIT "
+            f"{corpus / 'timit'} --phones timit39` writes the others",
+        )
 
     def trainings(self, scale: str) -> list[Training]:
         """List each cell with each seed."""
@@ -152,6 +203,8 @@ class AlignedCPC(Reproduction):
         size, test, train = SCALES[scale], corpus / "test.jsonl", corpus / "train.jsonl"
         cells = tuple(_folder(cell, seed) for seed in size.seeds for cell in size.cells)
         pair = tuple(name for runs in _table_1(size).values() for name in runs)
+        if size.tests:
+            return [Measuring(pair, corpus / t.manifest, t.measures, _options(size, t.measures), corpus / t.learnt_on) for t in size.tests]
         shown = tuple(self.shown(scale))
         steps = tuple(f"{name}@{saved.step}" for name in shown for saved in _evenly(Run(parent / name).checkpoints()))
         probe = Measuring(cells, test, (size.probe,), train=train)
@@ -173,6 +226,9 @@ class AlignedCPC(Reproduction):
         """Write Tables 1 and 2."""
         size = SCALES[scale]
         seeds = f"{len(size.seeds)} seed{'s' if len(size.seeds) > 1 else ''}"
+        if size.tests:
+            runs = {cell: [parent / name for name in names] for cell, names in _table_1(size).items()}
+            return f"# CPC and Aligned CPC, scale {scale}, {seeds}\n\n{PAIRED}\n\n{paired_table(runs[CPC], runs[ACPC], ('CPC', 'ACPC'))}\n"
         note = "Differences have paired 95 % intervals; where 0 lies within, nothing is ranked. With several seeds, ± is their spread."
         parts = [
             f"# Aligned CPC (arXiv:2104.11946), scale {scale}, {seeds}",
@@ -184,6 +240,19 @@ class AlignedCPC(Reproduction):
             "Figures 2 to 5 are in report.html.",
         ]
         return "\n\n".join(parts) + "\n"
+
+
+def _refuse_missing(corpus: Path, names: Sequence[str], why: str) -> None:
+    missing = [name for name in names if not (corpus / name).is_file()]
+    if missing:
+        msg = f"{corpus} lacks {', '.join(missing)}: {why}"
+        raise UserError(msg)
+
+
+def _options(size: Scale, measures: Sequence[str]) -> tuple[str, ...]:
+    """Those of the measures that are asked for."""
+    asked = {measure.partition(":")[0] for measure in measures}
+    return tuple(option for option in (*WHOLE_PHONES, *size.few) if option.partition(".")[0] in asked)
 
 
 def _folder(cell: Cell, seed: int, *, longer: bool = False) -> str:
@@ -240,7 +309,7 @@ def _mean(rows: Sequence[Result]) -> str:
         return ""
     metric, values = rows[0].metric, [row.value for row in rows]
     if len(rows) > 1:
-        return f"{amount(statistics.mean(values), metric)} ± {amount(statistics.stdev(values), metric)}"
+        return mean_and_spread(values, metric)
     low, high = rows[0].low, rows[0].high
     interval = "" if low is None or high is None else f" [{amount(low, metric)}, {amount(high, metric)}]"
     return amount(values[0], metric) + interval
