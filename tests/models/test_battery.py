@@ -121,6 +121,22 @@ def test_features_do_not_depend_on_batch_mates_or_padding(model: SpeechModel) ->
                 torch.testing.assert_close(together.values[layer][i, :count], alone.values[layer][0], atol=1e-4, rtol=0)
 
 
+@torch.no_grad()
+def test_a_clip_too_short_for_a_frame_has_none_and_harms_no_other(model: SpeechModel) -> None:
+    model.eval()
+    lengths = torch.tensor([1, 2_000, 0, 100, 401])
+    waveforms = 0.3 * torch.randn(len(lengths), 2_000) * (torch.arange(2_000) < lengths[:, None])
+    together = model.features(waveforms, lengths)
+    for layer in model.layer_names:
+        counts = model.frame_count(lengths, layer)
+        assert together.lengths[layer].tolist() == counts.tolist()
+        assert counts[0] == counts[2] == 0
+        for row, count in enumerate(counts.tolist()):
+            alone = model.features(waveforms[row : row + 1, : int(lengths[row])], lengths[row : row + 1], [layer])
+            assert alone.lengths[layer].tolist() == [count]
+            torch.testing.assert_close(together.values[layer][row, :count], alone.values[layer][0, :count], atol=1e-4, rtol=1e-4)
+
+
 def test_frames_are_where_the_model_says(model: SpeechModel) -> None:
     model.eval()
     waveforms = torch.randn(1, 16_000, requires_grad=True)

@@ -29,11 +29,30 @@ PartT = TypeVar("PartT", bound=nn.Module)
 def as_function(model: SpeechModel, layers: Sequence[str]) -> nn.Module:
     """Make a model a function of tensors: waveforms (B, S), lengths (B,) -> of each layer frames (B, T, D), and how many are real (B,)."""
     twin = copy.deepcopy(model).requires_grad_(requires_grad=False)
+    room = 3 * model.receptive_field
     if isinstance(twin, MaskedTransformer):
-        return PlainMaskedTransformer(twin, layers).eval()
+        return WithRoom(PlainMaskedTransformer(twin, layers, room), room).eval()
     if isinstance(twin, MaskedSpectrogram):
-        return PlainMaskedSpectrogram(twin, layers).eval()
-    return Hearing(twin, layers).eval()
+        return WithRoom(PlainMaskedSpectrogram(twin, layers), room).eval()
+    return WithRoom(Hearing(twin, layers), room).eval()
+
+
+class WithRoom(nn.Module):
+    """A network whose clips are followed by silence, of which no frame is real.
+
+    A program is traced for frames of any number, and PyTorch takes none and one for numbers of their own. With room for some frames more
+    there are never so few, however short the clips are.
+    """
+
+    def __init__(self, network: nn.Module, room: int) -> None:
+        """`room`: samples."""
+        super().__init__()
+        self.network, self.room = network, room
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """Waveforms (B, S), lengths (B,) -> of each layer frames (B, T, D), and how many are real (B,)."""
+        frames: tuple[Tensor, ...] = self.network(torch.cat([waveforms, waveforms.new_zeros(waveforms.shape[0], self.room)], 1), lengths)
+        return frames
 
 
 class Hearing(nn.Module):
@@ -55,12 +74,12 @@ class Hearing(nn.Module):
 class PlainMaskedTransformer(nn.Module):
     """wav2vec 2.0 or HuBERT. All clips go one way, with masks, whatever their lengths."""
 
-    def __init__(self, model: MaskedTransformer, layers: Sequence[str]) -> None:
-        """`model` is taken over, and changed."""
+    def __init__(self, model: MaskedTransformer, layers: Sequence[str], room: int) -> None:
+        """`model` is taken over, and changed. `room`: samples at the end that are no padding of the caller's."""
         super().__init__()
         self.numbers = [model.layer_names.index(layer) for layer in layers]
         self.standardize: bool = model.settings.standardize
-        self.convolutions = PlainWaveformConvolutions(model.convolutions)
+        self.convolutions = PlainWaveformConvolutions(model.convolutions, room)
         self.latent_norm, self.projection = model.latent_norm, model.projection
         self.position = PlainPositionalConvolution(model.position)
         self.position_bias = model.position_bias
@@ -120,8 +139,10 @@ class PlainStack(nn.Module):
 class PlainWaveformConvolutions(nn.Module):
     """`WaveformConvolutions` of `nn.Conv1d`."""
 
-    def __init__(self, original: WaveformConvolutions) -> None:
+    def __init__(self, original: WaveformConvolutions, room: int) -> None:
+        """`room`: samples at the end that a norm over padding does not count."""
         super().__init__()
+        self.room = room
         self.kernels, self.strides, self.padded = original.kernels, original.strides, original.padded
         self.downsampling = original.downsampling
         self.convolutions = nn.ModuleList()
@@ -146,8 +167,8 @@ class PlainWaveformConvolutions(nn.Module):
             if number < len(self.norms):
                 norm = self.norms[number]
                 if isinstance(norm, TimeNorm):
-                    counts = (lengths - self.kernels[0]) // self.strides[0] + 1
-                    heard = _normed_over_time(heard, norm, torch.full_like(counts, heard.shape[2]) if self.padded else counts)
+                    normed = torch.full_like(lengths, waveforms.shape[1] - self.room) if self.padded else lengths
+                    heard = _normed_over_time(heard, norm, (normed - self.kernels[0]) // self.strides[0] + 1)
                 else:
                     heard = norm(heard.transpose(1, 2)).transpose(1, 2)
             heard = F.gelu(heard)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from foresay.context import Context, State
@@ -57,6 +58,7 @@ class EncoderAndContext(SpeechModel, ABC):
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Hear (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""
         wanted = self.chosen(layers)
+        waveforms = F.pad(waveforms, (0, max(self.receptive_field - waveforms.shape[1], 0)))  # room for a frame, if not a real one
         latents, counts = self.encoder(waveforms, lengths), self.encoder.frame_count(lengths)
         values = self.layer_values(latents, counts, wanted)
         return self.frames_of({name: values[name] for name in wanted}, counts)

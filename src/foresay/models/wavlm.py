@@ -74,7 +74,7 @@ class GatedRelativePositions(nn.Module):
 
         With the gates u and r, and s learned, a distance d counts as d + (1 - u) d + u s r d.
         """
-        heard = frames.unflatten(-1, (self.table.shape[1], -1))  # (B, T, H, D / H)
+        heard = frames.unflatten(-1, (self.table.shape[1], self.gate_weight.shape[2]))  # (B, T, H, D / H)
         # Each gate is the sum of four features: that of their weights is less work.
         weight, bias = (parameter[block].unflatten(0, (2, -1)).sum(1) for parameter in (self.gate_weight, self.gate_bias))
         outer, inner = nn.functional.linear(heard, weight, bias).sigmoid().unbind(-1)
@@ -86,7 +86,7 @@ class GatedRelativePositions(nn.Module):
         values = self.table[distance_buckets(apart, self.buckets, self.farthest)].T  # (H, 2 T), the last one for the round number only
         # Row i of what is wanted begins at T - 1 - i, so rows that are cut one number shorter than they are each begin one further left.
         rows = values[:, None].expand(-1, frames, -1).flatten(1)[:, frames - 1 : -1]
-        return rows.unflatten(1, (frames, -1))[..., :frames]
+        return rows.unflatten(1, (frames, max(2 * frames - 1, 0)))[..., :frames]
 
 
 def distance_buckets(apart: Tensor, buckets: int, farthest: int) -> Tensor:
