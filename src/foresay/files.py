@@ -4,6 +4,7 @@ Whatever text the user or another program gives comes in through `read_text`, wh
 `write_bytes`. Nothing here imports torch.
 """
 
+import codecs
 import errno
 import json
 import os
@@ -20,26 +21,42 @@ UNFINISHED = ".unfinished-"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def read_text(path: Path) -> str:
-    """Read a text file: UTF-8, with or without a byte order mark, any line ends.
+def read_text(path: Path, *, otherwise: str | None = None) -> str:
+    """Read a text file: UTF-8, with or without a byte order mark, or UTF-16 with one; any line ends.
+
+    Args:
+        path: of the file.
+        otherwise: the encoding of what is not UTF-8, where a format has one, such as `latin-1`.
 
     Raises:
-        UserError: it cannot be opened, or is not UTF-8; the message names the line.
+        UserError: it cannot be opened, or is neither; the message names the line.
     """
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise UserError(msg) from error
+    encoding = "utf-16" if content[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8-sig"
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
+        if otherwise:
+            return content.decode(otherwise)
         line = content.count(b"\n", 0, error.start) + 1
         msg = (
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not UTF-8. The file is probably in an older encoding "
-            f"(Latin-1, UTF-16), or is no text at all. If it is text: iconv -f latin1 -t utf-8 {path.name} > new, and give the new file"
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {encoding.removesuffix('-sig').upper()}. The file is probably "
+            f"in an older encoding (Latin-1), or is no text at all. If it is text: iconv -f latin1 -t utf-8 {path.name} > new, and give "
+            f"the new file"
         )
         raise UserError(msg) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        msg = (
+            f"{path}, line {line} holds a byte 0, which no text does. Perhaps it is UTF-16 without a mark: "
+            f"iconv -f utf-16le -t utf-8 {path.name} > new, and give the new file"
+        )
+        raise UserError(msg)
+    return text
 
 
 def parse_json(text: str, where: str) -> Any:  # noqa: ANN401 - whatever JSON holds

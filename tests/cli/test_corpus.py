@@ -26,6 +26,7 @@ def corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         "test.jsonl 3 items 1.5 s 2 speakers all transcribed",
         "skipped 1:",
         f"{source / 'about.wav'}: its name is not DIGIT_SPEAKER_TAKE.wav",
+        f"all that was not used, and why: {tmp_path / 'corpus' / 'skipped.tsv'}",
         "note: speakers in test: adam, eva",
         "note: speakers in both train and test: 2 (adam, eva)",
     ]

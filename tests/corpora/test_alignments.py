@@ -155,12 +155,52 @@ def test_what_is_no_textgrid_is_refused(text: str, tmp_path: Path) -> None:
         read_textgrid(tmp_path / "a.TextGrid")
 
 
+def test_the_oldest_short_form(tmp_path: Path) -> None:
+    (tmp_path / "a.TextGrid").write_text(SHORT.replace('File type = "ooTextFile"\nObject class = ', '"ooTextFile short"\n'))
+    assert read_textgrid(tmp_path / "a.TextGrid") == TIERS
+
+
+def test_times_that_cannot_be_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.TextGrid").write_text(SHORT.replace("1.25\n2\n", "1.25\n1\n"))
+    with pytest.raises(UserError, match=r"a\.TextGrid .*an interval from 1\.25 to 1 s cannot be"):
+        read_textgrid(tmp_path / "a.TextGrid")
+
+
+def test_two_tiers_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.TextGrid").write_text(SHORT.replace('"words"', '"phones"'))
+    with pytest.raises(UserError, match="has 2 tiers called 'phones'"):
+        read_textgrid(tmp_path / "a.TextGrid")
+
+
 def test_ctm(tmp_path: Path) -> None:
-    (tmp_path / "a.ctm").write_text(";; a comment\nu2 1 0.50 0.25 b 0.9\nu1 A 0 1 x\nu2 1 0.25 0.25 a\n\n")
-    assert read_ctm(tmp_path / "a.ctm") == {"u1": (Interval(0, 1, "x"),), "u2": (Interval(0.25, 0.5, "a"), Interval(0.5, 0.75, "b"))}
+    text = ";; a comment\nu2 1 0.50 0.25 b 0.9\nu1 A 0 1 x <unk>\nu2 1 0.25 0.25 a NA lex anna\n\nu1 B 1 0 y\n"
+    expected = {
+        "u1": {"A": (Interval(0, 1, "x"),), "B": (Interval(1, 1, "y"),)},
+        "u2": {"1": (Interval(0.25, 0.5, "a"), Interval(0.5, 0.75, "b"))},
+    }
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "a.ctm").write_text(text, encoding=encoding)
+        assert read_ctm(tmp_path / "a.ctm") == expected
 
 
-@pytest.mark.parametrize("line", ["u1 1 0.5 0.25", "u1 1 half 0.25 a", "0.5 0.75 a"])
+def test_the_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.ctm").write_bytes("u1 1 0 1 a\nu1 1 1 1 \xe9\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"a\.ctm, line 2: byte 0xe9 is not UTF-8"):
+        read_ctm(tmp_path / "a.ctm")
+    (tmp_path / "a.txt").write_bytes("u1 1 2\n".encode("utf-16-le"))
+    with pytest.raises(UserError, match=r"a\.txt, line 1 holds a byte 0"):
+        read_phone_file(tmp_path / "a.txt")
+
+
+def test_an_utterance_stands_once_in_a_phone_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("u1 1 2\nu1 3 4\n")
+    with pytest.raises(UserError, match="line 2 is the second of utterance 'u1'"):
+        read_phone_file(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    "line", ["u1 1 0.5 0.25", "u1 1 half 0.25 a", "0.5 0.75 a", "u1 1 0.5 0.25 good morning", "u1 1 0 1 <ALT_BEGIN> <ALT>"]
+)
 def test_a_wrong_ctm_line_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "a.ctm").write_text(f"u1 1 0.5 0.25 a\n{line}\n")
     with pytest.raises(UserError, match=rf"a\.ctm, line 2 is '{line}'; a CTM line is `utterance channel start duration label`"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foresay.corpora.librispeech import LibriSpeech
-from foresay.corpora.reader import Found
+from foresay.corpora.reader import Found, Skipped
 
 
 @pytest.fixture
@@ -52,3 +52,14 @@ def test_one_speaker(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [speaker for speaker, _, _ in items(root / "train-clean-100" / "19").values()] == ["19", "19"]
     monkeypatch.chdir(root / "train-clean-100" / "19")
     assert [speaker for speaker, _, _ in items(Path()).values()] == ["19", "19"]
+
+
+def test_texts_that_contradict_or_are_none_are_told_of_and_not_taken(root: Path) -> None:
+    chapter = root / "train-clean-100" / "19" / "198"
+    (chapter / "19-198b.trans.txt").write_text("19-198-0000 ANOTHER TEXT\n19-198-0001\tTHIS LITTLE WORK\n")
+    (chapter / "19-198c.trans.txt").write_bytes("19-198-0009 A\n19-198-0009 CAFÉ\n".encode("latin-1"))
+    assert items(root)["19-198-0000"] == ("19", None, ("train-clean-100",))
+    assert items(root)["19-198-0001"] == ("19", "THIS LITTLE WORK", ("train-clean-100",))
+    first, second = [one.reason for one in LibriSpeech().find(root) if isinstance(one, Skipped)]
+    assert "19-198b.trans.txt, line 1: another text of 19-198-0000 than before" in first
+    assert "19-198c.trans.txt, line 2: byte 0xc9 is not UTF-8" in second

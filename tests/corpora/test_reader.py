@@ -1,5 +1,6 @@
 """Readers: found by the name of their file, here or elsewhere."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,17 @@ def test_links_are_followed_but_not_for_ever(tmp_path: Path) -> None:
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gone is not a folder"):
         list(files(tmp_path / "gone", {".wav"}))
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.wav").touch()
+    scan = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert [path.name for path in files(tmp_path, {".wav"})] == ["a.wav", "closed"]

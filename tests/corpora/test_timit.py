@@ -140,3 +140,26 @@ def test_audio_without_labels_is_found_all_the_same(sample: Path) -> None:
         (sample / "dr1-faem0" / f"sx0.{kind}").unlink()
     item = items(sample, Timit("timit39"))["faem0-sx0"]
     assert item.phones is item.words is item.text is None
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("sx0.PHN", "0 3200 ah\n", "tell different things of one sentence"),
+        ("sx0.txt", "0 3200 One.\n0 3200 Two.\n", "holds 2 texts"),
+        ("sx0.phn", "0 3200 h#\n3200 1600 q\n", "line 2 is '3200 1600 q'"),
+        ("sx0.phn", "-5 3200 h#\n", "line 1 is '-5 3200 h#'"),
+    ],
+)
+def test_labels_that_contradict_are_not_taken(name: str, text: str, message: str, sample: Path) -> None:
+    (sample / "dr1-faem0" / name).write_text(text)
+    skipped = [one for one in Timit("timit39").find(sample) if isinstance(one, Skipped)]
+    assert [one.path.name for one in skipped] == ["sx0.wav"]
+    assert message in skipped[0].reason
+
+
+def test_labels_may_be_in_any_encoding(sample: Path) -> None:
+    text = "0 3200 Caf\u00e9.\n"
+    for encoding in ("latin-1", "utf-8", "utf-8-sig", "utf-16"):
+        (sample / "dr1-faem0" / "sx0.txt").write_bytes(text.encode(encoding))
+        assert items(sample, Timit("timit39"))["faem0-sx0"].text == "Caf\u00e9."

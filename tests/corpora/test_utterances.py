@@ -44,11 +44,85 @@ def test_split_lists(tmp_path: Path) -> None:
         read_list(tmp_path / "gone.txt")
 
 
+def test_names_that_only_end_alike_are_of_others() -> None:
+    told = ById(Path("f"), {"eva/001.wav": 1, "data/anna/002.flac": 2})
+    assert told.get("anna/001") is None
+    assert told.get("eva/001") == 1
+    assert told.get("anna/002") == 2
+
+
+def phones_of(timetable: Timetable, item_id: str) -> tuple[Interval, ...] | None:
+    (side,) = timetable.sides(item_id)
+    return side.phones
+
+
+def words_of(timetable: Timetable, item_id: str) -> tuple[Interval, ...] | None:
+    (side,) = timetable.sides(item_id)
+    return side.words
+
+
+@pytest.mark.parametrize(
+    "channels, recorded, made",
+    [
+        ("1", 1, [("", None)]),
+        ("A", 1, [("", None)]),
+        ("1", 2, [("", None)]),  # what aligners write who know of no channels
+        ("B", 2, [("-A", 0), ("-B", 1)]),
+        ("AB", 2, [("-A", 0), ("-B", 1)]),
+        ("12", 2, [("-1", 0), ("-2", 1)]),
+        ("01", 2, [("-0", 0), ("-1", 1)]),
+        ("AB", 1, [("", None)]),
+        ("AC", 2, [("", None)]),
+        ("1A", 2, [("", None)]),
+    ],
+)
+def test_channels(channels: str, recorded: int, made: list[tuple[str, int | None]], tmp_path: Path) -> None:
+    (tmp_path / "a.ctm").write_text("".join(f"a {channel} 0 1 {channel}\n" for channel in channels))
+    timetable = Timetable(Times(ctm=tmp_path / "a.ctm"))
+    sides = timetable.sides("a", recorded)
+    assert [(side.name, side.channel) for side in sides] == made
+    for side in sides:
+        if side.channel is not None:
+            assert (side.phones is None) == (side.name[1:] not in channels)
+            assert not side.phones or side.phones[0].label == side.name[1:]
+    assert bool(timetable.problems) == (channels in {"AC", "1A"} or (channels, recorded) == ("AB", 1))
+
+
+def test_two_speakers_in_a_textgrid_are_not_one(tmp_path: Path) -> None:
+    two = GRID.replace("exists> 2", "exists> 3") + '"IntervalTier" "eva - phones" 0 1 1 0 1 "y"\n'
+    (tmp_path / "a.TextGrid").write_text(two)
+    (tmp_path / "b.TextGrid").write_text(two.replace("eva", "anna"))
+    timetable = Timetable(Times(textgrids=tmp_path))
+    assert phones_of(timetable, "a") is None
+    assert phones_of(timetable, "b") is None
+    first, second = timetable.problems.values()
+    assert "phones of several speakers (anna - phones, eva - phones)" in first
+    assert "has 2 tiers called 'anna - phones'" in second
+
+
+def test_two_textgrids_of_one_utterance_are_refused(tmp_path: Path) -> None:
+    for name in ("a.TextGrid", "a.textgrid"):
+        (tmp_path / name).write_text(GRID)
+    with pytest.raises(UserError, match="are of the same utterance"):
+        Timetable(Times(textgrids=tmp_path))
+
+
+def test_files_of_times_that_hold_nothing_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.ctm").write_text(";; nothing\n")
+    (tmp_path / "grids").mkdir()
+    for times in (Times(ctm=tmp_path / "a.ctm"), Times(textgrids=tmp_path / "grids")):
+        with pytest.raises(UserError, match="holds no times"):
+            Timetable(times)
+    (tmp_path / "list.txt").write_text("# nobody\n")
+    with pytest.raises(UserError, match="lists nothing"):
+        read_list(tmp_path / "list.txt")
+
+
 def test_no_times() -> None:
     timetable = Timetable(Times())
     assert timetable.phone_set is None
-    assert timetable.phones("a") is None
-    assert timetable.words("a") is None
+    assert phones_of(timetable, "a") is None
+    assert words_of(timetable, "a") is None
 
 
 def test_ctm_files(tmp_path: Path) -> None:
@@ -56,8 +130,8 @@ def test_ctm_files(tmp_path: Path) -> None:
     (tmp_path / "words.ctm").write_text("a 1 0 0.5 ex\n")
     timetable = Timetable(Times(ctm=tmp_path / "kaldi.ctm", word_ctm=tmp_path / "words.ctm"))
     assert timetable.phone_set == "kaldi"
-    assert timetable.phones("a") == (Interval(0, 1, "x"),)
-    assert timetable.words("a") == (Interval(0, 0.5, "ex"),)
+    assert phones_of(timetable, "a") == (Interval(0, 1, "x"),)
+    assert words_of(timetable, "a") == (Interval(0, 0.5, "ex"),)
     assert [source.source.name for source in timetable.sources] == ["kaldi.ctm", "words.ctm"]
 
 
@@ -69,13 +143,13 @@ def test_textgrids_are_found_below_their_folder(tmp_path: Path) -> None:
     (folder / "19-198-0002.TextGrid").write_text(GRID.replace("phones", "phonemes"))
     timetable = Timetable(Times(textgrids=tmp_path / "mfa"))
     assert timetable.phone_set == "mfa"
-    assert timetable.phones("19-198-0000") == (Interval(0, 1, "x"),)
-    assert timetable.words("19-198-0000") == (Interval(0, 0.5, "ex"),)
+    assert phones_of(timetable, "19-198-0000") == (Interval(0, 1, "x"),)
+    assert words_of(timetable, "19-198-0000") == (Interval(0, 0.5, "ex"),)
     assert timetable.problems == {}
-    assert timetable.phones("19-198-0001") is None
-    assert timetable.phones("19-198-0002") is None
-    assert timetable.words("19-198-0002") == (Interval(0, 0.5, "ex"),)
-    assert timetable.phones("19-198-0003") is None
+    assert phones_of(timetable, "19-198-0001") is None
+    assert phones_of(timetable, "19-198-0002") is None
+    assert words_of(timetable, "19-198-0002") == (Interval(0, 0.5, "ex"),)
+    assert phones_of(timetable, "19-198-0003") is None
     problems = list(timetable.problems.values())
     assert "0001.TextGrid is not a TextGrid" in problems[0]
     assert "0002.TextGrid has no tier `phones`; its tiers are phonemes, words" in problems[1]

@@ -1,6 +1,7 @@
 """Importing a corpus: what is found is written, what cannot be used is told of, and the run goes on."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_phone_files_ctm_and_textgrids(source: Path, tmp_path: Path) -> None:
     (tmp_path / "grids" / "a1.TextGrid").write_text("oops")
     found = import_corpus("folder", source, tmp_path / "corpus", times=Times(textgrids=tmp_path / "grids"))
     assert found.manifests["manifest"].with_phones == 0
-    assert found.notes[0].startswith("TextGrids without phones: 1 (")
+    assert found.notes[0].startswith("utterances without the times that there are: 1 (")
 
 
 def test_timit_brings_its_splits_and_phones(tmp_path: Path) -> None:
@@ -174,3 +175,102 @@ def test_a_fresh_import_passes_the_check(source: Path, tmp_path: Path) -> None:
     report = check_corpus(tmp_path / "corpus" / "manifest.jsonl")
     assert report.unusable == 0
     assert [(finding.item, finding.kind) for finding in report.findings] == [("anna/a2", "stereo")]
+
+
+def test_everything_that_was_skipped_is_listed(source: Path, tmp_path: Path) -> None:
+    """One path that cannot be used, of whatever kind, does not stop the import."""
+    (source / "loop.wav").symlink_to(source / "loop.wav")
+    (source / "zero.wav").symlink_to("/dev/zero")
+    os.mkfifo(source / "pipe.wav")
+    (source / "folder.wav").mkdir()
+    (source / "b\udce9b\udce9.wav").write_bytes((source / "anna" / "a1.wav").read_bytes())
+    for number in range(30):
+        (source / f"empty{number:02}.wav").touch()
+    (tmp_path / "train.txt").write_text("a1\nnobody\n")
+    found = import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt"})
+    assert found.manifests["manifest"].items == 4
+    assert found.skipped_list == tmp_path / "corpus" / "skipped.tsv"
+    told = dict(line.split("\t") for line in found.skipped_list.read_text().splitlines())
+    assert len(told) == len(found.skipped) + 1 == 35
+    assert "is a device or a pipe" in told[str(source / "zero.wav")]
+    assert "is a device or a pipe" in told[str(source / "pipe.wav")]
+    assert "cannot be opened (too many levels of symbolic links)" in told[str(source / "loop.wav")]
+    assert "is not UTF-8" in told[f"{source}/b\\udce9b\\udce9.wav"]
+    assert told[str(tmp_path / "train.txt")] == "utterance 'nobody' is not in this corpus"
+    for path in [*source.glob("*.wav"), tmp_path / "train.txt"]:
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    assert import_corpus("folder", source, tmp_path / "corpus").skipped_list is None
+    assert not (tmp_path / "corpus" / "skipped.tsv").exists()
+
+
+def test_what_is_of_another_corpus_is_refused_before_anything_is_written(source: Path, tmp_path: Path) -> None:
+    strangers = tmp_path / "list.txt"
+    strangers.write_text("x/b1\nx/b2\n")
+    message = (
+        r"none of the 2 utterances in .*list\.txt is in this corpus\. There they are called 'x/b1', 'x/b2'; here, for example, 'anna/a1'"
+    )
+    with pytest.raises(UserError, match=message):
+        import_corpus("folder", source, tmp_path / "corpus", splits={"train": strangers})
+    strangers.write_text("b1 1 0 1 x\n")
+    with pytest.raises(UserError, match="none of the 1 utterances"):
+        import_corpus("folder", source, tmp_path / "corpus", times=Times(ctm=strangers))
+    assert not list((tmp_path / "corpus").glob("*"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a1\na2\n",
+        "anna/a1.wav\r\nanna/a2.flac\r\n",
+        "# the training set\n\nsomewhere/else/anna/a1.wav\nsomewhere/else/anna/a2.wav\n",
+        "/data/corpus\nanna/a1.wav\t8000\nanna/a2.flac\t12000\n",
+        "\ufeffanna/a1\nanna/a2\nanna/a2\n",
+    ],
+)
+def test_a_split_list_means_what_it_plainly_means(text: str, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text(text)
+    found = import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt"})
+    assert ids(tmp_path / "corpus" / "train.jsonl") == ["anna/a1", "anna/a2"]
+    assert not found.notes
+
+
+def test_equal_names_in_different_folders_are_not_mixed_up(source: Path, tmp_path: Path) -> None:
+    record(source / "eva" / "a1.wav", 0.3)
+    (tmp_path / "train.txt").write_text("eva/a1\n")
+    import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt"})
+    assert ids(tmp_path / "corpus" / "train.jsonl") == ["eva/a1"]
+    (tmp_path / "train.txt").write_text("a1\n")
+    with pytest.raises(UserError, match="utterance 'a1' may be 'anna/a1' or 'eva/a1'"):
+        import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt"})
+
+
+def test_an_item_in_two_splits_is_told(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a1\na2\n")
+    (tmp_path / "b.txt").write_text("a2\ne1\n")
+    found = import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "a.txt", "test": tmp_path / "b.txt"})
+    assert "items in both train and test: 1 (anna/a2)" in found.notes
+
+
+def test_times_of_two_channels_make_two_items(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.ctm").write_text("a2 B 0.1 0.2 b\na2 A 0 0.1 a\na1 1 0 0.1 x\n")
+    found = import_corpus("folder", source, tmp_path / "corpus", times=Times(ctm=tmp_path / "a.ctm"))
+    manifest = Manifest.open(tmp_path / "corpus" / "manifest.jsonl")
+    assert manifest.ids == ["anna/a1", "anna/a2-A", "anna/a2-B", "eva/e1", "eva/e2"]
+    assert [item.channel for item in manifest] == [None, 0, 1, None, None]
+    assert [item.phones for item in manifest][:3] == [
+        (Interval(0, 0.1, "x"),), (Interval(0, 0.1, "a"),), (Interval(0.1, 0.1 + 0.2, "b"),)
+    ]  # fmt: skip
+    assert not found.notes
+    (tmp_path / "a.ctm").write_text("a1 B 0.1 0.2 b\na1 A 0 0.1 a\n")  # of a recording with one channel
+    found = import_corpus("folder", source, tmp_path / "corpus", times=Times(ctm=tmp_path / "a.ctm"))
+    assert found.manifests["manifest"].with_phones == 0
+    assert "times of the channels A, B of 'anna/a1', whose recording has 1" in found.notes[0]
+    assert found.skipped_list
+
+
+def test_broken_times_leave_no_manifest(source: Path, tmp_path: Path) -> None:
+    for line in ("a1 1 nan 0.1 x", "a1 1 0.2 -0.1 x", "a1 1 -1 2 x", "a1 1 0 inf x"):
+        (tmp_path / "a.ctm").write_text(f"a1 1 0 0.1 x\n{line}\n")
+        with pytest.raises(UserError, match=r"a\.ctm, line 2 is .*cannot be"):
+            import_corpus("folder", source, tmp_path / "corpus", times=Times(ctm=tmp_path / "a.ctm"))
+    assert not (tmp_path / "corpus").exists()

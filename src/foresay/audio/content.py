@@ -111,7 +111,9 @@ def open_content(path: Path) -> Content:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, or what cannot be encoded
         raise _unreadable(path, error) from error
     if not stat.S_ISREG(kind.st_mode):
-        what = "a folder" if stat.S_ISDIR(kind.st_mode) else "a device or a pipe"
+        what = "a device or a pipe"
+        if stat.S_ISDIR(kind.st_mode):
+            what = "a folder" if os.access(path, os.R_OK | os.X_OK) else "a folder that may not be looked into"
         msg = f"{path} is {what}, not a recording"
         raise FaultyAudioError(msg, Fault.NOT_AUDIO)
     if not kind.st_size:

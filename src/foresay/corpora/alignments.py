@@ -1,18 +1,28 @@
 """When each phone or word is heard, in the formats it is written in, and the label of a moment."""
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from foresay.corpora.manifest import Interval
 from foresay.errors import UserError
+from foresay.files import read_text
+
+Intervals: TypeAlias = tuple[Interval, ...]
 
 PHONE_FILE_FRAME = 0.01
 """Seconds that a number of a phone file stands for: 160 samples at 16 kHz."""
+
+NO_CONFIDENCE = {"NA", "UNK", "-"}
+"""What stands in a CTM where a confidence is not known."""
 
 # A TextGrid is a run of numbers and of strings in double quotes (a quote inside is doubled); the long form names them, the short does not.
 TEXTGRID_TOKEN = re.compile(r'"(?P<text>(?:[^"]|"")*)"|(?<![\w.\[-])(?P<number>-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.\]])')
@@ -32,39 +42,54 @@ def labels_at(intervals: Sequence[Interval], times: npt.NDArray[np.float64], voc
     return labels
 
 
-def read_textgrid(path: Path) -> dict[str, tuple[Interval, ...]]:
+def read_textgrid(path: Path) -> dict[str, Intervals]:
     """Read the interval tiers of a Praat TextGrid, long or short form, by name. Intervals without a label are left out.
 
     Raises:
-        UserError: it is not a TextGrid.
+        UserError: it is not a TextGrid, holds times that cannot be, or two tiers of one name.
     """
-    raw = path.read_bytes()
-    text = raw.decode("utf-16" if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig", errors="replace")
-    tokens = (found["number"] or f'"{found["text"]}' for found in TEXTGRID_TOKEN.finditer(text))
+    tokens = (found["number"] or f'"{found["text"]}' for found in TEXTGRID_TOKEN.finditer(read_text(path)))
     try:
-        return _tiers(tokens)
+        tiers = list(_tiers(tokens))
     except (StopIteration, ValueError) as error:
-        msg = f"{path} is not a TextGrid, or ends too early: Praat and the Montreal Forced Aligner write such files"
+        what = f": {error}" if isinstance(error, _ImpossibleTimesError) else ""
+        msg = (
+            f"{path} is not a TextGrid, or ends too early{what}: Praat (`Save as text file`, or short text file) and the Montreal Forced "
+            f"Aligner write such files"
+        )
         raise UserError(msg) from error
+    names = Counter(name for name, _ in tiers)
+    if twice := [name for name, count in names.items() if count > 1]:
+        msg = f"{path} has {names[twice[0]]} tiers called {twice[0]!r}: which one is meant? Rename or remove the others"
+        raise UserError(msg)
+    return dict(tiers)
 
 
-def _tiers(tokens: Iterator[str]) -> dict[str, tuple[Interval, ...]]:
-    """Read the tiers from the tokens, of which strings begin with a quote."""
-    if [next(tokens), next(tokens)] != ['"ooTextFile', '"TextGrid']:
+def _tiers(tokens: Iterator[str]) -> Iterator[tuple[str, Intervals]]:
+    """Read the interval tiers from the tokens, of which strings begin with a quote."""
+    kinds = next(tokens, ""), next(tokens, "")
+    if kinds[0] not in {'"ooTextFile', '"ooTextFile short'} or kinds[1] != '"TextGrid':
         raise ValueError
-    _times = next(tokens), next(tokens)
-    tiers = {}
-    for _ in range(int(next(tokens))):
-        kind, name = next(tokens), next(tokens)
-        _times = next(tokens), next(tokens)
-        count = int(next(tokens))
+    # `next` without a default would end the generator in silence.
+    take = partial(_take, tokens)
+    _times = take(), take()
+    for _ in range(int(take())):
+        kind, name = take(), take()
+        _times = take(), take()
+        count = int(take())
         if kind == '"IntervalTier':
-            intervals = [Interval(float(next(tokens)), float(next(tokens)), _string(next(tokens))) for _ in range(count)]
-            tiers[_string(name)] = tuple(interval for interval in intervals if interval.label)
+            intervals = [_interval(float(take()), float(take()), _string(take())) for _ in range(count)]
+            yield _string(name), tuple(interval for interval in intervals if interval.label)
         else:
             for _ in range(2 * count):  # a point is a time and a label
-                next(tokens)
-    return tiers
+                take()
+
+
+def _take(tokens: Iterator[str]) -> str:
+    token = next(tokens, None)
+    if token is None:
+        raise ValueError
+    return token
 
 
 def _string(token: str) -> str:
@@ -73,39 +98,70 @@ def _string(token: str) -> str:
     return token[1:].replace('""', '"').strip()
 
 
-def read_ctm(path: Path) -> dict[str, tuple[Interval, ...]]:
+class _ImpossibleTimesError(ValueError):
+    """An interval that no recording has."""
+
+
+def _interval(start: float, end: float, label: str) -> Interval:
+    if not 0 <= start <= end < math.inf:
+        msg = f"an interval from {start:g} to {end:g} s cannot be"
+        raise _ImpossibleTimesError(msg)
+    return Interval(start, end, label)
+
+
+def read_ctm(path: Path) -> dict[str, dict[str, Intervals]]:
     """Read a NIST CTM file: `utterance channel start duration label` a line, in any order; `;;` begins a comment.
 
+    What may follow, a confidence and more, is left. Returns the intervals by utterance and channel.
+
     Raises:
-        UserError: a line is something else.
+        UserError: a line is something else, holds times that cannot be, or alternatives.
     """
-    found: dict[str, list[Interval]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip() and not line.startswith(";;"):
+    found: dict[str, dict[str, list[Interval]]] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        if line.strip() and not line.lstrip().startswith(";;"):
             try:
-                utterance, _channel, start, duration, label = line.split()[:5]
-                found.setdefault(utterance, []).append(Interval(float(start), float(start) + float(duration), label))
+                utterance, channel, start, duration, label, *rest = line.split()
+                if rest:
+                    _check_confidence(rest[0])
+                interval = _interval(float(start), float(start) + float(duration), label)
             except ValueError as error:
-                msg = f"{path}, line {number} is {line!r}; a CTM line is `utterance channel start duration label`, times in seconds"
+                why = f" ({error})" if isinstance(error, _ImpossibleTimesError) else ""
+                msg = (
+                    f"{path}, line {number} is {line!r}{why}; a CTM line is `utterance channel start duration label`, times in seconds, "
+                    f"perhaps with a confidence; alternatives are not read"
+                )
                 raise UserError(msg) from error
-    return {utterance: tuple(sorted(intervals)) for utterance, intervals in found.items()}
+            found.setdefault(utterance, {}).setdefault(channel, []).append(interval)
+    return {
+        utterance: {channel: tuple(sorted(intervals)) for channel, intervals in sorted(channels.items())}
+        for utterance, channels in found.items()
+    }
 
 
-def read_phone_file(path: Path) -> dict[str, tuple[Interval, ...]]:
+def _check_confidence(column: str) -> None:
+    """See to it that a label of two words is not taken for one and its confidence."""
+    if column.upper().strip("<>") not in NO_CONFIDENCE:
+        float(column)
+
+
+def read_phone_file(path: Path) -> dict[str, Intervals]:
     """Read a phone file of the CPC papers: `utterance p0 p1 …`, a number every 10 ms. What stays the same is one phone.
 
     Raises:
-        UserError: a line is something else.
+        UserError: a line is something else, or an utterance stands twice.
     """
-    found = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            utterance, *phones = line.split() or [""]
-            if not all(phone.isdecimal() for phone in phones) or bool(utterance) != bool(phones):
-                msg = f"{path}, line {number} begins {line[:40]!r}; a phone file has `utterance p0 p1 …`, a whole number for each 10 ms"
-                raise UserError(msg)
-            if phones:
-                found[utterance] = tuple(_runs(phones))
+    found: dict[str, Intervals] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        utterance, *phones = line.split() or [""]
+        if not all(phone.isdecimal() for phone in phones) or bool(utterance) != bool(phones):
+            msg = f"{path}, line {number} begins {line[:40]!r}; a phone file has `utterance p0 p1 …`, a whole number for each 10 ms"
+            raise UserError(msg)
+        if utterance in found:
+            msg = f"{path}, line {number} is the second of utterance {utterance!r}: which one is meant? Remove the other"
+            raise UserError(msg)
+        if phones:
+            found[utterance] = tuple(_runs(phones))
     return found
 
 

@@ -6,11 +6,12 @@ V. Panayotov et al., "LibriSpeech: an ASR corpus based on public domain audio bo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from foresay.corpora.manifest import Item
 from foresay.corpora.reader import Found, Reader, Skipped, files
+from foresay.errors import UserError
+from foresay.files import read_text
 
 DEPTH_OF_SUBSETS = 4
 """Parts of SUBSET/SPEAKER/CHAPTER/ID.flac."""
@@ -22,19 +23,32 @@ class LibriSpeech(Reader):
 
     def find(self, source: Path) -> Iterator[Found | Skipped]:
         """Find every clip, transcribed or not."""
-        transcripts = lru_cache(maxsize=1)(_transcripts)
+        chapter: Path | None = None
+        texts: dict[str, str] = {}
         for path in files(source, {".flac", ".wav"}):
-            chapter = path.absolute().parent
-            text = transcripts(chapter).get(path.stem)
+            if path.absolute().parent != chapter:
+                chapter = path.absolute().parent
+                texts, skipped = _transcripts(chapter)
+                yield from skipped
             parts = path.relative_to(source).parts
             subsets = parts[:1] if len(parts) == DEPTH_OF_SUBSETS else ()
-            yield Found(Item(path.stem, audio=path, speaker=chapter.parent.name, language="en", text=text), subsets)
+            yield Found(Item(path.stem, audio=path, speaker=chapter.parent.name, language="en", text=texts.get(path.stem)), subsets)
 
 
-def _transcripts(chapter: Path) -> dict[str, str]:
-    """Read the texts of a chapter by utterance."""
-    lines = (
-        line for path in sorted(chapter.glob("*.trans.txt")) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-    )
-    pairs = (line.partition(" ") for line in lines)
-    return {utterance: text.strip() for utterance, _, text in pairs if text.strip()}
+def _transcripts(chapter: Path) -> tuple[dict[str, str], list[Skipped]]:
+    """Read the texts of a chapter by utterance. What is no text, or is given differently twice, is left out and told of."""
+    texts: dict[str, str] = {}
+    skipped = []
+    contradicted = set()
+    for path in sorted(chapter.glob("*.trans.txt")):
+        try:
+            lines = read_text(path).splitlines()
+        except UserError as error:
+            skipped.append(Skipped(path, str(error)))
+            continue
+        for number, line in enumerate(lines, start=1):
+            utterance, text, *_ = (*line.split(maxsplit=1), "", "")
+            if text.strip() and texts.setdefault(utterance, text.strip()) != text.strip():
+                contradicted.add(utterance)
+                skipped.append(Skipped(path, f"{path}, line {number}: another text of {utterance} than before; it goes without any"))
+    return {utterance: text for utterance, text in texts.items() if utterance not in contradicted}, skipped

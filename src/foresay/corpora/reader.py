@@ -75,6 +75,8 @@ def find_reader(name: str) -> type[Reader]:
 def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
     """Yield the files of some kinds (`.wav`, whatever the case) below a folder, sorted, links followed, hidden ones left out.
 
+    A folder that may not be looked into comes as if it were a file: whoever opens it will say so.
+
     Raises:
         UserError: there is no such folder.
     """
@@ -82,7 +84,8 @@ def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
         msg = f"{folder} is not a folder: give the one that the corpus was unpacked into"
         raise UserError(msg)
     seen = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    closed: list[Path] = []
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=lambda error: closed.append(Path(error.filename))):
         place = Path(root).stat()
         if (place.st_dev, place.st_ino) in seen:
             folders.clear()  # a link back to a folder above
@@ -93,6 +96,17 @@ def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
             path = Path(root, name)
             if path.suffix.lower() in suffixes and not name.startswith("."):
                 yield path
+    yield from closed
+
+
+def without_suffix(name: str) -> str:
+    """Take the ending of an audio file off a name; what is none stays.
+
+    >>> without_suffix("anna/001.WAV"), without_suffix("anna/take.1")
+    ('anna/001', 'anna/take.1')
+    """
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in READABLE | UNREADABLE else name
 
 
 def _defines_reader(tree: ast.Module) -> bool:

@@ -7,7 +7,7 @@ All speakers read the sentences sa1 and sa2: in the test they would be known fro
 J. Garofolo et al., "TIMIT Acoustic-Phonetic Continuous Speech Corpus", LDC93S1.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, get_args
 from foresay.corpora.manifest import Interval, Item
 from foresay.corpora.reader import Found, Reader, Skipped, files
 from foresay.errors import UserError
+from foresay.files import read_text
 
 PhoneSet: TypeAlias = Literal["timit61", "timit48", "timit39"]
 
@@ -81,7 +82,7 @@ class Timit(Reader):
         for path in paths:
             try:
                 item = _item(path, beside(path.parent), phone_set)
-            except UserError as error:
+            except (UserError, OSError) as error:
                 yield Skipped(path, str(error))
                 continue
             yield Found(item, self._splits(item, test_speakers, _official_split(path, source)))
@@ -117,11 +118,14 @@ def folded(intervals: tuple[Interval, ...], phone_set: PhoneSet) -> Iterator[Int
             yield Interval(start, end, kept)
 
 
-def _item(path: Path, beside: Mapping[str, Path], phone_set: PhoneSet) -> Item:
+def _item(path: Path, beside: Mapping[str, Sequence[Path]], phone_set: PhoneSet) -> Item:
     """Put a sentence together from its files; `beside`: the folder's files by their names in lower case."""
     # Copies exist that have SA1.WAV (SPHERE) and SA1.WAV.wav side by side; the importer keeps the first of equal ids.
     sentence = path.name.lower().partition(".")[0]
-    phones, words, text = (_intervals(beside.get(f"{sentence}.{kind}")) for kind in ("phn", "wrd", "txt"))
+    phones, words, text = (_intervals(_only(beside.get(f"{sentence}.{kind}", ()))) for kind in ("phn", "wrd", "txt"))
+    if len(text) > 1:
+        msg = f"{beside[f'{sentence}.txt'][0]} holds {len(text)} texts: which one is meant? Keep one"
+        raise UserError(msg)
     return Item(
         f"{_speaker(path)}-{sentence}",
         audio=path,
@@ -133,14 +137,24 @@ def _item(path: Path, beside: Mapping[str, Path], phone_set: PhoneSet) -> Item:
     )
 
 
+def _only(paths: Sequence[Path]) -> Path | None:
+    """Return the file of a name, which may be there twice, in large and in small letters, if both say the same."""
+    if any(path.read_bytes() != paths[0].read_bytes() for path in paths[1:]):
+        msg = f"{' and '.join(map(str, paths))} tell different things of one sentence: which one is meant? Remove the other"
+        raise UserError(msg)
+    return paths[0] if paths else None
+
+
 def _intervals(path: Path | None) -> tuple[Interval, ...]:
     """Read lines of `first-sample last-sample label`; a file that is not there holds none."""
-    lines = path.read_text(encoding="latin-1").splitlines() if path else ()
+    lines = read_text(path, otherwise="latin-1").splitlines() if path else ()
     found = []
     for number, line in enumerate(lines, start=1):
         try:
             start, end, label = line.split(maxsplit=2)
             found.append(Interval(int(start) / SAMPLE_RATE, int(end) / SAMPLE_RATE, label.strip()))
+            if not 0 <= int(start) <= int(end):
+                raise ValueError  # noqa: TRY301 - it is told like the others
         except ValueError as error:
             msg = f"{path}, line {number} is {line!r}, not `first-sample last-sample label`"
             raise UserError(msg) from error
@@ -157,5 +171,9 @@ def _official_split(path: Path, source: Path) -> str | None:
     return next((split for split in ("train", "test") if split in folders), None)
 
 
-def _by_lower_name(folder: Path) -> dict[str, Path]:
-    return {path.name.lower(): path for path in folder.iterdir()}
+def _by_lower_name(folder: Path) -> dict[str, list[Path]]:
+    """Find the files of a folder by their names in lower case."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        found.setdefault(path.name.lower(), []).append(path)
+    return found

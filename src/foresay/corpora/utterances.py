@@ -1,20 +1,26 @@
 """What stands beside a corpus: times of phones and words, and lists of utterances, found by the utterance's id.
 
-A file may name an utterance by the item's whole id (`anna/monday/001`) or by its last part (`001`), as long as that is clear.
+A file may name an utterance by the item's whole id (`anna/monday/001`), by a path that ends so (`wavs/anna/monday/001.flac`), or by what
+the id ends with (`001`), as long as that is clear.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from foresay.corpora.alignments import read_ctm, read_phone_file, read_textgrid
-from foresay.corpora.manifest import Interval
-from foresay.corpora.reader import files
+from foresay.corpora.alignments import Intervals, read_ctm, read_phone_file, read_textgrid
+from foresay.corpora.reader import files, without_suffix
 from foresay.errors import UserError
+from foresay.files import read_text
 
 T = TypeVar("T")
-Intervals: TypeAlias = tuple[Interval, ...]
+
+WHOLE = ""
+"""The channel of times that are of the recording as a whole."""
+FIRST = {"0", "1"}
+"""What aligners write into the column of the channel where there are no channels to tell of."""
+COMMENT = "#"
 
 
 class ById(Generic[T]):
@@ -24,10 +30,12 @@ class ById(Generic[T]):
         """`source` is named in messages."""
         self.source = source
         self._things = things
-        self._by_last_part: dict[str, str | None] = {}
-        for key in things:
-            last = _last_part(key)
-            self._by_last_part[last] = None if last in self._by_last_part else key
+        self._plain = {without_suffix(key): key for key in things}
+        # By each end of a name, `b/c` and `c` of `a/b/c.wav`, what is called so; None if several are.
+        self._by_end: dict[str, str | None] = {}
+        for plain, key in self._plain.items():
+            for end in _ends(plain):
+                self._by_end[end] = None if end in self._by_end else key
         self._owners: dict[str, str] = {}
 
     def get(self, item_id: str) -> T | None:
@@ -36,7 +44,7 @@ class ById(Generic[T]):
         Raises:
             UserError: it was told of another item before: only the last parts of their ids are alike.
         """
-        key = item_id if item_id in self._things else self._by_last_part.get(_last_part(item_id))
+        key = item_id if item_id in self._things else self._find(item_id)
         if key is None:
             return None
         owner = self._owners.setdefault(key, item_id)
@@ -45,9 +53,38 @@ class ById(Generic[T]):
             raise UserError(msg)
         return self._things[key]
 
+    @property
+    def names(self) -> list[str]:
+        """List what the file calls its utterances."""
+        return list(self._things)
+
     def unclaimed(self) -> list[str]:
         """List the utterances that no item was found for."""
         return [key for key in self._things if key not in self._owners]
+
+    def _find(self, item_id: str) -> str | None:
+        """Find the name that the id ends with, or that ends with the id. Names that only end alike are of others."""
+        return self._by_end.get(item_id) or next((self._plain[end] for end in _ends(item_id) if end in self._plain), None)
+
+
+def _ends(name: str) -> list[str]:
+    """List the ends of a name, longest first.
+
+    >>> _ends("a/b/c")
+    ['a/b/c', 'b/c', 'c']
+    """
+    parts = name.split("/")
+    return ["/".join(parts[first:]) for first in range(len(parts))]
+
+
+class Side(NamedTuple):
+    """An item that is made of a recording: all of it or, where the times of its channels are told apart, one channel."""
+
+    name: str
+    """Added to the id; empty if there is but one."""
+    channel: int | None
+    phones: Intervals | None
+    words: Intervals | None
 
 
 @dataclass(frozen=True)
@@ -79,46 +116,111 @@ class Timetable:
             raise UserError(msg)
         self.phone_set = named[0].stem if named else None
         """What the file or folder is called."""
-        self.problems: dict[Path, str] = {}
-        """TextGrids without phones, and why."""
-        self._phones = _read(times.phone_files, read_phone_file) or _read(times.ctm, read_ctm)
-        self._words = _read(times.word_ctm, read_ctm)
+        self.problems: dict[str, str] = {}
+        """What could not be used, and why: TextGrids, and utterances of CTM files."""
+        self._phones = _read(times.phone_files, _phone_file) if times.phone_files else _read(times.ctm, _ctm)
+        self._words = _read(times.word_ctm, _ctm)
         self._textgrids = _read(times.textgrids, _textgrids)
 
     @property
-    def sources(self) -> list[ById[Intervals] | ById[Path]]:
+    def sources(self) -> list[ById[Mapping[str, Intervals]] | ById[Path]]:
         """The files that there are."""
-        return [source for source in (self._phones, self._words, self._textgrids) if source]
+        return [source for source in (self._phones, self._words, self._textgrids) if source is not None]
 
-    def phones(self, item_id: str) -> Intervals | None:
-        """Return the phones of an item, if they are known."""
-        return self._phones.get(item_id) if self._phones else self._tier(item_id, "phones")
+    def sides(self, item_id: str, channels: int = 1) -> list[Side]:
+        """Say which items a recording of so many channels becomes, and the phones and words of each as far as they are known."""
+        tiers = self._tiers(item_id)
+        phones = (self._phones.get(item_id) if self._phones else None) or _of_all(tiers.get("phones"))
+        words = (self._words.get(item_id) if self._words else None) or _of_all(tiers.get("words"))
+        names = {*phones, *words} - {WHOLE}
+        if not names or (len(names) == 1 and (channels == 1 or names <= FIRST)):
+            return [Side("", None, _only(phones), _only(words))]
+        numbers = {_channel(name, names): name for name in sorted(names)}
+        if len(numbers) < len(names) or min(numbers) < 0 or max(numbers) >= channels or WHOLE in {*phones, *words}:
+            source = next(source.source for source in self.sources)
+            self.problems[f"{source}: {item_id}"] = (
+                f"{source} has times of the channels {', '.join(sorted(names))} of {item_id!r}, whose recording has {channels}: it goes "
+                f"without times"
+            )
+            return [Side("", None, None, None)]
+        called = {number: chr(ord("A") + number) if any(map(str.isalpha, names)) else str(number + 1) for number in range(channels)}
+        sides = [(number, numbers.get(number, called[number])) for number in range(channels)]
+        return [Side(f"-{name}", number, phones.get(name), words.get(name)) for number, name in sides]
 
-    def words(self, item_id: str) -> Intervals | None:
-        """Return the words of an item, if they are known."""
-        return self._words.get(item_id) if self._words else self._tier(item_id, "words")
-
-    def _tier(self, item_id: str, name: str) -> Intervals | None:
+    def _tiers(self, item_id: str) -> dict[str, Intervals]:
+        """Return the phones and words of a TextGrid."""
         path = self._textgrids.get(item_id) if self._textgrids else None
         if path is None:
-            return None
+            return {}
         try:
-            # The aligner names tiers `SPEAKER - phones` where a recording has several speakers.
-            tiers = {tier.lower().rpartition(" - ")[2]: intervals for tier, intervals in read_textgrid(path).items()}
+            return self._phones_and_words(path)
         except UserError as error:
-            self.problems[path] = str(error)
-            return None
-        if "phones" not in tiers:
-            self.problems[path] = f"{path} has no tier `phones`; its tiers are {', '.join(tiers) or 'none'}"
-        return tiers.get(name)
+            self.problems[str(path)] = str(error)
+            return {}
+
+    def _phones_and_words(self, path: Path) -> dict[str, Intervals]:
+        tiers = read_textgrid(path)
+        found = {}
+        for kind in ("phones", "words"):
+            called = [name for name in tiers if _kind(name) == kind]
+            if len(called) > 1:
+                self.problems[str(path)] = (
+                    f"{path} has {kind} of several speakers ({', '.join(called)}), and one item can have those of one: it goes without. "
+                    f"Make an item of each speaker's part (`start`, `duration`), or keep one tier"
+                )
+                return {}
+            if called:
+                found[kind] = tiers[called[0]]
+        if "phones" not in found:
+            self.problems[str(path)] = f"{path} has no tier `phones`; its tiers are {', '.join(map(_kind, tiers)) or 'none'}"
+        return found
+
+
+def _kind(tier: str) -> str:
+    """Say what a tier holds: the aligner names tiers `SPEAKER - phones` where a recording has several speakers."""
+    return tier.lower().rpartition(" - ")[2]
+
+
+def _of_all(intervals: Intervals | None) -> Mapping[str, Intervals]:
+    return {} if intervals is None else {WHOLE: intervals}
+
+
+def _only(channels: Mapping[str, Intervals]) -> Intervals | None:
+    return next(iter(channels.values()), None)
+
+
+def _channel(name: str, names: set[str]) -> int:
+    """Number a channel from 0: they are called A and B, or counted from 1 or, if there is a 0, from 0. What is called otherwise is -1.
+
+    >>> _channel("B", {"A", "B"}), _channel("2", {"1", "2"}), _channel("1", {"0", "1"}), _channel("left", {"left"})
+    (1, 1, 1, -1)
+    """
+    if len(name) == 1 and name.isascii() and name.isalpha():
+        return ord(name.upper()) - ord("A")
+    return int(name) - ("0" not in names) if name.isdecimal() else -1
 
 
 def read_list(path: Path) -> ById[str]:
-    """Read a split list of the CPC papers: one utterance id a line."""
+    """Read a split list: one utterance id or path a line, `#` begins a comment; or a manifest of fairseq: a folder, then paths and lengths.
+
+    Raises:
+        UserError: there is no such file, it is no text, or lists nothing.
+    """
     if not path.is_file():
         msg = f"there is no file {path}: --split takes NAME=FILE, a file with one utterance id a line"
         raise UserError(msg)
-    return ById(path, {name: name for line in path.read_text(encoding="utf-8").splitlines() if (name := line.strip())})
+    lines = [line for text in read_text(path).splitlines() if (line := text.strip()) and not line.startswith(COMMENT)]
+    if len(lines) > 1 and all(_is_fairseq(line) for line in lines[1:]) and "\t" not in lines[0]:
+        lines = [line.partition("\t")[0] for line in lines[1:]]
+    if not lines:
+        msg = f"{path} lists nothing: --split takes NAME=FILE, a file with one utterance id a line"
+        raise UserError(msg)
+    return ById(path, {line: line for line in lines})
+
+
+def _is_fairseq(line: str) -> bool:
+    path, tab, samples = line.partition("\t")
+    return bool(path and tab and samples.strip().isdecimal())
 
 
 def _read(path: Path | None, read: Callable[[Path], Mapping[str, T]]) -> ById[T] | None:
@@ -127,12 +229,27 @@ def _read(path: Path | None, read: Callable[[Path], Mapping[str, T]]) -> ById[T]
     if not path.exists():
         msg = f"there is no {path}, in which the times of phones or words should stand"
         raise UserError(msg)
-    return ById(path, read(path))
+    things = read(path)
+    if not things:
+        msg = f"{path} holds no times of any utterance"
+        raise UserError(msg)
+    return ById(path, things)
+
+
+def _phone_file(path: Path) -> dict[str, Mapping[str, Intervals]]:
+    return {utterance: {WHOLE: phones} for utterance, phones in read_phone_file(path).items()}
+
+
+def _ctm(path: Path) -> dict[str, Mapping[str, Intervals]]:
+    return dict(read_ctm(path))
 
 
 def _textgrids(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files(folder, {".textgrid"})}
-
-
-def _last_part(item_id: str) -> str:
-    return item_id.rpartition("/")[2]
+    found: dict[str, Path] = {}
+    for path in files(folder, {".textgrid"}):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            msg = f"{found[name]} and {path} are of the same utterance: which one is meant? Remove the other"
+            raise UserError(msg)
+        found[name] = path
+    return found

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from foresay.audio.read import audio_info
 from foresay.corpora.check import Report, check
@@ -17,6 +17,7 @@ from foresay.corpora.reader import Found, Reader, Skipped, find_reader
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError
+from foresay.files import write_bytes
 from foresay.progress import ProgressBar
 
 T = TypeVar("T")
@@ -28,6 +29,8 @@ AHEAD = 512
 NO_TIMES = Times()
 EXAMPLES = 3
 NAMED = 24
+SKIPPED = "skipped.tsv"
+"""The file beside the manifests that lists what was skipped."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Imported:
     manifests: dict[str, Statistics] = field(default_factory=dict)
     """`manifest`, which has everything, then each split."""
     skipped: list[Skipped] = field(default_factory=list)
+    skipped_list: Path | None = None
+    """File that lists them all, and whatever stands beside the corpus and was of no use: a path and a reason a line."""
     notes: list[str] = field(default_factory=list)
     """What one may want to know, a sentence each."""
 
@@ -90,18 +95,22 @@ def import_corpus(
     found = _some_of(reader.find(source), lambda: f"found no recordings of {type(reader).__name__} in {source}: was it unpacked there?")
     members: dict[str, set[str]] = {name: set() for name in lists}
 
-    def nothing_usable() -> str:
-        return f"none of the {len(imported.skipped)} files in {source} can be used. The first: {imported.skipped[0].reason}"
-
     def items() -> Iterator[Item]:
         usable = _with_headers(found, imported.skipped, workers)
-        for item, official in ProgressBar(usable, f"importing {source.name}", "file", leave=True):
-            for name in [name for name, ids in lists.items() if ids.get(item.id)] if lists else official:
-                members.setdefault(name, set()).add(item.id)
-            yield replace(item, phones=timetable.phones(item.id) or item.phones, words=timetable.words(item.id) or item.words)
+        example = ""
+        for item, official, channels in ProgressBar(usable, f"importing {source.name}", "file", leave=True):
+            for one in _items(item, timetable, channels):
+                listed = [name for name, ids in lists.items() if ids.get(one.id) or ids.get(item.id)]
+                for name in listed if lists else official:
+                    members.setdefault(name, set()).add(one.id)
+                example = example or one.id
+                yield one
+        _refuse_strangers([*timetable.sources, *lists.values()], example)
 
     everything = destination / "manifest.jsonl"
-    write_manifest(everything, _some_of(items(), nothing_usable), phone_set=timetable.phone_set or reader.phone_set)
+    usable = _some_of(items(), lambda: _nothing_usable(source, destination, imported.skipped))
+    write_manifest(everything, usable, phone_set=timetable.phone_set or reader.phone_set)
+    imported.skipped_list = _write_skipped(destination / SKIPPED, [*imported.skipped, *_unused(timetable, lists)])
     manifest = Manifest.open(everything)
     imported.manifests["manifest"] = describe(manifest)
     for name in sorted(members, key=lambda name: (not name.startswith("train"), name)):
@@ -109,7 +118,55 @@ def import_corpus(
         write_manifest(path, (item for item in manifest if item.id in members[name]), phone_set=manifest.phone_set)
         imported.manifests[name] = describe(Manifest.open(path))
     imported.notes += _notes(imported, destination, timetable, lists)
+    imported.notes += [
+        f"items in both {one} and {other}: {_some(sorted(both))}"
+        for (one, these), (other, those) in combinations(members.items(), 2)
+        if (both := these & those)
+    ]
     return imported
+
+
+def _items(item: Item, timetable: Timetable, channels: int) -> Iterator[Item]:
+    """Give a recording its times; where they are those of its channels, make an item of each."""
+    for side in timetable.sides(item.id, channels):
+        channel = item.channel if side.channel is None else side.channel
+        phones, words = side.phones or item.phones, side.words or item.words
+        yield replace(item, id=item.id + side.name, channel=channel, phones=phones, words=words)
+
+
+def _refuse_strangers(sources: Iterable[ById[Any]], example: str) -> None:
+    """A file of which no line was of any use is of another corpus, or is written another way: nobody wants what comes of it."""
+    for source in sources:
+        if len(source.unclaimed()) == len(source.names):
+            named = ", ".join(map(repr, source.names[:EXAMPLES]))
+            msg = (
+                f"none of the {len(source.names)} utterances in {source.source} is in this corpus. There they are called {named}; here, "
+                f"for example, {example!r}. Write ids of this corpus, whole or their last parts, one a line"
+            )
+            raise UserError(msg)
+
+
+def _nothing_usable(source: Path, destination: Path, skipped: list[Skipped]) -> str:
+    listed = _write_skipped(destination.with_name(f"{destination.name}-{SKIPPED}"), skipped)  # the folder itself is not made
+    return f"none of the {len(skipped)} files in {source} can be used. The first: {skipped[0].reason} All: {listed}"
+
+
+def _unused(timetable: Timetable, lists: Mapping[str, ById[str]]) -> Iterator[Skipped]:
+    """Tell of what stands beside the corpus and was of no use."""
+    yield from (Skipped(Path(path), reason) for path, reason in timetable.problems.items())
+    for source in (*timetable.sources, *lists.values()):
+        yield from (Skipped(source.source, f"utterance {name!r} is not in this corpus") for name in source.unclaimed())
+
+
+def _write_skipped(path: Path, skipped: list[Skipped]) -> Path | None:
+    """List everything that was skipped, a path and a reason a line; without anything, leave no older list."""
+    if not skipped:
+        path.unlink(missing_ok=True)
+        return None
+    lines = ("\t".join(" ".join(part.split("\t")) for part in (str(one.path), one.reason)).replace("\n", " ") for one in skipped)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    return path
 
 
 def _split_name(name: str) -> str:
@@ -127,7 +184,15 @@ def _some_of(things: Iterator[T], message: Callable[[], str]) -> Iterator[T]:
     return chain([first], things)
 
 
-def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], workers: int) -> Iterator[Found]:
+class _Usable(NamedTuple):
+    """A recording, or a picture, that was looked at."""
+
+    item: Item
+    splits: tuple[str, ...]
+    channels: int
+
+
+def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], workers: int) -> Iterator[_Usable]:
     """Add duration and sample rate, on threads; leave out what cannot be used."""
     recordings = iter(found)
     ids: set[str] = set()
@@ -143,11 +208,16 @@ def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], work
                     yield seen
 
 
-def _look(found: Found | Skipped) -> Found | Skipped:
+def _look(found: Found | Skipped) -> _Usable | Skipped:
     """Read a header; runs on a thread."""
-    if isinstance(found, Skipped) or found.item.audio is None:
+    if isinstance(found, Skipped):
         return found
-    path = found.item.audio
+    item = found.item
+    path = item.audio or item.image or Path()
+    if not _is_text(f"{item.id} {path} {item.speaker}"):
+        return Skipped(path, f"the name {str(path)!a} is not UTF-8, and cannot be written into a manifest: rename it")
+    if item.audio is None:
+        return _Usable(item, found.splits, 1)
     try:
         info = audio_info(path)
     except AudioError as error:
@@ -155,7 +225,16 @@ def _look(found: Found | Skipped) -> Found | Skipped:
     duration = info.frames / info.sample_rate
     if duration < SHORTEST:
         return Skipped(path, f"{path} lasts {duration:.3f} s, less than one frame sees")
-    return found._replace(item=replace(found.item, duration=duration, sample_rate=info.sample_rate))
+    return _Usable(replace(item, duration=duration, sample_rate=info.sample_rate), found.splits, info.channels)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written: on some disks names are bytes of an older encoding."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: Mapping[str, ById[str]]) -> Iterator[str]:
@@ -164,7 +243,7 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
         if unclaimed := source.unclaimed():
             yield f"of the utterances in {source.source}, {_some(unclaimed)} are not in this corpus"
     if timetable.problems:
-        yield f"TextGrids without phones: {_some(list(timetable.problems.values()))}"
+        yield f"utterances without the times that there are: {_some(list(timetable.problems.values()))}"
     if (
         "test" in imported.manifests
         and 0 < len(unseen := [name for name in imported.manifests["test"].speakers if name != UNKNOWN]) <= NAMED
