@@ -117,12 +117,7 @@ def import_corpus(
         path = destination / f"{name}.jsonl"
         write_manifest(path, (item for item in manifest if item.id in members[name]), phone_set=manifest.phone_set)
         imported.manifests[name] = describe(Manifest.open(path))
-    imported.notes += _notes(imported, destination, timetable, lists)
-    imported.notes += [
-        f"items in both {one} and {other}: {_some(sorted(both))}"
-        for (one, these), (other, those) in combinations(members.items(), 2)
-        if (both := these & those)
-    ]
+    imported.notes += [*_notes(imported, destination, timetable, lists), *_shared(members, "items")]
     return imported
 
 
@@ -250,12 +245,17 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
     ):
         yield f"speakers in test: {', '.join(unseen)}"
     splits = {name: set(found.speakers) - {UNKNOWN} for name, found in imported.manifests.items() if name != "manifest"}
-    for (one, these), (other, those) in combinations(splits.items(), 2):
-        if both := sorted(these & those):
-            yield f"speakers in both {one} and {other}: {_some(both)}"
+    yield from _shared(splits, "speakers")
     written = {f"{name}.jsonl" for name in imported.manifests}
     if stale := sorted(path.name for path in destination.glob("*.jsonl") if path.name not in written):
         yield f"manifests in {destination} that are not of this import, perhaps of an earlier one: {_some(stale)}"
+
+
+def _shared(splits: Mapping[str, set[str]], what: str) -> Iterator[str]:
+    """Say what is in two splits."""
+    for (one, these), (other, those) in combinations(splits.items(), 2):
+        if both := sorted(these & those):
+            yield f"{what} in both {one} and {other}: {_some(both)}"
 
 
 def _some(things: list[str]) -> str:
