@@ -36,12 +36,25 @@ def test_an_item_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "before", ["", f"{HEADER}\n", f"\ufeff{HEADER}\n", "\n", HEADER.replace("#", "") + "\r\n", "#file_id onset offset #phone p n who\n"]
+)
+def test_the_first_line_is_not_lost_where_there_is_no_header(tmp_path: Path, before: str) -> None:
+    (tmp_path / "dev.item").write_text(before + "\n".join(LINES), encoding="utf-8")
+    assert read_items(tmp_path / "dev.item").file.tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
     "text, message",
     [
         (None, "there is no item file"),
         (HEADER, "holds no tokens"),
         (f"{HEADER}\na 0.1 0.2 AH0 W N", "line 2 is 'a 0.1 0.2 AH0 W N'; a line of an item file is"),
         (f"{HEADER}\n{LINES[0]}\na x 0.2 AH0 W N 84", "line 3"),
+        ("a 0.1 0.2\n", "line 1 is 'a 0.1 0.2'; a line of an item file is"),
+        ("# made by hand\n" + LINES[0], "line 1 names the columns '# made by hand'"),
+        ("#file onset offset #phone next-phone prev-phone speaker\n" + LINES[0], "line 1 names the columns"),
+        ("file speaker onset offset phone prev-phone next-phone\n" + LINES[0], "line 1 names the columns"),
+        (f"{HEADER}\n\n{LINES[0]}\na b\n", "line 4 is"),
         (f"{HEADER}\na 0.2 0.2 AH0 W N 84", "from 0.2 s to 0.2 s cannot be"),
         (f"{HEADER}\na -1 0.2 AH0 W N 84", "cannot be"),
         (f"{HEADER}\na 0.1 nan AH0 W N 84", "cannot be"),
@@ -51,6 +64,12 @@ def test_what_is_no_item_file_is_told(tmp_path: Path, text: str | None, message:
     if text is not None:
         (tmp_path / "dev.item").write_text(text)
     with pytest.raises(UserError, match=message):
+        read_items(tmp_path / "dev.item")
+
+
+def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "dev.item").write_bytes(f"{HEADER}\na 0.1 0.2 ø W N 84".encode("latin-1"))
+    with pytest.raises(UserError, match=r"dev.item, line 2: byte 0xf8 is not UTF-8"):
         read_items(tmp_path / "dev.item")
 
 

@@ -147,10 +147,10 @@ def test_too_little_to_learn_from_is_told(tmp_path: Path) -> None:
     assert find(Probe(QUICK)([levels()], corpora), "levels", "level").value > 0.9
 
 
-def test_phones_outside_all_recordings_are_told(tmp_path: Path) -> None:
+def test_phones_between_all_frames_are_told(tmp_path: Path) -> None:
     train = write_corpus(tmp_path / "train.jsonl", 12)
     test = write_corpus(tmp_path / "test.jsonl", 2)
-    text = test.path.read_text().replace('"phones": [[0.0, ', '"phones": [[9.0, 9.5, "a"]], "was": [[0.0, ')
+    text = test.path.read_text().replace('"phones": [[0.0, ', '"phones": [[0.0, 0.001, "a"]], "was": [[0.0, ')
     test.path.write_text(text)
     with pytest.raises(UserError, match="no frame of .*test that levels hears in layer level has a phone"):
         Probe(QUICK)([levels()], Corpora(Manifest.open(test.path), train))

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -181,7 +182,7 @@ def _intervals(value: Any, key: str) -> tuple[Interval, ...]:  # noqa: ANN401 - 
         msg = f'"{key}" must be a list of [start, end, label], times in seconds, not {str(value)[:80]}'
         raise UserError(msg) from error
     for start, end, label in intervals:
-        if not start <= end or not isinstance(label, str):
+        if not -math.inf < start <= end < math.inf or not isinstance(label, str):
             msg = f'"{key}" holds [{start}, {end}, {label!r}]: an interval ends after it starts, and its label is a string'
             raise UserError(msg)
     return intervals

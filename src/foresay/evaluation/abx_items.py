@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.corpora.manifest import Interval, Item, Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
+from foresay.files import read_text
 
 HEADER = "#file onset offset #phone prev-phone next-phone speaker"
 NO_PHONES = ("sil", "SIL", "sp", "SP", "spn", "SPN", "spn_S", "h#", "pau", "epi", "")
@@ -71,16 +73,18 @@ class Items:
 
 
 def read_items(path: Path | str) -> Items:
-    """Read an item file.
+    """Read an item file; one that lost its header is read from its first line on.
 
     Raises:
-        UserError: there is none, it has no tokens, or a line is something else.
+        UserError: there is none, it is not UTF-8, it has no tokens, its columns are others, or a line is something else.
     """
     if not Path(path).is_file():
         msg = f"there is no item file {path}. ZeroSpeech and Libri-Light publish theirs; without one, tokens are made from phone times"
         raise UserError(msg)
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    tokens = [_token(line, f"{path}, line {number}") for number, line in enumerate(lines[1:], start=2) if line.strip()]
+    lines = [(line, f"{path}, line {number}") for number, line in enumerate(read_text(Path(path)).splitlines(), start=1) if line.strip()]
+    if lines and _is_header(*lines[0]):
+        lines = lines[1:]
+    tokens = [_token(line, where) for line, where in lines]
     if not tokens:
         msg = f"{path} holds no tokens: an item file has a header (`{HEADER}`) and a line for each token"
         raise UserError(msg)
@@ -94,8 +98,9 @@ def items_of(manifest: Manifest, unit: Unit, no_phones: Sequence[str] = NO_PHONE
     phones and follow without a gap. What bears one of the labels `no_phones` is never in the middle.
 
     Raises:
-        UserError: the corpus has no phones, or recordings whose speaker nobody knows.
+        UserError: the corpus has no phones, or times of them that cannot be right, or recordings whose speaker nobody knows.
     """
+    checked_phones(manifest)
     tokens = [token for item in manifest if item.phones for token in _tokens(item, unit, set(no_phones))]
     if not tokens:
         what = "no two neighboring phones" if any(item.phones for item in manifest) else "no phone times"
@@ -113,6 +118,17 @@ def items_of(manifest: Manifest, unit: Unit, no_phones: Sequence[str] = NO_PHONE
         )
         raise UserError(msg)
     return Items.of(tokens)
+
+
+def _is_header(line: str, where: str) -> bool:
+    """Whether a line names the columns, in our order; a hash before a name means nothing."""
+    names, expected = ([name.lstrip("#") for name in words.split()] for words in (line, HEADER))
+    if "onset" not in names and not line.startswith("#"):
+        return False
+    if len(names) != len(expected) or any(name in expected and name != place for name, place in zip(names, expected, strict=True)):
+        msg = f"{where} names the columns {line!r}; they must be `{HEADER}`"
+        raise UserError(msg)
+    return True
 
 
 def _token(line: str, where: str) -> Token:

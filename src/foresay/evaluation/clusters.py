@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.evaluation.cluster_scores import rate_agreement, rate_distances, rate_use
 from foresay.evaluation.estimates import Estimate, mean
 from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
@@ -73,7 +74,7 @@ class Clusters(Measure):
             UserError: there are fewer frames than clusters; a layer is not finite.
         """
         test, train = corpora.test, corpora.train or corpora.test
-        vocabulary = {label: number for number, label in enumerate(test.phone_labels())}
+        vocabulary = {label: number for number, label in enumerate(checked_phones(test))}
         about = {"phones": len(vocabulary), "trained_on": train.name}
         if not vocabulary:
             about["missing"] = f"{test.name} has no phone times: without them NMI, PNMI and purities cannot be told"

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
 from foresay.evaluation.frame_pairs import cosines, draw_pairs, redrawn_means
 from foresay.evaluation.intervals import Finding, draw_utterances, interval
@@ -70,7 +71,7 @@ class Geometry(Measure):
             UserError: there is one recording only; a layer is not finite.
         """
         test = corpora.test
-        vocabulary = {label: number for number, label in enumerate(test.phone_labels())}
+        vocabulary = {label: number for number, label in enumerate(checked_phones(test))}
         moments = Moments(test, self.protocol.frames, seed)
         results = []
         for subject in with_untrained(subjects):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from foresay.corpora.manifest import Item, Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.recordings import hear_recordings
@@ -177,8 +178,9 @@ def _phones(corpora: Corpora) -> tuple[Manifest, Manifest, dict[str, int]]:
     if train is None or train.path == test.path:
         msg = f"the CTC probe learns phones on one corpus and is tested on another, {test.name}: give the first with --train-corpus"
         raise UserError(msg)
-    for manifest in (train, test):
-        if not manifest.phone_labels():
+    labels = {manifest: checked_phones(manifest) for manifest in (train, test)}
+    for manifest, phones in labels.items():
+        if not phones:
             msg = f"{manifest.name} has no phones: import it with phones, or align its text (`foresay corpus align`)"
             raise UserError(msg)
-    return train, test, {label: number for number, label in enumerate(train.phone_labels())}
+    return train, test, {label: number for number, label in enumerate(labels[train])}

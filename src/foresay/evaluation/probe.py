@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
 from foresay.evaluation.labelled_frames import PhoneLabels, Place
@@ -146,7 +147,7 @@ def _phones(corpora: Corpora) -> tuple[PhoneLabels, PhoneLabels]:
 
 
 def _labels(manifest: Manifest) -> tuple[str, ...]:
-    labels = manifest.phone_labels()
+    labels = checked_phones(manifest)
     if not labels:
         msg = (
             f"{manifest.name} has no phone times: no item of it has `phones`, a list of [start, end, label] in seconds. Import the corpus "

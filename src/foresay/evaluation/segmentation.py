@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
 from foresay.evaluation.boundaries import R_VALUE, count_hits, scores, true_boundaries
 from foresay.evaluation.boundary_cues import Peaks, dissimilarity, peaks
@@ -165,6 +166,7 @@ class Segmentation(Measure):
 
 def _truth(manifest: Manifest, items: Iterable[int]) -> Truth:
     """Find the boundaries of the items that have phone times."""
+    checked_phones(manifest)
     truth = {}
     for index in items:
         item = manifest[index]

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
 from foresay.evaluation.frame_pairs import Kind, cosines, draw_pairs, redrawn_means
 from foresay.evaluation.intervals import Finding, draw_utterances, interval
@@ -69,7 +70,7 @@ class Similarity(Measure):
             UserError: there is one recording only; a layer is not finite.
         """
         test, protocol = corpora.test, self.protocol
-        vocabulary = {label: number for number, label in enumerate(test.phone_labels())}
+        vocabulary = {label: number for number, label in enumerate(checked_phones(test))}
         moments = Moments(test, protocol.frames, seed)
         results = []
         for subject in with_untrained(subjects):

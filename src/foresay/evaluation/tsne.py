@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
 from foresay.evaluation.intervals import Finding
 from foresay.evaluation.labelled_frames import UNLABELLED, LabelledFrames
@@ -68,7 +69,7 @@ class TSNE(Measure):
             UserError: there are too few points, or no phones where they are asked for; scikit-learn is missing; a layer is not finite.
         """
         test = corpora.test
-        phones = test.phone_labels()
+        phones = checked_phones(test)
         vocabulary = {label: number for number, label in enumerate(phones)}
         drawn = _Spoken(test, self.protocol.points, seed) if self.protocol.of == "phones" else Moments(test, self.protocol.points, seed)
         results = []

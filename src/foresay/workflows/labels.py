@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.labels import FrameLabels, LabelSettings, LabelWriter, read_about
 from foresay.corpora.manifest import Manifest
+from foresay.corpora.phones import checked_phones
 from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.cluster_scores import rate_agreement
 from foresay.evaluation.fingerprint import fingerprint, of_weights
@@ -44,6 +45,8 @@ def make_labels(
         raise UserError(msg)
     stamp = fingerprint(to_table(settings), manifests["train"].digest, seed)
     missing = [name for name, manifest in manifests.items() if not _made(folder / name, stamp, manifest)]
+    for name in missing:
+        checked_phones(manifests[name])  # before hours of work
     if missing:
         subject = _source(settings, device)
         weights = of_weights(subject.extractor)
@@ -133,7 +136,7 @@ def _label(subject: Subject, kmeans: KMeans, manifest: Manifest, folder: Path, s
             "data": manifest.digest,
             "hours": round(float(manifest.durations.sum()) / 3600, 6),
         }
-        vocabulary = {label: number for number, label in enumerate(manifest.phone_labels())}
+        vocabulary = {label: number for number, label in enumerate(checked_phones(manifest))}
         if vocabulary:
             centers = [frame_centers(extractor, layer, len(part)) for part in codes]
             phones = [labels_at(item.phones or (), times, vocabulary) for item, times in zip(manifest, centers, strict=False)]
