@@ -8,6 +8,7 @@ import codecs
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,3 +129,12 @@ def finished(paths: Iterable[Path]) -> list[Path]:
 def is_disk_full(error: OSError) -> bool:
     """Whether a write failed for want of space. NumPy's own error has no number, only words: `8192 requested and 4096 written`."""
     return error.errno in _FULL or (error.errno is None and "requested and" in str(error))
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder, if it is there. To every reader it is gone at once, however long it takes, and even if that is stopped."""
+    if folder.exists():
+        gone = folder.with_name(f"{UNFINISHED}gone-{folder.name}")
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)

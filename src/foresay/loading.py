@@ -5,10 +5,10 @@ a baseline (`mfcc`, `logmel`, `pixels`), a checkpoint of the Hugging Face hub, b
 `.pt` file of fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
 """
 
+import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import safetensors.torch
 from torch import nn
 
 from foresay.contracts import Extractor, SpeechModel
@@ -16,8 +16,8 @@ from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import HuggingFaceModel
-from foresay.runs import DESCRIPTION, WEIGHTS, Run
-from foresay.settings import find_class, from_table, list_names, read_toml, settings_class
+from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
+from foresay.settings import find_class, from_table, list_names, read_toml_file, settings_class
 
 HUB = "hf:"
 FILE = ".pt"
@@ -43,16 +43,7 @@ def load(name: str | Path, device: str = "cpu", **overrides: object) -> Any:  # 
     if text in list_names("foresay.baselines"):
         extractor = find_class("foresay.baselines", text, Extractor)()
         return extractor.to(device).eval()
-    description, weights = locate(text)
-    table = read_toml(description.read_text(encoding="utf-8"), str(description))
-    model = build(table["model"])
-    try:
-        model.load_state_dict(safetensors.torch.load_file(weights))
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        why = str(error).splitlines()[0]
-        msg = f"{weights} does not fit the model that {description} describes ({why}): were the two copied together, whole?"
-        raise UserError(msg) from error
-    return model.to(device).eval()
+    return _own(text).to(device).eval()
 
 
 def is_foreign(name: str) -> bool:
@@ -63,8 +54,12 @@ def is_foreign(name: str) -> bool:
 def build(table: dict[str, Any]) -> SpeechModel:
     """Build an untrained model from its name and settings."""
     settings = dict(table)
-    cls = find_class("foresay.models", settings.pop("name"), SpeechModel)
-    model: SpeechModel = cls(from_table(settings_class(cls), settings, "model"))
+    cls = find_class("foresay.models", settings.pop("name", None), SpeechModel)
+    try:
+        model: SpeechModel = cls(from_table(settings_class(cls), settings, "model"))
+    except (RuntimeError, TypeError, ValueError) as error:  # what no network can be built of
+        msg = f"the settings of [model] do not fit together: {error}"
+        raise UserError(msg) from error
     assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
     return model
 
@@ -74,9 +69,12 @@ def locate(name: str) -> tuple[Path, Path]:
     folder, at, step = name.rpartition("@")
     if at and step.isdigit():
         run = Run(Path(folder))
-        return run.folder / "model" / DESCRIPTION, run.checkpoint(int(step)).folder / WEIGHTS
+        saved = run.checkpoint(int(step)).folder
+        described = saved if (saved / DESCRIPTION).exists() else run.folder / "model"  # where older versions had it
+        return described / DESCRIPTION, saved / WEIGHTS
     path = Path(name)
-    for place in (path / "model", path):
+    newest = [checkpoint.folder for checkpoint in Run(path).checkpoints()[-1:]]  # while another is about to be published
+    for place in (path / "model", path, *newest):
         if (place / DESCRIPTION).is_file() and (place / WEIGHTS).is_file():
             return place / DESCRIPTION, place / WEIGHTS
     if (path / "recipe.toml").is_file():
@@ -86,6 +84,49 @@ def locate(name: str) -> tuple[Path, Path]:
     else:
         msg = f"{name!r} is neither a folder nor a baseline: {nearest(name, list_names('foresay.baselines'))}"
     raise UserError(msg)
+
+
+def _own(name: str) -> nn.Module:
+    """Load a model of this package from a run or a folder, whole: not half of one that a run replaces meanwhile."""
+    while True:
+        found = _found(name)
+        try:
+            return _read(found.description, found.weights)
+        except (OSError, UserError):
+            if _found(name) == found:
+                raise
+
+
+class _Found(NamedTuple):
+    description: Path
+    weights: Path
+    folders: tuple[int, ...]
+    """What the file system numbers them by: another one in the same place has another number."""
+
+
+def _found(name: str) -> _Found:
+    while True:
+        description, weights = locate(name)
+        with contextlib.suppress(FileNotFoundError):
+            return _Found(description, weights, tuple(path.parent.stat().st_ino for path in (description, weights)))
+
+
+def _read(description: Path, weights: Path) -> nn.Module:
+    verify(weights.parent, (WEIGHTS,))
+    table = read_toml_file(description).get("model")
+    if not isinstance(table, dict):
+        msg = f"{description} describes no model: it must have a table [model] with a name and settings"
+        raise UserError(msg)
+    model = build(table)
+    assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
+    try:
+        model.load_state_dict(read_weights(weights))
+    except RuntimeError as error:
+        why = str(error).splitlines()[0]
+        msg = f"{weights} does not fit the model that {description} describes ({why}): were the two copied together, whole?"
+        raise UserError(msg) from error
+    verify(description.parent, (DESCRIPTION,))  # last: of one that does not even fit there is more to say
+    return model
 
 
 def _foreign(name: str, overrides: dict[str, object]) -> nn.Module:

@@ -12,11 +12,13 @@ import pkgutil
 import tomllib
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import tomli_w
 
 from foresay.errors import UserError, nearest
+from foresay.files import read_text
 
 Table: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -107,9 +109,18 @@ def read_toml(text: str, where: str) -> Table:
     """Parse TOML, or say where it is not TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (RecursionError, ValueError) as error:  # ValueError: not TOML, or a number of thousands of digits
         msg = f"{where} is not valid TOML: {error}"
         raise UserError(msg) from error
+
+
+def read_toml_file(path: Path) -> Table:
+    """Read a TOML file.
+
+    Raises:
+        UserError: it cannot be opened, or is no TOML; the message names it.
+    """
+    return read_toml(read_text(path), str(path))
 
 
 def write_toml(table: Mapping[str, Any]) -> str:

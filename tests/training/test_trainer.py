@@ -160,19 +160,19 @@ def test_three_in_a_row_stop_the_run_with_their_audio(corpus: Path, tmp_path: Pa
 
 
 def test_a_full_disk_is_explained_and_costs_nothing_saved_before(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = runs._write
+    written = runs.write_bytes
 
     def full(path: Path, content: bytes) -> None:
         if "step-000004" in str(path) and path.name == runs.STATE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written(path, content)
 
-    monkeypatch.setattr(runs, "_write", full)
+    monkeypatch.setattr(runs, "write_bytes", full)
     run = tmp_path / "run"
     with pytest.raises(UserError, match=r"the disk is full: step 4 could not be saved.*the checkpoint of step 2 is whole"):
         pretrain("acpc", corpus, run, overrides=small("trainer.steps=6", "trainer.save_every=2"))
     assert [c.name for c in (run / "checkpoints").iterdir()] == ["step-000002"]
-    monkeypatch.setattr(runs, "_write", written)
+    monkeypatch.setattr(runs, "write_bytes", written)
     assert pretrain("acpc", corpus, run, overrides=small("trainer.steps=6", "trainer.save_every=2")).step == 6
 
 

@@ -1,7 +1,8 @@
 """Collapse watch: the loss falls and the accuracy jumps because latents or codes have become trivial, not because the model has learnt."""
 
 from collections import defaultdict, deque
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 WINDOW = 20
 """Logged steps in each of the two windows compared."""
@@ -45,6 +46,17 @@ class CollapseWatch:
     def __init__(self) -> None:
         self._seen: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=2 * WINDOW))
         self.warned = False
+
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"seen": {name: list(values) for name, values in self._seen.items()}, "warned": self.warned}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another watch was."""
+        self._seen.clear()
+        for name, values in state.get("seen", {}).items():
+            self._seen[name].extend(values)
+        self.warned = state.get("warned", False)
 
     def see(self, scalars: dict[str, float]) -> str | None:
         """Take the scalars of a logged step; return a warning, once, if they look like a collapse."""

@@ -14,7 +14,7 @@ import itertools
 import math
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from foresay.corpora.batches import BatchLoader
 from foresay.errors import UserError
 from foresay.layers.moving_average import early, follow
 from foresay.progress import ProgressBar
-from foresay.runs import Checkpoint, Run
+from foresay.runs import Checkpoint, DamagedError, Run
 from foresay.training.collapse import CollapseWatch
 from foresay.training.devices import Place, give_back_freed_memory
 from foresay.training.logs import MetricsLog
@@ -79,12 +79,16 @@ class Trainer:
         self.log = MetricsLog(run, dataclasses.replace(self.settings, tensorboard=False, wandb=False))  # until the run begins
         self.watch = CollapseWatch()
         self.failed: list[tuple[str, ...]] = []
+        self.told: set[str] = set()
+        """What the loader had to say, once for each: part of a checkpoint, so that a resumed run does not repeat itself."""
 
-    def fit(self) -> Progress:
-        """Train to the end, from the last checkpoint if there is one."""
+    def fit(self, notes: Sequence[str] = ()) -> Progress:
+        """Train to the end, from the newest checkpoint if there is one. `notes`: what the log shall say first."""
         if self.place.leads:
             self.log = MetricsLog(self.run, self.settings)
         self.resume()
+        for note in notes:
+            self.event(note)
         if self.progress.step >= self.updates:
             return self.progress
         now = self.progress
@@ -153,7 +157,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.skipped += 1
         self.failed.append(tuple(name for batch in batches for name in batch.ids))
-        self.event(f"update {self.progress.step} skipped: loss or gradient not finite")
+        self.event(f"update {self.progress.step} skipped: loss or gradient not finite", self.progress.step + 1)
         if len(self.failed) >= NON_FINITE_LIMIT:
             names = "; ".join(", ".join(ids[:4]) + (", …" if len(ids) > 4 else "") for ids in self.failed)  # noqa: PLR2004
             msg = (
@@ -191,6 +195,9 @@ class Trainer:
             "optimizer": whole(self.optimizer.state_dict(), self.place),
             "random": self.place.gathered(_random_state(self.place.device)),
             "window": self.log.window,
+            "watch": self.watch.state(),
+            "told": sorted(self.told),
+            "failed": [list(ids) for ids in self.failed],
         }
         if self.average is not None:  # what a run keeps as its model is the average
             state["weights"], weights = weights, whole(self.average, self.place)
@@ -199,11 +206,42 @@ class Trainer:
         give_back_freed_memory()
 
     def resume(self) -> Checkpoint | None:
-        """Go back to the last checkpoint, if there is one."""
-        checkpoints = self.run.checkpoints()
-        if not checkpoints:
-            return None
-        checkpoint = checkpoints[-1]
+        """Go back to the newest checkpoint that can be read, if there is one; those that cannot are set aside, and told.
+
+        Raises:
+            UserError: there are checkpoints, and none can be read.
+        """
+        damaged: dict[int, str] = {}
+        for step in self.place.gathered([checkpoint.step for checkpoint in self.run.checkpoints()])[0][::-1]:
+            checkpoint = self.run.checkpoint(step)
+            why = self._fault(checkpoint)
+            if self.place.summed([float(bool(why))])[0] == 0:
+                if self.place.leads:
+                    self._settle(checkpoint, damaged)
+                return checkpoint
+            damaged[step] = why or "another process cannot read it"
+        if damaged:
+            listed = "; ".join(damaged.values())
+            msg = f"no checkpoint of {self.run.folder} can be read: {listed}. Copy the run again from where it is whole, or begin another"
+            raise UserError(msg)
+        if self.place.leads:
+            self.run.forget_metrics()
+        return None
+
+    def _fault(self, checkpoint: Checkpoint) -> str:
+        """Take over a checkpoint; return what is wrong if that cannot be done."""
+        try:
+            if self.place.leads:
+                checkpoint.verify()
+            self._restore(checkpoint)
+        except DamagedError as error:
+            return str(error)
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            why = (str(error).splitlines() or [""])[0]
+            return f"{checkpoint.folder} does not fit this run ({type(error).__name__}: {why})"
+        return ""
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state()
         load_weights(self.model, checkpoint.weights(str(self.place.device)))
         if self.average is not None:
@@ -212,29 +250,41 @@ class Trainer:
         load_optimizer(self.optimizer, state["optimizer"])
         self.progress = Progress(**state["progress"])
         self.log.window = state["window"]
+        self.watch.restore(state.get("watch", {}))
+        self.told = set(state.get("told", ()))
+        self.failed = [tuple(ids) for ids in state.get("failed", ())]
         torch.manual_seed(_newcomers_seed(self.settings.seed, self.progress.step, self.place.rank))
         if self.place.rank < len(state["random"]):
             _restore_random_state(state["random"][self.place.rank], self.place.device)
-        if self.place.leads:
-            self.run.forget_metrics_after(self.progress.step)
-        return checkpoint
+
+    def _settle(self, checkpoint: Checkpoint, damaged: Mapping[int, str]) -> None:
+        """Let the folder be as it was when this checkpoint had just been saved."""
+        aside = [self.run.set_aside(self.run.checkpoint(step)) for step in damaged]
+        self.run.settle(checkpoint, self.settings.keep)
+        self.run.forget_metrics_after(checkpoint.step)
+        for why, folder in zip(damaged.values(), aside, strict=True):
+            self.event(
+                f"a checkpoint is damaged: {why}. The run goes on from the one of step {checkpoint.step}; it lies in {folder.name} now"
+            )
 
     @property
     def description(self) -> str:
         """What `model.toml` says: how to build the model, and where it comes from."""
         return self.recipe.model_toml(self.progress.step)
 
-    def event(self, message: str) -> None:
-        """Tell the log and whoever watches."""
+    def event(self, message: str, step: int | None = None) -> None:
+        """Tell the log and whoever watches. `step`: updates done when it will have happened, if one is under way."""
         if self.place.leads:
-            self.log.write({"kind": "event", "step": self.progress.step, "message": message})
+            self.log.write({"kind": "event", "step": self.progress.step if step is None else step, "message": message})
             tqdm.write(message)
 
     def _pass_on(self, loader: BatchLoader) -> None:
         """Tell what the devices could not read."""
         messages = self.place.gathered(list(loader.messages))
         for message in dict.fromkeys(itertools.chain(*messages)):
-            self.event(message)
+            if message not in self.told:
+                self.told.add(message)
+                self.event(message)
         loader.messages.clear()
 
     def _report(self, scalars: dict[str, float], loader: BatchLoader, bar: ProgressBar[int]) -> None:

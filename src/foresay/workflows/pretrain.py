@@ -20,8 +20,9 @@ from foresay.corpora.labels import Clock, FrameLabels, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Plan
 from foresay.errors import UserError
-from foresay.runs import Run
-from foresay.settings import Table, read_toml, write_toml
+from foresay.files import finished
+from foresay.runs import Data, Run
+from foresay.settings import read_toml_file
 from foresay.training.devices import Place, find_place, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
@@ -73,12 +74,13 @@ def pretrain(
     model = _build(resolved, place)
     origin = start.into(model) if start and not folder.checkpoints() else None
     trainer = _prepare(model, resolved, manifests["train"], manifests.get("valid"), folder, place, labels.reader)
-    if place.leads:
-        _enter(folder, resolved, {purpose: _described(manifest, given[purpose]) for purpose, manifest in manifests.items()})
+    notes = [str(origin)] if origin else []
+    if not place.leads:
+        return trainer.fit()
+    with folder.alone():
+        notes += _enter(folder, resolved, {purpose: _described(manifest, given[purpose]) for purpose, manifest in manifests.items()})
         keep_origin(folder, start, origin)
-    if origin:
-        trainer.event(str(origin))
-    return trainer.fit()
+        return trainer.fit(notes)
 
 
 def rehearse(
@@ -211,42 +213,49 @@ def _updates(recipe: Recipe, plan: Plan) -> int:
     return sum(plan.steps(epoch) for epoch in range(recipe.trainer.epochs))
 
 
-def _enter(run: Run, recipe: Recipe, data: Table) -> None:
-    """Begin the run, or make sure that it is this recipe's and this corpus's."""
+def _enter(run: Run, recipe: Recipe, data: dict[str, Data]) -> list[str]:
+    """Begin the run, or make sure that it is this recipe's and this corpus's; return what there is to say."""
+    begun: dict[str, Data] = {}
     if run.recipe.exists():
-        found = differences(resolve(_read(run.recipe), recipe.name), recipe)
-        if found:
-            listed = "; ".join(found)
-            msg = f"{run.folder} was begun with another recipe ({listed}). Choose another --run, or give the settings it was begun with."
-            raise UserError(msg)
-        begun = _read(run.data) if run.data.exists() else {}
+        _refuse_other_recipe(run, recipe)
+        begun = run.read_data()
         for purpose, first in begun.items():
             _refuse_other_data(run, purpose, first, data.get(purpose, first))
-        data = begun | data
-    elif run.folder.exists() and any(run.folder.iterdir()):
+    elif finished(run.folder.iterdir()):
         msg = f"{run.folder} is not empty and is no run: it holds no recipe.toml. Choose another --run."
         raise UserError(msg)
-    run.begin(recipe.toml(), write_toml(data))
+    run.begin(recipe.toml(), begun | data)
+    moved = [purpose for purpose in begun.keys() & data.keys() if begun[purpose].manifest != data[purpose].manifest]
+    return [f"the same data, in another place: {data[purpose].manifest}, before {begun[purpose].manifest}" for purpose in sorted(moved)]
 
 
-def _described(manifest: Manifest, given: str | Path) -> Table:
+def _refuse_other_recipe(run: Run, recipe: Recipe) -> None:
+    table = read_toml_file(run.recipe)
+    model = table.get("model")
+    begun = model.get("name") if isinstance(model, dict) else model
+    found = [f"model.name: {begun!r} -> {recipe.model!r}"]
+    if begun == recipe.model:  # what it is otherwise is not imported
+        found = differences(resolve(table, recipe.name), recipe)
+    if found:
+        listed = "; ".join(found)
+        msg = f"{run.folder} was begun with another recipe ({listed}). Choose another --run, or give the settings it was begun with."
+        raise UserError(msg)
+
+
+def _described(manifest: Manifest, given: str | Path) -> Data:
     """Say what a manifest holds; `given` is its path as the user wrote it."""
-    hours = round(float(manifest.durations.sum()) / 3600, 6)
-    return {"manifest": str(given), "recordings": len(manifest), "hours": hours, "digest": manifest.digest}
+    return Data(str(given), len(manifest), round(float(manifest.durations.sum()) / 3600, 6), manifest.digest)
 
 
-def _refuse_other_data(run: Run, purpose: str, first: Table, now: Table) -> None:
+def _refuse_other_data(run: Run, purpose: str, first: Data, now: Data) -> None:
     """Data may have moved, but they must be the same: as many recordings, and the items of the manifest equal but for their paths."""
-    described = [f"{data['recordings']:,} recordings, {data['hours']} h" for data in (first, now)]
-    if described[0] == described[1] and first.get("digest", now["digest"]) == now["digest"]:
+    alike = str(first) == str(now)
+    if alike and first.digest in {None, now.digest}:
         return
-    if described[0] == described[1]:
-        described[1] += ", but other ids, times, speakers or texts, or in another order"
-    given = {"train": "--corpus", "valid": "--valid"}[purpose]
-    listed = f"{first['manifest']}: {described[0]}, not {now['manifest']}: {described[1]}"
-    msg = f"{run.folder} was begun on another corpus ({listed}). Choose another --run, or give the {given} it was begun on."
+    how = ", but other ids, times, speakers or texts, or in another order" if alike else ""
+    option = "--corpus" if purpose == "train" else "--valid"
+    msg = (
+        f"{run.folder} was begun on another corpus ({first.manifest}: {first}, not {now.manifest}: {now}{how}). "
+        f"Choose another --run, or give the {option} it was begun on."
+    )
     raise UserError(msg)
-
-
-def _read(path: Path) -> dict[str, Table]:
-    return read_toml(path.read_text(encoding="utf-8"), str(path))
