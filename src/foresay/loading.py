@@ -18,14 +18,16 @@ from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import HuggingFaceModel
 from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
 from foresay.settings import find_class, from_table, list_names, read_toml_file, settings_class
+from foresay.trust import named_in, trusting
 
 HUB = "hf:"
 FILE = ".pt"
 
 
-def load(name: str | Path, device: str = "cpu", **overrides: object) -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module too
+def load(name: str | Path, device: str = "cpu", *, trust: bool = False, **overrides: object) -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module too
     """Load a model or a baseline, in `eval()` mode.
 
+    `trust`: whether a folder may name code outside this package, or bring it along, to be run.
     `overrides`: settings that other people's wav2vec 2.0 or HuBERT shall have otherwise: `standardize`, where its preprocessor is known to
     be wrong; `padding_in_norm=True`, so that padding changes features as it does in the published implementations.
 
@@ -34,14 +36,18 @@ def load(name: str | Path, device: str = "cpu", **overrides: object) -> Any:  # 
         >>> model.layer_names
         ('mfcc',)
     """
-    text = str(name)
+    with trusting(trust):
+        return _loaded(str(name), device, overrides)
+
+
+def _loaded(text: str, device: str, overrides: dict[str, object]) -> nn.Module:
     if is_foreign(text):
         return _foreign(text, overrides).to(device).eval()
     if overrides:
         msg = f"{text} has the settings that it was trained with; {', '.join(overrides)} can be changed of other people's checkpoints only"
         raise UserError(msg)
     if text in list_names("foresay.baselines"):
-        extractor = find_class("foresay.baselines", text, Extractor)()
+        extractor: nn.Module = find_class("foresay.baselines", text, Extractor)()
         return extractor.to(device).eval()
     return _own(text).to(device).eval()
 
@@ -52,14 +58,19 @@ def is_foreign(name: str) -> bool:
 
 
 def build(table: dict[str, Any]) -> SpeechModel:
-    """Build an untrained model from its name and settings."""
+    """Build an untrained model from its name and settings, as a model folder states them."""
     settings = dict(table)
-    cls = find_class("foresay.models", settings.pop("name", None), SpeechModel)
-    try:
-        model: SpeechModel = cls(from_table(settings_class(cls), settings, "model"))
-    except (RuntimeError, TypeError, ValueError) as error:  # what no network can be built of
-        msg = f"the settings of [model] do not fit together: {error}"
-        raise UserError(msg) from error
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        msg = f"[model] must have the name of a model, not name = {name!r}"
+        raise UserError(msg)
+    with named_in("model folder"):
+        cls = find_class("foresay.models", name, SpeechModel)
+        try:
+            model: SpeechModel = cls(from_table(settings_class(cls), settings, "model"))
+        except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:  # what no network can be built of
+            msg = f"the settings of [model] do not fit together: {error}"
+            raise UserError(msg) from error
     assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
     return model
 

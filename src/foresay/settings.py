@@ -19,6 +19,7 @@ import tomli_w
 
 from foresay.errors import UserError, nearest
 from foresay.files import read_text
+from foresay.trust import refuse_foreign
 
 Table: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -136,6 +137,10 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
     """
     dotted = "." in name
     module_name = name if dotted else f"{package}.{name.replace('-', '_')}"
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        msg = f"{name!r} is no name of a {package.rpartition('.')[2].rstrip('s')}: {nearest(name, list_names(package))}"
+        raise UserError(msg)
+    refuse_foreign(module_name)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

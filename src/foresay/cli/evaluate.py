@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from foresay.cli._table import print_results
+from foresay.trust import trusting
 from foresay.workflows.evaluate import evaluate
 
 
@@ -39,23 +40,26 @@ class Options:
     """cpu, cuda, cuda:1, … Default: a GPU if there is one."""
     again: bool = False
     """Measure again what stands in results.jsonl already."""
+    trust: bool = False
+    """Run code outside Foresay that a model folder names or brings along."""
 
 
 def run(arguments: list[str]) -> None:
     """Print a table for each measure."""
     options = tyro.cli(Options, prog="foresay evaluate", args=arguments, description=__doc__)
-    results = evaluate(
-        options.models,
-        options.corpus,
-        options.train_corpus,
-        measures=options.measures.split(","),
-        options=options.option,
-        layers=options.layers.split(",") if options.layers else None,
-        out=options.out,
-        seed=options.seed,
-        device=options.device,
-        again=options.again,
-    )
+    with trusting(options.trust):
+        results = evaluate(
+            options.models,
+            options.corpus,
+            options.train_corpus,
+            measures=options.measures.split(","),
+            options=options.option,
+            layers=options.layers.split(",") if options.layers else None,
+            out=options.out,
+            seed=options.seed,
+            device=options.device,
+            again=options.again,
+        )
     print_results(results)
     for note in sorted({result.details["note"] for result in results if "note" in result.details}):
         print(note)

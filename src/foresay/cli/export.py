@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from foresay.trust import trusting
 from foresay.workflows.export import Format, export
 
 
@@ -24,12 +25,15 @@ class Options:
     """huggingface: for transformers. torch: for torch.export.load. onnx: for ONNX runtimes (extra onnx)."""
     layers: str | None = None
     """Of a program: layers it gives, such as z,c; default: the last one."""
+    trust: bool = False
+    """Run code outside Foresay that a model folder names or brings along."""
 
 
 def run(arguments: list[str]) -> None:
     """Write the folder and say what is in it."""
     options = tyro.cli(Options, prog="foresay export", args=arguments, description=__doc__)
     layers = options.layers.split(",") if options.layers else None
-    folder = export(options.model, options.dest, to=options.to, layers=layers)
+    with trusting(options.trust):
+        folder = export(options.model, options.dest, to=options.to, layers=layers)
     for file in sorted(folder.iterdir()):
         print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")

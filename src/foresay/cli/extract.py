@@ -10,6 +10,7 @@ from pathlib import Path
 import tyro
 
 from foresay.reports.wording import plural
+from foresay.trust import trusting
 from foresay.workflows.extract import LEFT_OUT, extract
 
 SHOWN = 10
@@ -30,12 +31,15 @@ class Options:
     """A layer of the model, such as z or c."""
     device: str | None = None
     """cpu, cuda, cuda:1, … Default: a GPU if there is one."""
+    trust: bool = False
+    """Run code outside Foresay that a model folder names or brings along."""
 
 
 def run(arguments: list[str]) -> int:
     """Say what was written and what could not be read; the exit code is 2 if nothing could."""
     options = tyro.cli(Options, prog="foresay extract", args=arguments, description=__doc__)
-    done = extract(options.model, options.source, options.dest, layer=options.layer, device=options.device)
+    with trusting(options.trust):
+        done = extract(options.model, options.source, options.dest, layer=options.layer, device=options.device)
     before = f", {done.there} had been written before" if done.there else ""
     print(f"{plural(done.written, 'recording')} written{before}; see {done.index}")
     for failure in done.failures[:SHOWN]:

@@ -18,6 +18,7 @@ from foresay.cli import INTERRUPTED
 from foresay.errors import UserError
 from foresay.training.devices import leave, speaks
 from foresay.training.recipe import read_recipe
+from foresay.trust import trusting
 from foresay.workflows.pretrain import pretrain, rehearse
 from foresay.workflows.warm_start import WarmStart
 
@@ -49,16 +50,19 @@ class Options:
     """Print the resolved recipe and stop."""
     dry_run: bool = False
     """Do a few updates, keep nothing, and say what the run will take."""
+    trust: bool = False
+    """Run code outside Foresay that the recipe, or a model folder, names or brings along."""
 
 
 def run(arguments: list[str]) -> int:
     """Train."""
     options = tyro.cli(Options, prog="foresay pretrain", args=arguments, description=__doc__)
     if options.show:
-        print(read_recipe(options.recipe, options.set).toml(), end="")
+        with trusting(options.trust):
+            print(read_recipe(options.recipe, options.set).toml(), end="")
         return 0
     corpus, folder = _needed(options)
-    with _one_voice():
+    with _one_voice(), trusting(options.trust):
         said = _rehearse(options, corpus, folder) if options.dry_run else _pretrain(options, corpus, folder)
     leave()
     if speaks():

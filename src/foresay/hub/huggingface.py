@@ -20,6 +20,7 @@ from foresay.contracts import FeatureExtractor, Frames
 from foresay.errors import UserError
 from foresay.extras import optional
 from foresay.hub._tensors import misfit
+from foresay.trust import is_trusted
 
 MASK_VECTOR = "masked_spec_embed"
 """Is not needed to hear; fine-tuned without masks, a checkpoint has none."""
@@ -76,7 +77,7 @@ def _read(folder: Path) -> tuple[Any, bool, int]:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
-        network, found = transformers.AutoModel.from_pretrained(folder, output_loading_info=True)
+        network, found = transformers.AutoModel.from_pretrained(folder, output_loading_info=True, trust_remote_code=is_trusted())
     except (OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         msg = f"{folder} cannot be loaded ({why}): is it a folder with config.json and weights, saved by save_pretrained?"

@@ -20,8 +20,10 @@ from foresay.contracts import SpeechModel
 from foresay.corpora.labels import LabelSettings
 from foresay.corpora.sampling import DataSettings
 from foresay.errors import UserError, nearest
+from foresay.files import read_text
 from foresay.settings import Table, assignment, find_class, from_table, merge, read_toml, settings_class, to_table, write_toml
 from foresay.training.optimizers import OptimizerSettings
+from foresay.trust import named_in
 from foresay.version import __version__
 
 SECTIONS = ("base", "model", "data", "optimizer", "trainer", "labels")
@@ -103,12 +105,13 @@ class Recipe:
 
     def build_model(self) -> SpeechModel:
         """Build the model, untrained, from torch's current random state."""
-        cls = find_class("foresay.models", self.model, SpeechModel)
-        try:
-            model: SpeechModel = cls(self.model_settings)
-        except ValueError as error:
-            msg = f"the settings of [model] do not fit together: {error}"
-            raise UserError(msg) from error
+        with named_in("recipe"):
+            cls = find_class("foresay.models", self.model, SpeechModel)
+            try:
+                model: SpeechModel = cls(self.model_settings)
+            except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+                msg = f"the settings of [model] do not fit together: {error}"
+                raise UserError(msg) from error
         return model
 
     def table(self) -> Table:
@@ -145,12 +148,14 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def resolve(table: Table, name: str) -> Recipe:
     """Turn a whole table into a recipe, each section checked by its owner."""
+    table = _named_model(table, f"recipe {name}")
     model = dict(table.get("model", {}))
     model_name = model.pop("name", None)
-    if model_name is None:
+    if not isinstance(model_name, str):
         msg = f'recipe {name} names no model: add `model = "acpc"`, or `name` in its [model] section'
         raise UserError(msg)
-    cls = find_class("foresay.models", model_name, SpeechModel)
+    with named_in("recipe"):
+        cls = find_class("foresay.models", model_name, SpeechModel)
     return Recipe(
         name=name,
         model=model_name,
@@ -190,7 +195,7 @@ def _with_bases(name: str, seen: tuple[str, ...]) -> Table:
     if name in known:
         text = known[name]
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     else:
         msg = f"{name!r} is neither a file nor a built-in recipe: {nearest(name, known)}"
         raise UserError(msg)
@@ -210,7 +215,7 @@ def _named_model(table: Table, where: str) -> Table:
         if section not in SECTIONS:
             msg = f"{where}: unknown section {section!r}: {nearest(section, SECTIONS)}"
             raise UserError(msg)
-        if section not in {"base", "model"} and not isinstance(value, dict):
+        if section != "base" and not isinstance(value, (dict, str) if section == "model" else dict):
             msg = f"{where}: [{section}] must be a table of settings, not {value!r}"
             raise UserError(msg)
     return {k: {"name": v} if k == "model" and isinstance(v, str) else v for k, v in table.items()}
