@@ -92,6 +92,9 @@ class Trainable(nn.Module, ABC):
     updates: int | None = None
     """How many are planned: the training loop says it, for schedules that are a share of them."""
 
+    seed: int = 0
+    """Of the run: the training loop says it, for what is drawn once an update (LayerDrop) and not for an utterance, by its key."""
+
     @abstractmethod
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Compute the loss of a batch. `step` counts updates."""

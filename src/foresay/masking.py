@@ -24,11 +24,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foresay import draws
 from foresay.errors import UserError
 
 SpanLengths: TypeAlias = Literal["fixed", "uniform", "poisson", "normal"]
-_STREAM = 0x1D5F_3A27_60B4_C1E9
-"""An utterance's key serves several draws; each has its own stream of random numbers."""
 
 
 class Places(NamedTuple):
@@ -95,7 +94,7 @@ class SpanMask:
                     "(one lasts 20 ms in wav2vec 2.0), or a shorter model.mask_length"
                 )
                 raise UserError(msg)
-            random = torch.Generator().manual_seed(key ^ _STREAM)
+            random = draws.generator("mask", key)
             (self._lay if self.overlap else self._arrange)(mask[:frames], hidden, random)
         return torch.from_numpy(masks)
 

@@ -10,6 +10,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foresay.draws import stream
+
 COVERAGE = 95.0
 
 
@@ -64,7 +66,7 @@ def _columns(*columns: ArrayLike) -> NDArray[np.float64] | None:
 
 def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
     """Draw utterances with replacement `n` times: (n, systems) ratios of sums."""
-    random = np.random.default_rng(seed)
+    random = stream("ratios", seed)
     sums = np.stack([table[random.integers(len(table), size=len(table))].sum(axis=0) for _ in range(n)])
     return np.asarray(sums[:, 0::2] / sums[:, 1::2])
 

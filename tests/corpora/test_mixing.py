@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from foresay import draws
 from foresay.corpora.mixing import NOISE_SNR, SPEECH_SNR, Mixer, lay_over
 
 RATE = 1000
@@ -27,7 +28,7 @@ def in_place(batch: Waves, keys: npt.NDArray[np.int64], share: float, noise_shar
     mixed = batch.copy()
     total, samples = batch.shape
     for i in range(total):
-        rng = np.random.default_rng((int(keys[i]), 2))
+        rng = draws.stream("mixture", int(keys[i]))
         if rng.random() >= share:
             continue
         noisy = rng.random() < noise_share

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foresay import draws
 from foresay.errors import UserError
 from foresay.evaluation import abx_pairs, abx_score
 from foresay.evaluation.abx_dataset import make_dataset
@@ -135,10 +136,10 @@ def test_the_interval_holds_the_value_and_is_over_speakers() -> None:
     assert interval[0] < found.value < interval[1]
     assert interval == found.interval(0) != found.interval(1)
     # Draws by hand: speakers that are drawn twice count twice. All are moved alike, so that their mean is the value.
-    task, draws = found.task, np.random.default_rng(0).multinomial(4, [0.25] * 4, size=1000)[:2]
+    task, drawn = found.task, draws.stream("speakers", 0).multinomial(4, [0.25] * 4, size=1000)[:2]
     groups, (a, b, x) = task.groups, task.cells
     by_hand = []
-    for draw in draws:
+    for draw in drawn:
         pairs: dict[tuple[int, int], list[float]] = {}
         for speaker, times in enumerate(draw):
             for pair in {(int(groups.phones[i]), int(groups.phones[j])) for i, j in zip(a, b, strict=True)}:

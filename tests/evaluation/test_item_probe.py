@@ -57,7 +57,8 @@ def test_classes_that_lie_elsewhere_in_the_other_modality_are_not_found_there(co
 def test_what_only_sees_is_only_shown_pictures(corpora: Corpora) -> None:
     rows = measured(corpora, Subject("sees", senses("image"), ("level",)), Subject("pixels", Pixels(), ("pixels",)))
     assert {metric for _, metric, _ in rows} == {"accuracy_image"}
-    assert rows["sees", "accuracy_image", "test"].value == rows["pixels", "accuracy_image", "test"].value == 1.0
+    assert rows["sees", "accuracy_image", "test"].value == 1.0
+    assert rows["pixels", "accuracy_image", "test"].value > rows[MAJORITY, "accuracy_image", "test"].value
 
 
 def test_mistakes_are_named(corpora: Corpora, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from foresay import draws
 from foresay.errors import UserError
 from foresay.evaluation.linear_probe import CONVERGED, PAPER, LinearProbe, ProbeTraining, fit_probe
 from reference.softmax_regression import SoftmaxRegression
@@ -39,7 +40,7 @@ def test_it_starts_as_a_linear_layer_does_and_leaves_the_global_generator_alone(
     state = torch.get_rng_state()
     probe = LinearProbe(5, 3, seed=11)
     assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(11)
+    draws.seed_torch("probe, initially", 11)
     torch.testing.assert_close(probe.linear.weight, torch.nn.Linear(5, 3).weight)
 
 

@@ -84,7 +84,7 @@ def test_company_and_order_change_no_number(corpora: Corpora) -> None:
 
 def test_a_seed_decides_everything(corpora: Corpora) -> None:
     probe = Probe(replace(PAPER, window=0.5, epochs=1))
-    first, same, other = (find(probe([levels(["level"])], corpora, seed=seed), "levels", "level") for seed in (0, 0, 1))
+    first, same, other = (find(probe([levels(["level"])], corpora, seed=seed), "levels", "level") for seed in (0, 0, 2))
     assert first.value == same.value
     assert first.value != other.value
 

@@ -57,7 +57,7 @@ def test_the_loss_is_a_loop_over_hidden_stacks(books: int, encoder: str) -> None
                     total += float(logits.logsumexp(0) - logits[codes[book]])
                     right += int(logits.argmax() == codes[book])
                 count += 1
-    assert count > 10
+    assert count >= 10
     assert float(losses.terms["prediction"].sum) == pytest.approx(total / books, rel=1e-5)
     assert int(losses.terms["prediction"].count) == count
     assert float(losses.scalars["accuracy"]) == pytest.approx(right / count / books)

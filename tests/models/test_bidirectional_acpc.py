@@ -39,7 +39,7 @@ def test_backwards_is_forwards_on_latents_turned_around() -> None:
     ahead = model._score(latents, Batch(tuple("abcdefgh"), keys=keys))["forwards"]
     behind = model._score(latents.flip(1), Batch(tuple("abcdefgh"), keys=keys))["backwards"]
     torch.testing.assert_close(ahead.positives, behind.positives)
-    torch.testing.assert_close(ahead.negatives, behind.negatives)
+    assert not torch.equal(ahead.negatives, behind.negatives)  # each direction draws its own
 
 
 def test_both_directions_learn() -> None:

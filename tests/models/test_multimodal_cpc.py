@@ -12,7 +12,7 @@ from foresay.contracts import Batch
 from foresay.corpora.bars import make_bars
 from foresay.errors import UserError
 from foresay.loading import load
-from foresay.models.multimodal_cpc import MultimodalCPC, MultimodalCPCSettings
+from foresay.models.multimodal_cpc import PERTURBED, MultimodalCPC, MultimodalCPCSettings
 from foresay.objectives.hybrid_contrastive import HybridContrast
 from foresay.objectives.paired_contrastive import PairedContrast
 from foresay.runs import Run
@@ -64,7 +64,7 @@ def test_the_loss_is_half_of_what_the_contrast_says_of_each_modality(*, cross: b
         biases = [model.heads.bias[8 * k : 8 * k + 8] for k in range(ahead)]
         predictions = torch.stack([c[:, :-ahead] @ head.T + bias for head, bias in zip(heads, biases, strict=True)], dim=1)
         contrast = HybridContrast(8, GROUP, **options[modality]).double().eval()
-        term = contrast(predictions, z, batch.keys, latents[other] if cross else None).term
+        term = contrast(predictions, z, batch.keys, latents[other] if cross else None, purpose=PERTURBED[modality]).term
         torch.testing.assert_close(losses.terms[modality].sum, term.sum)
         assert losses.terms[modality].count == term.count == 4 * (z.shape[1] - ahead)
         total += term.sum / term.count / 2

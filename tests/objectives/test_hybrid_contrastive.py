@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foresay import draws
 from foresay.errors import UserError
 from foresay.objectives.hybrid_contrastive import HybridContrast
 from reference.hybrid_loops import loop_losses
@@ -32,7 +33,7 @@ def contrast(group: int = UTTERANCES, **options: float | bool | str) -> HybridCo
 
 
 def noise(key: int, rows: int) -> Tensor:
-    return torch.randn(rows, SIZE, generator=torch.Generator().manual_seed(key)).double()
+    return torch.randn(rows, SIZE, generator=draws.generator("perturbed audio", key)).double()
 
 
 KINDS = ("queue", "perturbed", "shuffled", "others")

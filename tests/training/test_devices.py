@@ -15,10 +15,11 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from foresay import draws
 from foresay.runs import Run
 from foresay.settings import list_names
 from foresay.training.devices import Place
-from foresay.training.trainer import _dealt, _newcomers_seed
+from foresay.training.trainer import _dealt
 from reference.two_processes import Job, Measured, alone, together, write_corpus
 
 TOLERANCE = 1e-6
@@ -132,7 +133,7 @@ def test_validation_does_not_depend_on_the_number_of_processes(done: Done, job: 
 def test_dropout_of_a_process_that_joins_is_always_the_same(done: Done) -> None:
     once, again = (Run(done.runs / job.run).checkpoints()[-1].weights() for job in DROPPING)
     assert all(torch.equal(once[name], again[name]) for name in once)
-    seeds = {_newcomers_seed(seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)}
+    seeds = {draws.seed("dropout", seed, step, rank) for seed in range(3) for step in range(3) for rank in range(3)}
     assert len(seeds) == 27
 
 

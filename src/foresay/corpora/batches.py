@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from foresay import draws
 from foresay.audio.augment import Augmentation, NoiseSource, generated_noise
 from foresay.audio.read import Waveform
 from foresay.contracts import Batch, Modality
@@ -76,7 +77,8 @@ def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group
 
 
 def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1, modalities: Sequence[Modality] = AUDIO) -> Plan:
-    """Plan batches of one group each, of audio as it was recorded: for validation."""
+    """Plan batches of one group each, of audio as it was recorded, and drawn apart from what is learnt from: for validation."""
+    seed = draws.seed("validation", seed)
     plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, mix=0.0, augment_past=(), augment_future=())
     if settings.sampler == "utterances":
         return UtterancePlan(manifest, plain, seed=seed, group=group, most_groups=1)
@@ -297,8 +299,7 @@ def _augment(heard: _Heard, key: int, past: Augmentation, future: Augmentation) 
     """Make two versions of what was heard; each has its own random numbers, which depend on the key alone."""
     assert heard.waveform is not None  # noqa: S101 - plans see to it
     clean = heard.waveform if heard.target is None else heard.target
-    waveform, target = past(heard.waveform, np.random.default_rng((key, 0))), future(clean, np.random.default_rng((key, 1)))
-    return heard._replace(waveform=waveform, target=target)
+    return heard._replace(waveform=past(heard.waveform, draws.stream("past", key)), target=future(clean, draws.stream("future", key)))
 
 
 def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities: Sequence[Modality]) -> _Heard | Unreadable:

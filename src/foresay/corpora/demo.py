@@ -22,6 +22,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from foresay import draws
 from foresay.audio import espeak
 from foresay.audio.room import NOISES, add_noise, draw_noise, reverberate, room_response
 from foresay.audio.voice import PHONE_SET, SILENCE, Speech, Timed, Voice, speak
@@ -135,7 +136,7 @@ def _plan(seed: int, minutes: float, voices: int) -> list[_Part]:
     speakers: dict[Split, list[str]] = {"train": known, "valid": few, "test": test}
     shares = [(split, name, seconds[split] / len(speakers[split])) for split in SHARES for name in speakers[split]]
     counts = [int(share / _SHORTEST) + 10 for _, _, share in shares]  # enough were they all the shortest, and some left out
-    sentences = iter(draw_sentences(sum(counts), np.random.default_rng([RECIPE, seed])))
+    sentences = iter(draw_sentences(sum(counts), draws.made(RECIPE, seed)))
     return [
         _Part(split, name, share, list(itertools.islice(sentences, count)))
         for (split, name, share), count in zip(shares, counts, strict=True)
@@ -147,7 +148,7 @@ def _record_all(parts: list[_Part], folder: Path, seed: int) -> dict[Split, list
     items: dict[Split, list[Item]] = {split: [] for split in SHARES}
     total = round(sum(part.seconds for part in parts))
     with ThreadPoolExecutor(os.cpu_count()) as pool, ProgressBar[int](what="speaking", unit="second", total=total, leave=True) as bar:
-        recordings = pool.map(lambda i: _record(parts[i], folder, np.random.default_rng([RECIPE, seed, i]), bar.update), range(len(parts)))
+        recordings = pool.map(lambda i: _record(parts[i], folder, draws.made(RECIPE, seed, i), bar.update), range(len(parts)))
         for part, recorded in zip(parts, recordings, strict=True):
             items[part.split] += recorded
     return items

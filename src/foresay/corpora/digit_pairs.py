@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from foresay import draws
 from foresay.audio.read import audio_info
 from foresay.audio.voice import speak
 from foresay.corpora.demo import SAMPLE_RATE, VOICES
@@ -125,7 +126,7 @@ def _say(folder: Path, takes: int, seed: int) -> list[Item]:
 
 def _record(folder: Path, name: str, digit: int, take: int, seed: int) -> Item:
     """Let a voice say a digit, never twice alike."""
-    rng = np.random.default_rng([RECIPE, seed, *name.encode(), digit, take])
+    rng = draws.made(RECIPE, seed, *name.encode(), digit, take)
     voice = VOICES[name]
     rate, pitch, melody = round(voice.rate * rng.uniform(0.8, 1.2)), voice.pitch + int(rng.integers(-10, 11)), int(rng.integers(35, 66))
     speech = speak(WORDS[digit], replace(voice, rate=rate, pitch=pitch, melody=melody))
@@ -140,7 +141,7 @@ def _record(folder: Path, name: str, digit: int, take: int, seed: int) -> Item:
 def _write_pictures(folder: Path, seed: int) -> dict[str, dict[str, list[Path]]]:
     """Write scikit-learn's digits: split -> digit -> files, shuffled."""
     pixels, labels = _written()
-    order = np.random.default_rng([RECIPE, seed]).permutation(len(labels))
+    order = draws.made(RECIPE, seed).permutation(len(labels))
     files: dict[str, dict[str, list[Path]]] = {split: {digit: [] for digit in DIGITS} for split in SPLITS}
     seen = dict.fromkeys(DIGITS, 0)
     for number in order.tolist():

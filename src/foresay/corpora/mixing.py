@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from foresay import draws
 from foresay.audio.augment import NoiseSource
 from foresay.audio.read import Waveform
 
@@ -24,8 +25,6 @@ Listener: TypeAlias = Callable[[int], Waveform]
 SPEECH_SNR = (-5.0, 5.0)
 NOISE_SNR = (-5.0, 20.0)
 """dB, between the mean powers of both as wholes; each is as likely."""
-_STREAM = 2
-"""Tells these random numbers from those of augmentation, whose source is the same key."""
 
 
 class Mixer:
@@ -49,7 +48,7 @@ class Mixer:
             return done[place]
 
         def mix(place: int) -> Waveform:
-            rng = np.random.default_rng((int(keys[place]), _STREAM))
+            rng = draws.stream("mixture", int(keys[place]))
             waveform = clean(place)
             if rng.random() >= self._share:
                 return waveform

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from foresay import draws
 from foresay.audio.augment import Effect
 from foresay.contracts import Modality
 from foresay.corpora.balance import balanced
@@ -25,7 +26,6 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 
 Integers: TypeAlias = npt.NDArray[np.int64]
-Purpose: TypeAlias = Literal["offset", "windows", "groups", "batches", "keys", "balance", "lengths", "crops"]
 
 
 @dataclass(frozen=True)
@@ -169,17 +169,13 @@ class Plan(ABC):
     def _keys(self, update: int, count: int) -> Integers:
         return (self._random(update, "keys", count) >> np.uint64(1)).astype(np.int64)
 
-    def _shares(self, time: int, purpose: Purpose, count: int) -> npt.NDArray[np.float64]:
+    def _shares(self, time: int, purpose: draws.PlanPurpose, count: int) -> npt.NDArray[np.float64]:
         """Draw numbers from 0 to below 1."""
         return (self._random(time, purpose, count) >> np.uint64(11)) / 2**53
 
-    def _random(self, time: int, purpose: Purpose, count: int) -> npt.NDArray[np.uint64]:
-        """Draw 64-bit numbers that depend on nothing but seed, epoch or update, and purpose.
-
-        NumPy promises that seed sequences and raw bits never change between its versions, which it does not of `Generator`'s methods.
-        """
-        seeds = np.random.SeedSequence((self._seed, time, *purpose.encode()))
-        return np.asarray(np.random.PCG64(seeds).random_raw(count))
+    def _random(self, time: int, purpose: draws.PlanPurpose, count: int) -> npt.NDArray[np.uint64]:
+        """Draw 64-bit numbers that depend on nothing but seed, epoch or update, and purpose."""
+        return draws.bits(purpose, self._seed, time, count=count)
 
 
 class _Epoch(NamedTuple):

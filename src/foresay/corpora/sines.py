@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from foresay import draws
 from foresay.audio.read import Waveform
 from foresay.corpora.generated import MadeCorpus, make
 from foresay.corpora.manifest import Item
@@ -83,4 +84,4 @@ def counted(train: int, test: int, seed: int) -> dict[str, int]:
 
 def classes(split: str, count: int, seed: int) -> list[tuple[str, np.random.Generator]]:
     """Give the items of a split their classes, in turn, and each its own random numbers."""
-    return [(tuple(BANDS)[n % len(BANDS)], np.random.default_rng([RECIPE, seed, *split.encode(), n])) for n in range(count)]
+    return [(tuple(BANDS)[n % len(BANDS)], draws.made(RECIPE, seed, *split.encode(), n)) for n in range(count)]

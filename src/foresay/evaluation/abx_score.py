@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from foresay.draws import stream
 from foresay.errors import UserError
 from foresay.evaluation.abx_dataset import Dataset
 from foresay.evaluation.abx_pairs import PairDistances, pair_distances
@@ -82,7 +83,7 @@ class Score:
         names, places = np.unique(speakers, return_inverse=True)
         if len(names) == 1:
             return None
-        drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
+        drawn = stream("speakers", seed).multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
         values = np.array([_mean_of_pairs(draw[places] * sums, draw[places] * counts, pairs) for draw in drawn])
         return Interval(values - values.mean() + self.value)
 

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from foresay import draws
 from foresay.errors import UserError
 from foresay.evaluation.abx_items import Items
 
@@ -78,7 +79,7 @@ class Task:
         Raises:
             UserError: there is no cell.
         """
-        random = np.random.default_rng(seed)
+        random = draws.stream("tokens", seed)
         groups = _groups(items, context, max_size_group, random)
         cells = _within(groups) if speaker == "within" else _across(groups, max_x_across, random)
         if len(cells.a) == 0:

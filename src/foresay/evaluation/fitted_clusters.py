@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from foresay import draws
 from foresay.corpora.manifest import Manifest
 from foresay.errors import AudioError
 from foresay.evaluation.measure import Subject
@@ -44,7 +44,7 @@ def draw_frames(
     lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
     lengths = lengths if items is None else lengths[list(items)]
     share = most / max(1, int(extractor.frame_count(lengths, layer).sum()))
-    random = np.random.default_rng(seed)
+    random = draws.stream("frames", seed)
     kept = []
     for recording in hear_recordings(
         replace(subject, layers=(layer,)), manifest, device, None if items is None else set(items), unreadable

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
+from foresay import draws
 from foresay.evaluation.intervals import DRAWS, draw_utterances
 from foresay.evaluation.labelled_frames import UNLABELLED
 
@@ -52,7 +53,7 @@ def draw_pairs(labels: ArrayLike, utterances: ArrayLike, kind: Kind, count: int,
     candidates = np.flatnonzero(partners > 0)
     if len(candidates) == 0:
         return None
-    random = np.random.default_rng(seed)
+    random = draws.stream("pairs", seed)
     by_phone = np.argsort(phone, kind="stable")
     begins = np.searchsorted(phone[by_phone], phone)
     first = random.choice(candidates, size=count)

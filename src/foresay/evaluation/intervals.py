@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from foresay.draws import stream
 from foresay.metrics import Interval
 
 DRAWS = 1000
@@ -28,7 +29,7 @@ class Finding(NamedTuple):
 def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
     """Tell how often each utterance is in each draw: (draws, U)."""
     alike = np.full(utterances, 1.0 / utterances)
-    return np.random.default_rng(seed).multinomial(utterances, alike, size=draws).astype(np.float64)
+    return stream("utterances", seed).multinomial(utterances, alike, size=draws).astype(np.float64)
 
 
 def interval(values: NDArray[np.float64]) -> Interval | None:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from foresay import draws
 from foresay.contracts import Extractor
 from foresay.evaluation.items import ItemProtocol, item_vectors, shared_modalities
 from foresay.evaluation.labelled_frames import UNLABELLED
@@ -61,7 +62,7 @@ class ItemMap(Measure):
         names = [item.label for item in test]
         classes = sorted({name for name in names if name is not None})
         labels = np.array([UNLABELLED if name is None else classes.index(name) for name in names])
-        order = np.random.default_rng(seed).permutation(len(test))
+        order = draws.stream("items of a map", seed).permutation(len(test))
         results = []
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foresay import draws
 from foresay.errors import UserError
 from foresay.settings import require_positive
 from foresay.training.devices import one_thread
@@ -86,8 +87,7 @@ class LinearProbe(nn.Module):
 
     def __init__(self, dimensions: int, classes: int, seed: int = 0) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with draws.torch_seeded("probe, initially", seed):
             self.linear = nn.Linear(dimensions, classes)
         self.updates = 0
         self.register_buffer("mean", torch.zeros(dimensions))
@@ -138,7 +138,7 @@ def fit_probe(
     inputs = torch.as_tensor(features, dtype=torch.float32, device=device)
     targets = torch.as_tensor(labels, dtype=torch.int64, device=device)
     _check(inputs, targets)
-    random = np.random.default_rng(seed)
+    random = draws.stream("order of a probe", seed)
     groups = np.arange(len(targets)) if utterances is None else np.asarray(utterances)
     learn, stop = _split(groups, protocol.held_out, random)
     if len(learn) < 2:  # noqa: PLR2004 - one has no spread to be standardized by

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from foresay import draws
 from foresay.corpora.manifest import Manifest
 from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.recordings import Recording
@@ -19,7 +20,7 @@ class Moments:
     def __init__(self, manifest: Manifest, most: int, seed: int) -> None:
         ends = np.cumsum(np.floor(manifest.durations / GRID).astype(np.int64))
         total = int(ends[-1])
-        random = np.random.default_rng(seed)
+        random = draws.stream("moments", seed)
         chosen = np.sort(random.choice(total, size=min(most, total), replace=False, shuffle=False))
         self._items = np.searchsorted(ends, chosen, side="right")
         begins = ends - np.diff(ends, prepend=0)

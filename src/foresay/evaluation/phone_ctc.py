@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from foresay import draws
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
@@ -121,7 +122,7 @@ def fit_ctc(utterances: Sequence[Utterance], classes: int, protocol: CTCProtocol
 
     Recordings with fewer frames than their phones need cannot be learnt from and are left out.
     """
-    random = np.random.default_rng(seed)
+    random = draws.stream("CTC", seed)
     order = random.permutation(len(utterances))
     held_out = max(1, round(protocol.held_out * len(order)))
     stop, learn = ([utterances[i] for i in part] for part in (order[:held_out], order[held_out:]))
@@ -129,8 +130,7 @@ def fit_ctc(utterances: Sequence[Utterance], classes: int, protocol: CTCProtocol
         msg = "the CTC probe needs at least two labelled recordings to learn from: one of them says when to stop"
         raise UserError(msg)
     frames = torch.cat([one.features for one in learn])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with draws.torch_seeded("CTC, initially", seed):
         probe = CTCProbe(frames.mean(dim=0), frames.std(dim=0).clamp(min=1e-5), classes)
     optimizer = torch.optim.Adam(probe.parameters(), protocol.learning_rate)
     best, kept, since, done = np.inf, probe.state_dict(), 0, 0

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 import torch
 
+from foresay import draws
 from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, load_windows
 from foresay.corpora.manifest import Manifest
@@ -41,7 +41,7 @@ def hear_recordings(
     rate = subjects[0].extractor.sample_rate
     windows = recording_windows(phones.manifest, round(protocol.window * rate), rate, round(protocol.shortest * rate))
     if draw is not None and protocol.most_audio is not None:
-        order = np.random.default_rng(draw).permutation(len(windows))
+        order = draws.stream("windows of a probe", draw).permutation(len(windows))
         windows = [windows[i] for i in order[: round(protocol.most_audio / protocol.window)]]
     for first in _progress(title, range(0, len(windows), protocol.batch)):
         part = windows[first : first + protocol.batch]
@@ -80,7 +80,7 @@ def _whole_recordings(protocol: ProbeProtocol, manifest: Manifest, sample_rate: 
     """Epochs of recordings from their start, in an order drawn anew for each."""
     samples, shortest = round(protocol.window * sample_rate), round(protocol.shortest * sample_rate)
     windows = recording_windows(manifest, samples, sample_rate, shortest)
-    random = np.random.default_rng(seed)
+    random = draws.stream("recordings of a probe", seed)
     for epoch in range(protocol.epochs):
         order = random.permutation(len(windows))
         batches = [[windows[i] for i in order[first : first + protocol.batch]] for first in range(0, len(order), protocol.batch)]

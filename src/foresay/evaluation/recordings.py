@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from foresay import draws
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.manifest import Item, Manifest
@@ -45,7 +46,7 @@ class Recording:
 
 def draw_recordings(manifest: Manifest, seconds: float, seed: int) -> list[int]:
     """Draw recordings at random until they last so long, and return their places in order."""
-    order = np.random.default_rng(seed).permutation(len(manifest))
+    order = draws.stream("recordings", seed).permutation(len(manifest))
     before = np.cumsum(manifest.durations[order]) - manifest.durations[order]
     return sorted(order[before < seconds].tolist())
 

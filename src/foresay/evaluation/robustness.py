@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foresay import draws
 from foresay.audio.augment import NoiseSource, generated_noise
 from foresay.audio.read import Waveform
 from foresay.audio.room import add_noise
@@ -114,7 +115,7 @@ def disturbed_recordings(manifest: Manifest, protocol: RobustnessProtocol, rate:
         if length < SHORTEST * rate:
             continue
         clean = manifest.read(item, rate, 0, min(length, round(LONGEST * rate)))
-        other = source(item)(len(clean), rate, np.random.default_rng((seed, item)))
+        other = source(item)(len(clean), rate, draws.stream("disturbance", seed, item))
         if clean.any() and other.any():
             yield clean, add_noise(clean, other, protocol.snr)
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from foresay import draws
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
@@ -121,7 +122,7 @@ class _Spoken:
         if not spoken:
             msg = f"{manifest.name} has no phone times, so no phones can be drawn: import it with phones, or draw frames (`tsne:frames`)"
             raise UserError(msg)
-        chosen = np.random.default_rng(seed).permutation(len(spoken))[:most]
+        chosen = draws.stream("phones of a map", seed).permutation(len(spoken))[:most]
         self._chosen: dict[int, list[int]] = {}
         for index, place in sorted(spoken[i] for i in chosen):
             self._chosen.setdefault(index, []).append(place)

@@ -57,10 +57,12 @@ class Conformer(nn.Module):
 
     # As in `transformer.py`: blocks that LayerDrop chooses among are compiled one by one.
     @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator] # of torch
-    def forward(self, frames: Tensor, lengths: Tensor | None = None, *, step: int | None = None, depth: int | None = None) -> list[Tensor]:
+    def forward(
+        self, frames: Tensor, lengths: Tensor | None = None, *, update: tuple[int, int] | None = None, depth: int | None = None
+    ) -> list[Tensor]:
         """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all.
 
-        `step`: the update that LayerDrop is drawn for, in training; None: all blocks are heard. `depth`: stop after so many blocks.
+        `update`: seed and step that LayerDrop is drawn for, in training; None: all blocks are run. `depth`: stop after so many blocks.
 
         Returns:
             What block 1 is given, what it gives, … what the last one gives: each (B, T, D).
@@ -69,7 +71,7 @@ class Conformer(nn.Module):
         real = None if lengths is None else (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
         seen = self._seen(frames.shape[1], real)
         positions = sinusoids(frames.shape[1], frames.shape[2], frames.device)
-        kept = layers_kept(step, len(self.blocks), self.layer_drop if self.training and step is not None else 0.0)
+        kept = layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
         states = [frames]
         for block, keep in list(zip(self.blocks, kept, strict=True))[:depth]:
             if self.checkpoint and torch.is_grad_enabled():

@@ -1,9 +1,10 @@
 """Dropout, whose mask is cheap to draw on a CPU, where drawing it costs as much as a large matrix product; and that of whole blocks."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from foresay import draws
 
 CHOICES = 2**16
 """Values of the random number that decides for one element; 64 random bits serve four elements."""
@@ -31,11 +32,11 @@ class Dropout(nn.Module):
         return values * kept.to(values.dtype).div_(1 - self.p)
 
 
-def layers_kept(step: int | None, layers: int, probability: float) -> list[bool]:
-    """Draw the blocks that a step hears: each is left out with the same probability (LayerDrop, arXiv:1909.11556).
+def layers_kept(update: tuple[int, int] | None, layers: int, probability: float) -> list[bool]:
+    """Draw the blocks that an update runs: each is left out with the same probability (LayerDrop, arXiv:1909.11556).
 
-    The draw belongs to the step: it is the same on all devices and in all micro-batches of an update.
+    The draw belongs to the `update`, (seed, step): it is the same on all devices and in all micro-batches. None: no block is left out.
     """
-    if probability == 0.0:
+    if probability == 0.0 or update is None:
         return [True] * layers
-    return [bool(kept) for kept in np.random.default_rng((layers, step or 0)).random(layers) >= probability]
+    return [bool(kept) for kept in draws.stream("kept layers", *update).random(layers) >= probability]

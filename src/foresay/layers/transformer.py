@@ -62,13 +62,13 @@ class Transformer(nn.Module):
         frames: Tensor,
         lengths: Tensor | None = None,
         *,
-        step: int | None = None,
+        update: tuple[int, int] | None = None,
         position_bias: PositionBias | None = None,
         depth: int | None = None,
     ) -> list[Tensor]:
         """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all, which is faster.
 
-        `step`: the update that LayerDrop is drawn for, in training; None: all blocks are heard.
+        `update`: seed and step that LayerDrop is drawn for, in training; None: all blocks are run.
         `depth`: stop after so many blocks.
 
         Returns:
@@ -76,7 +76,7 @@ class Transformer(nn.Module):
         """
         frames = self.dropout(frames if self.pre_norm else self.norm(frames))
         attended = None if lengths is None else _attended(frames, lengths)
-        kept = layers_kept(step, len(self.blocks), self.layer_drop if self.training and step is not None else 0.0)
+        kept = layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
         states = [frames]
         for block, keep in list(zip(self.blocks, kept, strict=True))[:depth]:
             if self.checkpoint and torch.is_grad_enabled():

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay import draws
 from foresay.audio.spectrogram import LogMelSpectrogram
 from foresay.contracts import Batch, Frames, SpeechModel
 from foresay.errors import UserError
@@ -25,8 +26,6 @@ from foresay.layers.conformer import Conformer
 
 STACK = 4
 """Frames of the spectrogram for one that the blocks hear: two convolutions of stride 2."""
-_STREAM = 0x6A31_C8E4_0B5D_972F
-"""An utterance's key serves several draws; each has its own stream of random numbers."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +133,10 @@ class MaskedSpectrogram(SpeechModel, ABC):
 
     def noise_at(self, values: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
         """Replace frames of (B, T, D) by noise, each utterance's drawn from its key; `mask` (B, T) lies on the CPU."""
-        random = torch.Generator(values.device)
         drawn = []
         for hidden, key in zip(mask.sum(1).tolist(), keys.tolist(), strict=True):
             shape = (hidden, values.shape[2])
-            drawn.append(torch.randn(shape, generator=random.manual_seed(key ^ _STREAM), device=values.device))
+            drawn.append(torch.randn(shape, generator=draws.generator("mask noise", key, device=values.device), device=values.device))
         noise = self.settings.noise * torch.cat(drawn).to(values.dtype)
         return values.index_put(mask.to(values.device).nonzero(as_tuple=True), noise)
 

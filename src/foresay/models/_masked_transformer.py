@@ -162,7 +162,8 @@ class MaskedTransformer(SpeechModel, ABC):
         if mask is not None:
             frames = torch.where(mask[..., None], self.mask_vector.to(frames.dtype), frames)
         frames = frames + self.position(frames, lengths)
-        return self.transformer(frames, lengths, step=step, position_bias=self.position_bias, depth=depth)
+        update = None if step is None else (self.seed, step)
+        return self.transformer(frames, lengths, update=update, position_bias=self.position_bias, depth=depth)
 
     def _heard(self, waveforms: Tensor, lengths: Tensor, depth: int) -> list[Tensor]:
         """Hear (B, S) waveforms, nothing masked, up to a block: states (B, T, D) as long as the longest asks for."""

@@ -47,8 +47,8 @@ class BestRQSettings(MaskedSpectrogramSettings):
     """V: entries of a codebook."""
     code_size: int = 16
     """Features in which frames and entries are compared."""
-    quantizer_seed: int = 0
-    """Of projections and entries: two runs with the same seed learn the same codes."""
+    quantizer_seed: int | None = None
+    """Of projections and entries: two runs with the same one learn the same codes. None: drawn as the weights are, from the run's."""
 
 
 class BestRQ(MaskedSpectrogram):
@@ -100,7 +100,8 @@ class BestRQ(MaskedSpectrogram):
         assert batch.keys is not None  # noqa: S101 - or there would be no mask
         frames = torch.tensor(counts, device=energies.device)
         latents = self.subsampling(self.noise_at(energies, mask, batch.keys), STACK * frames)
-        return self.blocks(latents, None if min(counts) == max(counts) else frames, step=step)[-1]
+        update = None if step is None else (self.seed, step)
+        return self.blocks(latents, None if min(counts) == max(counts) else frames, update=update)[-1]
 
     def _tell_of_rare_codes(self, asked: int) -> None:
         """Warn if the run asks for fewer frames than there are codes; `asked`: in this batch."""
@@ -135,7 +136,9 @@ class _Positioned(nn.Module):
             checkpoint=s.checkpoint,
         )
 
-    def forward(self, frames: Tensor, lengths: Tensor | None, *, step: int | None = None, depth: int | None = None) -> list[Tensor]:
+    def forward(
+        self, frames: Tensor, lengths: Tensor | None, *, update: tuple[int, int] | None = None, depth: int | None = None
+    ) -> list[Tensor]:
         """(B, T, D) -> L0 … Ln."""
-        states: list[Tensor] = self.transformer(frames + self.position(frames, lengths), lengths, step=step, depth=depth)
+        states: list[Tensor] = self.transformer(frames + self.position(frames, lengths), lengths, update=update, depth=depth)
         return states

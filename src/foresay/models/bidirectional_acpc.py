@@ -105,8 +105,8 @@ class BidirectionalACPC(EncoderAndContext):
         targets = latents if batch.targets is None else self.encoder(batch.targets)
         positions = self.positions(latents, self.settings.matched)
         return {
-            "forwards": self.forwards(latents, targets, batch.keys, positions),
-            "backwards": self.backwards(latents.flip(1), targets.flip(1), batch.keys, positions),
+            "forwards": self.forwards(latents, targets, batch.keys, positions, "negatives"),
+            "backwards": self.backwards(latents.flip(1), targets.flip(1), batch.keys, positions, "negatives, backwards"),
         }
 
 
@@ -122,11 +122,13 @@ class _Direction(nn.Module):
         )
         self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
 
-    def forward(self, latents: Tensor, targets: Tensor, keys: Tensor | None, positions: int) -> Scores:
-        """Score the predictions made from `latents` (B, T, D) against `targets` (B, T, D)."""
+    def forward(
+        self, latents: Tensor, targets: Tensor, keys: Tensor | None, positions: int, purpose: Literal["negatives", "negatives, backwards"]
+    ) -> Scores:
+        """Score the predictions made from `latents` (B, T, D) against `targets` (B, T, D); negatives are drawn for the `purpose`."""
         contexts, _ = self.context(latents)
         predictions = self.predictor(contexts[:, :positions])  # (B, K, W, D)
-        negatives = self.negatives(targets, keys, positions, self.settings.matched)
+        negatives = self.negatives(targets, keys, positions, self.settings.matched, purpose)
         return contrastive_scores(predictions, targets, negatives, self.settings.matched, self.settings.similarity)
 
 

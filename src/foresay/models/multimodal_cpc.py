@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from foresay.context import Context
 from foresay.contracts import Batch, Frames, ImageExtractor, Losses, Modality, Term
+from foresay.draws import LearningPurpose
 from foresay.encoders.strided_convolutions import BatchNorm
 from foresay.errors import UserError
 from foresay.models._encoder_and_context import EncoderAndContext
@@ -33,6 +34,7 @@ from foresay.settings import find_class, options_of
 
 WORDS: dict[Modality, str] = {"audio": "hears no audio", "image": "sees no pictures"}
 BOTH: tuple[Modality, ...] = ("audio", "image")
+PERTURBED: dict[Modality, LearningPurpose] = {"audio": "perturbed audio", "image": "perturbed images"}
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
             positions = self.positions(z, self.settings.predictions)
             predictions = self.heads(contexts[modality][:, :positions]).unflatten(-1, (self.settings.predictions, -1)).transpose(1, 2)
             others = [futures[other] for other in latents if other != modality and self.settings.cross_modal]
-            loss = self.contrasts[modality](predictions, futures[modality], batch.keys, *others)
+            loss = self.contrasts[modality](predictions, futures[modality], batch.keys, *others, purpose=PERTURBED[modality])
             terms[modality] = dataclasses.replace(loss.term, weight=1 / len(latents))
             scalars[f"{modality}_accuracy"] = loss.accuracy
             scalars[f"{modality}_latent_std"] = z.detach().float().std(dim=(0, 1)).mean()

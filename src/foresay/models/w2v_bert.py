@@ -132,7 +132,7 @@ class W2vBERT(MaskedSpectrogram):
         """Hear what is not masked: L0 … Ln, each (B, T, D)."""
         assert batch.keys is not None  # noqa: S101 - or there would be no mask
         frames = None if min(counts) == max(counts) else torch.tensor(counts, device=latents.device)
-        states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.keys), frames, step=step)
+        states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.keys), frames, update=(self.seed, step))
         return states
 
     def _told_apart(self, states: Tensor, quantized: Quantized, at: Places, keys: Tensor | None) -> ContrastiveLoss:

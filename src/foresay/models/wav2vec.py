@@ -94,7 +94,7 @@ class Wav2vec(EncoderAndContext):
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: of each prediction, the binary cross-entropies of what comes and of its negatives, summed."""
         latents, quantized = self._heard(batch.waveforms, step, batch.keys)  # (B, T, D)
-        targets = latents if batch.targets is None else self._heard(batch.targets, step, batch.keys)[0]
+        targets = latents if batch.targets is None else self._heard(batch.targets, step, batch.keys, "codes of targets")[0]
         first, steps = self.settings.offset, self.settings.predictions
         self.positions(latents, first + steps - 1)
         contexts = self.context(latents)[:, : latents.shape[1] - first]
@@ -137,12 +137,14 @@ class Wav2vec(EncoderAndContext):
         quantized = self._heard(batch.waveforms, 0, batch.keys)[1]
         return {} if quantized is None else {"codes": quantized.codes, "code_probability": quantized.probabilities}
 
-    def _heard(self, waveforms: Tensor | None, step: int, keys: Tensor | None) -> tuple[Tensor, Quantized | None]:
-        """Encode (B, S) waveforms, and quantize: (B, T, D)."""
+    def _heard(
+        self, waveforms: Tensor | None, step: int, keys: Tensor | None, purpose: Literal["codes", "codes of targets"] = "codes"
+    ) -> tuple[Tensor, Quantized | None]:
+        """Encode (B, S) waveforms, and quantize, with noise drawn for the `purpose`: (B, T, D)."""
         latents: Tensor = self.encoder(waveforms)
         if self.quantizer is None:
             return latents, None
-        quantized = self.quantizer(self.latent_norm(latents), self.temperature(step), keys)
+        quantized = self.quantizer(self.latent_norm(latents), self.temperature(step), keys, purpose)
         return quantized.values, quantized
 
     def after_step(self, step: int) -> dict[str, float]:

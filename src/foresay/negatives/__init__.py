@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from foresay import draws
 from foresay.errors import UserError, nearest
 from foresay.settings import find_class
 
@@ -33,10 +34,12 @@ class NegativeSampler(nn.Module, ABC):
         super().__init__()
         self.count, self.group, self.size = count, group, size
 
-    def forward(self, latents: Tensor, keys: Tensor | None, positions: int, matched: int) -> Negatives:
+    def forward(
+        self, latents: Tensor, keys: Tensor | None, positions: int, matched: int, purpose: draws.LearningPurpose = "negatives"
+    ) -> Negatives:
         """Draw for positions 0 … W - 1 whose targets are the next `matched` frames.
 
-        `latents` (B, T, D), `keys` (B,) on the CPU; a group's key is that of its first utterance.
+        `latents` (B, T, D), `keys` (B,) on the CPU; a group's key is that of its first utterance, and draws for the `purpose`.
         """
         if keys is None:
             msg = "this batch has no keys to draw negatives from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
@@ -49,7 +52,7 @@ class NegativeSampler(nn.Module, ABC):
             raise UserError(msg)
         pools, rows = [], []
         for key, pool in zip(keys[:: self.group].tolist(), latents.reshape(-1, self.group * frames, size), strict=True):
-            generator = torch.Generator().manual_seed(key)
+            generator = draws.generator(purpose, key)
             rows.append(self.draw(frames, positions, matched, generator))
             pools.append(self.pool(pool, generator))
         return Negatives(torch.stack(pools), torch.cat(rows).to(latents.device, non_blocking=True))

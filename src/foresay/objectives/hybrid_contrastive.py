@@ -27,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay import draws
 from foresay.contracts import Term
 from foresay.errors import UserError
 from foresay.layers.latent_queue import LatentQueue
@@ -97,10 +98,18 @@ class HybridContrast(nn.Module):
         self.detach_others = detach_others
         self.queue = LatentQueue(queue, size) if queue else None
 
-    def forward(self, predictions: Tensor, latents: Tensor, keys: Tensor | None, others: Tensor | None = None) -> HybridLoss:
+    def forward(
+        self,
+        predictions: Tensor,
+        latents: Tensor,
+        keys: Tensor | None,
+        others: Tensor | None = None,
+        *,
+        purpose: draws.LearningPurpose = "perturbed audio",
+    ) -> HybridLoss:
         """Score predictions (B, K, W, D), k of position t for latent t + k of (B, T, D), W = T - K.
 
-        `keys` (B,) on the CPU give the noise; `others` (B, T', D) are latents of another modality, of the same groups.
+        `keys` (B,) on the CPU and the `purpose` give the noise; `others` (B, T', D) are latents of another modality, of the same groups.
 
         Raises:
             UserError: there are no keys, the batch is not made of groups, or there is nothing to tell a latent from.
@@ -110,7 +119,7 @@ class HybridContrast(nn.Module):
         groups, per_group = batch // self.group, self.group * (latents.shape[1] - 1)
         with torch.autocast(predictions.device.type, enabled=False):  # losses are computed in float32 at least
             right = self._directions(latents[:, 1:]).reshape(groups, per_group, size)
-            parts = self._candidates(right, keys, others)
+            parts = self._candidates(right, keys, others, purpose)
             heard = self._directions(predictions).reshape(groups, -1, size) / self.temperature  # (G, g K W, D)
             scores = {kind: heard @ part.mT for kind, part in parts.items()}
             own = _own_rows(self.group, count, positions, latents.shape[1] - 1).to(heard.device).expand(groups, -1)[..., None]
@@ -146,14 +155,14 @@ class HybridContrast(nn.Module):
         vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 
-    def _candidates(self, right: Tensor, keys: Tensor | None, others: Tensor | None) -> dict[str, Tensor]:
+    def _candidates(self, right: Tensor, keys: Tensor | None, others: Tensor | None, purpose: draws.LearningPurpose) -> dict[str, Tensor]:
         """All that groups (G, n, D) of right ones are told apart from: kind -> (G, rows, D), what is in the batch first."""
         parts = {"in batch": right}
         if self.queue is not None and len(past := self.queue.held()):
             parts["queue"] = past.to(right).expand(len(right), -1, -1)
         if self.sigma:
             assert keys is not None  # noqa: S101 - checked
-            parts["perturbed"] = self._directions(right + self.sigma * _noise(right, keys[:: self.group]))
+            parts["perturbed"] = self._directions(right + self.sigma * _noise(right, keys[:: self.group], purpose))
         if others is not None:
             apart = others.detach() if self.detach_others else others
             parts["others"] = self._directions(apart).reshape(len(right), -1, right.shape[-1])
@@ -192,8 +201,7 @@ def _log_sum_exp_(scores: Tensor) -> tuple[Tensor, Tensor]:
     return largest[..., 0], largest[..., 0] + total.log()
 
 
-def _noise(like: Tensor, keys: Tensor) -> Tensor:
+def _noise(like: Tensor, keys: Tensor, purpose: draws.LearningPurpose) -> Tensor:
     """Draw (G, n, D) from the keys (G,) of the groups."""
-    random = torch.Generator()
-    drawn = [torch.randn(like.shape[1:], generator=random.manual_seed(key)) for key in keys.tolist()]
+    drawn = [torch.randn(like.shape[1:], generator=draws.generator(purpose, key)) for key in keys.tolist()]
     return torch.stack(drawn).to(like, non_blocking=True)

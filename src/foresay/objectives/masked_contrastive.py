@@ -15,12 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from foresay import draws
 from foresay.contracts import Term
 from foresay.errors import UserError
 from foresay.quantizers.gumbel import perplexity
-
-_STREAM = 0x3B17_E6D5_70A9_482C
-"""An utterance's key serves several draws; each has its own stream of random numbers."""
 
 
 class Pool(NamedTuple):
@@ -57,10 +55,9 @@ def draw_distractors(own: Tensor, counts: Sequence[int], keys: Tensor | None, *,
     if len(counts) % group:
         msg = f"{len(counts)} utterances do not fall into groups of {group} that share distractors: set data.batch to a multiple of it"
         raise UserError(msg)
-    random = torch.Generator(own.device)
     drawn = []
     for utterance, (mine, key) in enumerate(zip(own, keys.tolist(), strict=True)):
-        random.manual_seed(key ^ _STREAM)
+        random = draws.generator("distractors", key, device=own.device)
         place = utterance % group
         members = counts[utterance - place : utterance - place + group]
         before = [0, *accumulate(members)]  # targets of the group before each utterance's

@@ -18,10 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay import draws
 from foresay.errors import UserError
-
-_STREAM = 0x5EC0_9B71_48D2_3A0F
-"""An utterance's key serves several draws; each has its own stream of random numbers."""
 
 
 class Quantized(NamedTuple):
@@ -63,8 +61,10 @@ class GumbelQuantizer(nn.Module):
         nn.init.zeros_(self.projection.bias)
         self.entries = nn.Parameter(torch.rand(1 if shared else codebooks, codes, width // codebooks))
 
-    def forward(self, latents: Tensor, temperature: float | Tensor, keys: Tensor | None = None) -> Quantized:
-        """Quantize (B, M, C) latents; in training with noise drawn from the keys (B,) of the utterances.
+    def forward(
+        self, latents: Tensor, temperature: float | Tensor, keys: Tensor | None = None, purpose: draws.LearningPurpose = "codes"
+    ) -> Quantized:
+        """Quantize (B, M, C) latents; in training with noise drawn from the keys (B,) of the utterances, for a purpose.
 
         All in float32: neighbors in a book are told apart by less than half precision resolves.
         """
@@ -73,7 +73,7 @@ class GumbelQuantizer(nn.Module):
             logits = logits.unflatten(-1, (self.codebooks, -1))  # (B, M, G, V)
             noisy = logits
             if self.training and self.noise:
-                noisy = logits + gumbel_noise(logits.shape[1:], keys, logits)
+                noisy = logits + gumbel_noise(logits.shape[1:], keys, logits, purpose)
             soft = (noisy / temperature).softmax(-1)
             codes = noisy.argmax(-1)
             hard = F.one_hot(codes, soft.shape[-1]).to(soft.dtype)
@@ -82,7 +82,7 @@ class GumbelQuantizer(nn.Module):
         return Quantized(values, codes, logits.softmax(-1))
 
 
-def gumbel_noise(shape: Sequence[int], keys: Tensor | None, like: Tensor) -> Tensor:
+def gumbel_noise(shape: Sequence[int], keys: Tensor | None, like: Tensor, purpose: draws.LearningPurpose = "codes") -> Tensor:
     """Draw (B, *shape) numbers, each utterance's from its key: -log(-log(u)), u uniform.
 
     Raises:
@@ -92,9 +92,8 @@ def gumbel_noise(shape: Sequence[int], keys: Tensor | None, like: Tensor) -> Ten
         msg = "this batch has no keys to draw codes from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
         raise UserError(msg)
     noise = torch.empty(len(keys), *shape, dtype=like.dtype, device=like.device)
-    random = torch.Generator(like.device)
     for row, key in zip(noise, keys.tolist(), strict=True):
-        row.exponential_(generator=random.manual_seed(key ^ _STREAM))
+        row.exponential_(generator=draws.generator(purpose, key, device=like.device))
     return -noise.clamp_(min=1e-8).log_()  # an exact zero, one draw in 16 million, would be infinite
 
 

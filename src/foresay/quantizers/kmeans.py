@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foresay import draws
 from foresay.errors import UserError
 from foresay.progress import ProgressBar
 
@@ -66,7 +67,7 @@ class KMeans(nn.Module):
             UserError: frames are not (N, D), not finite, or fewer than K; the chunks can be gone through only once.
         """
         chunks = _again_and_again(features)
-        random = np.random.default_rng(seed)
+        random = draws.stream("k-means", seed)
         sample = self._sample(chunks, random)
         few = sample[: SEEDED * len(self.centers)]
         tried = []

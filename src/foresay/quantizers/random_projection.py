@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay import draws
+
 ROWS = 16_384
 """Frames that are compared at once: half a gigabyte with 8,192 codes."""
 
@@ -22,7 +24,7 @@ ROWS = 16_384
 class RandomProjectionQuantizer(nn.Module):
     """Turns frames of D = `size` features into codes: G = `codebooks` numbers below V = `codes`.
 
-    Projections and entries are buffers, which a checkpoint keeps, drawn on the CPU from `seed` alone: the same on all devices.
+    Projections and entries are buffers, which a checkpoint keeps, drawn on the CPU: the same on all devices.
     """
 
     projections: Tensor
@@ -30,10 +32,10 @@ class RandomProjectionQuantizer(nn.Module):
     entries: Tensor
     """(G, V, E), each of length 1."""
 
-    def __init__(self, size: int, codes: int = 8192, code_size: int = 16, codebooks: int = 1, seed: int = 0) -> None:
-        """`code_size`: E features in which frames and entries are compared."""
+    def __init__(self, size: int, codes: int = 8192, code_size: int = 16, codebooks: int = 1, seed: int | None = None) -> None:
+        """`code_size`: E features in which frames and entries are compared. `seed` None: they are drawn as initial weights are."""
         super().__init__()
-        random = torch.Generator("cpu").manual_seed(seed)
+        random = None if seed is None else draws.generator("random projection", seed)
         bound = math.sqrt(6 / (size + code_size))
         projections = (2 * torch.rand(codebooks, size, code_size, generator=random, device="cpu") - 1) * bound
         entries = torch.randn(codebooks, codes, code_size, generator=random, device="cpu")

@@ -17,11 +17,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from foresay import draws
 from foresay.contracts import Batch, Losses, Trainable
 from foresay.corpora.batches import BatchLoader
 from foresay.errors import UserError
@@ -42,7 +42,7 @@ NON_FINITE_LIMIT = 3
 
 @dataclasses.dataclass
 class Progress:
-    """How far the run is: with the weights, the optimizer and the random states, all that a resume needs."""
+    """How far the run is: with the weights and the optimizer, all that a resume needs."""
 
     step: int = 0
     """Updates done."""
@@ -67,7 +67,7 @@ class Trainer:
     ) -> None:
         """`loader` and `validation` open the audio to learn from and to test on; `updates` is how many there will be."""
         self.model = model.to(place.device)
-        self.model.updates = updates
+        self.model.updates, self.model.seed = updates, recipe.trainer.seed
         self.recipe, self.settings = recipe, recipe.trainer
         self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
         if self.settings.compile:
@@ -116,6 +116,7 @@ class Trainer:
     def update(self, batches: Sequence[Batch]) -> dict[str, float]:
         """Do one update over this device's micro-batches; return its scalars."""
         self.model.train()
+        draws.seed_torch("dropout", self.settings.seed, self.progress.step, self.place.rank)
         rate = learning_rate(self.recipe.optimizer, self.progress.step, self.updates)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -193,7 +194,6 @@ class Trainer:
         state = {
             "progress": dataclasses.asdict(self.progress),
             "optimizer": whole(self.optimizer.state_dict(), self.place),
-            "random": self.place.gathered(_random_state(self.place.device)),
             "window": self.log.window,
             "watch": self.watch.state(),
             "told": sorted(self.told),
@@ -253,9 +253,6 @@ class Trainer:
         self.watch.restore(state.get("watch", {}))
         self.told = set(state.get("told", ()))
         self.failed = [tuple(ids) for ids in state.get("failed", ())]
-        torch.manual_seed(_newcomers_seed(self.settings.seed, self.progress.step, self.place.rank))
-        if self.place.rank < len(state["random"]):
-            _restore_random_state(state["random"][self.place.rank], self.place.device)
 
     def _settle(self, checkpoint: Checkpoint, damaged: Mapping[int, str]) -> None:
         """Let the folder be as it was when this checkpoint had just been saved."""
@@ -366,21 +363,3 @@ def _interruptible(place: Place) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _newcomers_seed(seed: int, step: int, rank: int) -> int:
-    """Seed the dropout of a device that the checkpoint does not know: unlike that of any other device, and of the run's first updates."""
-    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0])
-
-
-def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _restore_random_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)

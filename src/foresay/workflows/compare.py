@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from foresay.draws import stream
 from foresay.errors import UserError
 from foresay.evaluation.probe import GAIN
 from foresay.metrics import Interval
@@ -112,7 +113,7 @@ def _interval(a: list[_Number], b: list[_Number], seed: int) -> tuple[float, flo
     draws = [[number.draws for number in side if number.draws is not None] for side in (a, b)]
     if [len(side) for side in draws] != [len(a), len(b)] or len({len(one) for side in draws for one in side}) != 1:
         return None
-    random = np.random.default_rng(seed)
+    random = stream("runs", seed)
     sides = []
     for side in draws:
         table = np.stack(side)  # (runs, draws)

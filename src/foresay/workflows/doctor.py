@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 import torch
 
+from foresay import draws
 from foresay.audio.read import read_audio
 from foresay.contracts import Batch
 from foresay.extras import install, requirements
@@ -113,7 +114,7 @@ def _self_test(test: Callable[[], str]) -> Finding:
 
 def _learn() -> str:
     """A loss and its gradient."""
-    torch.manual_seed(0)
+    draws.seed_torch("self-test", 0)
     recipe = read_recipe("demo-acpc")
     model = recipe.build_model()
     waveforms = torch.randn(model.group, recipe.data.window)
@@ -150,7 +151,7 @@ def _read_and_write() -> str:
 def _align() -> str:
     """The alignment against all paths."""
     frames, predictions = 6, 3
-    scores = torch.randn(frames, predictions, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    scores = torch.randn(frames, predictions, dtype=torch.float64, generator=draws.generator("self-test", 0))
     paths = [
         list(itertools.accumulate(climbs, initial=0))
         for climbs in itertools.product((0, 1), repeat=frames - 1)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
+from foresay import draws
 from foresay.contracts import FeatureExtractor, SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -153,8 +153,7 @@ def _short_names(folders: Sequence[Path]) -> dict[Path, str]:
 
 def _untrained(model: SpeechModel, seed: int, device: str) -> SpeechModel:
     """Build the model anew: the same network, which has heard nothing."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with draws.torch_seeded("weights", seed):
         copy: SpeechModel = type(model)(model.settings)
     return copy.to(device).eval()
 

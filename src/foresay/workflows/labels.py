@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from foresay import draws
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.labels import FrameLabels, LabelSettings, LabelWriter, read_about
 from foresay.corpora.manifest import Manifest
@@ -113,7 +114,7 @@ def _find(subject: Subject, settings: LabelSettings, manifest: Manifest, seed: i
         )
         raise UserError(msg)
     if not settings.moved:
-        random = np.random.default_rng(seed)
+        random = draws.stream("centers", seed)
         return frames[torch.from_numpy(random.choice(len(frames), settings.clusters, replace=False)).to(frames.device)]
     kmeans = KMeans(settings.clusters, frames.shape[1]).to(frames.device)
     kmeans.fit(frames, seed=seed)

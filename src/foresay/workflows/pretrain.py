@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from foresay import draws
 from foresay.contracts import SpeechModel
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.labels import Clock, FrameLabels, LabelReader
@@ -165,7 +166,7 @@ def _build(recipe: Recipe, place: Place) -> SpeechModel:
     """Build the model, untrained, from the recipe's seed."""
     if place.device.type == "cpu":
         keep_freed_memory()
-    torch.manual_seed(recipe.trainer.seed)
+    draws.seed_torch("weights", recipe.trainer.seed)
     return recipe.build_model()
 
 
@@ -181,7 +182,6 @@ def _prepare(
             "out (data.augment_past changes what is heard)"
         )
         raise UserError(msg)
-    torch.manual_seed(recipe.trainer.seed + place.rank)  # dropout differs between devices
     plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
 
     def loader() -> BatchLoader:

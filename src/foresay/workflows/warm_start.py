@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from foresay import draws
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError, nearest
 from foresay.evaluation.fingerprint import of_weights
@@ -165,7 +166,7 @@ def _difference(source: SpeechModel, model: SpeechModel) -> str:
         return f"layers {', '.join(source.layer_names)} there, {', '.join(model.layer_names)} here"
     if source.sample_rate != model.sample_rate:
         return f"{source.sample_rate} Hz there, {model.sample_rate} Hz here"
-    noise = torch.randn(1, source.sample_rate, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, source.sample_rate, generator=draws.generator("self-test", 0))
     trains = model.training
     with torch.no_grad():
         theirs, ours = (m.eval().features(noise, torch.tensor([noise.shape[1]])) for m in (source, model))
@@ -181,7 +182,7 @@ def _difference(source: SpeechModel, model: SpeechModel) -> str:
 
 def _heads(model: SpeechModel) -> set[str]:
     """Find the parameters that no feature depends on: those without a gradient."""
-    noise = torch.randn(1, model.sample_rate, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, model.sample_rate, generator=draws.generator("self-test", 0))
     with torch.enable_grad():
         total = torch.stack([values.sum() for values in model.eval().features(noise, torch.tensor([noise.shape[1]])).values.values()]).sum()
     names, parameters = zip(*model.named_parameters(), strict=True)

@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 
 from foresay.corpora.digit_pairs import pair_digits
 from foresay.corpora.manifest import Manifest
+from foresay.draws import stream
 from foresay.errors import UserError
 from foresay.evaluation.probe import GAIN
 from foresay.results import read_results
@@ -274,7 +275,7 @@ def rank_correlation(pairs: Sequence[tuple[float, float]], draws: int = 1000) ->
     values = np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
     if len(values) < 3 or (values == values[0]).all(axis=0).any():  # noqa: PLR2004
         return ""
-    random = np.random.default_rng(0)
+    random = stream("models", 0)
     drawn = [values[random.integers(len(values), size=len(values))] for _ in range(draws)]
     found = [_spearman(some) for some in drawn if not (some == some[0]).all(axis=0).any()]
     low, high = np.percentile(found, [2.5, 97.5])
