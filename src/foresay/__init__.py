@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from foresay.results import Result, read_results
     from foresay.workflows.catalog import list_baselines, list_models, list_recipes
     from foresay.workflows.compare import compare
-    from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus, make_corpus
+    from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus, make_corpus, pack_corpus
     from foresay.workflows.demo import demo
     from foresay.workflows.doctor import doctor
     from foresay.workflows.evaluate import evaluate
@@ -65,6 +65,7 @@ __all__ = [
     "load",
     "make_corpus",
     "monotonic_alignment",
+    "pack_corpus",
     "pretrain",
     "read_audio",
     "read_results",
@@ -82,7 +83,7 @@ _HOMES = {
     "results": ("Result", "read_results"),
     "workflows.catalog": ("list_baselines", "list_models", "list_recipes"),
     "workflows.compare": ("compare",),
-    "workflows.corpus": ("check_corpus", "corpus_stats", "import_corpus", "make_corpus"),
+    "workflows.corpus": ("check_corpus", "corpus_stats", "import_corpus", "make_corpus", "pack_corpus"),
     "workflows.demo": ("demo",),
     "workflows.doctor": ("doctor",),
     "workflows.evaluate": ("evaluate",),

@@ -6,26 +6,30 @@ What decodes is not always the file as it lies there: a recording may be a part 
 import io
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, Self, TypeAlias
 
 from foresay.audio.faults import Fault, FaultyAudioError
+from foresay.shards import Part, ShardError, open_part, part_of
 
+Opener: TypeAlias = Callable[[], Any]
+"""Opens a binary file, without a buffer."""
 Key = tuple[str, int, int, int, int]
 
 
 class Content(io.RawIOBase):
     """Bytes `begin` to `end` of a file, read only, some of them replaced."""
 
-    def __init__(self, file: BinaryIO, path: Path, begin: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
-        """Take over an open file; `path` is named in messages, `patches` are what is read instead of what lies there."""
+    def __init__(self, opener: Opener, path: Path, begin: int, end: int, patches: Mapping[int, bytes] | None = None) -> None:
+        """Open the file; `path` is named in messages, `patches` are what is read instead of what lies there."""
         super().__init__()
         self.path = path
         self.size = end - begin
         self.failure: OSError | None = None
         """Why the last reading failed. A decoder is told that the file ends there: it cannot take exceptions."""
-        self._file, self._begin, self._at = file, begin, 0
+        self._opener, self._file, self._begin, self._at = opener, opener(), begin, 0
         self._patches = dict(patches or {})
 
     @property
@@ -40,11 +44,11 @@ class Content(io.RawIOBase):
 
     def part(self, begin: int, end: int) -> "Content":
         """Open a part of it once more; patches are not taken along."""
-        return Content(self.path.open("rb", buffering=0), self.path, self._begin + begin, self._begin + end)
+        return Content(self._opener, self.path, self._begin + begin, self._begin + end)
 
     def again(self) -> "Content":
         """Open the same once more, patches and all."""
-        return Content(self.path.open("rb", buffering=0), self.path, self._begin, self._begin + self.size, self._patches)
+        return Content(self._opener, self.path, self._begin, self._begin + self.size, self._patches)
 
     def bytes_at(self, at: int, count: int) -> bytes:
         """Read up to so many bytes in a place, without moving on."""
@@ -76,8 +80,7 @@ class Content(io.RawIOBase):
         """Read into a buffer; 0 at the end, and where the disk fails."""
         view = memoryview(buffer).cast("B")[: self.size - self._at]
         try:
-            self._file.seek(self._begin + self._at)
-            count = self._file.readinto(view) or 0  # type: ignore[attr-defined]  # unbuffered files have it
+            count = os.preadv(self._file.fileno(), [view], self._begin + self._at)  # a shard is read by others too, each where it is
         except OSError as error:
             self.failure = error
             return 0
@@ -86,7 +89,7 @@ class Content(io.RawIOBase):
             if first < last:
                 view[first - self._at : last - self._at] = content[first - at : last - at]
         self._at += count
-        return int(count)
+        return count
 
     def close(self) -> None:
         """Close the file."""
@@ -103,6 +106,8 @@ def open_content(path: Path) -> Content:
     Raises:
         FaultyAudioError: there is no such file, it may not be read, is no regular file, or is empty.
     """
+    if part := part_of(path):
+        return _open_in_shard(path, part)
     try:
         kind = path.stat()
     except FileNotFoundError as error:
@@ -120,10 +125,21 @@ def open_content(path: Path) -> Content:
         msg = f"{path} is empty (0 bytes): was a download or a copy interrupted? Fetch it again, or leave it out."
         raise FaultyAudioError(msg, Fault.EMPTY)
     try:
-        file = path.open("rb", buffering=0)
+        return Content(partial(path.open, "rb", buffering=0), path, 0, kind.st_size)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return Content(file, path, 0, kind.st_size)
+
+
+def _open_in_shard(path: Path, part: Part) -> Content:
+    """Open a part of a shard; messages name the shard and what the recording is called in it."""
+    try:
+        file = open_part(part)
+    except ShardError as error:
+        raise FaultyAudioError(str(error), Fault(error.kind)) from error
+    if not part.length:
+        msg = f"{path} is empty (0 bytes): the file was when it was packed. Leave it out."
+        raise FaultyAudioError(msg, Fault.EMPTY)
+    return Content(file.again, part.shard / file.name, part.offset, part.offset + part.length)
 
 
 def _unreadable(path: Path, error: Exception) -> FaultyAudioError:

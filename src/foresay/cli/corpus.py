@@ -1,10 +1,11 @@
-"""Make, import, align, check or describe a corpus.
+"""Make, import, align, pack, check or describe a corpus.
 
 Example:
     foresay corpus make demo corpora/demo
     foresay corpus make bars corpora/bars --train 2000
     foresay corpus import timit $TIMIT corpora/timit --phones timit39
     foresay corpus align corpora/librispeech/test.jsonl corpora/librispeech/test-aligned.jsonl
+    foresay corpus pack corpora/timit/train.jsonl corpora/timit/test.jsonl corpora/timit-packed --shard 1GB
     foresay corpus check corpora/timit/manifest.jsonl
     foresay corpus stats corpora/timit/train.jsonl
 """
@@ -20,25 +21,27 @@ from foresay.corpora.bars import make_bars
 from foresay.corpora.check import REMARKS, Finding, Report
 from foresay.corpora.digit_pairs import pair_digits
 from foresay.corpora.generated import MadeCorpus
+from foresay.corpora.packing import SKIPPED
 from foresay.corpora.reader import Reader, find_reader, list_readers
 from foresay.corpora.sines import make_sines
 from foresay.corpora.statistics import Spread, Statistics
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError, nearest
 from foresay.workflows.align import align_corpus
-from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, make_corpus
+from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, make_corpus, pack_corpus
 
 ReaderT = TypeVar("ReaderT", bound=Reader)
 ManifestPath: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
 Destination: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DEST")]
 
 HELP = f"""\
-usage: foresay corpus make|import|align|check|stats …        each has a --help of its own
+usage: foresay corpus make|import|align|pack|check|stats …        each has a --help of its own
 
 {__doc__}
   make CORPUS DEST         make a corpus from nothing; `foresay corpus make --help` lists them
   import CORPUS SRC DEST   write manifests of a corpus that you have; `foresay corpus import --help` lists what can be read
   align MANIFEST DEST      write a manifest with times of phones and words, from its English texts
+  pack MANIFEST… DEST      put many files into few shards, which all verbs read as they read files
   check MANIFEST           decode everything, say what is corrupt, silent, clipped, double or mislabelled
   stats MANIFEST           hours, speakers, durations, sample rates, phones"""
 
@@ -59,7 +62,14 @@ SHOWN = 5
 
 def run(arguments: list[str]) -> int:
     """Do what the first word says."""
-    actions: dict[str, Callable[[list[str]], int]] = {"make": _make, "import": _import, "align": _align, "check": _check, "stats": _stats}
+    actions: dict[str, Callable[[list[str]], int]] = {
+        "make": _make,
+        "import": _import,
+        "align": _align,
+        "pack": _pack,
+        "check": _check,
+        "stats": _stats,
+    }
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(HELP)
         return 0 if arguments else 2
@@ -159,6 +169,33 @@ def _align(arguments: list[str]) -> int:
             )
 
     tyro.cli(align, prog="foresay corpus align", args=arguments)
+    return 0
+
+
+def _pack(arguments: list[str]) -> int:
+    def pack(paths: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="MANIFEST… DEST")], shard: str = "1GB") -> None:
+        """Put the files that manifests name into tar files, and write the manifests anew, pointing into them.
+
+        Each file is stored once, however many items or manifests share it. Whoever was stopped gives the same command again.
+
+        Args:
+            paths: Manifests, and last the folder for all that is written, new or empty.
+            shard: Size of a tar file: 500MB, 1GB, … A file that is larger has one for itself.
+        """
+        if len(paths) < len(("MANIFEST", "DEST")):
+            msg = "foresay corpus pack takes one manifest or several, and the folder to write to: foresay corpus pack train.jsonl packed"
+            raise UserError(msg)
+        done = pack_corpus(paths[:-1], paths[-1], shard=shard)
+        there = f", of which {done.reused:,} were there already" if done.reused else ""
+        print(f"{paths[-1]}: {_count(len(done.shards), 'shard')}, {done.bytes / 1e9:,.2f} GB{there}")
+        for path in done.manifests:
+            _print_row(path.name, corpus_stats(path))
+        if done.skipped:
+            print(f"left out {_count(len(done.skipped), 'item')}, all listed in {paths[-1] / SKIPPED}:")
+            for line in done.skipped[:SHOWN]:
+                print(f"  {line}")
+
+    tyro.cli(pack, prog="foresay corpus pack", args=arguments)
     return 0
 
 

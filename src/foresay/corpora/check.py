@@ -15,6 +15,7 @@ from foresay.audio.read import Waveform, audio_blocks, audio_info
 from foresay.corpora.manifest import Interval, Item, Manifest
 from foresay.images.read import ImageError, image_info, read_pixels
 from foresay.progress import ProgressBar
+from foresay.shards import digest_in_name, digest_of, file_of, part_of
 
 SILENCE = 1e-3
 """A recording whose peak stays below (-60 dBFS) is silent."""
@@ -89,6 +90,7 @@ def check(manifest: Manifest, workers: int = 4) -> Report:
     first_with: dict[bytes, str] = {}
     longer: dict[str, Path | None] = {}
     cut: set[Path | None] = set()
+    shards: dict[Path, str] = {}
     missing: dict[str, list[str]] = {"speaker": [], "text": [], "phones": [], "words": []}
     with ProgressBar[int](what=f"checking {manifest.name}", unit="item", total=len(manifest), leave=True) as progress:
         for item, found, digest in _hear(manifest, workers):
@@ -98,17 +100,32 @@ def check(manifest: Manifest, workers: int = 4) -> Report:
                 longer[item.id] = item.audio
             if item.start > 0:
                 cut.add(item.audio)
+            _note_shards(item, shards)
             if digest is not None and (twin := first_with.setdefault(digest, item.id)) != item.id:
                 findings.append(Finding(item.id, "duplicate", f"of {twin}"))
             for key, without in missing.items():
                 if getattr(item, key) is None:
                     without.append(item.id)
+    findings += _other_shards(shards)
     for key, without in missing.items():
         if len(without) < len(manifest):
             findings += [Finding(name, f"no {key}") for name in without]
     # That the file goes on means nothing if other items are parts of it.
     findings = [finding for finding in findings if not (finding.kind == "longer" and longer[finding.item] in cut)]
     return Report(manifest.name, len(manifest), float(manifest.durations.sum()) / 3600, tuple(findings))
+
+
+def _note_shards(item: Item, shards: dict[Path, str]) -> None:
+    for path in (item.audio, item.image):
+        if path is not None and (part := part_of(path)):
+            shards.setdefault(part.shard, item.id)
+
+
+def _other_shards(shards: Mapping[Path, str]) -> Iterator[Finding]:
+    """Find shards whose bytes are not those that were packed, each told of its first item."""
+    for shard, first in ProgressBar(shards.items(), "checking shards", "shard"):
+        if shard.is_file() and (promised := digest_in_name(shard)) and digest_of(shard) != promised:
+            yield Finding(first, "damaged", f"{shard} holds other bytes than were packed, here or elsewhere: copy it again, or pack again")
 
 
 def _hear(manifest: Manifest, workers: int) -> Iterator[_Heard]:
@@ -126,7 +143,8 @@ def _examine(item: Item) -> _Heard:
         try:
             seen, digest = _pixels(item, item.image)
         except ImageError as error:
-            return _Heard(item, [*findings, Finding(item.id, "no picture" if item.image.exists() else "missing", str(error))], None)
+            kind = "no picture" if file_of(item.image).exists() else "missing"
+            return _Heard(item, [*findings, Finding(item.id, kind, str(error))], None)
         findings += seen
     if item.audio is None:
         return _Heard(item, findings, digest)

@@ -6,6 +6,7 @@ Modes: grey and black-and-white become three equal channels; what is transparent
 converted; of 16-bit grey the upper 8 bits are kept. Numbers of 32 bits have no known range and are refused.
 """
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from foresay.errors import UserError
 from foresay.extras import optional
+from foresay.shards import ShardError, open_part, part_of
 
 Picture: TypeAlias = npt.NDArray[np.float32]
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -86,8 +88,11 @@ def _pillow() -> tuple[Any, Any]:
 def _open(path: Path) -> Any:  # noqa: ANN401 - Pillow is an optional extra
     """Open a file that is a picture; its pixels are decoded when they are asked for."""
     pillow, _ = _pillow()
+    part = part_of(path)
     try:
-        return pillow.open(path)
+        return pillow.open(io.BytesIO(open_part(part).read(part.length)) if part else path)
+    except ShardError as error:
+        raise ImageError(str(error)) from error
     except FileNotFoundError as error:
         msg = f"there is no file {path}. Paths in a manifest are relative to it: was the manifest or the picture moved?"
         raise ImageError(msg) from error
@@ -95,9 +100,14 @@ def _open(path: Path) -> Any:  # noqa: ANN401 - Pillow is an optional extra
         msg = f"{path} is too large ({error}): make it smaller first"
         raise ImageError(msg) from error
     except OSError as error:
-        why = "a folder" if path.is_dir() else "empty (0 bytes)" if not path.stat().st_size else "damaged, or of a format unknown to Pillow"
+        why = "a folder" if path.is_dir() else "empty (0 bytes)" if not _size(path) else "damaged, or of a format unknown to Pillow"
         msg = f"{path} cannot be read as a picture: it is {why}. Fetch it again, convert it to PNG, or leave it out."
         raise ImageError(msg) from error
+
+
+def _size(path: Path) -> int:
+    part = part_of(path)
+    return part.length if part else path.stat().st_size
 
 
 def _in_colors(image: Any, path: Path) -> Any:  # noqa: ANN401 - Pillow's

@@ -1,7 +1,7 @@
-"""Make, import, check and describe corpora: from audio as it comes to manifests."""
+"""Make, import, pack, check and describe corpora: from audio as it comes to manifests."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, islice
@@ -13,6 +13,7 @@ from foresay.corpora.check import Report, check
 from foresay.corpora.demo import make_demo_corpus
 from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
+from foresay.corpora.packing import Packed, pack
 from foresay.corpora.reader import Found, Reader, Skipped, find_reader
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
@@ -49,6 +50,26 @@ class Imported:
 def make_corpus(destination: str | Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
     """Make the embedded corpus, see `foresay.corpora.demo.make_demo_corpus`."""
     return make_demo_corpus(Path(destination), seed=seed, minutes=minutes, voices=voices)
+
+
+def pack_corpus(manifests: str | Path | Sequence[str | Path], destination: str | Path, *, shard: str = "1GB") -> Packed:
+    """Pack all that manifests name into tar files of about the size `shard`, see `foresay.corpora.packing.pack`."""
+    paths = [manifests] if isinstance(manifests, str | Path) else manifests
+    return pack(list(map(Path, paths)), Path(destination), _bytes(shard))
+
+
+def _bytes(size: str) -> int:
+    """Read a size.
+
+    >>> [_bytes(size) for size in ("1GB", "1.5 MB", "64KiB", "4096")]
+    [1000000000, 1500000, 65536, 4096]
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *([kmgt]?)(i?)b?", size.strip(), re.IGNORECASE)
+    count = float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2].lower() or " ") if found else 0
+    if count < 1:
+        msg = f"a shard of {size!r}: give a size above 0, such as 1GB or 500MB"
+        raise UserError(msg)
+    return int(count)
 
 
 def check_corpus(manifest: str | Path, workers: int = 4) -> Report:
