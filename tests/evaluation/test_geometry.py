@@ -39,6 +39,15 @@ def test_phones_that_are_points_are_aligned() -> None:
     assert values["effective rank"] == pytest.approx(4.0, abs=0.01)  # five points less their mean
 
 
+def test_alignment_is_relative_to_frames_that_have_a_phone() -> None:
+    """Silence that nobody labelled lies apart from all speech: phones are no more aligned for that."""
+    speech, silence = torch.randn(4000, 16) + 3.0, torch.randn(4000, 16) - 3.0
+    labels = np.where(np.arange(4000) % 2, LABELS, -1)
+    values = found(torch.where(torch.from_numpy(labels)[:, None] >= 0, speech, silence), labels)
+    assert values["relative alignment"] == pytest.approx(1.0, abs=0.02)
+    assert values["anisotropy"] == pytest.approx(0.0, abs=0.05)  # of any frames
+
+
 def test_what_collapsed_is_told() -> None:
     values = found(torch.ones(4000, 7))
     assert (values["uniformity"], values["anisotropy"], values["effective rank"]) == pytest.approx((0.0, 1.0, 0.0), abs=1e-6)

@@ -21,7 +21,7 @@ METRICS = ("cosine change", "relative change", "run length, ms", "bits per secon
 def rate(recordings: list[tuple[np.ndarray, list[int]]], mean: np.ndarray, clusters: int, seconds: float) -> dict[str, float]:
     """The measures of recordings of so many seconds each."""
     changes = [
-        sum_changes(torch.from_numpy(frames), torch.tensor(codes), clusters, float(((frames - mean) ** 2).sum()), seconds)
+        sum_changes(torch.from_numpy(frames), torch.tensor(codes), clusters, torch.from_numpy(mean), seconds)
         for frames, codes in recordings
     ]
     return {name: number.value for name, number in rate_changes(changes).items()}
@@ -30,8 +30,22 @@ def rate(recordings: list[tuple[np.ndarray, list[int]]], mean: np.ndarray, clust
 def test_numbers_are_those_of_loops() -> None:
     random = np.random.default_rng(0)
     recordings = [(random.normal(size=(length, 5)).cumsum(axis=0), random.integers(3, size=length).tolist()) for length in (40, 1, 25, 7)]
-    mean = np.ones(5)
-    assert rate(recordings, mean, 4, 0.5) == pytest.approx(slowness(recordings, mean, 2.0))
+    mean = np.concatenate([frames for frames, _ in recordings]).mean(axis=0)
+    for point in (mean, np.zeros(5), np.full(5, 100.0)):  # whichever
+        assert rate(recordings, point, 4, 0.5) == pytest.approx(slowness(recordings, mean, 2.0))
+
+
+def test_change_is_relative_to_the_frames_that_change_and_not_to_those_of_training(tmp_path: Path) -> None:
+    """A training corpus of other phones lies elsewhere; before, the distance to its mean counted as that of any two frames."""
+    test, train, other = (
+        write_corpus(tmp_path / f"{name}.jsonl", 6, seed=seed, phones=tuple(phones))
+        for seed, (name, phones) in enumerate((("test", "ab"), ("train", "ab"), ("other", "cd")))
+    )
+    rates = [
+        {r.metric: r.value for r in Slowness(SlownessProtocol("k2", 2))([Subject("levels", trained(), ("level",))], corpora)}
+        for corpora in (Corpora(test), Corpora(test, train), Corpora(test, other))
+    ]
+    assert rates[0]["relative change"] == pytest.approx(rates[1]["relative change"]) == pytest.approx(rates[2]["relative change"])
 
 
 def test_golden_numbers() -> None:

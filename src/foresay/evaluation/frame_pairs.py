@@ -17,7 +17,7 @@ from foresay import draws
 from foresay.evaluation.intervals import DRAWS, draw_utterances
 from foresay.evaluation.labelled_frames import UNLABELLED
 
-Kind = Literal["any", "same phone", "other phone"]
+Kind = Literal["any", "any phone", "same phone", "other phone"]
 Indices = NDArray[np.int64]
 
 AT_ONCE = 10_000
@@ -37,7 +37,7 @@ def draw_pairs(labels: ArrayLike, utterances: ArrayLike, kind: Kind, count: int,
     """Draw pairs of N frames with replacement; None where no two frames make such a pair.
 
     The first frame is uniform over all frames that have a partner, its partner uniform over all frames that fit it: phones weigh as much as
-    they are frequent. `labels` (N,): -1 has no phone, and is only in pairs of `any` kind. `utterances` (N,).
+    they are frequent. `labels` (N,): -1 has no phone, and is only in pairs of `any` kind, not in those of `any phone`. `utterances` (N,).
     """
     codes, spoken = np.asarray(labels, dtype=np.int64), np.asarray(utterances, dtype=np.int64)
     used = np.arange(len(codes)) if kind == "any" else np.flatnonzero(codes != UNLABELLED)
@@ -47,6 +47,7 @@ def draw_pairs(labels: ArrayLike, utterances: ArrayLike, kind: Kind, count: int,
     of_phone, of_utterance, of_both = (np.bincount(c)[c] for c in (phone, utterance, phone * (utterance.max() + 1) + utterance))
     partners = {
         "any": len(used) - of_utterance,
+        "any phone": len(used) - of_utterance,
         "same phone": of_phone - of_both,
         "other phone": len(used) - of_utterance - of_phone + of_both,
     }[kind]

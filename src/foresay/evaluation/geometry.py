@@ -1,7 +1,7 @@
 """How does a layer fill its space? Alignment and uniformity on the unit sphere, anisotropy, effective rank.
 
     alignment        mean of |x - y|^2, x and y frames of one phone in different utterances      0: a phone is a point; 2: phones are noise
-    relative         alignment / mean of |x - y|^2, x and y any frames                           1: phones are no nearer than chance
+    relative         alignment / mean of |x - y|^2, x and y frames of any phones                 1: phones are no nearer than chance
     uniformity       log mean of exp(-2 |x - y|^2), x and y any frames                           0: all alike; about -4: all over the sphere
     anisotropy       mean of x . y, x and y any frames                                           1: one direction
     effective rank   exp of the entropy of the singular values of all frames                     1 ... D: directions that are used
@@ -119,8 +119,13 @@ def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs:
         near = 2.0 - 2.0 * cosines(features, positive)
         redrawn_near = redrawn_means(near, positive, utterances, seed)
         find("alignment", near.mean(), redrawn_near)
-        if apart.any():
-            find("relative alignment", near.mean() / apart.mean(), redrawn_near / redrawn)
+        # As far apart as chance has those that have a phone: silence without a label is in no pair above the line.
+        phones = draw_pairs(labels, utterances, "any phone", pairs, seed)
+        assert phones is not None  # noqa: S101 - two of one phone are two of any
+        chance = 2.0 - 2.0 * cosines(features, phones)
+        if chance.any():
+            redrawn_chance = redrawn_means(chance, phones, utterances, seed)
+            find("relative alignment", near.mean() / chance.mean(), redrawn_near / redrawn_chance)
     attracted = np.exp(-SHARPNESS * apart)
     find("uniformity", np.log(attracted.mean()), np.log(redrawn_means(attracted, anyone, utterances, seed)))
     find("anisotropy", 1.0 - apart.mean() / 2.0, 1.0 - redrawn / 2.0)

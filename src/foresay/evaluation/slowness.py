@@ -58,11 +58,13 @@ class Changes(NamedTuple):
     """Sum over its pairs of |x_t+1 - x_t|^2."""
     pairs: float
     spread: float
-    """Sum over its frames of their squared distance to the mean of all."""
+    """Sum over its frames of their squared distance to a point that is the same for all."""
     frames: float
     seconds: float
     runs: Floats
     """(K,) by their code."""
+    offsets: Floats
+    """(D,) sum over its frames of what they differ by from that point: with it the spread about the mean of any recordings is known."""
 
 
 class Slowness(Measure):
@@ -76,7 +78,7 @@ class Slowness(Measure):
         super().__init__(protocol)
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Find codes and mean on `corpora.train`, or where it is missing on `corpora.test`, and hear `corpora.test`. No labels are needed.
+        """Find codes on `corpora.train`, or where it is missing on `corpora.test`, and rate `corpora.test`. No labels are needed.
 
         Raises:
             UserError: there are fewer frames than clusters; a layer is not finite.
@@ -88,12 +90,12 @@ class Slowness(Measure):
                 where = Where("test", test, seed, perf_counter())
                 frames = draw_frames(subject, layer, train, self.protocol.frames, seed, device)
                 clusters = self.protocol.clusters
-                fitted = fit_clusters(frames, (1, clusters), restarts=self.protocol.restarts, seed=seed, title=f"{subject.name}, {layer}")
+                fitted = fit_clusters(frames, (clusters,), restarts=self.protocol.restarts, seed=seed, title=f"{subject.name}, {layer}")
+                point = frames.mean(dim=0)  # from near the frames squares are small, and so is what is lost of their differences
                 changes = []
                 for recording in hear_recordings(replace(subject, layers=(layer,)), test, device):
                     features = recording.features[layer]
-                    spread = float(fitted[1].nearest(features)[1].double().sum())
-                    changes.append(sum_changes(features, fitted[clusters].assign(features), clusters, spread, recording.item.duration))
+                    changes.append(sum_changes(features, fitted[clusters].assign(features), clusters, point, recording.item.duration))
                 heard, seconds = (sum(getattr(change, name) for change in changes) for name in ("frames", "seconds"))
                 about = {"clusters": clusters, "trained_on": train.name, "frames": int(heard), "frames_per_second": heard / seconds}
                 for metric, number in rate_changes(changes, seed).items():
@@ -101,26 +103,31 @@ class Slowness(Measure):
         return results
 
 
-def sum_changes(features: Tensor, codes: Tensor, clusters: int, spread: float, seconds: float) -> Changes:
-    """Sum the changes of a recording's frames (T, D), of K = `clusters` codes (T,). Two frames of zeros are alike."""
+def sum_changes(features: Tensor, codes: Tensor, clusters: int, point: Tensor, seconds: float) -> Changes:
+    """Sum the changes of a recording's frames (T, D), of K = `clusters` codes (T,). `point` (D,): any. Two frames of zeros are alike."""
     units = functional.normalize(features.double(), dim=-1)
     turned, moved = (float(frames.diff(dim=0).square().sum()) for frames in (units, features.double()))
     first = functional.pad(codes.diff() != 0, (1, 0), value=True)[: len(codes)]
     runs = codes[first].bincount(minlength=clusters).double().cpu().numpy()
-    return Changes(turned / 2.0, moved, max(0, len(codes) - 1), spread, len(codes), seconds, runs)  # |u - v|^2 = 2 - 2 cos(u, v)
+    offsets = features.double() - point.double()
+    sums = offsets.sum(dim=0).cpu().numpy()
+    # |u - v|^2 = 2 - 2 cos(u, v)
+    return Changes(turned / 2.0, moved, max(0, len(codes) - 1), float(offsets.square().sum()), len(codes), seconds, runs, sums)
 
 
 def rate_changes(changes: Sequence[Changes], seed: int = 0) -> dict[str, Estimate]:
     """Rate recordings by their changes."""
-    return estimate(np.stack([np.hstack(change) for change in changes]), _rates, seed)
+    clusters = len(changes[0].runs)
+    return estimate(np.stack([np.hstack(change) for change in changes]), lambda sums: _rates(sums, clusters), seed)
 
 
-def _rates(sums: Floats) -> dict[str, Floats]:
-    """From n sums of all changes, (n, 6 + K)."""
+def _rates(sums: Floats, clusters: int) -> dict[str, Floats]:
+    """From n sums of all changes, (n, 6 + K + D)."""
     turned, moved, pairs, spread, frames, seconds = sums[:, :6].T
-    codes = sums[:, 6:]
+    codes, offsets = np.split(sums[:, 6:], [clusters], axis=1)
     runs = codes.sum(axis=1)
-    apart = 2.0 * spread / frames  # the mean of |x - y|^2
+    about_mean = spread / frames - np.square(offsets / frames[:, None]).sum(axis=1)
+    apart = 2.0 * np.maximum(about_mean, 0.0)  # the mean of |x - y|^2 of these very frames
     return {
         "cosine change": turned / np.maximum(pairs, 1.0),
         "relative change": np.sqrt(np.divide(moved / np.maximum(pairs, 1.0), apart, out=np.zeros_like(apart), where=apart > 0)),
