@@ -129,6 +129,12 @@ def test_what_is_no_model_of_ours_is_refused() -> None:
         WarmStart("mfcc").into(model)
 
 
+def test_another_family_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path / "source", "cpc", **CPC)
+    with pytest.raises(UserError, match=r"is a CPC, and the recipe's HuBERT shares no tensor with it"):
+        WarmStart(str(tmp_path / "source")).into(read_recipe("hubert-tiny").build_model())
+
+
 def test_a_name_to_renew_that_there_is_not_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "source", "cpc", **CPC)
     with pytest.raises(UserError, match='--renew predictr: .*did you mean "predictor"'):

@@ -57,6 +57,10 @@ class WarmStart:
         theirs, ours = source.state_dict(), model.state_dict()
         renewed = _renewed(self.renew, ours)
         shared = [name for name in ours if name in theirs and name not in renewed]
+        if not shared:
+            theirs_is, ours_is = type(source).__name__, type(model).__name__
+            msg = f"{self.source} is a {theirs_is}, and the recipe's {ours_is} shares no tensor with it: choose a recipe of its family"
+            raise UserError(msg)
         self._refuse_other_shapes(source, model, [name for name in shared if theirs[name].shape != ours[name].shape])
         model.load_state_dict({**ours, **{name: theirs[name] for name in shared}})
         self._refuse_other_features(source, model)
@@ -197,9 +201,7 @@ def _advice(source: SpeechModel, model: SpeechModel) -> str:
     changes = [
         f"--set 'model.{name}={json.dumps(theirs[name])}'" for name in sorted(both & theirs.keys()) if theirs[name] != ours.get(name)
     ]
-    if not changes:
-        return "Their settings are alike, so it is another kind of model: choose the recipe of the source's family"
-    return f"Give the recipe the source's settings: {' '.join(changes)}"
+    return f"Give the recipe the source's settings: {' '.join(changes)}" if changes else "Choose a recipe of the source's family"
 
 
 def _module(name: str) -> str:
