@@ -136,7 +136,7 @@ def test_the_paper_asks_for_the_papers_lengths() -> None:
 
 
 def test_seed_by_seed_on_every_test(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = ("clusters.clusters=[4]", "clusters.restarts=1")
+    few = ("abx.max_size_group=5", "abx.max_x_across=1", "clusters.clusters=[4]", "clusters.restarts=1")
     tests = (
         acpc.Test("test.jsonl", "train.jsonl", ("probe:converged", "abx:phone")),
         acpc.Test("valid.jsonl", "test.jsonl", ("segmentation:20ms", "clusters:k50")),

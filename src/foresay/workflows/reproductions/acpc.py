@@ -99,7 +99,7 @@ class Scale:
     items: tuple[str, ...] = ()
     """Table 1 is measured on these, each a manifest and an item file of the corpus; without them, whole phones of the test."""
     few: tuple[str, ...] = ()
-    """Options of the figures' measures."""
+    """Options of the figures' measures, or of those of `tests`."""
     tests: tuple[Test, ...] = ()
     """Where given, CPC and ACPC are compared on these, seed by seed, instead of the paper's tables."""
 
@@ -138,7 +138,7 @@ SCALES = {
             "trainer.steps=1500",
             "trainer.save_every=500",
         ),
-        few=("clusters.restarts=1", "clusters.frames=60000"),
+        few=("probe.most_audio=1800", "abx.max_size_group=5", "abx.max_x_across=3", "clusters.restarts=1", "clusters.frames=60000"),
         tests=(
             Test("test.jsonl", "train.jsonl", ("probe:converged", "abx:phone", "clusters:k50")),
             Test("test.jsonl", "timit/manifest.jsonl", ("segmentation:20ms",)),
@@ -252,7 +252,7 @@ def _refuse_missing(corpus: Path, names: Sequence[str], why: str) -> None:
 def _options(size: Scale, measures: Sequence[str]) -> tuple[str, ...]:
     """Those of the measures that are asked for."""
     asked = {measure.partition(":")[0] for measure in measures}
-    return tuple(option for option in (*WHOLE_PHONES, *size.few) if option.partition(".")[0] in asked)
+    return tuple(option for option in size.few if option.partition(".")[0] in asked)
 
 
 def _folder(cell: Cell, seed: int, *, longer: bool = False) -> str:
