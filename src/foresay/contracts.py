@@ -9,7 +9,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
@@ -51,7 +51,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Term:
-    """One part of the loss: a sum over `count` things (positions, frames, …) and its weight in the total."""
+    """One part of the loss: a sum over `count` things (positions, frames, …) and its weight in the total.
+
+    Where there is nothing to count, the count is 0 and the sum is 0: then the term contributes nothing.
+    """
 
     sum: Tensor
     count: Tensor | float
@@ -62,8 +65,9 @@ class Term:
 class Losses:
     """What a training step returns.
 
-    The trainer minimises the sum over terms of weight x sum / count, each count summed over all devices and accumulated micro-batches:
-    the gradient does not depend on how a global batch was cut up. `scalars` are means, for the log only.
+    The trainer minimizes the sum over terms of weight x sum / count, each count summed over all devices and accumulated micro-batches:
+    the gradient does not depend on how a global batch was cut up, also where terms count different things. A model returns the same terms
+    for every batch. `scalars` are means, for the log only.
     """
 
     terms: Mapping[str, Term]
@@ -71,14 +75,16 @@ class Losses:
 
     def total(self) -> Tensor:
         """The loss of this batch alone."""
-        return torch.stack([term.weight * term.sum / term.count for term in self.terms.values()]).sum()
+        counts = [torch.as_tensor(term.count, dtype=term.sum.dtype, device=term.sum.device) for term in self.terms.values()]
+        parts = [term.weight * term.sum / torch.where(n > 0, n, torch.inf) for term, n in zip(self.terms.values(), counts, strict=True)]
+        return torch.stack(parts).sum()
 
 
 class Trainable(nn.Module, ABC):
     """All the training loop knows of a model."""
 
     phases: Sequence[str] = ("train",)
-    """One optimizer each; one phase for everything but adversarial training."""
+    """What an update does one after the other, each with an optimizer of its own; one phase for everything but adversarial training."""
 
     group: int = 1
     """How many consecutive utterances of a batch must stay together on one device (they share negatives)."""
@@ -95,9 +101,29 @@ class Trainable(nn.Module, ABC):
     seed: int = 0
     """Of the run: the training loop says it, for what is drawn once an update (LayerDrop) and not for an utterance, by its key."""
 
+    depends_on_length: bool = False
+    """Whether it has a schedule that is a share of them: then a run that goes on may not be made longer or shorter."""
+
     @abstractmethod
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Compute the loss of a batch. `step` counts updates."""
+
+    def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
+        """Say what each term of a batch's loss will count.
+
+        Asked before `forward` where an update has several micro-batches and the loss several terms, for a term's gradient can be summed
+        over them only if its count in all of them is known. A model that knows it from lengths and keys says so; here the loss is
+        computed for it.
+        """
+        trains = self.training
+        with torch.no_grad():
+            terms = self.eval()(batch, step, phase).terms
+        self.train(trains)
+        return {name: term.count for name, term in terms.items()}
+
+    def trained(self, phase: str) -> Iterable[nn.Parameter]:  # noqa: ARG002 - of one phase, all
+        """Yield the parameters that a phase trains, and no other phase does."""
+        return self.parameters()
 
     def after_step(self, step: int) -> dict[str, float]:  # noqa: ARG002 - the default needs no step
         """Move what is not trained by gradients (temperature, queue, teacher); what must survive a resume lies in buffers."""

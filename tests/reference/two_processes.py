@@ -4,9 +4,10 @@ import dataclasses
 import itertools
 import multiprocessing
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 from unittest import mock
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.runs import Run
-from foresay.training.devices import find_place, leave
+from foresay.training.devices import Place, find_place, leave
 from foresay.training.parallel import whole
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import _build, _no_labels, _prepare, pretrain
@@ -52,6 +53,10 @@ class Job:
     """What makes it small."""
 
 
+Toy: TypeAlias = Callable[[Place], Any]
+"""Something of no recipe (`toy_models.py`), that is done wherever it is."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """What came of a few updates."""
@@ -76,13 +81,13 @@ def write_corpus(folder: Path) -> Path:
     return folder / "manifest.jsonl"
 
 
-def alone(jobs: Sequence[Job], corpus: Path, runs: Path) -> list[Measured | None]:
-    """Do jobs in this process."""
+def alone(jobs: Sequence[Job | Toy], corpus: Path, runs: Path) -> list[Any]:
+    """Do jobs in this process: what was measured, None of a run, and of a toy what it returns."""
     with _double_precision():
         return [_do(job, corpus, runs) for job in jobs]
 
 
-def together(jobs: Sequence[Job], corpus: Path, runs: Path, meeting: Path) -> list[Measured | None]:
+def together(jobs: Sequence[Job | Toy], corpus: Path, runs: Path, meeting: Path) -> list[Any]:
     """Do jobs in two new processes, which meet in the folder `meeting` and share the work over gloo."""
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_one_of_two, args=(rank, jobs, corpus, runs, meeting)) for rank in range(2)]
@@ -92,11 +97,11 @@ def together(jobs: Sequence[Job], corpus: Path, runs: Path, meeting: Path) -> li
         process.join(timeout=PATIENCE)
         process.kill()  # one that waits for another that failed
     assert [process.exitcode for process in processes] == [0, 0]
-    measured: list[Measured | None] = torch.load(meeting / "measured.pt", weights_only=False)  # our own, of just now
+    measured: list[Any] = torch.load(meeting / "measured.pt", weights_only=False)  # our own, of just now
     return measured
 
 
-def _one_of_two(rank: int, jobs: Sequence[Job], corpus: Path, runs: Path, meeting: Path) -> None:
+def _one_of_two(rank: int, jobs: Sequence[Job | Toy], corpus: Path, runs: Path, meeting: Path) -> None:
     warnings.simplefilter("error")
     torch.set_num_threads(1)
     measured = []
@@ -109,7 +114,9 @@ def _one_of_two(rank: int, jobs: Sequence[Job], corpus: Path, runs: Path, meetin
         torch.save(measured, meeting / "measured.pt")
 
 
-def _do(job: Job, corpus: Path, runs: Path) -> Measured | None:
+def _do(job: Job | Toy, corpus: Path, runs: Path) -> Any:  # noqa: ANN401 - as a toy returns
+    if not isinstance(job, Job):
+        return job(find_place("cpu"))
     if job.run:
         pretrain(job.recipe, corpus, runs / job.run, valid=corpus, overrides=(*job.small, *job.overrides), device="cpu")
         return None

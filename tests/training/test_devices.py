@@ -9,8 +9,9 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from foresay.runs import Run
 from foresay.settings import list_names
 from foresay.training.devices import Place
 from foresay.training.trainer import _dealt
+from reference.toy_models import SHARES, played, shared_updates
 from reference.two_processes import Job, Measured, alone, together, write_corpus
 
 TOLERANCE = 1e-6
@@ -51,6 +53,8 @@ IN_TWO = [
     *((job, _with(job, SHARD, MICRO)) for job in ACPC),
 ]
 
+TOYS = [shared_updates, partial(shared_updates, parallel="shard"), played, partial(played, parallel="shard")]
+
 AVERAGE = "trainer.average=0.9"
 WHOLE = Job("acpc", (AVERAGE,), run="whole")
 ONE_TWO = [Job("acpc", (AVERAGE, parallel), f"one-two-{parallel}") for parallel in ("trainer.parallel=replicate", SHARD)]
@@ -65,6 +69,8 @@ def _half(job: Job) -> Job:
 class Done(NamedTuple):
     one: dict[Job, Measured]
     two: dict[Job, Measured]
+    toys: list[tuple[Any, Any]]
+    """What each of TOYS returned in one process and in two."""
     runs: Path
     """A folder for each run."""
 
@@ -76,11 +82,18 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     corpus = write_corpus(folder)
     in_one = [*CPC, *ACPC, UNEVEN, BY_SECONDS, *(job for _, job in IN_ONE)]
     in_two = [job for _, job in IN_TWO]
+    toys_in_one = alone(TOYS, corpus, runs)
     one = alone([*in_one, WHOLE, *map(_half, ONE_TWO), _half(DROPPING[0])], corpus, runs)
     shutil.copytree(runs / DROPPING[0].run, runs / DROPPING[1].run)
-    two = together([*in_two, *ONE_TWO, *DROPPING, *map(_half, TWO_ONE)], corpus, runs, meeting)
+    toys_in_two, two = _split(len(TOYS), together([*TOYS, *in_two, *ONE_TWO, *DROPPING, *map(_half, TWO_ONE)], corpus, runs, meeting))
     alone(TWO_ONE, corpus, runs)
-    return Done(dict(zip(in_one, one, strict=False)), dict(zip(in_two, two, strict=False)), runs)
+    return Done(
+        dict(zip(in_one, one, strict=False)), dict(zip(in_two, two, strict=False)), list(zip(toys_in_one, toys_in_two, strict=True)), runs
+    )
+
+
+def _split(first: int, things: list[Any]) -> tuple[list[Any], list[Any]]:
+    return things[:first], things[first:]
 
 
 def _name(job: Job) -> str:
@@ -107,6 +120,20 @@ def test_two_processes_learn_what_one_does(done: Done, teacher: Job, job: Job) -
     _compare(done.one[teacher], done.two[job])
 
 
+def test_terms_of_unequal_counts_have_the_gradient_of_the_whole_however_they_are_shared(done: Done) -> None:
+    gradients = [gradient for one, two in done.toys[:2] for gradient in (*one, *two)]
+    assert len(gradients) == 4 * len(SHARES)
+    for gradient in gradients:
+        for name, value in gradients[0].items():
+            torch.testing.assert_close(gradient[name], value, atol=1e-12, rtol=1e-12)
+
+
+def test_two_players_play_the_same_game_in_two_processes(done: Done) -> None:
+    for one, two in done.toys[2:]:
+        for name, value in one.items():
+            torch.testing.assert_close(two[name], value, atol=1e-12, rtol=1e-12, msg=name)
+
+
 @pytest.mark.parametrize("job", [*ONE_TWO, *TWO_ONE], ids=lambda job: job.run)
 def test_a_run_goes_on_in_another_number_of_processes(done: Done, job: Job) -> None:
     whole, taken_over = (Run(done.runs / name).checkpoints()[-1] for name in (WHOLE.run, job.run))
@@ -117,7 +144,7 @@ def test_a_run_goes_on_in_another_number_of_processes(done: Done, job: Job) -> N
     state, theirs_state = (checkpoint.state() for checkpoint in (taken_over, whole))
     for name, value in theirs_state["weights"].items():  # of which the model is the average
         torch.testing.assert_close(state["weights"][name], value, atol=TOLERANCE, rtol=0, msg=name)
-    moments, theirs = (one["optimizer"]["state"] for one in (state, theirs_state))
+    moments, theirs = (one["optimizers"]["train"]["state"] for one in (state, theirs_state))
     for number, own in theirs.items():
         for name in own:
             torch.testing.assert_close(moments[number][name], own[name], atol=TOLERANCE, rtol=0, msg=name)

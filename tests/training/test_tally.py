@@ -1,40 +1,67 @@
-"""The sum over terms of weight x sum / count, by hand."""
+"""The sum over terms of weight x sum / count, by hand and for any way to cut a batch up."""
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foresay.contracts import Losses, Term
-from foresay.errors import UserError
 from foresay.training.devices import Place
-from foresay.training.tally import Tally
+from foresay.training.tally import Tally, weighed
+from reference.toy_models import OneTerm, TwoTerms, cut, one_update, toy_batch
 
 ALONE = Place(torch.device("cpu"))
 
 
 def test_unequal_micro_batches_weigh_by_their_counts() -> None:
-    weight = torch.tensor(1.0, requires_grad=True)
-    tally = Tally(ALONE, 2)
-    for total, count in ((6.0, 2.0), (30.0, 6.0)):
-        tally.add(Losses({"a": Term(weight * total, count, weight=0.5)}, {"accuracy": torch.tensor(total)})).backward()
-    assert weight.grad is not None
+    tally = Tally(ALONE)
+    for total, count in ((6.0, 2.0), (30.0, torch.tensor(6))):
+        tally.add(Losses({"a": Term(torch.tensor(total), count, weight=0.5)}, {"accuracy": torch.tensor(total)}))
+    found = tally.together()
     # (6 + 30) / (2 + 6), half of it; (2 x 6 + 6 x 30) / (2 + 6)
-    assert tally.scalars() == {"loss": pytest.approx(2.25), "accuracy": pytest.approx(24.0)}
-    assert weight.grad.item() * tally.correction() == pytest.approx(2.25)
+    assert (float(found.counts["a"]), float(found.loss), float(found.scalars["accuracy"])) == (8, 2.25, 24)
 
 
-def test_one_batch_may_count_its_terms_differently() -> None:
-    weight = torch.tensor(1.0, requires_grad=True)
-    tally = Tally(ALONE, 1)
-    tally.add(Losses({"a": Term(weight * 6, 2.0), "b": Term(weight * 5, torch.tensor(10.0), weight=3.0)}, {})).backward()
-    assert weight.grad is not None
-    assert weight.grad.item() == pytest.approx(3 + 1.5)
-    assert tally.correction() == 1.0
+def test_terms_may_count_different_things_or_nothing() -> None:
+    tally = Tally(ALONE)
+    losses = Losses({"a": Term(torch.tensor(6.0), 2.0), "b": Term(torch.tensor(5.0), 10, weight=3.0), "c": Term(torch.tensor(0.0), 0)}, {})
+    tally.add(losses)
+    tally.add(losses, share=0.0)
+    found = tally.together()
+    assert {name: float(count) for name, count in found.counts.items()} == {"a": 2, "b": 10, "c": 0}
+    assert float(found.loss) == float(weighed(losses, found.counts)) == float(losses.total()) == 4.5
+    assert not found.nothing
 
 
-def test_terms_that_cannot_be_weighed_are_refused() -> None:
-    weight = torch.tensor(1.0, requires_grad=True)
-    tally = Tally(ALONE, 2)
-    tally.add(Losses({"a": Term(weight, 2.0), "b": Term(weight, 2.0)}, {}))
-    tally.add(Losses({"a": Term(weight, 2.0), "b": Term(weight, 3.0)}, {}))
-    with pytest.raises(UserError, match=r"count different things \(a, b\)"):
-        tally.correction()
+def test_a_mean_over_nothing_counts_for_nothing() -> None:
+    tally = Tally(ALONE)
+    tally.add(Losses({"a": Term(torch.tensor(0.0), 0)}, {"accuracy": torch.tensor(torch.nan)}))
+    assert tally.together().nothing
+    tally.add(Losses({"a": Term(torch.tensor(3.0), 3)}, {"accuracy": torch.tensor(0.5)}))
+    found = tally.together()
+    assert not found.nothing
+    assert float(found.scalars["accuracy"]) == 0.5
+
+
+@st.composite
+def cut_batches(draw: st.DrawFn) -> tuple[list[list[int]], list[int]]:
+    """(B, 4) labels, and sizes of micro-batches that add up to B."""
+    labels = draw(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=6))
+    ends = sorted(draw(st.sets(st.integers(1, len(labels) - 1), max_size=4))) if len(labels) > 1 else []
+    return labels, [end - begin for begin, end in zip([0, *ends], [*ends, len(labels)], strict=True)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(drawn=cut_batches(), several=st.booleans())
+def test_any_cut_of_a_batch_gives_the_gradient_of_the_whole(drawn: tuple[list[list[int]], list[int]], several: bool) -> None:  # noqa: FBT001
+    labels, sizes = drawn
+    model = TwoTerms if several else OneTerm
+    whole, expected = one_update(model().double(), [toy_batch(labels)], ALONE)
+    parts, found = one_update(model().double(), cut(toy_batch(labels), sizes), ALONE)
+    assert parts.flags == whole.flags
+    assert whole.flags["nothing"] == (not any(1 in row or (several and row[0] == 2) for row in labels))
+    if whole.flags["nothing"]:
+        return
+    assert parts.scalars["loss"] == pytest.approx(whole.scalars["loss"], abs=1e-12)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-12, rtol=1e-12)

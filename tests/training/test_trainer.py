@@ -76,7 +76,7 @@ def test_forty_updates_equal_twenty_and_twenty_more_bit_for_bit(corpus: Path, tm
     torch.manual_seed(123)  # whatever happened in between
     pretrain("acpc", corpus, halves, overrides=small("trainer.steps=20", "trainer.log_every=3"))
     assert same(weights(whole), weights(halves))
-    optimizers = [Run(r).checkpoints()[-1].state()["optimizer"]["state"] for r in (whole, halves)]
+    optimizers = [Run(r).checkpoints()[-1].state()["optimizers"]["train"]["state"] for r in (whole, halves)]
     for index, state in optimizers[0].items():
         assert all(torch.equal(state[name], optimizers[1][index][name]) for name in state)
     assert [line["loss"] for line in lines(whole, "train")] == [line["loss"] for line in lines(halves, "train")]
@@ -154,7 +154,7 @@ def test_three_in_a_row_stop_the_run_with_their_audio(corpus: Path, tmp_path: Pa
         return losses
 
     monkeypatch.setattr(ACPC, "forward", broken)
-    with pytest.raises(UserError, match=r"3 updates in a row .* the last at update 6. Their audio: s\d/s\d-\d@"):
+    with pytest.raises(UserError, match=r"3 updates in a row .* the last at update 7. Their audio: s\d/s\d-\d@"):
         pretrain("acpc", corpus, tmp_path / "run", overrides=small("trainer.steps=9", "trainer.save_every=2"))
     assert all(value.isfinite().all() for value in weights(tmp_path / "run").values())
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from foresay.errors import UserError
 
@@ -28,13 +29,24 @@ class Place:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
+    def number(self, value: Tensor | float) -> Tensor:
+        """Put a number, or a tensor (), on the device: (), as exactly as the device can. Nothing waits for it."""
+        exact = torch.float32 if self.device.type == "mps" else torch.float64
+        if isinstance(value, Tensor):
+            return value.detach().to(self.device, exact, non_blocking=True)
+        return torch.full((), value, dtype=exact, device=self.device)
+
+    def added(self, values: Tensor) -> Tensor:
+        """Add up the tensors of all processes, on the device. Nothing waits for it."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
     def summed(self, values: list[float]) -> list[float]:
-        """Sum each value over all processes."""
+        """Sum each value over all processes, and wait for it."""
         if self.world == 1:
             return values
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(tensor)
-        summed: list[float] = tensor.tolist()
+        summed: list[float] = self.added(torch.tensor(values, dtype=torch.float64, device=self.device)).tolist()
         return summed
 
     def wait(self) -> None:

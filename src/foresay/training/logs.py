@@ -15,9 +15,10 @@ class MetricsLog:
     def __init__(self, run: Run, settings: TrainerSettings) -> None:
         self.run = run
         self.window: dict[str, list[float]] = {}
-        """Sum and count of each number since the last line; part of a checkpoint, so that a resumed run writes the same lines."""
-        self.began = time.perf_counter()
-        self.waited = 0.0
+        """Sum and count of each number since the last line, and of the seconds that they took; part of a checkpoint, so that a resumed run
+        writes the same lines."""
+        self._clock = time.perf_counter()
+        self._waited = 0.0
         self.writers = _writers(run, settings)
 
     def add(self, scalars: dict[str, float]) -> None:
@@ -26,17 +27,19 @@ class MetricsLog:
             total, count = self.window.get(name, (0.0, 0.0))
             self.window[name] = [total + value, count + 1]
 
-    def close_window(self, waited: float) -> dict[str, float]:
-        """Means of the window, its length in seconds and the share of it spent waiting for data; a new window begins.
-
-        `waited`: seconds the loader has been waited for since the run began.
-        """
+    def pass_time(self, waited: float) -> None:
+        """Add the seconds since this was last called to the window; `waited`: those spent waiting for data since the run began."""
         now = time.perf_counter()
-        audio, _ = self.window.pop("audio_seconds")
-        record = {name: total / count for name, (total, count) in self.window.items()}
-        seconds = max(now - self.began, 1e-9)
-        record |= {"audio_rate": audio / seconds, "data_wait": min((waited - self.waited) / seconds, 1.0)}
-        self.window, self.began, self.waited = {}, now, waited
+        self.add({"seconds": now - self._clock, "waited": waited - self._waited})
+        self._clock, self._waited = now, waited
+
+    def close_window(self) -> dict[str, float]:
+        """Means of the window, the audio of a second and the share of time spent waiting for data; a new window begins."""
+        totals = {name: total for name, (total, _) in self.window.items()}
+        record = {name: total / count for name, (total, count) in self.window.items() if name not in {"audio_seconds", "seconds", "waited"}}
+        seconds = max(totals["seconds"], 1e-9)
+        record |= {"audio_rate": totals["audio_seconds"] / seconds, "data_wait": min(totals["waited"] / seconds, 1.0)}
+        self.window = {}
         return record
 
     def write(self, record: dict[str, Any]) -> None:

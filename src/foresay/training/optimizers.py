@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,15 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Paramet
     trained = [p for p in parameters if p.requires_grad]
     beta1, beta2 = settings.betas
     return cls(trained, lr=settings.lr, betas=(beta1, beta2), eps=settings.eps, weight_decay=settings.weight_decay, fused=True)
+
+
+def step_unless(skip: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Move the parameters, unless bool () `skip` is set: the device looks, and leaves parameters, moments and count as they are.
+
+    Fused optimizers take this for `torch.amp.GradScaler`, under the name of what that looks for.
+    """
+    vars(optimizer)["found_inf"] = skip.float()
+    optimizer.step()
 
 
 def learning_rate(settings: OptimizerSettings, update: int, updates: int) -> float:

@@ -8,7 +8,7 @@ The update is the same. Checkpoints are whole in either case, so a run may go on
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -18,18 +18,21 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from foresay.contracts import Trainable
 from foresay.training.devices import Place
 
 Parallel: TypeAlias = Literal["replicate", "shard"]
 
 
-def spread(model: nn.Module, place: Place, parallel: Parallel) -> nn.Module:
+def spread(model: Trainable, place: Place, parallel: Parallel) -> nn.Module:
     """Let all devices train one model; return what is to be called for its loss.
 
     The model keeps its methods and the names of its parameters. Call this before the optimizer is built: sharding replaces the parameters.
     """
     if place.world == 1:
         return model
+    if parallel == "replicate" and len(model.phases) > 1:
+        return model  # DDP waits for the gradient of every parameter, and a phase has only those of its own: `average_gradients`
     if parallel == "shard":
         fully_shard(model, mesh=init_device_mesh(place.device.type, (place.world,)))  # in place
         return model
@@ -47,14 +50,31 @@ def exchanging_gradients(module: nn.Module, *, now: bool) -> contextlib.Abstract
     return contextlib.nullcontext()
 
 
-def clip_gradient(parameters: Iterable[nn.Parameter], limit: float) -> float:
-    """Scale the gradient down to the norm `limit`, taken over all parameters on all devices; return the norm that it had."""
-    trained = list(parameters)
-    norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+def backward(module: nn.Module, loss: Tensor, parameters: Sequence[nn.Parameter] | None) -> None:
+    """Add the gradient of a loss () to that of the parameters; None: of all.
+
+    Where the model is sharded, to that of all: the parameters are shares of what the loss was computed with, and cannot be asked alone.
+    """
+    if parameters is None or isinstance(module, FSDPModule):
+        loss.backward()
+    else:
+        loss.backward(inputs=list(parameters))
+
+
+def average_gradients(parameters: Sequence[nn.Parameter], place: Place) -> None:
+    """Average the gradients that every device has of a whole model's parameters: where DDP does not."""
+    for gradient in [p.grad for p in parameters if p.grad is not None]:
+        if place.world > 1 and not isinstance(gradient, DTensor):
+            place.added(gradient.div_(place.world))
+
+
+def clip_gradient(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale the gradient down to the norm `limit`, taken over the parameters on all devices; return the norm () that it had."""
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if isinstance(norm, DTensor):
         norm = norm.full_tensor()
-    nn.utils.clip_grads_with_norm_(trained, limit, norm)
-    return float(norm)
+    nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm
 
 
 def whole(state: Any, place: Place) -> Any:  # noqa: ANN401 - a state dict: tensors, and whatever else, in dictionaries in dictionaries

@@ -37,8 +37,8 @@ class TrainerSettings:
     """Updates in all. Exactly one of `steps` and `epochs`."""
     epochs: int | None = None
     seed: int = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Of the matrix products (autocast); losses and norms stay in fp32."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the matrix products (autocast); losses and norms stay in fp32. `fp16` is for GPUs without bf16: it scales the loss."""
     accumulate: int = 1
     """Micro-batches per update: the same update with less memory."""
     clip: float | None = None

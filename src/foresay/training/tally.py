@@ -1,67 +1,82 @@
 """The loss of one update: the sum over terms of weight x sum / count, each count over all devices and micro-batches.
 
-So the gradient does not depend on how a global batch was cut up (design, section 3).
+    micro-batch   device 1                 device 2
+        1         a: 3.0 / 2   b: 1.0 / 5   a: 1.0 / 1   b: 0.0 / 0
+        2         a: 2.0 / 1   b: 2.0 / 3   a: 0.0 / 0   b: 1.0 / 2       loss = weight_a 6.0 / 4 + weight_b 4.0 / 10
+
+So the gradient does not depend on how a global batch was cut up, whatever its terms count (design, section 3). A term that counts nothing
+contributes nothing. All sums stay on the device: nothing here waits for it.
 """
 
-from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from foresay.contracts import Losses
-from foresay.errors import UserError
 from foresay.training.devices import Place
 
 
+class Totals(NamedTuple):
+    """What an update's micro-batches on all devices amount to; each number is a tensor () on the device."""
+
+    counts: dict[str, Tensor]
+    """Of each term."""
+    loss: Tensor
+    scalars: dict[str, Tensor]
+    """Means of what else the model reports; micro-batches weigh by what their terms count together."""
+
+    @property
+    def nothing(self) -> Tensor:
+        """Whether no term counts anything: bool ()."""
+        return torch.stack([count <= 0 for count in self.counts.values()]).all()
+
+
 class Tally:
-    """Collects the terms of an update's micro-batches on all devices."""
+    """Sums up the terms and scalars of micro-batches."""
 
-    def __init__(self, place: Place, micro_batches: int) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self._micro_batches = micro_batches
-        self._expected: dict[str, float] = {}
-        self._counts: dict[str, float] = defaultdict(float)
-        self._weighted_sums: dict[str, float] = defaultdict(float)
-        self._scalars: dict[str, float] = defaultdict(float)
+        self._weights: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        """By kind and name, so that one exchange between devices does for all."""
 
-    def add(self, losses: Losses) -> Tensor:
-        """Take a micro-batch; return what its gradient is to be computed of.
+    def add(self, losses: Losses, share: float = 1.0) -> None:
+        """Take a micro-batch; 0 as its share is for one that is another device's."""
+        counts = {name: self._place.number(term.count) for name, term in losses.terms.items()}
+        size = torch.stack(list(counts.values())).sum()
+        own = {
+            **{f"count {name}": count for name, count in counts.items()},
+            **{f"sum {name}": self._place.number(term.sum) for name, term in losses.terms.items()},
+            # A mean over nothing is no number, and no matter.
+            **{f"mean {name}": torch.where(size > 0, size * self._place.number(value), 0) for name, value in losses.scalars.items()},
+        }
+        self._weights |= {name: term.weight for name, term in losses.terms.items()}
+        for name, value in own.items():
+            taken = value * share if share else torch.zeros_like(value)
+            self._sums[name] = self._sums[name] + taken if name in self._sums else taken
 
-        The later micro-batches are expected to count as much as the first one: `correction` puts right what turns out otherwise.
-        """
-        terms = losses.terms
-        size = sum(float(term.count) for term in terms.values())  # by which the scalars of unequal micro-batches weigh
-        own = [
-            *(float(term.count) for term in terms.values()),
-            *(float(term.sum.detach()) for term in terms.values()),
-            *(size * float(value) for value in losses.scalars.values()),
-        ]
-        everywhere = iter(self._place.summed(own))
-        counts, sums = ({name: next(everywhere) for name in terms} for _ in range(2))
-        self._expected = self._expected or {name: count * self._micro_batches for name, count in counts.items()}
-        for name, term in terms.items():
-            self._counts[name] += counts[name]
-            self._weighted_sums[name] += term.weight * sums[name]
-        for name in losses.scalars:
-            self._scalars[name] += next(everywhere)
-        parts = [term.weight * term.sum / self._expected[name] for name, term in terms.items()]
-        return torch.stack(parts).sum() * self._place.world  # which averaging over devices takes out again
+    def together(self) -> Totals:
+        """Add up what all devices have. All must ask, and all have been given the same terms."""
+        everywhere = self._place.added(torch.stack(list(self._sums.values()))).unbind()
+        sums = dict(zip(self._sums, everywhere, strict=True))
+        kinds: dict[str, dict[str, Tensor]] = {"count": {}, "sum": {}, "mean": {}}
+        for label, value in sums.items():
+            kind, _, name = label.partition(" ")
+            kinds[kind][name] = value
+        counts = kinds["count"]
+        size = divisor(torch.stack(list(counts.values())).sum())
+        loss = torch.stack([self._weights[name] * kinds["sum"][name] / divisor(count) for name, count in counts.items()]).sum()
+        return Totals(counts, loss, {name: value / size for name, value in kinds["mean"].items()})
 
-    def correction(self) -> float:
-        """Factor that the gradient is to be multiplied by.
 
-        Raises:
-            UserError: micro-batches were unequal, and differently so for different terms.
-        """
-        factors = [self._expected[name] / count for name, count in self._counts.items()]
-        if max(factors) - min(factors) > 1e-9:  # noqa: PLR2004 - equal, but for rounding
-            names = ", ".join(self._counts)
-            msg = f"the terms of this loss count different things ({names}), which trainer.accumulate cannot weigh exactly: set it to 1"
-            raise UserError(msg)
-        return factors[0]
+def divisor(count: Tensor) -> Tensor:
+    """Return a count () as what a sum is divided by: of nothing there is no mean, and no gradient."""
+    return torch.where(count > 0, count, torch.inf)
 
-    def scalars(self) -> dict[str, float]:
-        """The loss, and the means of what else the model reports, over the whole update."""
-        loss = sum(self._weighted_sums[name] / count for name, count in self._counts.items())
-        size = sum(self._counts.values())
-        return {"loss": loss, **{name: total / size for name, total in self._scalars.items()}}
+
+def weighed(losses: Losses, counts: Mapping[str, Tensor]) -> Tensor:
+    """Return a micro-batch's part of the loss (), given what each term counts in the whole update; in fp32 at least."""
+    sums = {name: term.weight * term.sum.to(torch.promote_types(term.sum.dtype, torch.float32)) for name, term in losses.terms.items()}
+    return torch.stack([total / divisor(counts[name]).to(total) for name, total in sums.items()]).sum()

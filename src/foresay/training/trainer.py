@@ -1,28 +1,26 @@
 """The training loop. It knows contracts, not models; all that shapes the learning is a pure function of the recipe and the step.
 
     for update in loader:                       planned from (seed, epoch, step) alone
-        losses = model(batch, step)             for each micro-batch; terms are summed, and divided by their count over all devices
-        optimizer.step()                        unless a loss or gradient is not finite: skipped, counted, three in a row end the run
-        log, validate, save                     at round steps; Ctrl-C saves too
+        begin it                                `update.py`: gradient and step of each phase; the device may be at work on several
+        log, validate, save                     at round steps, and only then wait for the device; Ctrl-C saves too
 
+An update whose loss or gradient is not finite is left out by the device itself, and counted when it is read; three in a row end the run.
 A run that was killed goes on from its last checkpoint as if nothing had happened: on the CPU bit for bit.
 """
 
 import contextlib
 import dataclasses
 import itertools
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from foresay import draws
-from foresay.contracts import Batch, Losses, Trainable
+from foresay.contracts import Batch, Trainable
 from foresay.corpora.batches import BatchLoader
 from foresay.errors import UserError
 from foresay.layers.moving_average import early, follow
@@ -31,10 +29,10 @@ from foresay.runs import Checkpoint, DamagedError, Run
 from foresay.training.collapse import CollapseWatch
 from foresay.training.devices import Place, give_back_freed_memory
 from foresay.training.logs import MetricsLog
-from foresay.training.optimizers import build_optimizer, learning_rate
-from foresay.training.parallel import clip_gradient, exchanging_gradients, load_optimizer, load_weights, spread, whole
+from foresay.training.parallel import load_weights, whole
 from foresay.training.recipe import Recipe
 from foresay.training.tally import Tally
+from foresay.training.update import Outcome, Read, Updater
 
 NON_FINITE_LIMIT = 3
 """Updates in a row that may fail before the run stops."""
@@ -50,6 +48,9 @@ class Progress:
     position: int = 0
     """Batches of this epoch done."""
     skipped: int = 0
+    """Updates left out because loss or gradient were not finite, or there was nothing to learn."""
+    overflowed: int = 0
+    """Updates of fp16 left out because the loss scale was too high, which is how it is found."""
 
 
 class Trainer:
@@ -72,8 +73,8 @@ class Trainer:
         self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
         if self.settings.compile:
             self.model.compile()  # in place: the names of the parameters stay
-        self.module = spread(self.model, place, self.settings.parallel)
-        self.optimizer = build_optimizer(recipe.optimizer, self.model.parameters())
+        self.updater = Updater(self.model, recipe, updates, place)
+        self.begun: list[Outcome] = []
         self.average = None if self.settings.average is None else _copied(self.model)
         self.progress = Progress()
         self.log = MetricsLog(run, dataclasses.replace(self.settings, tensorboard=False, wandb=False))  # until the run begins
@@ -94,16 +95,12 @@ class Trainer:
         now = self.progress
         with self.loader() as loader, _interruptible(self.place) as interrupted, self._bar() as bar:
             for planned, batches in loader.updates(now.epoch, now.position, now.step):
-                scalars = self.update(batches)
+                self.begin(batches)
                 now.step, now.epoch, now.position = now.step + 1, planned.epoch, planned.step + 1
-                self._report(scalars, loader, bar)
-                stop = self.place.summed([float(bool(interrupted))])[0] > 0
+                bar.update()
                 last = now.step >= self.updates
-                if self.validation and (last or now.step % self.settings.validate_every == 0):
-                    self.validate()
-                if stop or last or now.step % self.settings.save_every == 0:
-                    self._pass_on(loader)
-                    self.save()
+                stop = self._asked_to_stop(interrupted)
+                self._do_what_is_due(loader, bar, ends=stop or last)
                 if stop and not last:
                     msg = (
                         f"stopped at update {now.step} of {self.updates}; saved in {self.run.folder}. The same command goes on from there."
@@ -113,77 +110,82 @@ class Trainer:
                     break
         return self.progress
 
-    def update(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Do one update over this device's micro-batches; return its scalars."""
-        self.model.train()
+    def _do_what_is_due(self, loader: BatchLoader, bar: ProgressBar[int], *, ends: bool) -> None:
+        """Log, validate and save after an update, if it is one of those or the last of this process."""
+        step, every = self.progress.step, self.settings
+        logs, validates, saves = (step % period == 0 for period in (every.log_every, every.validate_every, every.save_every))
+        if logs or validates or saves or ends:
+            self._catch_up(loader)
+        if logs:
+            self._report(bar)
+        if self.validation and (validates or step >= self.updates):
+            self.validate()
+        if saves or ends:
+            self.save()
+
+    def begin(self, batches: Sequence[Batch]) -> None:
+        """Begin an update over this device's micro-batches, which may still be under way when this returns: `finish` waits for it."""
         draws.seed_torch("dropout", self.settings.seed, self.progress.step, self.place.rank)
-        rate = learning_rate(self.recipe.optimizer, self.progress.step, self.updates)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        scalars = self._backward(batches)
-        norm = clip_gradient(self.model.parameters(), math.inf if self.settings.clip is None else self.settings.clip)
-        bad = float(not (math.isfinite(scalars["loss"]) and math.isfinite(norm)))
-        heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
-        bad, heard = self.place.summed([bad, heard])
-        if bad:  # on one device: then no device may do this update
-            self._skip(batches)
-            scalars, norm = {}, float("nan")
-        else:
-            self.optimizer.step()
-            self.failed.clear()
-        scalars |= self.model.after_step(self.progress.step)
+        self.begun.append(self.updater.begin(batches, self.progress.step))
         if self.average is not None and self.settings.average is not None:
             learnt = {name for name, _ in self.model.named_parameters()}
             follow(self.average, self.model.state_dict(), early(self.settings.average, self.progress.step), learnt)
-        numbers = scalars | {"lr": rate, "grad_norm": norm, "audio_seconds": heard}
-        return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
-    def _backward(self, batches: Sequence[Batch]) -> dict[str, float]:
-        """Accumulate the update's gradient; return its scalars."""
-        tally = Tally(self.place, len(batches))
-        for number, batch in enumerate(batches, start=1):
-            with exchanging_gradients(self.module, now=number == len(batches)):  # once an update
-                with self._autocast():
-                    losses: Losses = self.module(batch.to(self.place.device), self.progress.step)
-                tally.add(losses).backward()
-        if (correction := tally.correction()) != 1.0:
-            for parameter in self.model.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(correction)
-        return tally.scalars()
+    def finish(self) -> list[dict[str, float]]:
+        """Wait for the updates that were begun; return the scalars of each.
 
-    def _skip(self, batches: Sequence[Batch]) -> None:
-        """Leave an update out whose loss or gradient is not finite; stop if that goes on."""
-        self.optimizer.zero_grad(set_to_none=True)
-        self.progress.skipped += 1
-        self.failed.append(tuple(name for batch in batches for name in batch.ids))
-        self.event(f"update {self.progress.step} skipped: loss or gradient not finite", self.progress.step + 1)
+        Raises:
+            UserError: loss or gradient was not finite in several updates in a row.
+        """
+        done, self.begun = self.updater.read(self.begun), []
+        for one in done:
+            self.progress.overflowed += one.flags["overflowed"]
+            if one.flags["bad"] or one.flags["nothing"]:
+                self.progress.skipped += 1
+                why = "loss or gradient not finite" if one.flags["bad"] else "no term of the loss had anything to count"
+                self.event(f"update {one.step + 1} skipped: {why}", one.step + 1)
+            if one.flags["bad"]:
+                self._fail(one)
+            elif not any(one.flags.values()):
+                self.failed.clear()
+        return [one.scalars for one in done]
+
+    def update(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """Do one update over this device's micro-batches, and wait for it; return its scalars."""
+        self.begin(batches)
+        return self.finish()[-1]
+
+    def _fail(self, one: Read) -> None:
+        """Take in an update whose loss or gradient is not finite; stop if that goes on."""
+        self.failed.append(one.ids)
         if len(self.failed) >= NON_FINITE_LIMIT:
             names = "; ".join(", ".join(ids[:4]) + (", …" if len(ids) > 4 else "") for ids in self.failed)  # noqa: PLR2004
             msg = (
-                f"{NON_FINITE_LIMIT} updates in a row gave a loss or gradient that is not finite, the last at update {self.progress.step}. "
+                f"{NON_FINITE_LIMIT} updates in a row gave a loss or gradient that is not finite, the last at update {one.step + 1}. "
                 f"Their audio: {names}. Usual causes: optimizer.lr too high, no warm-up, broken audio (`foresay corpus check` finds it). "
                 "Earlier checkpoints are untouched."
             )
             raise UserError(msg)
 
     def validate(self) -> dict[str, float]:
-        """Measure the loss on held-out audio: the first batches of a fixed plan, dealt out to the devices; no dropout, weights averaged."""
+        """Measure the loss on held-out audio: the first batches of a fixed plan, dealt out to the devices; no dropout, weights averaged.
+
+        As in training: of each term the sum over all batches by the count of all.
+        """
         assert self.validation is not None  # noqa: S101 - the caller looked
         self.model.eval()
-        totals: dict[str, float] = {}
-        seen = 0.0
-        with self.validation() as loader, torch.no_grad(), _in_place_of(self.model, self.average), self._autocast():
+        tallies = {phase: Tally(self.place) for phase in self.model.phases}
+        with self.validation() as loader, torch.no_grad(), _in_place_of(self.model, self.average), self.updater.autocast():
             held_out = (batch for _, (batch,) in itertools.islice(loader.one_epoch(), self.settings.validate_batches))
-            for batch, weight in _dealt(held_out, self.place):
-                losses = self.model(batch.to(self.place.device), self.progress.step)
-                found = {"loss": losses.total(), **losses.scalars}
-                totals = {name: totals.get(name, 0.0) + weight * float(value) for name, value in found.items()}
-                seen += weight
-        names = sorted(totals)
-        *values, count = self.place.summed([*(totals[n] for n in names), seen])
-        means = {name: value / count for name, value in zip(names, values, strict=True)}
+            for batch, share in _dealt(held_out, self.place):
+                moved = batch.to(self.place.device)
+                for phase, tally in tallies.items():
+                    tally.add(self.model(moved, self.progress.step, phase), share)
+        means: dict[str, float] = {}
+        for phase, tally in tallies.items():
+            loss, scalars = tally.together()[1:]
+            prefix = f"{phase}_" if len(tallies) > 1 else ""
+            means |= {f"{prefix}{name}": float(value) for name, value in {"loss": loss, **scalars}.items()}
         if self.place.leads:
             self.log.write({"kind": "valid", "step": self.progress.step, **means})
         return means
@@ -193,7 +195,7 @@ class Trainer:
         weights = whole(self.model.state_dict(), self.place)
         state = {
             "progress": dataclasses.asdict(self.progress),
-            "optimizer": whole(self.optimizer.state_dict(), self.place),
+            **self.updater.state(),
             "window": self.log.window,
             "watch": self.watch.state(),
             "told": sorted(self.told),
@@ -247,7 +249,7 @@ class Trainer:
         if self.average is not None:
             self.average = _copied(self.model)
             load_weights(self.model, state["weights"])
-        load_optimizer(self.optimizer, state["optimizer"])
+        self.updater.load(state)
         self.progress = Progress(**state["progress"])
         self.log.window = state["window"]
         self.watch.restore(state.get("watch", {}))
@@ -270,13 +272,23 @@ class Trainer:
         return self.recipe.model_toml(self.progress.step)
 
     def event(self, message: str, step: int | None = None) -> None:
-        """Tell the log and whoever watches. `step`: updates done when it will have happened, if one is under way."""
+        """Tell the log and whoever watches; `step`: that it belongs to, or the last one done."""
         if self.place.leads:
             self.log.write({"kind": "event", "step": self.progress.step if step is None else step, "message": message})
             tqdm.write(message)
 
-    def _pass_on(self, loader: BatchLoader) -> None:
-        """Tell what the devices could not read."""
+    def _asked_to_stop(self, interrupted: Sequence[int]) -> bool:
+        """Whether somebody interrupted this process or, at logged steps, when all wait for each other anyway, another one."""
+        if self.place.world == 1:
+            return bool(interrupted)
+        logs = self.progress.step % self.settings.log_every == 0
+        return logs and self.place.summed([float(bool(interrupted))])[0] > 0
+
+    def _catch_up(self, loader: BatchLoader) -> None:
+        """Wait for the updates that were begun, put them into the log's window, and tell what the devices could not read."""
+        for scalars in self.finish():
+            self.log.add(scalars)
+        self.log.pass_time(loader.wait)
         messages = self.place.gathered(list(loader.messages))
         for message in dict.fromkeys(itertools.chain(*messages)):
             if message not in self.told:
@@ -284,27 +296,18 @@ class Trainer:
                 self.event(message)
         loader.messages.clear()
 
-    def _report(self, scalars: dict[str, float], loader: BatchLoader, bar: ProgressBar[int]) -> None:
-        """Add an update to the log's window; at round steps write it out."""
-        self.log.add(scalars)
-        bar.update()
-        if self.progress.step % self.settings.log_every:
-            return
-        self._pass_on(loader)
-        record = self.log.close_window(loader.wait)
+    def _report(self, bar: ProgressBar[int]) -> None:
+        """Write out the log's window."""
+        record = self.log.close_window()
         if warning := self.watch.see(record):
             self.event(warning)
         if self.place.leads:
-            self.log.write(
-                {"kind": "train", "step": self.progress.step, "epoch": self.progress.epoch, **record, "skipped": self.progress.skipped}
-            )
+            left_out = {"skipped": self.progress.skipped}
+            if self.settings.precision == "fp16":
+                left_out["overflowed"] = self.progress.overflowed
+            self.log.write({"kind": "train", "step": self.progress.step, "epoch": self.progress.epoch, **record, **left_out})
         shown = {"loss": "{:.2f}", "accuracy": "{:.3f}", "audio_rate": "{:.0f}x", "data_wait": "{:.0%}"}
         bar.note({name: form.format(record[name]) for name, form in shown.items() if name in record})
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.settings.precision == "bf16":
-            return torch.autocast(self.place.device.type, torch.bfloat16)
-        return contextlib.nullcontext()
 
     def _bar(self) -> ProgressBar[int]:
         return ProgressBar(
