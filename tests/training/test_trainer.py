@@ -15,7 +15,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from foresay import runs
+from foresay import draws, runs
 from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
 from foresay.models.acpc import ACPC
@@ -195,7 +195,7 @@ def test_the_model_of_a_run_may_be_the_average_of_its_weights(corpus: Path, tmp_
         average = (f"trainer.steps={steps}", "trainer.average=0.8")
         pretrain("acpc", corpus, tmp_path / "averaged", valid=corpus, overrides=(*overrides, *average))
     plain, averaged = (Run(tmp_path / name).checkpoints() for name in ("plain", "averaged"))
-    torch.manual_seed(0)
+    draws.seed_torch("weights", 0)
     expected = dict(read_recipe("acpc", overrides).build_model().state_dict())
     for update, (one, other) in enumerate(zip(plain, averaged, strict=True)):
         assert same(one.weights(), other.state()["weights"])
