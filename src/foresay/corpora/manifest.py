@@ -14,6 +14,7 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, overload
@@ -133,6 +134,20 @@ class Manifest(Sequence[Item]):
             for offset in self._offsets.tolist():
                 file.seek(offset)
                 yield file.readline()
+
+    def without(self, places: Sequence[int]) -> Self:
+        """Return the same manifest without the items in some places; it has a digest of its own."""
+        kept = np.delete(np.arange(len(self)), list(places))
+        fewer = copy(self)
+        fewer.__dict__.pop("digest", None)
+        fewer.ids = [self.ids[place] for place in kept.tolist()]
+        for name in ("_offsets", "durations", "sample_rates", "pictured"):
+            setattr(fewer, name, getattr(self, name)[kept])
+        for names, codes in (("speakers", "speaker_codes"), ("languages", "language_codes"), ("corpora", "corpus_codes")):
+            there, numbers = np.unique(getattr(self, codes)[kept], return_inverse=True)
+            setattr(fewer, names, tuple(getattr(self, names)[code] for code in there.tolist()))
+            setattr(fewer, codes, numbers.astype(np.int32))
+        return fewer
 
     def lengths(self, sample_rate: int) -> npt.NDArray[np.int64]:
         """Count the samples of each item at a sample rate: (items,). `read` returns exactly so many."""

@@ -21,6 +21,7 @@ from foresay.runs import Run
 from foresay.settings import Table, assignment, list_names, merge, read_toml
 from foresay.training.devices import find_place
 from foresay.version import __version__
+from foresay.workflows.readable import with_readable
 
 RESULTS = "results.jsonl"
 
@@ -47,7 +48,8 @@ def evaluate(
 
     Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
     same weights, manifests, measure, protocol, layer, seed and version) is not measured again, unless `again` is asked for.
-    Each run gets examples for reports to draw.
+    Each run gets examples for reports to draw. Recordings that cannot be read are left out of all numbers, counted and listed
+    (`readable.py`).
     """
     changes = _options(options, measures)
     chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
@@ -55,13 +57,17 @@ def evaluate(
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
     candidates = _candidates(models, layers, seed, place)
     folders = [Path(out)] if out else list(dict.fromkeys(c.run for c in candidates if c.run))
-    results: list[Result] = []
-    for measure in ProgressBar(chosen, "measuring", "measure"):
-        served = [c for c in candidates if not c.baseline or measure.serves(c.subject.model, corpora)]
-        results += _measure(measure, served, corpora, folders, seed, place, again=again, alone=bool(out))
-    for candidate in candidates:
-        _keep_examples(candidate, corpora.test, seed, place)
-    return results
+
+    def measured(corpora: Corpora) -> list[Result]:
+        results: list[Result] = []
+        for measure in ProgressBar(chosen, "measuring", "measure"):
+            served = [c for c in candidates if not c.baseline or measure.serves(c.subject.model, corpora)]
+            results += _measure(measure, served, corpora, folders, seed, place, again=again, alone=bool(out))
+        for candidate in candidates:
+            _keep_examples(candidate, corpora.test, seed, place)
+        return results
+
+    return with_readable(corpora, folders, measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +179,7 @@ def _measure(
 
     `alone`: there is one folder, for everything; else a run's rows go to its own.
     """
-    manifests = [manifest and of_file(manifest.path) for manifest in (corpora.test, corpora.train)]
+    manifests = [manifest and manifest.digest for manifest in (corpora.test, corpora.train)]
     context = (measure.name, measure.protocol, manifests, seed, __version__, *map(of_file, measure.files))
     shared = fingerprint(context)  # of rows that are no candidate's, such as the majority class
     prints = {(s.name, s.step): fingerprint(context, s.name, s.step, of_weights(s.model)) for c in candidates for s in c.both}
@@ -254,7 +260,7 @@ def _keep_examples(candidate: _Candidate, manifest: Manifest, seed: int, device:
         return
     if not isinstance(extractor, FeatureExtractor) or "audio" not in extractor.modalities:
         return
-    stamp = fingerprint(of_weights(extractor), of_file(manifest.path), seed, __version__)
+    stamp = fingerprint(of_weights(extractor), manifest.digest, seed, __version__)
     kept = load_artifact(candidate.run, f"{EXAMPLE}1")
     if kept is None or kept["fingerprint"] != stamp:
         for number, arrays in enumerate(examples(extractor, manifest, seed=seed, device=device), start=1):
