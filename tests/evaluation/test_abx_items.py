@@ -36,11 +36,17 @@ def test_an_item_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "before", ["", f"{HEADER}\n", f"\ufeff{HEADER}\n", "\n", HEADER.replace("#", "") + "\r\n", "#file_id onset offset #phone p n who\n"]
+    "before",
+    ["", f"{HEADER}\n", f"\ufeff{HEADER}\n", "\n", HEADER.replace("#", "") + "\r\n", "#file_id onset offset #phone p n who\n", "# ours\n"],
 )
 def test_the_first_line_is_not_lost_where_there_is_no_header(tmp_path: Path, before: str) -> None:
     (tmp_path / "dev.item").write_text(before + "\n".join(LINES), encoding="utf-8")
     assert read_items(tmp_path / "dev.item").file.tolist() == ["a", "b"]
+
+
+def test_an_id_may_begin_with_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "dev.item").write_text("\n".join(f"#{line}" for line in LINES))
+    assert read_items(tmp_path / "dev.item").file.tolist() == ["#a", "#b"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,6 @@ def test_the_first_line_is_not_lost_where_there_is_no_header(tmp_path: Path, bef
         (f"{HEADER}\na 0.1 0.2 AH0 W N", "line 2 is 'a 0.1 0.2 AH0 W N'; a line of an item file is"),
         (f"{HEADER}\n{LINES[0]}\na x 0.2 AH0 W N 84", "line 3"),
         ("a 0.1 0.2\n", "line 1 is 'a 0.1 0.2'; a line of an item file is"),
-        ("# made by hand\n" + LINES[0], "line 1 names the columns '# made by hand'"),
         ("#file onset offset #phone next-phone prev-phone speaker\n" + LINES[0], "line 1 names the columns"),
         ("file speaker onset offset phone prev-phone next-phone\n" + LINES[0], "line 1 names the columns"),
         (f"{HEADER}\n\n{LINES[0]}\na b\n", "line 4 is"),

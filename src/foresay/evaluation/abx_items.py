@@ -121,10 +121,10 @@ def items_of(manifest: Manifest, unit: Unit, no_phones: Sequence[str] = NO_PHONE
 
 
 def _is_header(line: str, where: str) -> bool:
-    """Whether a line names the columns, in our order; a hash before a name means nothing."""
+    """Whether a line names the columns, in our order, or is a comment. A hash before a name means nothing."""
     names, expected = ([name.lstrip("#") for name in words.split()] for words in (line, HEADER))
-    if "onset" not in names and not line.startswith("#"):
-        return False
+    if "onset" not in names:
+        return line.startswith("#") and not (len(names) == len(expected) and names[1][:1].isdecimal())
     if len(names) != len(expected) or any(name in expected and name != place for name, place in zip(names, expected, strict=True)):
         msg = f"{where} names the columns {line!r}; they must be `{HEADER}`"
         raise UserError(msg)
