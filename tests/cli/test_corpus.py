@@ -54,8 +54,8 @@ def test_stats(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "words, code, printed",
     [
-        ([], 2, "usage: foresay corpus make|import|align|check|stats"),
-        (["--help"], 0, "usage: foresay corpus make|import|align|check|stats"),
+        ([], 2, "usage: foresay corpus make|import|align|pack|check|stats"),
+        (["--help"], 0, "usage: foresay corpus make|import|align|pack|check|stats"),
         (["make"], 2, "usage: foresay corpus make CORPUS DEST"),
         (["make", "--help"], 0, "sines         Draw sines of two classes"),
         (["import"], 2, "usage: foresay corpus import CORPUS SRC DEST"),

@@ -109,7 +109,6 @@ def test_a_clip_that_is_too_short_has_no_frames() -> None:
     alone = model.features(torch.zeros(1, 420, dtype=torch.float64), torch.tensor([420]))
     beside = model.features(torch.zeros(2, 2000, dtype=torch.float64), torch.tensor([2000, 420]))
     assert [alone.lengths[layer].tolist() for layer in model.layer_names] == [[0]] * 3
-    assert [alone.values[layer].shape[:2] for layer in model.layer_names] == [(1, 0)] * 3
     assert beside.lengths["c"].tolist() == [10, 0]
     with pytest.raises(UserError, match="this audio is too short to train on"):
         model(batch(2, samples=400), 0)
