@@ -126,9 +126,13 @@ def finished(paths: Iterable[Path]) -> list[Path]:
     return sorted(path for path in paths if not path.name.startswith(UNFINISHED))
 
 
-def is_disk_full(error: OSError) -> bool:
-    """Whether a write failed for want of space. NumPy's own error has no number, only words: `8192 requested and 4096 written`."""
-    return error.errno in _FULL or (error.errno is None and "requested and" in str(error))
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of space.
+
+    NumPy's own error has no number, only words (`8192 requested and 4096 written`), nor have those of libraries that wrote it themselves.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    return number in _FULL or (number is None and any(words in str(error) for words in ("requested and", os.strerror(errno.ENOSPC))))
 
 
 def discard(folder: Path) -> None:

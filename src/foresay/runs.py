@@ -184,8 +184,11 @@ class Run:
         """Drop the lines of steps that a resumed run will do again."""
         path = self.folder / "metrics.jsonl"
         if path.exists():
-            lines = [json.dumps(line) + "\n" for line in read_lines(path) if line["step"] <= step]
-            write_text(path, "".join(lines))
+            lines = list(read_lines(path))
+            if not all(isinstance(line.get("step"), int) for line in lines):
+                msg = f"{path} holds a line without a step: was it edited by hand? If it is not needed, delete the file and go on"
+                raise UserError(msg)
+            write_text(path, "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step))
 
     def forget_metrics(self) -> None:
         """Drop all lines: the run begins."""

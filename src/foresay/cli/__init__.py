@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it flushes at its end
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last place that can answer
-        message = _what_the_user_can_do(error)
+        message = _what_the_user_can_do(error, words)
         if message is None or debug:
             traceback.print_exc()
         if message is None:
@@ -83,8 +83,8 @@ def _dispatch(words: list[str]) -> int:
     return importlib.import_module(f"foresay.cli.{verb}").run(rest) or OK
 
 
-def _what_the_user_can_do(error: Exception) -> str | None:
-    """Return the message for a mistake that the user can put right, None for one that is ours."""
+def _what_the_user_can_do(error: Exception, words: Sequence[str]) -> str | None:
+    """Return the message for a mistake that the user can put right, None for one that is ours. `words`: of the command."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "foresay").startswith("foresay"):
@@ -96,8 +96,28 @@ def _what_the_user_can_do(error: Exception) -> str | None:
             return f"the disk is full ({cause}). Free some space and give the same command again: a run goes on from its last checkpoint."
         if number in FORBIDDEN:
             return f"not allowed: {cause}. Choose another folder, or change the permissions of this one."
+        if isinstance(cause, OSError) and (path := _given(cause, words)):
+            return f"{path}: {_WHY.get(cause.errno or 0, cause.strerror)}. That is where this command was told to read or write."
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+_WHY = {
+    errno.EEXIST: "there is something else of that name, perhaps a file or a link that leads nowhere; choose another",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another",
+    errno.EISDIR: "this is a folder, and a file is needed",
+    errno.ENOENT: "this is not there, or a link that leads nowhere",
+}
+
+
+def _given(error: OSError, words: Sequence[str]) -> str | None:
+    """Return the path that an error is about, if it is one that the user gave, or lies in or above such a one."""
+    if not isinstance(error.filename, str | bytes):
+        return None
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))  # noqa: PTH100 - of links, what the user wrote
+    given = [Path(os.path.abspath(word.rpartition("=")[2])) for word in words[1:]]  # noqa: PTH100
+    near = any(path.is_relative_to(one) or one.is_relative_to(path) for one in given)
+    return os.fsdecode(error.filename) if near else None
 
 
 def _say(message: str) -> None:

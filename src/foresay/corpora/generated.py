@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
-from foresay.settings import read_toml, write_toml
+from foresay.files import finished, write_text
+from foresay.locks import exclusive
+from foresay.settings import read_toml_file, write_toml
 
 SplitT = TypeVar("SplitT", bound=str)
 
@@ -56,12 +58,13 @@ def make(
     if _existing(folder) == complete and all(path.is_file() for path in manifests.values()):
         return MadeCorpus(manifests, reused=True)
     try:
-        _clear(folder, title, manifests.values(), description)
-        items = record()
-        for split, path in parts.items():
-            write_manifest(path, items[split], phone_set=phone_set)
-        write_manifest(manifests["all"], [item for split in parts for item in items[split]], phone_set=phone_set)
-        (folder / "corpus.toml").write_text(write_toml(complete), encoding="utf-8")
+        with exclusive(folder, "Wait until it has ended, or choose another folder"):
+            _clear(folder, title, manifests.values(), description)
+            items = record()
+            for split, path in parts.items():
+                write_manifest(path, items[split], phone_set=phone_set)
+            write_manifest(manifests["all"], [item for split in parts for item in items[split]], phone_set=phone_set)
+            write_text(folder / "corpus.toml", write_toml(complete))
     except OSError as error:
         msg = f"cannot write {title} to {folder}: {error}. It needs some {megabytes} MB: make room, or choose another folder."
         raise UserError(msg) from error
@@ -71,13 +74,12 @@ def make(
 def _existing(folder: Path) -> dict[str, Any]:
     """What the folder's `corpus.toml` says; nothing if there is none."""
     path = folder / "corpus.toml"
-    return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+    return read_toml_file(path) if path.is_file() else {}
 
 
 def _clear(folder: Path, title: str, manifests: Iterable[Path], description: Mapping[str, Any]) -> None:
     """Empty the folder of an older or half-made corpus of this kind, and of nothing else; leave the description of one not yet complete."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and _existing(folder).get("name") != description["name"]:
+    if finished(folder.iterdir()) and _existing(folder).get("name") != description["name"]:
         msg = f"{folder} holds something else than {title}, which would be mixed with it: name a new or an empty folder."
         raise UserError(msg)
     for path in manifests:
@@ -85,4 +87,4 @@ def _clear(folder: Path, title: str, manifests: Iterable[Path], description: Map
     for name in FOLDERS:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name)
-    (folder / "corpus.toml").write_text(write_toml({**description, "complete": False}), encoding="utf-8")
+    write_text(folder / "corpus.toml", write_toml({**description, "complete": False}))

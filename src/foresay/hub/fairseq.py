@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from foresay.errors import UserError
-from foresay.hub._pickles import plain, read_pickle
+from foresay.hub._pickles import only_tensors, plain, read_pickle
 from foresay.hub._tensors import to_ours, without_prefix
 from foresay.hub.wav2vec2 import Found, assemble, fairseq_names, words
 from foresay.models._masked_transformer import MaskedTransformer
@@ -22,6 +22,8 @@ from foresay.settings import Table
 
 PREFIXES = ("w2v_encoder.w2v_model.",)
 TASK_HEADS = re.compile(r"w2v_encoder\.proj\.(weight|bias)")
+LONGEST = 1000
+"""Letters of what states the convolutions, and convolutions in it: more are not meant."""
 SECTIONS = ("task", "model", "w2v_args")
 """Where settings stand; those of a fine-tuned network are inside, as `w2v_args`."""
 
@@ -35,12 +37,13 @@ def read_file(path: Path, overrides: Mapping[str, Any]) -> MaskedTransformer:
     content = read_pickle(path)
     state = content.get("model")
     settings = flat(plain(content.get("cfg") or content.get("args")))
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, dict):
         msg = (
             f'{path} is no checkpoint of fairseq: those are tables with "model", tensors by name, and "cfg" or "args"; '
-            f"it holds {list(content)}"
+            f"it holds {str(list(content))[:200]}"
         )
         raise UserError(msg)
+    state = only_tensors(state, path)
     if not settings:
         msg = f'{path} does not say its settings ("cfg" or "args"): how many heads its attention has cannot be told from tensors'
         raise UserError(msg)
@@ -75,10 +78,13 @@ def _family(state: Mapping[str, Tensor], settings: Table) -> str:
 
 def _strides(layers: object, path: Path) -> list[int]:
     """Read the strides of `[(512, 10, 5)] + [(512, 3, 2)] * 4`, a sum of lists, each perhaps repeated; nothing is evaluated."""
+    text = str(layers)
     try:
-        return [stride for _, _, stride in _layers(ast.parse(str(layers), mode="eval").body)]
-    except (SyntaxError, TypeError, ValueError) as error:
-        msg = f"{path} states its convolutions as {layers!r}; expected a list of (channels, kernel, stride)"
+        if len(text) > LONGEST:
+            raise ValueError  # noqa: TRY301 - told of below
+        return [stride for _, _, stride in _layers(ast.parse(text, mode="eval").body)]
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
+        msg = f"{path} states its convolutions as {text[:200]!r}; expected a list of (channels, kernel, stride)"
         raise UserError(msg) from error
 
 
@@ -87,7 +93,10 @@ def _layers(node: ast.expr) -> list[tuple[int, int, int]]:
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             return _layers(left) + _layers(right)
         case ast.BinOp(left=left, op=ast.Mult(), right=ast.Constant(value=int(times))):
-            return _layers(left) * times
+            repeated = _layers(left)
+            if times * len(repeated) > LONGEST:
+                raise ValueError
+            return repeated * times
         case _:
             listed: list[tuple[int, int, int]] = ast.literal_eval(node)
             return listed

@@ -15,7 +15,8 @@ import safetensors.torch
 
 from foresay.errors import UserError
 from foresay.extras import optional
-from foresay.hub._pickles import read_pickle
+from foresay.files import parse_json_object, read_text, write_text
+from foresay.hub._pickles import only_tensors, read_pickle
 from foresay.hub._tensors import Tensors, to_ours, without_prefix
 from foresay.hub.encoder import Encoder
 from foresay.hub.wav2vec2 import FAMILIES, Found, assemble, exported, strangers, transformers_names, words
@@ -55,7 +56,8 @@ def read_config(folder: Path) -> Table:
 
 def is_ours(config: Mapping[str, Any]) -> bool:
     """Whether our own network is what a configuration of transformers describes."""
-    return config.get("model_type") in FAMILIES and not strangers(config)
+    family = config.get("model_type")
+    return isinstance(family, str) and family in FAMILIES and not strangers(config)
 
 
 def read_folder(folder: Path, overrides: Mapping[str, Any]) -> MaskedTransformer:
@@ -141,30 +143,39 @@ def _weights(folder: Path) -> Tensors:
             return _tensors_of(folder / whole)
         index = folder / f"{whole}.index.json"
         if index.is_file():
-            shards = sorted(set(_json(index, "")["weight_map"].values()))
+            shards = _shards(index)
             return {name: tensor for shard in shards for name, tensor in _tensors_of(folder / shard).items()}
     msg = f"{folder} cannot be loaded: it holds neither {SAFE} nor {PICKLED}. Was it saved by save_pretrained, and copied whole?"
     raise UserError(msg)
 
 
+def _shards(index: Path) -> list[str]:
+    """Name the files that the tensors are in, all beside the index."""
+    named = _json(index, "").get("weight_map")
+    shards = set(map(str, named.values())) if isinstance(named, dict) else set()
+    if not shards or any(Path(shard).name != shard for shard in shards):
+        msg = f'{index} names no files beside it: "weight_map" must be an object of tensors and their files'
+        raise UserError(msg)
+    return sorted(shards)
+
+
 def _tensors_of(file: Path) -> Tensors:
     if file.suffix != ".safetensors":
-        return read_pickle(file)
+        return only_tensors(read_pickle(file), file)
     try:
         return safetensors.torch.load_file(file)
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
         msg = f"{file} cannot be read ({error}): a download may have been cut off"
         raise UserError(msg) from error
 
 
 def _json(file: Path, hint: str) -> Table:
     try:
-        content: Table = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{file.parent} cannot be loaded: {file.name} cannot be read ({error}) {hint}".strip()
+        return parse_json_object(read_text(file), str(file))
+    except UserError as error:
+        msg = f"{file.parent} cannot be loaded: {error} {hint}".strip()
         raise UserError(msg) from error
-    return content
 
 
 def _write(file: Path, content: Table) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(content, indent=2) + "\n")

@@ -8,7 +8,6 @@ clip is heard by itself: with padding the published base models would give it ot
 """
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from foresay.contracts import FeatureExtractor, Frames
 from foresay.errors import UserError
 from foresay.extras import optional
+from foresay.files import parse_json_object, read_text
 from foresay.hub._tensors import misfit
 from foresay.trust import is_trusted
 
@@ -78,12 +78,16 @@ def _read(folder: Path) -> tuple[Any, bool, int]:
     transformers.logging.disable_progress_bar()
     try:
         network, found = transformers.AutoModel.from_pretrained(folder, output_loading_info=True, trust_remote_code=is_trusted())
-    except (OSError, ValueError) as error:
-        why = str(error).splitlines()[0]
+    except Exception as error:  # whatever it makes of a damaged folder
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         msg = f"{folder} cannot be loaded ({why}): is it a folder with config.json and weights, saved by save_pretrained?"
         raise UserError(msg) from error
     if missing := sorted(name for name in found["missing_keys"] if name != MASK_VECTOR):
         raise misfit(str(folder), missing)  # transformers would go on, with random numbers in their place
     file = folder / "preprocessor_config.json"
-    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return network, bool(settings.get("do_normalize", False)), int(settings.get("sampling_rate", 16_000))
+    settings = parse_json_object(read_text(file), str(file)) if file.is_file() else {}
+    rate = settings.get("sampling_rate", 16_000)
+    if type(rate) is not int or rate <= 0:
+        msg = f"{file}: sampling_rate must be a whole number of Hz, not {rate!r}"
+        raise UserError(msg)
+    return network, bool(settings.get("do_normalize", False)), rate

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from foresay.errors import UserError
 from foresay.hub._tensors import Names, Tensors, check, misfit, to_theirs, translated
 from foresay.hub.encoder import Encoder, EncoderSettings
 from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
@@ -207,8 +208,14 @@ def assemble(found: Found, overrides: Mapping[str, Any]) -> MaskedTransformer:
     cls, settings_class = (family.model, family.settings) if whole else (Encoder, EncoderSettings)
     known = {field.name for field in dataclasses.fields(settings_class)}
     settings = from_table(settings_class, {k: v for k, v in table.items() if k in known} | dict(overrides), found.source)
-    with torch.device("meta"):
-        model = cls(settings)
+    if settings.layers != (there := len({n.split(".")[2] for n in tensors if n.startswith("transformer.blocks.")})):
+        raise misfit(found.source, missing=[f"{settings.layers} layers ({there} are there)"])
+    try:
+        with torch.device("meta"):
+            model = cls(settings)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        msg = f"{found.source}: its settings do not fit together: {error}"
+        raise UserError(msg) from error
     if whole and "quantizer.entries" in tensors:  # (1, G V, d) there
         tensors["quantizer.entries"] = tensors["quantizer.entries"].reshape(table["codebooks"], table["codes"], -1)
     for name in tensors:
@@ -291,6 +298,10 @@ def _unpacked(tensors: Mapping[str, Tensor]) -> Tensors:
     return unpacked
 
 
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 def strangers(config: Mapping[str, Any]) -> bool:
     """Whether a configuration of transformers is of a variant that our network does not have (adapters, batch norm, other activations)."""
     ours = {
@@ -302,4 +313,7 @@ def strangers(config: Mapping[str, Any]) -> bool:
         "hidden_act": "gelu",
         "feat_extract_activation": "gelu",
     }
-    return any(config.get(key, value) != value for key, value in ours.items()) or len(set(config.get("conv_dim", [512]))) > 1
+    return (
+        any(config.get(key, value) != value for key, value in ours.items())
+        or len(set(map(str, _listed(config.get("conv_dim", [512]))))) > 1
+    )

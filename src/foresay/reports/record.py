@@ -1,7 +1,7 @@
 """What the folder of a run tells: its recipe, its metrics, its results, the examples that evaluation kept."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from foresay.errors import UserError
 from foresay.results import EXAMPLE, Result, load_artifact, read_lines, read_results
-from foresay.settings import Table, read_toml
+from foresay.runs import Run
+from foresay.settings import Table, from_table, read_toml_file, to_table
 
 FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
 """A folder that holds one of these is a run (or what `foresay evaluate --out` made)."""
@@ -87,7 +88,7 @@ class Record:
         if not self.hears:
             return 0.0
         if data.get("sampler") == "utterances":
-            return float(self.step * data["seconds"])
+            return float(self.step * data.get("seconds", 0.0))
         return float(self.step * data.get("batch", 0) * data.get("window", 0) / data.get("sample_rate", 1))
 
     @property
@@ -128,9 +129,9 @@ def _read(folder: Path, name: str) -> Record:
     return Record(
         name=name,
         folder=folder,
-        recipe=_table(folder / "recipe.toml"),
-        data=_table(folder / "data.toml"),
-        lines=tuple(read_lines(folder / "metrics.jsonl")),
+        recipe=_sections(folder / "recipe.toml"),
+        data={purpose: to_table(data) for purpose, data in Run(folder).read_data().items()},
+        lines=tuple(_logged(folder / "metrics.jsonl")),
         results=tuple(read_results(folder / "results.jsonl")),
         examples=tuple(_examples(folder)),
         recipe_name=_table(folder / "model" / "model.toml").get("recipe"),
@@ -138,7 +139,45 @@ def _read(folder: Path, name: str) -> Record:
 
 
 def _table(path: Path) -> Table:
-    return read_toml(path.read_text(encoding="utf-8"), str(path)) if path.exists() else {}
+    return read_toml_file(path) if path.exists() else {}
+
+
+def _sections(path: Path) -> Table:
+    """Read a recipe, as far as a report speaks of it: tables of settings, and those of its data and its length numbers."""
+    recipe = _table(path)
+    for section, settings in recipe.items():
+        if not isinstance(settings, dict):
+            msg = f"{path}: [{section}] must be a table of settings, not {settings!r}: was it edited by hand?"
+            raise UserError(msg)
+    data = from_table(_Length, {k: v for k, v in recipe.get("data", {}).items() if k in _KEYS}, f"{path}: data")
+    steps = recipe.get("trainer", {}).get("steps")
+    if min(data.batch, data.window, data.seconds, data.sample_rate - 1) < 0 or not (steps is None or type(steps) is int):
+        msg = f"{path}: trainer.steps and the settings of data must be numbers, and not below 0: was it edited by hand?"
+        raise UserError(msg)
+    return recipe
+
+
+@dataclass(frozen=True)
+class _Length:
+    """The settings of data that say how much audio an update takes."""
+
+    batch: int = 0
+    window: int = 0
+    seconds: float = 0.0
+    sample_rate: int = 1
+    sampler: str = ""
+
+
+_KEYS = tuple(field.name for field in fields(_Length))
+
+
+def _logged(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the lines of a log, each of which has its step."""
+    for line in read_lines(path):
+        if type(line.get("step")) is not int:
+            msg = f"{path}: a line has no step ({str(line)[:80]}): was it edited by hand?"
+            raise UserError(msg)
+        yield line
 
 
 def _examples(folder: Path) -> Iterator[dict[str, NDArray[Any]]]:

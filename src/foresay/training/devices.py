@@ -100,9 +100,10 @@ def one_thread() -> Iterator[None]:
 
 def find_place(device: str | None) -> Place:
     """Choose the device (`None`: a GPU if there is one) and join the other processes if torchrun started this one."""
+    world = _world()
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if kind == "cuda":
-        kind = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        kind = f"cuda:{_from_environment('LOCAL_RANK', 0)}"
     try:
         chosen = torch.device(kind)
         torch.empty(1, device=chosen)
@@ -112,9 +113,48 @@ def find_place(device: str | None) -> Place:
         raise UserError(msg) from error
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)  # where NCCL puts what processes tell each other
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    if world > 1 and not dist.is_initialized():
+        try:
+            dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        except (RuntimeError, ValueError) as error:
+            meeting = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+            why = str(error).splitlines()[0]
+            msg = f"the {world} processes of this job could not meet at {meeting} ({why}): start all of them with one torchrun command"
+            raise UserError(msg) from error
     return Place(chosen, dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Place(chosen)
+
+
+def _world() -> int:
+    """How many processes torchrun started, by the environment, of which all must be there or nothing.
+
+    Raises:
+        UserError: a variable is missing, or makes no sense.
+    """
+    world, rank = _from_environment("WORLD_SIZE", 1), _from_environment("RANK", 0)
+    missing = [name for name in MEETING if not os.environ.get(name)] if world > 1 else []
+    if missing:
+        msg = f"WORLD_SIZE={world} says that {world} processes work together, but {' and '.join(missing)} is not set. {START}"
+        raise UserError(msg)
+    if world < 1 or not 0 <= rank < world:
+        msg = f"RANK={rank} and WORLD_SIZE={world} do not fit: RANK goes from 0 to WORLD_SIZE - 1. {START}"
+        raise UserError(msg)
+    if world > 1:
+        _from_environment("MASTER_PORT", 0)
+    return world
+
+
+def _from_environment(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal():
+        msg = f"the environment says {name}={value!r}, and a whole number is needed. {START}"
+        raise UserError(msg)
+    return int(value)
+
+
+MEETING = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+START = (
+    "torchrun sets these variables: start with `torchrun --nproc-per-node 2 -m foresay pretrain …`, or unset them to train in one process"
+)
 
 
 def leave() -> None:

@@ -354,7 +354,8 @@ def _interruptible(place: Place) -> Iterator[list[int]]:
 
     def catch(number: int, _frame: object) -> None:
         if caught:
-            raise KeyboardInterrupt
+            msg = "stopped at once: the newest checkpoint is whole, and the same command goes on from there"
+            raise KeyboardInterrupt(msg)
         caught.append(number)
         if place.leads:
             tqdm.write("stopping after this update and saving; once more to stop at once")

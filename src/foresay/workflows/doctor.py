@@ -22,6 +22,7 @@ from foresay import draws
 from foresay.audio.read import read_audio
 from foresay.contracts import Batch
 from foresay.extras import install, requirements
+from foresay.files import is_disk_full
 from foresay.monotonic import monotonic_alignment
 from foresay.training.recipe import read_recipe
 from foresay.version import __version__
@@ -108,6 +109,8 @@ def _self_test(test: Callable[[], str]) -> Finding:
         seen = test()
     except Exception as error:  # noqa: BLE001 - whatever is wrong with this machine shall be told, not raised
         told = f"{type(error).__name__}: {error}"
+        if is_disk_full(error):
+            return Finding("self-test", subject, told, "broken", f"the disk of {tempfile.gettempdir()} is full: free some space")
         return Finding("self-test", subject, told, "broken", "reinstall in a fresh environment; if that does not help, report it")
     return Finding("self-test", subject, f"{seen}, {time.perf_counter() - start:.2f} s")
 

@@ -1,5 +1,6 @@
 """Give a model to other programs: to transformers, or as a program of its own (torch.export, ONNX)."""
 
+import io
 import json
 import shutil
 import warnings
@@ -13,6 +14,7 @@ from torch.export import Dim, ExportedProgram
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
 from foresay.extras import optional
+from foresay.files import UNFINISHED, make_folder, write_bytes, write_text
 from foresay.hub.folders import write_folder
 from foresay.hub.plain import as_function
 from foresay.loading import load
@@ -51,9 +53,9 @@ def export(model: str | Path, dest: str | Path, *, to: Format, layers: Sequence[
         "torch": lambda place: _to_torch(loaded, chosen, place),
         "onnx": lambda place: _to_onnx(loaded, chosen, place),
     }
-    unfinished = folder.with_name(f".unfinished-{folder.name}")
+    unfinished = folder.with_name(f"{UNFINISHED}{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    make_folder(unfinished)
     try:
         write[to](unfinished)
         if folder.exists():
@@ -82,7 +84,9 @@ def _to_huggingface(model: SpeechModel, folder: Path) -> None:
 
 
 def _to_torch(model: SpeechModel, layers: Sequence[str], folder: Path) -> None:
-    torch.export.save(_program(model, layers), folder / "model.pt2")
+    program = io.BytesIO()
+    torch.export.save(_program(model, layers), program)  # into memory: where a disk is full, torch would end the process
+    write_bytes(folder / "model.pt2", program.getvalue())
     _describe(model, layers, folder)
 
 
@@ -128,4 +132,4 @@ def _describe(model: SpeechModel, layers: Sequence[str], folder: Path) -> None:
         "receptive_field": model.receptive_field,
         "first_center": model.first_center,
     }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")

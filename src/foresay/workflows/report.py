@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foresay.errors import UserError
+from foresay.files import write_text
 from foresay.reports.page import page
 from foresay.reports.record import read_records
 
@@ -22,11 +23,9 @@ def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = Non
     path = Path(out) if out is not None else _home(folders) / PAGE
     if path.is_dir():
         path /= PAGE
-    unfinished = path.with_name(f".unfinished-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(html, encoding="utf-8")
-        unfinished.replace(path)
+        write_text(path, html)
     except (FileExistsError, NotADirectoryError) as error:
         msg = f"the report cannot be written to {path}: {error.filename} is a file, not a folder. Choose another --out."
         raise UserError(msg) from error
