@@ -173,7 +173,7 @@ def _json(file: Path, hint: str) -> Table:
     try:
         return parse_json_object(read_text(file), str(file))
     except UserError as error:
-        msg = f"{file.parent} cannot be loaded: {error} {hint}".strip()
+        msg = f"{file.parent} cannot be loaded: {file.name} cannot be read ({error}) {hint}".strip()
         raise UserError(msg) from error
 
 

@@ -21,6 +21,7 @@ from foresay.evaluation.fingerprint import fingerprint, of_weights
 from foresay.evaluation.fitted_clusters import draw_frames
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.recordings import draw_recordings, frame_centers, hear_recordings
+from foresay.files import UNFINISHED
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact, save_artifact
@@ -55,6 +56,8 @@ def make_labels(
         for name in missing:
             about = {"weights": weights, "fingerprint": _stamped(stamp, weights, manifests[name])}
             _label(subject, kmeans, manifests[name], folder / name, settings, about)
+    for left in (left for name in manifests for left in (folder / name).glob(f"{UNFINISHED}*")):
+        left.unlink()  # of one that was stopped when the labels were there
     return {name: FrameLabels(folder / name, manifest) for name, manifest in manifests.items()}
 
 
