@@ -185,7 +185,7 @@ class Run:
         path = self.folder / "metrics.jsonl"
         if path.exists():
             lines = list(read_lines(path))
-            if not all(isinstance(line.get("step"), int) for line in lines):
+            if not all(type(line.get("step")) is int for line in lines):
                 msg = f"{path} holds a line without a step: was it edited by hand? If it is not needed, delete the file and go on"
                 raise UserError(msg)
             write_text(path, "".join(json.dumps(line) + "\n" for line in lines if line["step"] <= step))

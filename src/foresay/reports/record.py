@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from foresay.errors import UserError
 from foresay.results import EXAMPLE, Result, load_artifact, read_lines, read_results
-from foresay.runs import Run
-from foresay.settings import Table, from_table, read_toml_file, to_table
+from foresay.settings import Table, from_table, read_toml_file
 
 FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
 """A folder that holds one of these is a run (or what `foresay evaluate --out` made)."""
@@ -130,11 +129,11 @@ def _read(folder: Path, name: str) -> Record:
         name=name,
         folder=folder,
         recipe=_sections(folder / "recipe.toml"),
-        data={purpose: to_table(data) for purpose, data in Run(folder).read_data().items()},
+        data=_tables(folder / "data.toml"),
         lines=tuple(_logged(folder / "metrics.jsonl")),
         results=tuple(read_results(folder / "results.jsonl")),
         examples=tuple(_examples(folder)),
-        recipe_name=_table(folder / "model" / "model.toml").get("recipe"),
+        recipe_name=_name(folder / "model" / "model.toml"),
     )
 
 
@@ -142,13 +141,24 @@ def _table(path: Path) -> Table:
     return read_toml_file(path) if path.exists() else {}
 
 
+def _name(path: Path) -> str | None:
+    name = _table(path).get("recipe")
+    return name if isinstance(name, str) else None
+
+
+def _tables(path: Path) -> Table:
+    """Read a file of tables."""
+    content = _table(path)
+    for name, inner in content.items():
+        if not isinstance(inner, dict):
+            msg = f"{path}: [{name}] must be a table, not {str(inner)[:80]!r}: was it edited by hand?"
+            raise UserError(msg)
+    return content
+
+
 def _sections(path: Path) -> Table:
     """Read a recipe, as far as a report speaks of it: tables of settings, and those of its data and its length numbers."""
-    recipe = _table(path)
-    for section, settings in recipe.items():
-        if not isinstance(settings, dict):
-            msg = f"{path}: [{section}] must be a table of settings, not {settings!r}: was it edited by hand?"
-            raise UserError(msg)
+    recipe = _tables(path)
     data = from_table(_Length, {k: v for k, v in recipe.get("data", {}).items() if k in _KEYS}, f"{path}: data")
     steps = recipe.get("trainer", {}).get("steps")
     if min(data.batch, data.window, data.seconds, data.sample_rate - 1) < 0 or not (steps is None or type(steps) is int):
@@ -174,8 +184,8 @@ _KEYS = tuple(field.name for field in fields(_Length))
 def _logged(path: Path) -> Iterator[dict[str, Any]]:
     """Read the lines of a log, each of which has its step."""
     for line in read_lines(path):
-        if type(line.get("step")) is not int:
-            msg = f"{path}: a line has no step ({str(line)[:80]}): was it edited by hand?"
+        if type(line.get("step")) is not int or type(line.get("epoch", 0)) is not int or type(line.get("message", "")) is not str:
+            msg = f"{path}: a line has no step, or an epoch or a message of another kind ({str(line)[:80]}): was it edited by hand?"
             raise UserError(msg)
         yield line
 
