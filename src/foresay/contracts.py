@@ -29,13 +29,14 @@ class Batch:
     waveforms: Tensor | None = None
     """(B, S) float32, zero beyond each length."""
     lengths: Tensor | None = None
-    """(B,) int64, samples."""
+    """(B,) int64 on the CPU, samples."""
     keys: Tensor | None = None
     """(B,) int64 on the CPU: the source of everything random that is drawn for an utterance (negatives, masks, mixing) in this step.
     A function of (seed, step, place in the global batch), so the draw is the same on one device and on eight."""
     speakers: Tensor | None = None
     """(B,) int64."""
     labels: Tensor | None = None
+    """(B, T) int64 on the CPU: the classes of frames; -1: none."""
     text: tuple[str, ...] | None = None
     images: Tensor | None = None
     """(B, 3, height, width) float32 from 0 to 1: red, green, blue."""
@@ -43,10 +44,16 @@ class Batch:
     """(B, S) float32: another version of the same waveforms, whose latents are to be predicted; None: the waveforms themselves."""
 
     def to(self, device: torch.device | str) -> Self:
-        """Move every tensor but the keys, which seed generators on the CPU."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keys"}
-        moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in values.items() if isinstance(value, Tensor)}
+        """Send every tensor but keys, lengths and labels, which shape the computation: were they there, the step would wait for them."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"keys", "lengths", "labels"}}
+        moved: dict[str, Any] = {name: sent(value, device) for name, value in values.items() if isinstance(value, Tensor)}
         return replace(self, **moved)
+
+
+def sent(values: Tensor, device: torch.device | str) -> Tensor:
+    """Send a tensor of the CPU to a device without waiting for what is computed there: from pinned memory, or the copy would wait."""
+    there = torch.device(device)
+    return values.pin_memory().to(there, non_blocking=True) if there.type == "cuda" and not values.is_cuda else values.to(there)
 
 
 @dataclass(frozen=True)

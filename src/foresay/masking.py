@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foresay import draws
+from foresay.contracts import sent
 from foresay.errors import UserError
 
 SpanLengths: TypeAlias = Literal["fixed", "uniform", "poisson", "normal"]
@@ -39,10 +40,16 @@ class Places(NamedTuple):
     """(B, M) bool: not filled up."""
     counts: tuple[int, ...]
     """Masked frames of each utterance; M is the largest."""
+    rows: Tensor
+    """(N,) int64: the real ones among all B x M places."""
 
     def to(self, device: torch.device) -> Self:
-        """Move to where the frames are."""
-        return self._replace(frames=self.frames.to(device, non_blocking=True), real=self.real.to(device, non_blocking=True))
+        """Send to where the frames are. The masks were drawn on the CPU: nobody waits for the device to learn how much is masked."""
+        return self._replace(frames=sent(self.frames, device), real=sent(self.real, device), rows=sent(self.rows, device))
+
+    def chosen(self, values: Tensor) -> Tensor:
+        """Keep the real ones of what stands at these places: (B, M, …) -> (N, …)."""
+        return values.flatten(0, 1).index_select(0, self.rows)
 
     def of(self, values: Tensor) -> Tensor:
         """Read (B, T, D) values at these places: (B, M, D)."""
@@ -141,7 +148,12 @@ def masked_places(mask: Tensor) -> Places:
     counts = mask.sum(1)
     frames = (~mask).long().argsort(dim=1, stable=True)[:, : int(counts.max())]
     real = torch.arange(frames.shape[1]) < counts[:, None]
-    return Places(frames * real, real, tuple(counts.tolist()))
+    return Places(frames * real, real, tuple(counts.tolist()), masked_rows(real))
+
+
+def masked_rows(mask: Tensor) -> Tensor:
+    """Number the masked frames of a (B, T) mask on the CPU among all B x T: (N,) int64."""
+    return mask.flatten().nonzero()[:, 0]
 
 
 def near_edges(mask: Tensor, lengths: Sequence[int], steps: int) -> Tensor:

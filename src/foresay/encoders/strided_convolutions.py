@@ -71,11 +71,11 @@ class BatchNorm(nn.BatchNorm1d):
         self._heard = []
         if dist.is_initialized():
             dist.all_reduce(totals)
-        groups = float(totals[2, 0])
-        if groups and totals.isfinite().all():  # else the update was skipped for it
-            moved = 1 - (1 - self.momentum) ** groups
-            self.running_mean.lerp_(totals[0] / groups, moved)
-            self.running_var.lerp_(totals[1] / groups, moved)
+        groups = totals[2, :1]
+        whole = totals.isfinite().all() & (groups > 0)  # else the update was skipped for it
+        moved = torch.where(whole, 1 - (1 - self.momentum) ** groups, 0)
+        for average, total in ((self.running_mean, totals[0]), (self.running_var, totals[1])):
+            average.lerp_(torch.where(whole, total / groups, average), moved)
 
 
 def _norm(kind: Literal["channel", "batch", "none"], channels: int, group: int) -> nn.Module:

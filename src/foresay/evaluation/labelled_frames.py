@@ -73,7 +73,7 @@ def hear(
     assert batch.lengths is not None  # noqa: S101
     for subject in subjects:
         with torch.no_grad():
-            frames = subject.extractor.features(batch.waveforms, batch.lengths, subject.layers)
+            frames = subject.extractor.features(batch.waveforms, batch.lengths.to(batch.waveforms.device), subject.layers)
         for layer in subject.layers:
             place = Place(subject, layer)
             labelled = _labelled(place, frames, windows, phones)

@@ -91,7 +91,7 @@ class SpeakerProbe(Measure):
             assert heard.waveforms is not None  # noqa: S101 - windows have audio
             assert heard.lengths is not None  # noqa: S101
             with torch.no_grad():
-                frames = subject.extractor.features(heard.waveforms, heard.lengths, subject.layers)
+                frames = subject.extractor.features(heard.waveforms, heard.lengths.to(device), subject.layers)
             for layer in subject.layers:
                 vectors[layer].append(pooled(frames.values[layer], frames.lengths[layer], self.protocol.pooling).float())
         items = torch.tensor([window.segments[0].item for window in windows], device=device)

@@ -26,10 +26,12 @@ class LatentQueue(nn.Module):
         self.register_buffer("latents", torch.zeros(length, size))
         self.register_buffer("arrived", torch.zeros((), dtype=torch.int64))
         self._waiting: list[Tensor] = []
+        self._held = 0
+        self.register_load_state_dict_post_hook(_forget)
 
     def held(self) -> Tensor:
         """Return what is in the queue, in no order that matters: (up to `length`, D)."""
-        return self.latents[: int(self.arrived)]
+        return self.latents if self._full else self.latents[: self._held]
 
     def wait(self, latents: Tensor) -> None:
         """Let a group's (n, D) latents wait for the end of the update; not in evaluation, which leaves no trace."""
@@ -42,12 +44,28 @@ class LatentQueue(nn.Module):
         if dist.is_initialized():
             groups = _gathered(groups)
         new = torch.cat(groups) if groups else self.latents[:0]
-        if not new.isfinite().all():  # the update was skipped for it
+        finite, rows = new.isfinite().all(), self._rows(new)  # where it is not, the update was skipped for it
+        if not self._full and not finite:
             return
-        length, skipped = len(self.latents), max(len(new) - len(self.latents), 0)
-        numbers = self.arrived + torch.arange(skipped, len(new), device=new.device)
-        self.latents[numbers % length] = new[skipped:]
-        self.arrived += len(new)
+        self.latents[rows] = torch.where(finite, new[len(new) - len(rows) :], self.latents[rows])
+        self.arrived += finite * len(new)
+
+    @property
+    def _full(self) -> bool:
+        """Whether all rows are latents: until then the CPU asks the device, afterwards it knows."""
+        if self._held < len(self.latents):
+            self._held = min(int(self.arrived), len(self.latents))
+        return self._held == len(self.latents)
+
+    def _rows(self, new: Tensor) -> Tensor:
+        """Where (n, D) new latents will lie, those that are not forgotten at once."""
+        first = max(len(new) - len(self.latents), 0)
+        return (self.arrived + torch.arange(first, len(new), device=new.device)) % len(self.latents)
+
+
+def _forget(queue: nn.Module, _keys: object) -> None:
+    """Let the CPU ask again how many have come, after loading."""
+    cast("LatentQueue", queue)._held = 0  # noqa: SLF001 - its own
 
 
 def _gathered(groups: list[Tensor]) -> list[Tensor]:

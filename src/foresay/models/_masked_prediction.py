@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses
+from foresay.contracts import Batch, Losses, sent
 from foresay.errors import UserError
 from foresay.layers.transformer import PositionBias
-from foresay.masking import SpanMask
+from foresay.masking import SpanMask, masked_rows
 from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.objectives.masked_prediction import MaskedPrediction as Found
 from foresay.objectives.masked_prediction import masked_prediction_loss
 
 
@@ -55,34 +56,39 @@ class MaskedPrediction(MaskedTransformer, ABC):
         s = self.settings
         heard = self.latents(batch)
         labels = self._labels(batch, heard.values.shape[1])
-        lengths = [labels.shape[1]] * len(labels) if heard.lengths is None else heard.lengths.tolist()
-        mask = self.mask(lengths, batch.keys).to(labels.device, non_blocking=True)
-        states = self.hear(heard.values, mask, heard.lengths, step=step)[-1]
-        found = masked_prediction_loss(self.final_projection(states[mask]), self.label_vectors, labels[mask], s.similarity_temperature)
+        mask = self.mask(heard.counts, batch.keys)
+        states = self.hear(heard.values, sent(mask, heard.values.device), heard.lengths, step=step)[-1]
+        found = self._found(states, mask, labels)
         terms = {"prediction": found.term}
         if s.feature_penalty:
             terms["feature_penalty"] = heard.penalty(s.feature_penalty)
         scalars = {"accuracy": found.accuracy, "latent_std": heard.values.detach().float().std(dim=(0, 1)).mean()}
         if s.unmasked:
-            rest = ~mask & (torch.arange(mask.shape[1], device=mask.device) < torch.tensor(lengths, device=mask.device)[:, None])
-            plain = masked_prediction_loss(
-                self.final_projection(states[rest]), self.label_vectors, labels[rest], s.similarity_temperature, s.unmasked
-            )
+            rest = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(heard.counts)[:, None])
+            plain = self._found(states, rest, labels, s.unmasked)
             terms["unmasked"], scalars["accuracy_unmasked"] = plain.term, plain.accuracy
         return Losses(terms, scalars)
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T), and `class_probability` (B, T, C) of all frames where the masked ones were not heard."""
         heard = self.latents(batch)
-        lengths = [heard.values.shape[1]] * len(heard.values) if heard.lengths is None else heard.lengths.tolist()
-        mask = self.mask(lengths, batch.keys).to(heard.values.device)
+        mask = self.mask(heard.counts, batch.keys).to(heard.values.device)
         projected = self.final_projection(self.hear(heard.values, mask, heard.lengths)[-1])
         vectors = nn.functional.normalize(self.label_vectors, dim=-1)
         logits = nn.functional.normalize(projected, dim=-1) @ vectors.T / self.settings.similarity_temperature
         return {"mask": mask, "class_probability": logits.softmax(-1)}
 
+    def _found(self, states: Tensor, frames: Tensor, labels: Tensor, weight: float = 1.0) -> Found:
+        """Predict the labels (B, T) of some frames, a mask (B, T), both on the CPU, from states (B, T, D)."""
+        rows = masked_rows(frames)
+        chosen = states.flatten(0, 1).index_select(0, sent(rows, states.device))
+        asked = sent(labels.flatten()[rows], states.device)
+        return masked_prediction_loss(
+            self.final_projection(chosen), self.label_vectors, asked, self.settings.similarity_temperature, weight
+        )
+
     def _labels(self, batch: Batch, frames: int) -> Tensor:
-        """(B, T)."""
+        """(B, T), on the CPU."""
         if batch.labels is None:
             kind = type(self).__name__
             msg = f"{kind} learns labels, and this batch has none: the recipe's [labels] say whose (`foresay recipes hubert-tiny`)"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from foresay import draws
 from foresay.audio.spectrogram import LogMelSpectrogram
-from foresay.contracts import Batch, Frames, SpeechModel
+from foresay.contracts import Batch, Frames, SpeechModel, sent
 from foresay.errors import UserError
 from foresay.layers.conformer import Conformer
 
@@ -110,9 +110,10 @@ class MaskedSpectrogram(SpeechModel, ABC):
     def energies(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """Log energies of (B, S) waveforms, of mean 0 and variance 1 in each band of an utterance: (B, 4 T, bands), 0 after its end."""
         counts = STACK * self.frame_count(lengths, "L0")
+        longest = int(counts.max())
+        lengths, counts = sent(lengths, waveforms.device), sent(counts, waveforms.device)
         with torch.autocast(waveforms.device.type, enabled=False):
-            energies = self.spectrogram(waveforms, lengths)[:, : int(counts.max())]
-            return normalized(energies, counts)
+            return normalized(self.spectrogram(waveforms, lengths)[:, :longest], counts)
 
     def heard(self, batch: Batch, shortest: int) -> tuple[Tensor, list[int]]:
         """Hear a batch's waveforms, of at least `shortest` frames: `energies` (B, 4 T, bands), and T of each utterance."""
@@ -138,7 +139,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
             shape = (hidden, values.shape[2])
             drawn.append(torch.randn(shape, generator=draws.generator("mask noise", key, device=values.device), device=values.device))
         noise = self.settings.noise * torch.cat(drawn).to(values.dtype)
-        return values.index_put(mask.to(values.device).nonzero(as_tuple=True), noise)
+        return values.index_put(tuple(sent(places, values.device) for places in mask.nonzero(as_tuple=True)), noise)
 
 
 class Subsampling(nn.Module):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Frames, SpeechModel, Term
+from foresay.contracts import Batch, Frames, SpeechModel, Term, sent
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
@@ -66,6 +66,8 @@ class Latents:
     """(B, T, C), layer-normalized."""
     lengths: Tensor | None
     """(B,) frames that are real; None: all of them."""
+    counts: list[int]
+    """The same for all utterances, on the CPU."""
     energy: Tensor
     """(B, T): mean square over the channels before the layer norm; zero beyond an utterance's end."""
 
@@ -138,17 +140,18 @@ class MaskedTransformer(SpeechModel, ABC):
                 "leave such clips out (data.shortest)"
             )
             raise UserError(msg)
+        there = sent(batch.lengths, batch.waveforms.device)
         # Where all are equally long, nothing need be masked out.
-        lengths = None if shortest == batch.waveforms.shape[1] else batch.lengths
+        lengths = None if shortest == batch.waveforms.shape[1] else there
         counts = None if lengths is None else self.convolutions.frame_count(lengths)
         scale = self.settings.feature_gradient
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale != 0.0):
-            heard = self.convolutions(self._prepared(batch.waveforms, batch.lengths), lengths)
+            heard = self.convolutions(self._prepared(batch.waveforms, there), lengths)
         heard = scale_gradient(heard, scale)
         energy = heard.float().square().mean(-1)
         if counts is not None:
             energy = energy * (torch.arange(energy.shape[1], device=energy.device) < counts[:, None])
-        return Latents(self.latent_norm(heard), counts, energy)
+        return Latents(self.latent_norm(heard), counts, self.convolutions.frame_count(batch.lengths).tolist(), energy)
 
     def hear(
         self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, step: int | None = None, depth: int | None = None

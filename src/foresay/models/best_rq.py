@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, Term
+from foresay.contracts import Batch, Losses, Term, sent
 from foresay.errors import UserError
 from foresay.layers.transformer import PositionalConvolution, Transformer
-from foresay.masking import SpanMask
+from foresay.masking import SpanMask, masked_rows
 from foresay.models._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
 from foresay.quantizers.random_projection import RandomProjectionQuantizer, code_use
 
@@ -72,11 +72,12 @@ class BestRQ(MaskedSpectrogram):
         """Loss of one masked view of each utterance, a mean over the stacks of frames that are masked as a whole, and over books."""
         s = self.settings
         energies, counts, mask = self._masked(batch)
-        asked = mask.unflatten(1, (-1, STACK)).all(-1).to(energies.device, non_blocking=True)  # (B, T)
-        targets = self.quantizer(energies.unflatten(1, (-1, STACK)).flatten(2)[asked])  # (M, G)
+        rows = sent(masked_rows(mask.unflatten(1, (-1, STACK)).all(-1)), energies.device)  # of all B x T stacks, those that are asked for
+        targets = self.quantizer(energies.unflatten(1, (-1, STACK)).flatten(2).flatten(0, 1).index_select(0, rows))  # (M, G)
         if step == 0 and torch.is_grad_enabled():  # in training
             self._tell_of_rare_codes(len(targets))
-        found = self.heads(self._states(energies, mask, counts, batch, step)[asked]).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V)
+        states = self._states(energies, mask, counts, batch, step).flatten(0, 1).index_select(0, rows)
+        found = self.heads(states).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V)
         total = F.cross_entropy(found.flatten(0, 1).float(), targets.flatten(), reduction="sum") / s.codebooks
         accuracy = (found.argmax(-1) == targets).float().mean()
         return Losses({"prediction": Term(total, len(targets))}, {"accuracy": accuracy, **code_use(targets, s.codes)})
@@ -98,7 +99,7 @@ class BestRQ(MaskedSpectrogram):
     def _states(self, energies: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int | None) -> Tensor:
         """Hear what is not masked: (B, T, D)."""
         assert batch.keys is not None  # noqa: S101 - or there would be no mask
-        frames = torch.tensor(counts, device=energies.device)
+        frames = sent(torch.tensor(counts), energies.device)
         latents = self.subsampling(self.noise_at(energies, mask, batch.keys), STACK * frames)
         update = None if step is None else (self.seed, step)
         return self.blocks(latents, None if min(counts) == max(counts) else frames, update=update)[-1]

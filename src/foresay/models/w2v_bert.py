@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, Term
+from foresay.contracts import Batch, Losses, Term, sent
 from foresay.errors import UserError
 from foresay.masking import Places, SpanMask, masked_places
 from foresay.models._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
@@ -93,8 +93,8 @@ class W2vBERT(MaskedSpectrogram):
         quantized = self.quantizer(at.of(latents), self.temperature(step), batch.keys)
         states = self._states(latents, mask, counts, batch, step)
         contrastive = self._told_apart(at.of(states[s.contrastive_layers]), quantized, at, batch.keys)
-        logits = self.heads(at.of(states[-1])[at.real]).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V), of all utterances
-        codes = quantized.codes[at.real]
+        logits = self.heads(at.chosen(at.of(states[-1]))).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V), of all utterances
+        codes = at.chosen(quantized.codes)
         total = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="sum") / s.codebooks
         terms = {
             "contrastive": contrastive.term,
@@ -105,7 +105,7 @@ class W2vBERT(MaskedSpectrogram):
             "accuracy": contrastive.accuracy,
             "accuracy_prediction": (logits.argmax(-1) == codes).float().mean(),
             "latent_std": latents.detach().float().std(dim=(0, 1)).mean(),
-            "temperature": torch.tensor(self.temperature(step)),
+            "temperature": torch.full((), self.temperature(step), device=latents.device),
         }
         return Losses(terms, scalars | code_use(quantized.codes, at.real, s.codes))
 
@@ -125,22 +125,23 @@ class W2vBERT(MaskedSpectrogram):
         """Hear a batch, and draw what is masked: latents (B, T, D), T of each utterance, mask (B, T) on the CPU."""
         shortest = max(self.settings.mask_length + 1, math.ceil(2 / self.mask.share))  # two hidden frames at least: to be told apart
         energies, counts = self.heard(batch, shortest)
-        latents = self.subsampling(energies, STACK * torch.tensor(counts, device=energies.device))
+        latents = self.subsampling(energies, STACK * sent(torch.tensor(counts), energies.device))
         return latents, counts, self.mask(counts, batch.keys)
 
     def _states(self, latents: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int) -> list[Tensor]:
         """Hear what is not masked: L0 … Ln, each (B, T, D)."""
         assert batch.keys is not None  # noqa: S101 - or there would be no mask
-        frames = None if min(counts) == max(counts) else torch.tensor(counts, device=latents.device)
+        frames = None if min(counts) == max(counts) else sent(torch.tensor(counts), latents.device)
         states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.keys), frames, update=(self.seed, step))
         return states
 
     def _told_apart(self, states: Tensor, quantized: Quantized, at: Places, keys: Tensor | None) -> ContrastiveLoss:
         """Compare states (B, M, D) with the codes of their places, among those of other masked places of the utterance."""
         s = self.settings
-        own = torch.arange(states.shape[1], device=states.device).expand(len(states), -1)
-        own = torch.where(at.real, own, 0)
-        distractors = draw_distractors(own, at.counts, keys, same=s.negative_count)
+        own = torch.arange(states.shape[1]).expand(len(states), -1)
+        own = torch.where(own < torch.tensor(at.counts)[:, None], own, 0)
+        distractors = sent(draw_distractors(own, at.counts, keys, same=s.negative_count), states.device)
+        own = sent(own, states.device)
         powers = s.codes ** torch.arange(s.codebooks, device=own.device)
         pool = Pool(self.target_projection(quantized.values), (quantized.codes * powers).sum(-1))
         return masked_contrastive_loss(self.context_projection(states), pool, own, distractors, at.real, s.similarity_temperature)

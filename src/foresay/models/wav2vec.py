@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, Term
+from foresay.contracts import Batch, Losses, Term, sent
 from foresay.encoders.utterance_normed_convolutions import Activation, CausalAggregator, UtteranceNormedEncoder
 from foresay.models._encoder_and_context import EncoderAndContext
 from foresay.negatives import Negatives, build_sampler
@@ -101,15 +101,19 @@ class Wav2vec(EncoderAndContext):
         predictions = self.heads(contexts).unflatten(-1, (steps, -1))  # (B, T - offset, K, D)
         negatives = self.negatives(targets, batch.keys, latents.shape[1] - 1, 1)  # of z_1, z_2, …
         logits = _aimed_logits(predictions, targets[:, first:], Negatives(negatives.pool, negatives.rows[:, first - 1 :]))
-        aimed = torch.arange(logits.shape[1], device=logits.device)[:, None] >= torch.arange(steps, device=logits.device)  # (T - offset, K)
+        aimed = torch.arange(logits.shape[1])[:, None] >= torch.arange(steps)  # (T - offset, K), on the CPU
+        count = logits.shape[0] * int(aimed.sum())
+        aimed = sent(aimed, logits.device)
         losses = F.softplus(torch.cat([-logits[..., :1], logits[..., 1:]], dim=-1)).sum(dim=-1)  # (B, T - offset, K)
         won = (logits[..., 0] > logits[..., 1:].max(dim=-1).values) & aimed
-        count = logits.shape[0] * int(aimed.sum())
         terms = {"contrastive": Term((losses * aimed).sum(), count)}
         scalars = {"accuracy": won.sum() / count, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()}
         if quantized is not None:
             real = torch.ones(quantized.codes.shape[:2], dtype=torch.bool, device=latents.device)
-            scalars |= {**code_use(quantized.codes, real, self.settings.codes), "temperature": torch.tensor(self.temperature(step))}
+            scalars |= {
+                **code_use(quantized.codes, real, self.settings.codes),
+                "temperature": torch.full((), self.temperature(step), device=latents.device),
+            }
             if self.settings.diversity:
                 terms["diversity"] = diversity_loss(quantized.probabilities, real, self.group, self.settings.diversity)
         return Losses(terms, scalars)

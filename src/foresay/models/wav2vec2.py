@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses
+from foresay.contracts import Batch, Losses, sent
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.layers.dropout import Dropout
 from foresay.masking import Places, SpanLengths, SpanMask, masked_places, near_edges
@@ -106,16 +106,16 @@ class Wav2Vec2(MaskedTransformer):
         s = self.settings
         heard = self.latents(batch)
         device = heard.values.device
-        lengths = _lengths(heard)
+        lengths = heard.counts
         mask = self.mask(lengths, batch.keys)
         asked = mask if s.edge_steps is None else near_edges(mask, lengths, s.edge_steps)
         offered = mask if s.negatives == "masked" else torch.arange(mask.shape[1]) < torch.tensor(lengths)[:, None]
         contexts_at, targets_at = masked_places(asked), masked_places(offered).to(device)
-        own = (offered.cumsum(1) - 1).clamp(min=0).gather(1, contexts_at.frames).to(device)  # (B, P): the target of each context
+        own = (offered.cumsum(1) - 1).clamp(min=0).gather(1, contexts_at.frames)  # (B, P) on the CPU: the target of each context
         contexts_at = contexts_at.to(device)
 
         targets, quantized = self._targets(heard, batch, targets_at, step)
-        states = self.hear(heard.values, mask.to(device, non_blocking=True), heard.lengths, step=step)
+        states = self.hear(heard.values, sent(mask, device), heard.lengths, step=step)
         contexts = self.context_projection(contexts_at.of(states[-1]))
         term, accuracy = self._told_apart(contexts, targets, own, contexts_at, targets_at, quantized, batch.keys)
 
@@ -125,7 +125,10 @@ class Wav2Vec2(MaskedTransformer):
             terms["feature_penalty"] = heard.penalty(s.feature_penalty)
         if quantized is not None:
             terms["diversity"] = diversity_loss(quantized.probabilities, targets_at.real, s.group, s.diversity)
-            scalars |= {**code_use(quantized.codes, targets_at.real, s.codes), "temperature": torch.tensor(self.temperature(step))}
+            scalars |= {
+                **code_use(quantized.codes, targets_at.real, s.codes),
+                "temperature": torch.full((), self.temperature(step), device=device),
+            }
         return Losses(terms, scalars)
 
     def temperature(self, step: int) -> float:
@@ -137,7 +140,7 @@ class Wav2Vec2(MaskedTransformer):
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""
         heard = self.latents(batch)
-        shown = {"mask": self.mask(_lengths(heard), batch.keys)}
+        shown = {"mask": self.mask(heard.counts, batch.keys)}
         if self.quantizer is not None:
             quantized = self.quantizer(heard.values, 1.0, batch.keys)
             shown |= {"codes": quantized.codes, "code_probability": quantized.probabilities}
@@ -149,7 +152,8 @@ class Wav2Vec2(MaskedTransformer):
         if self.target_encoder is not None:
             assert batch.waveforms is not None  # noqa: S101 - of speech
             assert batch.lengths is not None  # noqa: S101
-            latents = self.target_encoder(self._prepared(batch.waveforms, batch.lengths), batch.lengths)
+            lengths = sent(batch.lengths, batch.waveforms.device)
+            latents = self.target_encoder(self._prepared(batch.waveforms, lengths), lengths)
         latents = self.target_dropout(at.of(latents))
         if self.quantizer is None:
             return self.target_projection(latents), None
@@ -168,11 +172,12 @@ class Wav2Vec2(MaskedTransformer):
         quantized: Quantized | None,
         keys: Tensor | None,
     ) -> ContrastiveLoss:
-        """Compare contexts (B, P, D') with targets (B, M, D'), of which `own` (B, P) are theirs."""
+        """Compare contexts (B, P, D') with targets (B, M, D'), of which `own` (B, P), on the CPU, are theirs."""
         s = self.settings
         group = s.group if s.batch_negative_count else 1  # else each utterance is a pool of its own: smaller products
         distractors = draw_distractors(own, targets_at.counts, keys, same=s.negative_count, others=s.batch_negative_count, group=group)
         batch, most, _ = targets.shape
+        own, distractors = sent(own, targets.device), sent(distractors, targets.device)
         first = torch.arange(batch, device=own.device) % group * most  # where an utterance's targets begin in its group's pool
         identities = None if quantized is None else _identities(quantized.codes, s.codes).view(-1, group * most)
         pool = Pool(targets.reshape(-1, group * most, s.target_size), identities)
@@ -200,12 +205,6 @@ def _target_projection(size: int, target_size: int, *, mlp: bool) -> nn.Module:
     if mlp:
         return nn.Sequential(nn.Linear(size, target_size), nn.GELU(), nn.Linear(target_size, target_size))
     return nn.Linear(size, target_size)
-
-
-def _lengths(heard: Latents) -> list[int]:
-    """Frames of each utterance."""
-    batch, frames, _ = heard.values.shape
-    return [frames] * batch if heard.lengths is None else heard.lengths.tolist()
 
 
 def _identities(codes: Tensor, size: int) -> Tensor:

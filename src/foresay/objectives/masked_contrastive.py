@@ -40,7 +40,8 @@ class ContrastiveLoss(NamedTuple):
 def draw_distractors(own: Tensor, counts: Sequence[int], keys: Tensor | None, *, same: int, others: int = 0, group: int = 1) -> Tensor:
     """Draw what each frame is told apart from, with replacement. -> (B, P, `same` + `others`) rows of the group's pool.
 
-    `own` (B, P): which of its utterance's targets is the frame's; `counts`: how many targets each utterance has, the largest is M.
+    `own` (B, P): which of its utterance's targets is the frame's; `counts`: how many targets each utterance has, the largest is M. All on
+    the CPU, where the draw is the same whatever the device.
     `same` distractors are any other target of the utterance, `others` any other of its `group` utterances (Table 13: "from batch").
 
     Raises:
@@ -57,14 +58,14 @@ def draw_distractors(own: Tensor, counts: Sequence[int], keys: Tensor | None, *,
         raise UserError(msg)
     drawn = []
     for utterance, (mine, key) in enumerate(zip(own, keys.tolist(), strict=True)):
-        random = draws.generator("distractors", key, device=own.device)
+        random = draws.generator("distractors", key)
         place = utterance % group
         members = counts[utterance - place : utterance - place + group]
         before = [0, *accumulate(members)]  # targets of the group before each utterance's
         rows = _any_but(mine, members[place], same, random) + place * max(counts)
         if others:
             anyone = _any_but(mine + before[place], before[-1], others, random)
-            ends = torch.tensor(before[1:], device=own.device)
+            ends = torch.tensor(before[1:])
             gaps = torch.tensor(
                 [u * max(counts) - before[u] for u in range(group)], device=own.device
             )  # what utterances are filled up with
@@ -115,5 +116,5 @@ def diversity_loss(probabilities: Tensor, real: Tensor, group: int, weight: floa
 
 def _any_but(own: Tensor, among: int, count: int, random: torch.Generator) -> Tensor:
     """Draw numbers below `among`, none of them the frame's own (P,): (P, count)."""
-    drawn = torch.randint(among - 1, (len(own), count), generator=random, device=own.device)
+    drawn = torch.randint(among - 1, (len(own), count), generator=random)
     return drawn + (drawn >= own[:, None])
