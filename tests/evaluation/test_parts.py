@@ -11,6 +11,7 @@ import torch
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.labels import LabelSettings
 from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.errors import UserError
 from foresay.evaluation import parts
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.parts import Cutting
@@ -172,3 +173,9 @@ def test_encoded_alone_or_in_batches_it_is_the_same(tmp_path: Path, name: str) -
         pieces: Callable[[int, int], np.ndarray] = lambda start, stop, w=waveform: w[start:stop]  # noqa: E731
         alone = torch.cat([part[layer] for part in cutting.encode(pieces, len(waveform), "cpu")])
         torch.testing.assert_close(alone, recording.features[layer], atol=1e-4, rtol=0)
+
+
+def test_a_corpus_of_clicks_is_told(tmp_path: Path) -> None:
+    manifest = write_noise(tmp_path / "m.jsonl", 0.02, 0.01)
+    with pytest.raises(UserError, match=r"none of the 2 recordings of .* lasts 0.025 s"):
+        list(hear_recordings(Subject("mfcc", load("mfcc"), ("mfcc",)), manifest))

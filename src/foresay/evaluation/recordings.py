@@ -63,12 +63,15 @@ def hear_recordings(
     What lasts less than `SHORTEST` is left out. `unreadable`: takes in what cannot be read, by its place, and why; it is left out too.
 
     Raises:
-        UserError: a layer is not finite.
+        UserError: a layer is not finite; all recordings are that short.
         AudioError: a recording cannot be read, and there is no `unreadable`.
     """
     extractor = subject.extractor
-    lengths = manifest.lengths(extractor.sample_rate)
-    places = [int(place) for place in np.flatnonzero(lengths >= SHORTEST * extractor.sample_rate) if items is None or place in items]
+    long_enough = np.flatnonzero(manifest.lengths(extractor.sample_rate) >= SHORTEST * extractor.sample_rate).tolist()
+    if not long_enough:
+        msg = f"none of the {len(manifest):,} recordings of {manifest.name} lasts {SHORTEST} s, as a frame does: is it the right one?"
+        raise UserError(msg)
+    places = [place for place in long_enough if items is None or place in items]
     for index, group in groupby(_Encoding(subject, manifest, device, unreadable).parts(places), key=lambda part: part[0]):
         parts = [part for _, part in group]
         if unreadable and index in unreadable:
