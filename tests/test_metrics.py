@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foresay.metrics import bootstrap, bootstrap_difference
+from foresay.metrics import Interval, bootstrap, bootstrap_difference
 
 
 def draw(random: np.random.Generator, utterances: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,15 +49,32 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert bootstrap(counts, totals, seed=3) != bootstrap(counts, totals, seed=4)
 
 
-@pytest.mark.parametrize("counts, totals", [([], []), ([3], [5]), ([0, 3, 0], [0, 5, 0])])
-def test_fewer_than_two_utterances_tell_nothing_of_the_spread(counts: list[int], totals: list[int]) -> None:
-    assert bootstrap(counts, totals) is None
-    assert bootstrap_difference(counts, totals, counts, totals) is None
+@pytest.mark.parametrize("counts, totals, places", [([], [], []), ([3], [5], [0]), ([1, 3, 0, 2, 1], [2, 5, 0, 4, 4], [0, 1, 3, 4])])
+def test_fewer_than_five_utterances_tell_nothing_of_the_spread(counts: list[int], totals: list[int], places: list[int]) -> None:
+    for interval in (bootstrap(counts, totals), bootstrap_difference(counts, totals, counts, totals)):
+        assert interval == ()
+        assert interval.places.tolist() == places
+        assert len(interval.draws) == 0
 
 
 def test_an_utterance_with_nothing_to_count_changes_nothing() -> None:
-    assert bootstrap([3, 0, 4], [5, 0, 6]) == bootstrap([3, 4], [5, 6])
+    padded, alone = bootstrap([3, 0, 4, 1, 2, 5], [5, 0, 6, 6, 6, 6]), bootstrap([3, 4, 1, 2, 5], [5, 6, 6, 6, 6])
+    assert padded == alone
+    assert len(alone) == 2
+    assert (padded.places.tolist(), alone.places.tolist()) == ([0, 2, 3, 4, 5], [0, 1, 2, 3, 4])
+
+
+def test_what_one_of_two_systems_cannot_count_counts_for_neither() -> None:
+    counts, totals = draw(np.random.default_rng(0), 8)
+    other = totals.copy()
+    other[3] = 0
+    assert bootstrap_difference(counts, totals, counts, other).places.tolist() == [0, 1, 2, 4, 5, 6, 7]
+
+
+def test_a_draw_without_a_value_leaves_no_interval() -> None:
+    assert Interval([1.0, np.nan, 2.0], range(7)) == ()
+    assert Interval([1.0, 2.0, 3.0], range(7)) == pytest.approx((1.05, 2.95))
 
 
 def test_all_right_is_certain() -> None:
-    assert bootstrap([5, 6, 7], [5, 6, 7]) == (1.0, 1.0)
+    assert bootstrap([5, 6, 7, 8, 9], [5, 6, 7, 8, 9]) == (1.0, 1.0)

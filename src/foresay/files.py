@@ -64,7 +64,7 @@ def parse_json(text: str, where: str) -> Any:  # noqa: ANN401 - whatever JSON ho
     """Parse JSON, or say where it is not JSON; `where` names the file (and line) in messages."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # JSONDecodeError, or a number of thousands of digits
         msg = f"{where} is not JSON: {error}"
         raise UserError(msg) from error
     except RecursionError as error:

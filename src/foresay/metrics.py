@@ -13,59 +13,71 @@ from numpy.typing import ArrayLike, NDArray
 from foresay.draws import stream
 
 COVERAGE = 95.0
+FEWEST = 5
+"""Utterances, speakers or items that an interval takes: fewer can be drawn again in so few ways that their spread says nothing."""
 
 
-class Interval(tuple[float, float]):  # noqa: SLOT001 - there are few, and the draws are large
-    """The two ends of a 95 % interval, and the values it was taken from.
+class Interval(tuple[float, ...]):  # noqa: SLOT001 - there are few, and the draws are large
+    """The two ends of a 95 % interval, the values it was taken from, and what was drawn again for them.
 
-    Values of two systems in the same draws (as many utterances, the same seed) can be subtracted: `foresay compare` does.
+    It is empty (and false) where there were fewer than five things to draw, or where a draw had no value.
+    Values of two systems can be subtracted if they were drawn alike (the same things, with the same seed): `foresay compare` does.
     """
 
     draws: NDArray[np.float64]
+    """(n,); nothing where the interval is empty."""
+    places: NDArray[np.int64]
+    """Which of the utterances (speakers, items) given were drawn again: those in which there was something to count."""
 
-    def __new__(cls, draws: ArrayLike) -> Self:
-        """Take the middle 95 % of the (n,) draws."""
-        values = np.asarray(draws, dtype=np.float64)
-        tail = (100.0 - COVERAGE) / 2.0
-        low, high = np.percentile(values, [tail, 100.0 - tail])
-        self = super().__new__(cls, (float(low), float(high)))
-        self.draws = values
+    def __new__(cls, draws: ArrayLike, places: ArrayLike) -> Self:
+        """Take the middle 95 % of the (n,) draws of what stands in the (U,) `places`."""
+        values, drawn = np.asarray(draws, dtype=np.float64), np.asarray(places, dtype=np.int64)
+        known = len(drawn) >= FEWEST and len(values) > 0 and bool(np.isfinite(values).all())
+        self = super().__new__(cls, middle(values) if known else ())
+        self.draws, self.places = values if known else np.zeros(0), drawn
         return self
 
 
-def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> Interval | None:
-    """Return the 95 % percentile interval of `sum(counts) / sum(totals)`, or None where fewer than two utterances count.
+def middle(draws: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of (n,) draws."""
+    tail = (100.0 - COVERAGE) / 2.0
+    low, high = np.percentile(draws, [tail, 100.0 - tail])
+    return float(low), float(high)
+
+
+def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> Interval:
+    """Return the 95 % percentile interval of `sum(counts) / sum(totals)`; it is empty where fewer than five utterances count.
 
     `counts (U,)` and `totals (U,)` are per utterance: correct frames of all frames, errors of all words, …
     """
-    counted = _columns(counts, totals)
-    return None if counted is None else Interval(_resampled_ratios(counted, n, seed)[:, 0])
+    places, counted = _columns(counts, totals)
+    return Interval(_resampled_ratios(counted, n, seed)[:, 0], places)
 
 
 def bootstrap_difference(
     counts: ArrayLike, totals: ArrayLike, other_counts: ArrayLike, other_totals: ArrayLike, *, n: int = 1000, seed: int = 0
-) -> Interval | None:
-    """Return the interval of one system's ratio minus another's, both on the same utterances in every draw.
+) -> Interval:
+    """Return the interval of one system's ratio minus another's, both on the same utterances in every draw; empty as in `bootstrap`.
 
     The pairing takes out what is hard for both: the interval is narrower than that of two independent tests.
     All arrays are `(U,)`, utterance u being the same in each.
     """
-    counted = _columns(counts, totals, other_counts, other_totals)
-    if counted is None:
-        return None
+    places, counted = _columns(counts, totals, other_counts, other_totals)
     ratios = _resampled_ratios(counted, n, seed)
-    return Interval(ratios[:, 0] - ratios[:, 1])
+    return Interval(ratios[:, 0] - ratios[:, 1], places)
 
 
-def _columns(*columns: ArrayLike) -> NDArray[np.float64] | None:
-    """Stack (U,) columns count, total, count, total, … and leave out utterances in which there was nothing to count."""
+def _columns(*columns: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Stack (U,) columns count, total, count, total, … and leave out utterances with nothing to count: the places left, and their rows."""
     table = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
-    table = table[(table[:, 1::2] > 0).all(axis=1)]
-    return table if len(table) > 1 else None
+    places = np.flatnonzero((table[:, 1::2] > 0).all(axis=1))
+    return places, table[places]
 
 
 def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
-    """Draw utterances with replacement `n` times: (n, systems) ratios of sums."""
+    """Draw utterances with replacement `n` times: (n, systems) ratios of sums; none where there are too few."""
+    if len(table) < FEWEST:
+        return np.zeros((0, table.shape[1] // 2))
     random = stream("ratios", seed)
     sums = np.stack([table[random.integers(len(table), size=len(table))].sum(axis=0) for _ in range(n)])
     return np.asarray(sums[:, 0::2] / sums[:, 1::2])

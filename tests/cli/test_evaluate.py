@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from foresay.cli import main
+from foresay.errors import UserError
 from foresay.evaluation.linear_probe import CONVERGED
 from foresay.evaluation.probe import Probe
+from foresay.workflows.evaluate import evaluate
 from reference.levels import PHONES, write_corpus
 from reference.tiny_run import write_run
 
 
 def test_a_table_of_what_was_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Probe.protocols, "converged", replace(CONVERGED, epochs=2))
-    write_corpus(tmp_path / "corpus" / "test.jsonl", 4, seed=2, phones=(*PHONES, "q"))
+    write_corpus(tmp_path / "corpus" / "test.jsonl", 5, seed=2, phones=(*PHONES, "q"))
     write_corpus(tmp_path / "corpus" / "train.jsonl", 6, seed=1)
     write_run(tmp_path / "mine", step=1200)
     typed = [
@@ -57,7 +59,19 @@ def test_options_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([*typed, "--option", "abx.max_size_group=5", "--option", "abx.max_x_across=0"]) == 0
     printed = capsys.readouterr().out
     assert "abx:phone(max_size_group=5, max_x_across=0), error within speakers (%) on corpus/test, with 95 % intervals" in printed
+    assert "no interval: 2 speakers" in printed
     assert "abx of mfcc, mfcc: of 84 tokens 4 hold no frame and were left out, 2 lost one or two" in printed
+
+
+def test_a_measure_must_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Papers disagree, and the number depends on it: there is no default, neither here nor in Python."""
+    write_corpus(tmp_path / "test.jsonl", 2)
+    assert main(["evaluate", "mfcc", "--corpus", f"{tmp_path}/test.jsonl"]) == 2
+    told = capsys.readouterr().err
+    assert "--measures NAME:PROTOCOL" in told
+    assert all(name in told for name in ("abx:phone", "clusters:k50", "probe:paper", "probe:converged (how well", "tsne:phones"))
+    with pytest.raises(UserError, match="--measures NAME:PROTOCOL"):
+        evaluate(["mfcc"], tmp_path / "test.jsonl", out=tmp_path)
 
 
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,18 +44,20 @@ def test_fastabx_found_the_same(case: str) -> None:
     assert found.value == pytest.approx(GOLDEN["errors"][case], abs=CLOSE[distance])
 
 
-def babble(seed: int, make: Callable[[np.random.Generator, int], np.ndarray]) -> tuple[dict[str, np.ndarray], list[Line]]:
-    """Speak three phones in five recordings of uneven length by three speakers; `make` gives a phone's frames (4, D)."""
+def babble(
+    seed: int, make: Callable[[np.random.Generator, int], np.ndarray], speakers: int = 3
+) -> tuple[dict[str, np.ndarray], list[Line]]:
+    """Speak three phones in recordings of uneven length by some speakers; `make` gives a phone's frames (4, D)."""
     random = np.random.default_rng(seed)
     features, lines = {}, []
-    for number in range(5):
+    for number in range(max(speakers, 5)):
         phones = random.integers(3, size=12 + 3 * number)
         lengths = random.integers(1, 5, size=len(phones))
         edges = np.concatenate([[0], lengths.cumsum()]) / RATE
         features[f"r{number}"] = np.concatenate([make(random, phone)[:length] for phone, length in zip(phones, lengths, strict=True)])
         for i in range(1, len(phones) - 1):
             labels = (f"p{phones[j]}" for j in (i, i - 1, i + 1))
-            lines.append((f"r{number}", edges[i], edges[i + 1], *labels, f"s{number % 3}"))
+            lines.append((f"r{number}", edges[i], edges[i + 1], *labels, f"s{number % speakers}"))
     return features, lines
 
 
@@ -130,13 +132,12 @@ def test_neither_order_nor_scale_matters() -> None:
 
 
 def test_the_interval_holds_the_value_and_is_over_speakers() -> None:
-    found = score(*speak(), "across", "any")
+    found = score(*babble(3, noisy, speakers=6), "across", "any")
     interval = found.interval(0)
-    assert interval is not None
     assert interval[0] < found.value < interval[1]
     assert interval == found.interval(0) != found.interval(1)
     # Draws by hand: speakers that are drawn twice count twice. All are moved alike, so that their mean is the value.
-    task, drawn = found.task, draws.stream("speakers", 0).multinomial(4, [0.25] * 4, size=1000)[:2]
+    task, drawn = found.task, draws.stream("speakers", 0).multinomial(6, [1 / 6] * 6, size=1000)[:2]
     groups, (a, b, x) = task.groups, task.cells
     by_hand = []
     for draw in drawn:
@@ -151,9 +152,13 @@ def test_the_interval_holds_the_value_and_is_over_speakers() -> None:
     assert x.shape == a.shape
 
 
-def test_one_speaker_has_no_interval() -> None:
-    features, lines = babble(9, noisy)
-    assert score(features, [line for line in lines if line[-1] == "s0"], "within", "any").interval(0) is None
+@pytest.mark.parametrize("speakers", [1, 4])
+def test_few_speakers_have_no_interval(speakers: int) -> None:
+    features, lines = babble(9, noisy, speakers=6)
+    some = [line for line in lines if int(line[-1][1:]) < speakers]
+    interval = score(features, some, "within", "any").interval(0)
+    assert interval == ()
+    assert interval.places.tolist() == list(range(speakers))
 
 
 def test_too_much_to_compare_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

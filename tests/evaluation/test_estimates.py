@@ -44,12 +44,18 @@ def test_an_interval_holds_its_number_though_every_draw_has_less() -> None:
     assert found.interval[0] < 40 < found.interval[1]
 
 
-def test_utterances_without_anything_are_left_out_and_a_single_one_has_no_interval() -> None:
+def test_utterances_without_anything_are_left_out_and_few_have_no_interval() -> None:
     padded = np.concatenate([COUNTS[:7], np.zeros((5, 6)), COUNTS[7:]])
-    assert estimate(padded, ratio, 1)["ratio"].interval == estimate(COUNTS, ratio, 1)["ratio"].interval
-    alone = estimate(np.concatenate([COUNTS[:1], np.zeros((5, 6))]), ratio)["ratio"]
-    assert alone == Estimate(COUNTS[0, 0] / COUNTS[0, 1])
-    assert alone.interval is None
+    found = estimate(padded, ratio, 1)["ratio"].interval
+    assert found == estimate(COUNTS, ratio, 1)["ratio"].interval
+    assert found is not None
+    assert found.places.tolist() == [*range(7), *range(12, 35)]
+    few, enough = (estimate(np.concatenate([COUNTS[:n], np.zeros((5, 6))]), ratio)["ratio"] for n in (4, 5))
+    assert few.value == COUNTS[:4, 0].sum() / COUNTS[:4, 1].sum()
+    assert few.interval == ()
+    assert few.interval is not None
+    assert few.interval.places.tolist() == [0, 1, 2, 3]
+    assert enough.interval
 
 
 def test_sparse_sums_are_sums(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,19 @@ def test_counts_are_of_utterances() -> None:
     accuracy.add(LabelledFrames(torch.zeros(4, 1), labels, torch.tensor([2, 2, 2, 2])), torch.tensor([0, 0, 0, 0]))
     assert accuracy.frames == 8
     assert accuracy.value == 4 / 8
+    assert accuracy.interval(seed=0) == ()  # of two utterances
+    assert accuracy.interval(seed=0).places.tolist() == [0, 2]
+
+
+def test_intervals_are_over_utterances_with_labels() -> None:
+    accuracy = FrameAccuracy(8)
+    utterances = torch.tensor([0, 1, 3, 4, 6, 7]).repeat_interleave(4)
+    predicted = torch.tensor([1, 1, 1, 0]).repeat(6)
+    predicted[:2] = 0  # of the first utterance one frame in four is right, of the others three
+    accuracy.add(LabelledFrames(torch.zeros(24, 1), torch.ones(24, dtype=torch.int64), utterances), predicted)
     interval = accuracy.interval(seed=0)
-    assert interval is not None
-    assert interval[0] >= 3 / 6 - 1e-12  # a draw of the worse utterance alone: 1 of 2, or 3 of 6
+    assert interval.places.tolist() == [0, 1, 3, 4, 6, 7]
+    assert 1 / 4 < interval[0] < accuracy.value == 16 / 24 < interval[1] == 3 / 4
     assert accuracy.interval_of_gain(accuracy, seed=0) == (0.0, 0.0)
 
 

@@ -47,12 +47,12 @@ def test_nothing_changed_and_nothing_kept() -> None:
 def test_the_other_sound_is_as_loud_as_asked_for(tmp_path: Path, protocol: RobustnessProtocol) -> None:
     manifest = write_corpus(tmp_path / "corpus.jsonl", 4)
     heard = list(disturbed_recordings(manifest, protocol, RATE, seed=3))
-    assert len(heard) == 4
-    for clean, disturbed in heard:
+    assert [item for item, *_ in heard] == [0, 1, 2, 3]
+    for _, clean, disturbed in heard:
         ratio = np.mean(clean.astype(np.float64) ** 2) / np.mean((disturbed - clean).astype(np.float64) ** 2)
         assert 10 * np.log10(ratio) == pytest.approx(protocol.snr, abs=1e-3)
     again = list(disturbed_recordings(manifest, protocol, RATE, seed=3))
-    assert all(np.array_equal(one, other) for (_, one), (_, other) in zip(heard, again, strict=True))
+    assert all(np.array_equal(one, other) for (*_, one), (*_, other) in zip(heard, again, strict=True))
 
 
 def test_others_talk(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_others_talk(tmp_path: Path) -> None:
     for seed in range(5):
         heard = list(disturbed_recordings(Manifest.open(tmp_path / "corpus.jsonl"), protocol, RATE, seed))
         assert len(heard) < 4  # the silent one is not disturbed, nor does it disturb
-        for clean, disturbed in heard:
+        for _, clean, disturbed in heard:
             assert np.abs(np.corrcoef(clean, disturbed - clean)[0, 1]) < 0.5
 
 

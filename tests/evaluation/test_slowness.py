@@ -15,7 +15,7 @@ from foresay.results import Result
 from reference.cluster_loops import slowness
 from reference.levels import trained, write_corpus
 
-METRICS = ("cosine change", "relative change", "run length, ms", "bits per second")
+METRICS = ("cosine change", "relative change", "run length", "bits per second")
 
 
 def rate(recordings: list[tuple[np.ndarray, list[int]]], mean: np.ndarray, clusters: int, seconds: float) -> dict[str, float]:
@@ -52,17 +52,17 @@ def test_golden_numbers() -> None:
     """A square: right angles between neighbors, sides of root 2, all 1 from the mean; four runs of two codes in half a second."""
     square = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     found = rate([(square, [0, 1, 0, 1])], np.zeros(2), 2, 0.5)
-    assert found == pytest.approx({"cosine change": 1.0, "relative change": 1.0, "run length, ms": 125.0, "bits per second": 8.0})
+    assert found == pytest.approx({"cosine change": 1.0, "relative change": 1.0, "run length": 125.0, "bits per second": 8.0})
 
 
 def test_what_never_changes_and_what_keeps_nothing() -> None:
     still = rate([(np.full((50, 3), 2.0), [1] * 50)] * 2, np.zeros(3), 2, 0.5)
-    assert still == {"cosine change": 0.0, "relative change": 0.0, "run length, ms": 500.0, "bits per second": 0.0}
+    assert still == {"cosine change": 0.0, "relative change": 0.0, "run length": 500.0, "bits per second": 0.0}
     noise = np.random.default_rng(0).normal(size=(20_000, 8))
     white = rate([(noise, (noise[:, 0] > 0).astype(int).tolist())], np.zeros(8), 2, 200.0)
     assert white["relative change"] == pytest.approx(1.0, abs=0.02)
     assert white["cosine change"] == pytest.approx(1.0, abs=0.02)
-    assert white["run length, ms"] == pytest.approx(20.0, abs=0.5)
+    assert white["run length"] == pytest.approx(20.0, abs=0.5)
     assert white["bits per second"] == pytest.approx(50.0, abs=1.0)
     zeros = rate([(np.zeros((5, 3)), [0] * 5)], np.zeros(3), 1, 0.05)
     assert zeros["cosine change"] == zeros["relative change"] == 0.0
@@ -75,7 +75,7 @@ def test_a_frame_said_twice_halves_the_change_and_leaves_the_bits() -> None:
     slow = rate([(frames.repeat(2, axis=0), codes.repeat(2).tolist())], np.zeros(4), 6, 5.0)
     assert slow["cosine change"] == pytest.approx(fast["cosine change"] / 2, rel=0.01)
     assert slow["relative change"] == pytest.approx(fast["relative change"] / np.sqrt(2), rel=0.01)
-    assert slow["run length, ms"] == fast["run length, ms"]
+    assert slow["run length"] == fast["run length"]
     assert slow["bits per second"] == fast["bits per second"]
 
 
@@ -88,7 +88,7 @@ def test_runs_are_the_phones_of_a_language_of_points(tmp_path: Path) -> None:
     runs = [phones[0] for phones in said] + [b for phones in said for a, b in pairwise(phones) if a != b]
     seconds = float(corpora.test.durations.sum())
     shares = np.unique(runs, return_counts=True)[1] / len(runs)
-    assert found["run length, ms"].value == pytest.approx(1000 * seconds / len(runs))
+    assert found["run length"].value == pytest.approx(1000 * seconds / len(runs))
     assert found["bits per second"].value == pytest.approx(-sum(s * log2(s) for s in shares) * len(runs) / seconds)
     frames = found["cosine change"].details["frames"]
     assert found["cosine change"].value == pytest.approx((len(runs) - 6) / (frames - 6))  # every change is by a right angle

@@ -54,6 +54,6 @@ def slowness(recordings: Sequence[tuple[Array, Sequence[int]]], mean: Array, sec
     return {
         "cosine change": float(np.mean([1 - x @ y / math.sqrt((x @ x) * (y @ y)) for x, y in neighbors])),
         "relative change": math.sqrt(np.mean([np.sum((y - x) ** 2) for x, y in neighbors]) / (2 * np.mean(spread))),
-        "run length, ms": 1000 * seconds / len(runs),
+        "run length": 1000 * seconds / len(runs),
         "bits per second": -sum(share * math.log2(share) for share in shares) * len(runs) / seconds,
     }

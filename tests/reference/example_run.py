@@ -53,7 +53,8 @@ def probe_results(name: str, step: int) -> list[Result]:
         trained = step if model == name else None
         details = {"classes": 39, "frames": 12345, "trained_on": "corpus/train"}
         low, high = value - 0.0123, value + 0.0117
-        return Result(model, "probe", "paper", metric, layer, split, value, low, high, f"corpus/{split}", trained, 0, 3.0, details=details)
+        about = {"details": details, "direction": "higher", "unit": "%", "headline": metric == "accuracy"}
+        return Result(model, "probe", "paper", metric, layer, split, value, low, high, f"corpus/{split}", trained, 0, 3.0, **about)
 
     rows = [row("mfcc", "mfcc", 0.4523), row("logmel", "logmel", 0.4311), row("majority class", "none", 0.1214)]
     for layer, untrained, value in (("z", 0.3817, 0.5122), ("c", 0.4026, 0.6189)):

@@ -1,16 +1,20 @@
 """Results side by side: who stands where, under which name."""
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from foresay.evaluation.measure import find_measure
 from foresay.reports.comparisons import Comparison, compare
 from foresay.reports.record import Record
 from foresay.reports.tables import results_section
 from foresay.results import Result
 from reference.example_run import probe_results
 from reference.html_checker import Checker
+
+PROTOCOLS = {"abx": "phone", "clusters": "curve"}
 
 
 def record(name: str, results: list[Result]) -> Record:
@@ -32,7 +36,9 @@ def test_references_come_first_and_untrained_copies_before_their_models() -> Non
 
 def test_a_gain_stands_beside_its_own_number() -> None:
     def row(metric: str, value: float, step: int | None = 40) -> Result:
-        return Result("acpc", "item_probe", "mean", metric, "c", "test", value, value - 0.01, value + 0.01, "x/test", step, 0, 1.0)
+        return Result(
+            "acpc", "item_probe", "mean", metric, "c", "test", value, value - 0.01, value + 0.01, "x/test", step, 0, 1.0, unit="%"
+        )
 
     metrics = ("accuracy_audio", "accuracy_image")
     gains = [row(f"gain over untrained in {metric}", value) for metric, value in zip(metrics, (0.1, 0.2), strict=True)]
@@ -43,8 +49,8 @@ def test_a_gain_stands_beside_its_own_number() -> None:
 
 def test_what_retrieval_finds_at_random_is_a_reference_and_never_the_best() -> None:
     def row(model: str, value: float, step: int | None, low: float | None) -> Result:
-        layer = "c" if step else "none"
-        return Result(model, "retrieval", "mean", "R@1_audio_to_image", layer, "test", value, low, low, "x/test", step, 0, 1.0)
+        layer, kind = "c" if step else "none", {"direction": "higher", "unit": "%", "headline": True}
+        return Result(model, "retrieval", "mean", "R@1_audio_to_image", layer, "test", value, low, low, "x/test", step, 0, 1.0, **kind)
 
     (found,) = compare([record("mm", [row("mm", 0.01, 40, 0.0), row("chance", 0.02, None, None)])])
     assert [(line.label, line.run) for line in found.lines] == [("chance", None), ("mm", 0)]
@@ -90,7 +96,7 @@ def test_a_model_that_never_says_its_step_is_no_reference() -> None:
 
 
 def test_less_error_is_better() -> None:
-    results = [replace(result, metric="error") for result in probe_results("acpc", 40) if result.metric == "accuracy"]
+    results = [replace(result, metric="error", direction="lower") for result in probe_results("acpc", 40) if result.metric == "accuracy"]
     test, _ = compare([record("acpc", results)])
     assert test.best is not None
     assert test.best.label == "majority class"
@@ -114,8 +120,8 @@ def test_phones_that_were_never_learned_are_named() -> None:
 
 def test_several_measures_have_an_overview_of_what_is_said_first_of_each() -> None:
     def row(measure: str, metric: str, model: str, value: float) -> Result:
-        step = 40 if model == "acpc" else None
-        return Result(model, measure, "p", metric, "c", "test", value, value - 0.01, value + 0.01, "x/test", step, 0, 1.0)
+        step, kind = 40 if model == "acpc" else None, dataclasses.asdict(find_measure(f"{measure}:{PROTOCOLS[measure]}").metric(metric))
+        return Result(model, measure, "p", metric, "c", "test", value, value - 0.01, value + 0.01, "x/test", step, 0, 1.0, **kind)
 
     metrics = [("abx", "error within speakers"), ("abx", "error across speakers"), ("clusters", "inertia"), ("clusters", "NMI")]
     results = [row(*metric, model, value) for metric in metrics for model, value in (("mfcc", 0.1234), ("acpc", 0.2345))]

@@ -54,7 +54,7 @@ def test_metrics_of_one_measure_share_a_picture_and_its_legend() -> None:
 
 
 def test_one_k_among_several_clusters_is_no_curve() -> None:
-    assert figures([_comparison("run length, ms", {"clusters": 50}, {"clusters": 50})], "x") == ""
+    assert figures([_comparison("run length", {"clusters": 50}, {"clusters": 50})], "x") == ""
 
 
 def test_what_carries_nothing_is_not_drawn() -> None:

@@ -71,8 +71,8 @@ def test_every_number_of_the_results_is_there(single: str) -> None:
     for result in probe_results("one", 40):
         assert result.low is not None
         assert result.high is not None
-        assert amount(result.value, "accuracy", signed=result.metric != "accuracy") in text
-        assert f"{amount(result.low, 'accuracy')} to {amount(result.high, 'accuracy')}" in text
+        assert amount(result.value, unit="%", signed=result.metric != "accuracy") in text
+        assert f"{amount(result.low, unit='%')} to {amount(result.high, unit='%')}" in text
 
 
 def test_the_best_is_in_bold(single: str) -> None:

@@ -1,5 +1,6 @@
 """Differences of what was measured: paired draws, several seeds, and nothing in common."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,18 @@ import pytest
 from foresay.cli import main
 from foresay.errors import UserError
 from foresay.metrics import bootstrap, bootstrap_difference
-from foresay.results import Result, append_results, save_draws
+from foresay.results import Draws, Result, append_results, save_draws
 from foresay.workflows.compare import compare
 
+NAMES = tuple(f"utterance {n}" for n in range(40))
 
-def _run(folder: Path, right: np.ndarray, total: np.ndarray, **other: object) -> Path:
-    interval = bootstrap(right, total)
-    assert interval is not None
+
+def _run(folder: Path, right: np.ndarray, total: np.ndarray, *, names: Sequence[str] = NAMES, **other: object) -> Path:
+    """Write down what a probe found of a run: there is no need of the run itself."""
+    seed = int(other.get("seed", 0))  # type: ignore[call-overload]
+    interval = bootstrap(right, total, seed=seed)
+    low, high = interval or (None, None)
+    draws = Draws("utterances", tuple(names[place] for place in interval.places), seed, interval.draws)
     row = Result(
         **{  # type: ignore[arg-type]
             "model": folder.name,
@@ -24,19 +30,23 @@ def _run(folder: Path, right: np.ndarray, total: np.ndarray, **other: object) ->
             "layer": "c",
             "split": "test",
             "value": float(right.sum() / total.sum()),
-            "low": interval[0],
-            "high": interval[1],
+            "low": low,
+            "high": high,
             "corpus": "test",
             "step": 100,
-            "seed": 0,
+            "seed": seed,
             "seconds": 1.0,
-            "details": {"fingerprint": folder.name},
-            "draws": interval.draws,
+            "details": {"fingerprint": f"{folder.name}-{seed}"},
+            "direction": "higher",
+            "unit": "%",
+            "model_fingerprint": folder.name,
+            "drawn": draws.drawn,
+            "draws": draws,
             **other,
         }
     )
-    append_results(folder / "results.jsonl", [row])
     save_draws(folder, [row])
+    append_results(folder / "results.jsonl", [row])
     return folder
 
 
@@ -83,3 +93,95 @@ def test_nothing_in_common_and_nothing_measured_are_explained(tmp_path: Path) ->
         compare(a, b)
     with pytest.raises(UserError, match="nothing was measured"):
         compare(a, tmp_path / "c")
+
+
+def test_what_was_drawn_with_another_seed_is_not_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(2, better=0.02), seed=1)
+    (found,) = compare(a, b)
+    assert found.value == pytest.approx(0.02, abs=0.005)
+    assert (found.interval, found.certain) == (None, False)
+    assert found.reason == "drawn with other seeds (A 0, B 1): evaluate all with one --seed"
+    assert main(["compare", str(a), str(b)]) == 0
+    printed = capsys.readouterr().out
+    assert "none (1)" in printed
+    assert "(1) no interval: drawn with other seeds" in printed
+
+
+def test_of_several_seeds_one_that_both_have_is_taken(tmp_path: Path) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1), seed=3), _run(tmp_path / "b", *_counts(2, better=0.02), seed=3)
+    (once,) = compare(a, b)
+    _run(a, *_counts(5), seed=4)
+    _run(b, *_counts(6), seed=5)
+    assert compare(a, b) == [once]
+    assert once.interval is not None
+
+
+def test_what_counts_other_utterances_is_not_paired(tmp_path: Path) -> None:
+    """Models of other frame rates find nothing to count in others of the short ones."""
+    right, total = _counts(2)
+    fewer = np.where(np.arange(40) == 7, 0, total)
+    (found,) = compare(_run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", np.minimum(right, fewer), fewer))
+    assert found.interval is None
+    assert found.reason == "other utterances were drawn; 1 count in one only: utterance 7"
+    others = [f"another {n}" for n in range(40)]
+    (found,) = compare(_run(tmp_path / "a", *_counts(1)), _run(tmp_path / "c", *_counts(2), names=others))
+    assert found.reason == "other utterances were drawn; 80 count in one only: another 0, another 1, another 10, …"
+
+
+def test_fewer_than_five_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = [column[:4] for column in _counts(1)]
+    (found,) = compare(_run(tmp_path / "a", *few), _run(tmp_path / "b", *few))
+    assert (found.interval, found.reason) == (None, "4 utterances, of which at least 5 are needed")
+    main(["compare", str(tmp_path / "a"), str(tmp_path / "b")])
+    assert "no interval: 4 utterances" in capsys.readouterr().out
+
+
+def test_lost_draws_are_told(tmp_path: Path) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(2))
+    (b / "artifacts" / "draws-b-0.npz").unlink()
+    (found,) = compare(a, b)
+    assert found.reason.startswith("the draws are not in artifacts/")
+    (a / "artifacts" / "draws-a-0.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"draws-a-0.npz cannot be read .* Delete it, and the same `foresay evaluate` makes it again"):
+        compare(a, b)
+
+
+def test_what_has_no_interval_by_nature_gives_no_reason(tmp_path: Path) -> None:
+    a, b = (_run(tmp_path / name, *_counts(1), drawn=None, draws=None, low=None, high=None) for name in "ab")
+    (found,) = compare(a, b)
+    assert (found.interval, found.reason) == (None, "")
+
+
+def test_corpora_of_one_name_and_other_content_are_not_compared(tmp_path: Path) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1), data_fingerprint="1"), _run(tmp_path / "b", *_counts(2), data_fingerprint="2")
+    with pytest.raises(UserError, match=r"Both were measured on test, but what stands in these manifests was not the same"):
+        compare(a, b)
+
+
+@pytest.mark.parametrize("direction, word", [("higher", "B better"), ("lower", "A better"), ("none", "B more")])
+def test_the_measure_declares_which_is_better(tmp_path: Path, capsys: pytest.CaptureFixture[str], direction: str, word: str) -> None:
+    """`EER` and `latency` tell nobody by their names."""
+    a, b = (
+        _run(tmp_path / name, *_counts(1, better), metric="EER", direction=direction, unit="ms")
+        for name, better in (("a", 0.0), ("b", 0.1))
+    )
+    assert main(["compare", str(a), str(b)]) == 0
+    printed = capsys.readouterr().out
+    assert "EER (ms)" in printed
+    assert printed.count(word) == 1
+
+
+def test_without_weights_one_run_is_known_and_of_two_none(tmp_path: Path) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(2))
+    _run(a, *_counts(3), step=50, model="a", model_fingerprint="a before")
+    (found,) = compare(a, b)
+    assert found.a == pytest.approx(float(_counts(1)[0].sum() / _counts(1)[1].sum()))  # that of the last step
+    _run(a, *_counts(3), model="guest", model_fingerprint="guest")
+    with pytest.raises(UserError, match="tells of 2 trained models: a, guest"):
+        compare(a, b)
+
+
+def test_lines_of_older_versions_are_not_taken_for_a_runs_own(tmp_path: Path) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1), model_fingerprint=""), _run(tmp_path / "b", *_counts(2))
+    with pytest.raises(UserError, match="tells of 0 trained models"):
+        compare(a, b)

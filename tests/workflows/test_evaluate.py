@@ -267,6 +267,6 @@ def test_mistakes_are_named(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
         ([tmp_path / "mine"], {"device": "cuda:99"}, "cannot be used here"),
     ):
         with pytest.raises(UserError, match=message):
-            evaluate(models, *corpora, **named)
+            evaluate(models, *corpora, **{"measures": ["probe:paper"], **named})
     with pytest.raises(UserError, match="--train-corpus"):
-        evaluate([tmp_path / "mine"], corpora[0])
+        evaluate([tmp_path / "mine"], corpora[0], measures=["probe:paper"])

@@ -78,13 +78,13 @@ def test_it_runs_and_runs_again(tmp_path: Path, corpus: Path, monkeypatch: pytes
 def test_a_cell_is_a_mean_over_seeds(tmp_path: Path) -> None:
     cell = ABLATION["audio"][0]
     for seed, value in enumerate((0.5, 0.6, 0.7)):
-        row = Result("a", "item_probe", "mean", "accuracy_audio", "c", "test", value, None, None, "corpus", 300, 0, 0.0, {})
+        row = Result("a", "item_probe", "mean", "accuracy_audio", "c", "test", value, None, None, "corpus", 300, 0, 0.0, unit="%")
         append_results(tmp_path / f"audio-in-batch-seed{seed}" / "results.jsonl", [row])
     reach = 100 * 4.30265 * 0.1 / math.sqrt(3)  # Student's t with two degrees of freedom
     written = mmcpc._cell(mmcpc._runs(tmp_path, cell, (0, 1, 2)), mmcpc.PROBES["audio"])
     assert written == f"60.0 [{60 - reach:.1f}, {60 + reach:.1f}]"
-    assert mean_and_interval([0.5], "accuracy") == "50.0"
-    assert mean_and_interval([], "accuracy") == ""
+    assert mean_and_interval([0.5], unit="%") == "50.0"
+    assert mean_and_interval([], unit="%") == ""
 
 
 def test_rank_correlation() -> None:

@@ -11,7 +11,7 @@ from foresay.evaluation.abx import Abx
 from foresay.evaluation.linear_probe import CONVERGED
 from foresay.evaluation.probe import Probe
 from foresay.metrics import Interval
-from foresay.results import Result, append_results, read_results, save_draws
+from foresay.results import Draws, Result, append_results, read_results, save_draws
 from foresay.training.recipe import read_recipe
 from foresay.workflows import reproduce as workflow
 from foresay.workflows.reproduce import reproduce
@@ -79,7 +79,9 @@ def measured(folder: Path, measure: str, metric: str, layer: str, values: dict[i
     """Write rows of a run down, by step, with draws evenly over `spread` on either side."""
     folder.mkdir(parents=True, exist_ok=True)
     for step, value in values.items():
-        interval = Interval(value + np.linspace(-spread, spread, 1001))
+        names = tuple(map(str, range(9)))
+        interval = Interval(value + np.linspace(-spread, spread, 1001), range(9))
+        draws = Draws("utterances", names, 0, interval.draws)
         row = Result(
             model=folder.name,
             measure=measure,
@@ -95,7 +97,10 @@ def measured(folder: Path, measure: str, metric: str, layer: str, values: dict[i
             seed=0,
             seconds=0.0,
             details={"fingerprint": f"{folder.name}-{measure}-{layer}-{step}"},
-            draws=interval.draws,
+            unit="%",
+            model_fingerprint=f"{folder.name}@{step}",
+            drawn=draws.drawn,
+            draws=draws,
         )
         append_results(folder / "results.jsonl", [row])
         save_draws(folder, [row])

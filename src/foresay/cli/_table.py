@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from foresay.reports.wording import GAIN, amount, gains, headline, is_share, lower_is_better, rates
+from foresay.reports.wording import GAIN, amount, gains, heading, too_few
 from foresay.results import Result
 
 BOLD, PLAIN = "\033[1m", "\033[0m"
@@ -18,24 +18,21 @@ def print_results(results: Sequence[Result], *, headlines: bool = False) -> None
     kinds = dict.fromkeys((r.measure, r.protocol, r.metric, r.corpus) for r in tested if not r.metric.startswith(GAIN))
     for kind in kinds:
         measure, protocol, metric, corpus = kind
-        if headlines and metric not in headline(measure, [m for of, _, m, _ in kinds if of == measure]):
-            continue
         rows = [r for r in tested if (r.measure, r.protocol, r.metric, r.corpus) == kind]
+        if headlines and not rows[0].headline:
+            continue
         differences = [(measure, protocol, name, corpus) for name in gains(metric)]
         gained = {_place(r): r for r in tested if (r.measure, r.protocol, r.metric, r.corpus) in differences}
-        unit = " (%)" if is_share(metric) else ""
-        print(f"\n{measure}:{protocol}, {metric}{unit} on {corpus}, with 95 % intervals")
-        _print_rows(rows, gained, metric)
+        print(f"\n{measure}:{protocol}, {heading(metric, rows[0].unit)} on {corpus}, with 95 % intervals")
+        _print_rows(rows, gained)
 
 
-def _print_rows(rows: Sequence[Result], gained: dict[tuple[str, int | None, str], Result], metric: str) -> None:
-    header = ["model", "updates", "layer", metric, "", GAIN if gained else "", ""]
-    lines = [
-        [r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r, metric), *_gain(gained.get(_place(r)), metric)]
-        for r in rows
-    ]
+def _print_rows(rows: Sequence[Result], gained: dict[tuple[str, int | None, str], Result]) -> None:
+    header = ["model", "updates", "layer", rows[0].metric, "", GAIN if gained else "", ""]
+    lines = [[r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r), *_gain(gained.get(_place(r)))] for r in rows]
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    best = (min if lower_is_better(metric) else max)(range(len(rows)), key=lambda i: rows[i].value) if rates(metric) else None
+    sign = {"lower": -1, "higher": 1, "none": 0}[rows[0].direction]
+    best = max(range(len(rows)), key=lambda i: sign * rows[i].value) if sign else None
     print(_line(header, widths))
     for place, line in enumerate(lines):
         emphasis = (BOLD, PLAIN) if place == best and sys.stdout.isatty() else ("", "")
@@ -46,15 +43,16 @@ def _place(result: Result) -> tuple[str, int | None, str]:
     return result.model, result.step, result.layer
 
 
-def _cells(result: Result, metric: str, *, signed: bool = False) -> tuple[str, str]:
+def _cells(result: Result, *, signed: bool = False) -> tuple[str, str]:
+    value = amount(result.value, unit=result.unit, signed=signed)
     if result.low is None or result.high is None:
-        return amount(result.value, metric, signed=signed), ""
-    low, high = (amount(end, metric, signed=signed) for end in (result.low, result.high))
-    return amount(result.value, metric, signed=signed), f"[{low}, {high}]"
+        return value, f"no interval: {too_few(result.drawn)}" if result.drawn else ""
+    low, high = (amount(end, unit=result.unit, signed=signed) for end in (result.low, result.high))
+    return value, f"[{low}, {high}]"
 
 
-def _gain(result: Result | None, metric: str) -> tuple[str, str]:
-    return _cells(result, metric, signed=True) if result else ("", "")
+def _gain(result: Result | None) -> tuple[str, str]:
+    return _cells(result, signed=True) if result else ("", "")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """Measure what models learnt, beside baselines and untrained copies.
 
 Example:
-    foresay evaluate runs/demo-cpc runs/demo-acpc --corpus corpus/test.jsonl --train-corpus corpus/train.jsonl --measures probe:paper
+    foresay evaluate runs/demo-cpc runs/demo-acpc --corpus corpus/test.jsonl --train-corpus corpus/train.jsonl --measures probe:converged
     foresay evaluate mfcc --corpus corpus/test.jsonl --measures abx:phone --option abx.max_size_group=10 --option abx.max_x_across=5
 """
 
@@ -26,8 +26,8 @@ class Options:
     """Manifest to test on."""
     train_corpus: Path | None = None
     """Manifest that measures learn on which learn something themselves, such as the probe."""
-    measures: str = "probe:paper"
-    """Names with protocols, with commas between: probe:paper,probe:converged."""
+    measures: str = ""
+    """Names with protocols, with commas between: probe:converged,abx:phone. Papers disagree about them, so that none is the default."""
     option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MEASURE.FIELD=VALUE")] = field(default=())
     """Change a field of a measure's protocol, such as abx.items=dev-clean.item; may be given several times."""
     layers: str | None = None
@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> None:
             options.models,
             options.corpus,
             options.train_corpus,
-            measures=options.measures.split(","),
+            measures=[measure for measure in options.measures.split(",") if measure],
             options=options.option,
             layers=options.layers.split(",") if options.layers else None,
             out=options.out,

@@ -30,9 +30,9 @@ from foresay.evaluation.abx_dataset import Dataset, Normalization, Slicing, make
 from foresay.evaluation.abx_items import NO_PHONES, Items, Unit, items_of, read_items
 from foresay.evaluation.abx_score import Order, Score
 from foresay.evaluation.abx_task import Context, Speaker, Task
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
 from foresay.evaluation.parts import Cutting
-from foresay.results import Result
+from foresay.results import Metric, Result
 from foresay.settings import to_table
 
 ALL = 0
@@ -154,6 +154,9 @@ class Abx(Measure):
     name = "abx"
     protocols: ClassVar[Mapping[str, AbxProtocol]] = {p.name: p for p in (LIBRILIGHT, ZEROSPEECH2021, PHONE, TRIPHONE)}
     protocol: AbxProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        f"error {speaker} speakers": Metric("lower", "%", headline=True) for speaker in ("within", "across")
+    }
 
     def __init__(self, protocol: AbxProtocol) -> None:
         super().__init__(protocol)
@@ -209,7 +212,8 @@ class Abx(Measure):
                 f"abx of {subject.name}, {layer}: of {tokens:,} tokens {dataset.without_frames:,} hold no frame and were left out, "
                 f"{dataset.cut_short:,} lost one or two that the layer lacks at a recording's end"
             )
-        return self.row(subject, layer, f"error {task.speaker} speakers", score.value, score.interval(where.seed), where, **about)
+        metric, over = f"error {task.speaker} speakers", Population("speakers", task.groups.speaker_names)
+        return self.row(subject, layer, metric, score.value, score.interval(where.seed), where._replace(over=over), **about)
 
 
 class _Recordings(Mapping[str, Tensor]):

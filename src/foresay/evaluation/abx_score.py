@@ -24,7 +24,7 @@ from foresay.errors import UserError
 from foresay.evaluation.abx_dataset import Dataset
 from foresay.evaluation.abx_pairs import PairDistances, pair_distances
 from foresay.evaluation.abx_task import Cells, Groups, Indices, Task
-from foresay.metrics import Interval
+from foresay.metrics import FEWEST, Interval
 from foresay.progress import ProgressBar
 
 Order = Literal["librilight", "cpc2"]
@@ -73,19 +73,19 @@ class Score:
         """Ordered pairs of phones that are compared."""
         return len(np.unique(self._means.pairs))
 
-    def interval(self, seed: int, draws: int = 1000) -> Interval | None:
-        """Tell where the value would lie with other speakers of A and B, 95 times in 100; None where there is only one.
+    def interval(self, seed: int, draws: int = 1000) -> Interval:
+        """Tell where the value would lie with other speakers of A and B, 95 times in 100; empty where there are fewer than five.
 
         Speakers are drawn again with replacement, and pairs of phones that none of the drawn says are left out; since that moves the
         mean of the draws, they are moved back to the value. Scores of one task draw alike.
         """
         sums, counts, speakers, pairs = self._means
         names, places = np.unique(speakers, return_inverse=True)
-        if len(names) == 1:
-            return None
+        if len(names) < FEWEST:
+            return Interval((), names)
         drawn = stream("speakers", seed).multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
         values = np.array([_mean_of_pairs(draw[places] * sums, draw[places] * counts, pairs) for draw in drawn])
-        return Interval(values - values.mean() + self.value)
+        return Interval(values - values.mean() + self.value, names)
 
     @cached_property
     def _means(self) -> _Means:

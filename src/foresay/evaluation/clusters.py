@@ -27,7 +27,7 @@ from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.recordings import hear_recordings
 from foresay.quantizers.kmeans import KMeans
-from foresay.results import Result
+from foresay.results import NO_RANK, NO_RANK_SHARE, Metric, Result
 from foresay.settings import require_positive
 
 Integers = NDArray[np.int64]
@@ -61,6 +61,13 @@ class Clusters(Measure):
     name = "clusters"
     protocols: ClassVar[Mapping[str, ClusterProtocol]] = {p.name: p for p in (CURVE, K50, K50_COSINE)}
     protocol: ClusterProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        **dict.fromkeys(("inertia", "relative inertia", "effective clusters"), NO_RANK),
+        "NMI": Metric("higher", headline=True),
+        "PNMI": Metric("higher"),
+        "phone purity": Metric("higher", "%"),
+        **dict.fromkeys(("cluster purity", "share of clusters used"), NO_RANK_SHARE),
+    }
 
     def __init__(self, protocol: ClusterProtocol) -> None:
         super().__init__(protocol)
@@ -150,5 +157,5 @@ def code_recordings(
 
 def _points(curve: Mapping[int, Estimate]) -> dict[str, list[int] | list[float] | list[tuple[float, float]]]:
     """What is drawn of a curve: K, numbers, and intervals where there are any."""
-    intervals = [(i[0], i[1]) for number in curve.values() if (i := number.interval) is not None]
+    intervals = [(i[0], i[1]) for number in curve.values() if (i := number.interval)]
     return {"clusters": list(curve), "values": [number.value for number in curve.values()], "intervals": intervals}

@@ -1,7 +1,7 @@
 """Numbers that come from sums over utterances (of counts, of squared distances), and what they would be with other utterances.
 
-Entropies and what is made of them rise when there are fewer different utterances, and every draw with replacement has fewer. The draws are
-therefore moved so that their mean is the number itself: an interval says how far it would move, and holds it.
+Entropies fall, and mutual information rises, when there are fewer different utterances, and every draw with replacement has fewer. The
+draws are therefore moved so that their mean is the number itself: an interval says how far it would move, and holds it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from foresay.evaluation.intervals import DRAWS, draw_utterances
-from foresay.metrics import Interval
+from foresay.metrics import FEWEST, Interval
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -26,12 +26,16 @@ class Estimate(NamedTuple):
 
     value: float
     draws: Floats | None = None
-    """(draws,): what it is of drawn utterances; None where there are fewer than two to draw from."""
+    """(draws,): what it is of drawn utterances, none where those are too few; None where it has no interval by nature (a count)."""
+    places: NDArray[np.int64] | None = None
+    """(U,): which utterances were drawn."""
 
     @property
     def interval(self) -> Interval | None:
         """How far it would move with other utterances, 95 times in 100."""
-        return None if self.draws is None else Interval(self.draws - self.draws.mean() + self.value)
+        if self.draws is None or self.places is None:
+            return None
+        return Interval(self.draws - self.draws.mean() + self.value if len(self.draws) else self.draws, self.places)
 
 
 def estimate(sums: Floats | csr_array, statistic: Callable[[Floats], Mapping[str, Floats]], seed: int = 0) -> dict[str, Estimate]:
@@ -39,18 +43,19 @@ def estimate(sums: Floats | csr_array, statistic: Callable[[Floats], Mapping[str
 
     `sums` (U, X) per utterance; those with nothing but zeros are left out. `statistic` takes n such sums, (n, X) -> (n,) by name.
     """
-    counted = sums[np.flatnonzero(abs(sums).sum(axis=1))]
+    places = np.flatnonzero(abs(sums).sum(axis=1))
+    counted = sums[places]
     values = statistic(np.asarray(counted.sum(axis=0), dtype=np.float64)[None])
     utterances, width = counted.shape
-    if utterances < 2:  # noqa: PLR2004 - one can be drawn only again and again
-        return {name: Estimate(float(value[0])) for name, value in values.items()}
+    if utterances < FEWEST:
+        return {name: Estimate(float(value[0]), np.zeros(0), places) for name, value in values.items()}
     parts = np.array_split(draw_utterances(utterances, seed), ceil(DRAWS * width / CELLS))
     drawn = [statistic(np.asarray(part @ counted)) for part in parts]
-    return {name: Estimate(float(value[0]), np.concatenate([part[name] for part in drawn])) for name, value in values.items()}
+    return {name: Estimate(float(value[0]), np.concatenate([part[name] for part in drawn]), places) for name, value in values.items()}
 
 
 def mean(estimates: Iterable[Estimate]) -> Estimate:
     """Take the mean of numbers of the same utterances, draw by draw."""
-    values, draws = zip(*estimates, strict=True)
+    values, draws, places = zip(*estimates, strict=True)
     known = [d for d in draws if d is not None]
-    return Estimate(float(np.mean(values)), np.mean(known, axis=0) if len(known) == len(draws) else None)
+    return Estimate(float(np.mean(values)), np.mean(known, axis=0) if len(known) == len(draws) else None, places[0])

@@ -1,12 +1,13 @@
 """What makes two computations the same: short digests of weights, files and settings."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from foresay.contracts import Extractor
+from foresay.contracts import Extractor, SpeechModel
 
 
 def fingerprint(*parts: object) -> str:
@@ -20,11 +21,23 @@ def of_file(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
 
 
-def of_weights(extractor: Extractor) -> str:
-    """Digest an extractor's class and the weights it has, about a gigabyte a second."""
-    digest = hashlib.blake2b(type(extractor).__qualname__.encode(), digest_size=8)
-    weights = extractor.state_dict() if isinstance(extractor, nn.Module) else {}
-    for name, tensor in weights.items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+def of_tensors(weights: Mapping[str, Tensor]) -> str:
+    """Digest weights by their names, whatever their order and the precision they are stored in, about a gigabyte a second."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(weights.items()):
+        values = tensor.detach().cpu().contiguous()
+        values = values.float() if values.is_floating_point() else values
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def of_weights(extractor: Extractor) -> str:
+    """Digest an extractor's class and the weights it has."""
+    weights = extractor.state_dict() if isinstance(extractor, nn.Module) else {}
+    return fingerprint(type(extractor).__qualname__, of_tensors(weights))
+
+
+def of_model(extractor: Extractor) -> str:
+    """Digest all that its features come from: class, weights and, of a model of this package, settings."""
+    return fingerprint(of_weights(extractor), extractor.settings if isinstance(extractor, SpeechModel) else None)

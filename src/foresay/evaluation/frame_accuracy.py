@@ -33,11 +33,11 @@ class FrameAccuracy:
         """Share of the labelled frames that were right."""
         return int(self._right.sum()) / self.frames
 
-    def interval(self, seed: int) -> Interval | None:
+    def interval(self, seed: int) -> Interval:
         """Where the value would lie with other utterances, 95 times in 100."""
         return bootstrap(*self._counts(), seed=seed)
 
-    def interval_of_gain(self, other: Self, seed: int) -> Interval | None:
+    def interval_of_gain(self, other: Self, seed: int) -> Interval:
         """The same for this value minus another's on the same utterances."""
         return bootstrap_difference(*self._counts(), *other._counts(), seed=seed)
 

@@ -77,14 +77,21 @@ def cosines(features: Tensor, pairs: Pairs) -> NDArray[np.float64]:
     return np.clip(torch.cat(found).double().numpy(), -1.0, 1.0)
 
 
-def redrawn_means(values: NDArray[np.float64], pairs: Pairs, utterances: ArrayLike, seed: int) -> NDArray[np.float64]:
+def paired(utterances: ArrayLike, *pairs: Pairs) -> Indices:
+    """Return the (U,) utterances of which a frame is in a pair."""
+    return np.unique(np.asarray(utterances)[np.concatenate([frames for some in pairs for frames in some])])
+
+
+def redrawn_means(
+    values: NDArray[np.float64], pairs: Pairs, utterances: ArrayLike, seed: int, among: Indices | None = None
+) -> NDArray[np.float64]:
     """Mean of values (P,) of pairs in each draw of utterances: (draws,); NaN where a draw holds none of the pairs.
 
     Both utterances of a pair are drawn: it counts as often as the one times as often as the other is in the draw.
+    `among`: the utterances that are drawn, where they are more than those of the pairs.
     """
-    spoken = np.asarray(utterances)
-    names, codes = np.unique(np.concatenate([spoken[pairs.first], spoken[pairs.second]]), return_inverse=True)
-    places = tuple(codes.reshape(2, -1))
+    names = paired(utterances, pairs) if among is None else among
+    places = tuple(np.searchsorted(names, np.asarray(utterances)[np.stack(pairs)]))
     drawn = draw_utterances(len(names), seed, DRAWS)  # (draws, U)
 
     def totals(of_pairs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,13 +24,14 @@ from torch import Tensor
 
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
-from foresay.evaluation.frame_pairs import cosines, draw_pairs, redrawn_means
-from foresay.evaluation.intervals import Finding, draw_utterances, interval
+from foresay.evaluation.frame_pairs import Indices, cosines, draw_pairs, paired, redrawn_means
+from foresay.evaluation.intervals import Finding, draw_utterances
 from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import hear_recordings
-from foresay.results import Result
+from foresay.metrics import FEWEST, Interval
+from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
 
 SHARPNESS = 2.0
@@ -60,6 +61,9 @@ class Geometry(Measure):
     name = "geometry"
     protocols: ClassVar[Mapping[str, GeometryProtocol]] = {"frames": GeometryProtocol()}
     protocol: GeometryProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = dict.fromkeys(
+        ("alignment", "relative alignment", "uniformity", "anisotropy", "effective rank"), NO_RANK
+    )
 
     def __init__(self, protocol: GeometryProtocol) -> None:
         super().__init__(protocol)
@@ -93,7 +97,7 @@ def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: 
         UserError: all frames are of one utterance.
     """
     findings = on_sphere(features, labels, utterances, pairs, seed)
-    ranks = interval(redrawn_ranks(features, utterances, seed))
+    ranks = Interval(redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
     return [*findings, Finding("effective rank", effective_rank(features), ranks, findings[0].details)]
 
 
@@ -110,25 +114,24 @@ def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs:
     about = {"frames": len(features), "pairs": pairs, "dimensions": features.shape[1]}
     findings = []
 
-    def find(metric: str, value: Any, redrawn: NDArray[np.float64]) -> None:  # noqa: ANN401 - NumPy's float or ours
-        findings.append(Finding(metric, float(value), interval(redrawn), about))
+    def find(metric: str, value: Any, redrawn: NDArray[np.float64], drawn: Indices) -> None:  # noqa: ANN401 - NumPy's float or ours
+        findings.append(Finding(metric, float(value), Interval(redrawn, drawn), about))
 
-    apart = 2.0 - 2.0 * cosines(features, anyone)  # squared distances of unit vectors
-    redrawn = redrawn_means(apart, anyone, utterances, seed)
+    apart, all_of_them = 2.0 - 2.0 * cosines(features, anyone), paired(utterances, anyone)  # squared distances of unit vectors
     if positive is not None:
-        near = 2.0 - 2.0 * cosines(features, positive)
-        redrawn_near = redrawn_means(near, positive, utterances, seed)
-        find("alignment", near.mean(), redrawn_near)
+        near, alike = 2.0 - 2.0 * cosines(features, positive), paired(utterances, positive)
+        find("alignment", near.mean(), redrawn_means(near, positive, utterances, seed), alike)
         # As far apart as chance has those that have a phone: silence without a label is in no pair above the line.
         phones = draw_pairs(labels, utterances, "any phone", pairs, seed)
         assert phones is not None  # noqa: S101 - two of one phone are two of any
         chance = 2.0 - 2.0 * cosines(features, phones)
         if chance.any():
-            redrawn_chance = redrawn_means(chance, phones, utterances, seed)
-            find("relative alignment", near.mean() / chance.mean(), redrawn_near / redrawn_chance)
+            both = paired(utterances, positive, phones)  # drawn once for what stands above the line and below it
+            redrawn_near, redrawn = (redrawn_means(*of, utterances, seed, both) for of in ((near, positive), (chance, phones)))
+            find("relative alignment", near.mean() / chance.mean(), redrawn_near / redrawn, both if len(alike) >= FEWEST else alike)
     attracted = np.exp(-SHARPNESS * apart)
-    find("uniformity", np.log(attracted.mean()), np.log(redrawn_means(attracted, anyone, utterances, seed)))
-    find("anisotropy", 1.0 - apart.mean() / 2.0, 1.0 - redrawn / 2.0)
+    find("uniformity", np.log(attracted.mean()), np.log(redrawn_means(attracted, anyone, utterances, seed)), all_of_them)
+    find("anisotropy", 1.0 - apart.mean() / 2.0, 1.0 - redrawn_means(apart, anyone, utterances, seed) / 2.0, all_of_them)
     return findings
 
 

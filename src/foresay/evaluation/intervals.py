@@ -22,6 +22,7 @@ class Finding(NamedTuple):
     metric: str
     value: float
     interval: Interval | None
+    """None where it has none by nature: a count, a map."""
     details: Mapping[str, Any]
     """What it was found on, and what a report draws."""
 
@@ -30,8 +31,3 @@ def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[n
     """Tell how often each utterance is in each draw: (draws, U)."""
     alike = np.full(utterances, 1.0 / utterances)
     return stream("utterances", seed).multinomial(utterances, alike, size=draws).astype(np.float64)
-
-
-def interval(values: NDArray[np.float64]) -> Interval | None:
-    """Return the interval of a statistic's values in all draws, or None where utterances are so few that a draw may have no value (NaN)."""
-    return Interval(values) if np.isfinite(values).all() else None

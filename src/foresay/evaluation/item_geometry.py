@@ -27,9 +27,9 @@ from foresay.contracts import Extractor
 from foresay.evaluation.estimates import CELLS, Estimate
 from foresay.evaluation.geometry import on_sphere
 from foresay.evaluation.intervals import Finding, draw_utterances
-from foresay.evaluation.items import ItemProtocol, Pooling, item_labels, item_vectors, shared_modalities
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.results import Result
+from foresay.evaluation.items import NOUNS, ItemProtocol, Pooling, item_labels, item_vectors, shared_modalities
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
+from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
 
 
@@ -53,6 +53,13 @@ class ItemGeometry(Measure):
         "last": ItemGeometryProtocol("last", "last"),
     }
     protocol: ItemGeometryProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = dict.fromkeys(
+        (
+            *(f"{of}_{modality}" for modality in NOUNS for of in ("alignment", "relative_alignment", "uniformity", "anisotropy")),
+            *("pair_alignment", "relative_pair_alignment", "modality_gap"),
+        ),
+        NO_RANK,
+    )
 
     def __init__(self, protocol: ItemGeometryProtocol) -> None:
         super().__init__(protocol)
@@ -72,7 +79,7 @@ class ItemGeometry(Measure):
         pooling: Pooling = self.protocol.pooling
         results = []
         for subject in with_untrained(subjects):
-            where = Where("test", test, seed, perf_counter())
+            where = Where("test", test, seed, perf_counter(), Population("items", test.ids))
             vectors = item_vectors(subject, test, pooling, device)
             for layer in subject.layers:
                 for modality, layers in vectors.items():
@@ -133,7 +140,7 @@ def pair_geometry(audio: Tensor, image: Tensor, labels: ArrayLike, seed: int = 0
         value, redrawn = float(values[0]), values[1:]
         if np.isfinite(value):
             # Means of fewer different items lie further apart, so that draws are moved to the number, as `Estimate` does.
-            found = Estimate(value, redrawn if np.isfinite(redrawn).all() else None)
+            found = Estimate(value, redrawn if np.isfinite(redrawn).all() else np.zeros(0), np.arange(len(a)))
             findings.append(Finding(metric, value, found.interval, about))
     return findings
 

@@ -19,8 +19,8 @@ from foresay.contracts import Extractor
 from foresay.evaluation.items import ItemProtocol, item_vectors, shared_modalities
 from foresay.evaluation.labelled_frames import UNLABELLED
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.tsne import make_map
-from foresay.results import Result
+from foresay.evaluation.tsne import TRUST, make_map
+from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
 
 
@@ -44,6 +44,7 @@ class ItemMap(Measure):
         "last": ItemMapProtocol("last", "last"),
     }
     protocol: ItemMapProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {TRUST: NO_RANK}
 
     def __init__(self, protocol: ItemMapProtocol) -> None:
         super().__init__(protocol)

@@ -23,9 +23,9 @@ from foresay.evaluation.frame_accuracy import FrameAccuracy
 from foresay.evaluation.items import PROTOCOLS, ItemProtocol, item_labels, item_vectors, shared_modalities
 from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.linear_probe import CONVERGED, fit_probe
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
 from foresay.evaluation.probe import GAIN, MAJORITY
-from foresay.results import Result
+from foresay.results import Metric, Result
 
 
 class ItemProbe(Measure):
@@ -34,6 +34,14 @@ class ItemProbe(Measure):
     name = "item_probe"
     protocols: ClassVar[Mapping[str, ItemProtocol]] = PROTOCOLS
     protocol: ItemProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        name: metric
+        for accuracy in ("audio", "image", "audio_to_image", "image_to_audio")
+        for name, metric in {
+            f"accuracy_{accuracy}": Metric("higher", "%", headline="_to_" not in accuracy),
+            f"{GAIN} in accuracy_{accuracy}": Metric("higher", "%"),
+        }.items()
+    }
 
     def __init__(self, protocol: ItemProtocol) -> None:
         super().__init__(protocol)
@@ -56,17 +64,18 @@ class ItemProbe(Measure):
             vectors, tested = (item_vectors(subject, part.manifest, self.protocol.pooling, device) for part in (train, test))
             for place, split, right in _probe(subject, vectors, tested, train, test, seed):
                 part = train if split == "train" else test
-                where = Where(split, part.manifest, seed, started)
+                where = Where(split, part.manifest, seed, started, Population("items", part.manifest.ids))
                 results.append(self._row(place, right, where, train))
                 if split == "test":
                     found[place] = right
-        where = Where("test", test.manifest, seed, perf_counter())
+        where = Where("test", test.manifest, seed, perf_counter(), Population("items", test.manifest.ids))
         gains = [self._gain(place, right, found, where, train) for place, right in found.items() if place.subject.untrained]
         rows = [*results, *filter(None, gains), *self._majority(subjects, found, where, train, test)]
         return sorted(rows, key=lambda row: "_to_" in row.metric)  # within a modality first
 
     def _row(self, place: "_Place", right: FrameAccuracy, where: Where, train: "_Part") -> Result:
-        return self.row(place.subject, place.layer, place.metric, right.value, right.interval(where.seed), where, **_about(right, train))
+        interval = right.interval(where.seed)
+        return self.row(place.subject, place.layer, place.metric, right.value, interval, where, **_about(right, train))
 
     def _gain(
         self, place: "_Place", right: FrameAccuracy, found: Mapping["_Place", FrameAccuracy], where: Where, train: "_Part"

@@ -12,7 +12,7 @@ from foresay.contracts import Extractor, FeatureExtractor, ImageExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError, nearest
 from foresay.metrics import Interval
-from foresay.results import Result
+from foresay.results import Draws, Metric, Result
 from foresay.settings import Table, find_class, from_table, list_names, to_table
 
 PACKAGE = "foresay.evaluation"
@@ -81,6 +81,17 @@ class Where(NamedTuple):
     seed: int
     started: float
     """The `perf_counter` when its measuring began."""
+    over: "Population | None" = None
+    """What the places of its interval count; None: the utterances of the corpus."""
+
+
+class Population(NamedTuple):
+    """What was drawn again for an interval."""
+
+    what: str
+    """Their noun, in the plural."""
+    names: Sequence[str]
+    """(U,): one name for each of those that an interval's `places` count."""
 
 
 class Measure(ABC):
@@ -89,6 +100,8 @@ class Measure(ABC):
     name: ClassVar[str]
     protocols: ClassVar[Mapping[str, Any]]
     """By name: frozen dataclasses with a field `name`."""
+    metrics: ClassVar[Mapping[str, Metric]] = {}
+    """What kind of number each metric is that the measure finds: its unit, which values are better, whether it is said first."""
     files: Sequence[Path] = ()
     """What the measure reads beside the manifests: with another content it is measured anew."""
 
@@ -111,17 +124,29 @@ class Measure(ABC):
         layer: str,
         metric: str,
         value: float,
-        interval: tuple[float, float] | None,
+        interval: Interval | None,
         where: Where,
         **details: Any,  # noqa: ANN401 - whatever JSON holds
     ) -> Result:
-        """Write a number of a subject down."""
+        """Write a number of a subject down.
+
+        `interval`: None where the number has none by nature.
+
+        Raises:
+            LookupError: the metric is not one of `metrics`: a fault of the measure.
+        """
         low, high = interval or (None, None)
+        what, names = where.over or Population("utterances", where.corpus.ids)
+        drawn = None if interval is None else Draws(what, tuple(names[place] for place in interval.places), where.seed, interval.draws)
+        kind = self.metric(metric)
         return Result(
             model=subject.name,
             measure=self.name,
             protocol=self.protocol.name,
             metric=metric,
+            direction=kind.direction,
+            unit=kind.unit,
+            headline=kind.headline,
             layer=layer,
             split=where.split,
             value=value,
@@ -132,8 +157,23 @@ class Measure(ABC):
             seed=where.seed,
             seconds=perf_counter() - where.started,
             details=details,
-            draws=interval.draws if isinstance(interval, Interval) else None,
+            drawn=drawn and drawn.drawn,
+            draws=drawn,
         )
+
+    def metric(self, name: str) -> Metric:
+        """Look up what kind of number a metric is.
+
+        Raises:
+            LookupError: it is not declared.
+        """
+        if name not in self.metrics:
+            msg = (
+                f"the measure {self.name} finds a metric {name!r} that it does not declare: add it to {type(self).__name__}.metrics with "
+                f"its direction and unit; declared are {', '.join(self.metrics) or 'none'}"
+            )
+            raise LookupError(msg)
+        return self.metrics[name]
 
 
 def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:
@@ -158,6 +198,11 @@ def find_measure(name: str, options: Table | None = None) -> Measure:
         raise UserError(msg)
     measure = known[matching[0]]
     return type(measure)(_changed(measure.protocol, options, file)) if options else measure
+
+
+def list_measures() -> list[str]:
+    """Return every measure with each of its protocols: `probe:paper` and so on."""
+    return sorted(f"{name}:{protocol}" for name, measure in _measures().items() for protocol in measure.protocols)
 
 
 def _changed(protocol: Any, options: Table, measure: str) -> Any:  # noqa: ANN401 - each measure's own dataclass

@@ -24,11 +24,11 @@ from foresay import draws
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
 from foresay.evaluation.recordings import hear_recordings
 from foresay.metrics import bootstrap, edit_distance
 from foresay.progress import ProgressBar
-from foresay.results import Result
+from foresay.results import Metric, Result
 from foresay.settings import require_positive
 
 
@@ -60,6 +60,8 @@ class Utterance(NamedTuple):
     """(T, D)."""
     phones: Tensor
     """(P,) from 1; 0 is the blank."""
+    name: str = ""
+    """The recording's id."""
 
 
 class PhoneCTC(Measure):
@@ -68,6 +70,7 @@ class PhoneCTC(Measure):
     name = "phone_ctc"
     protocols: ClassVar[Mapping[str, CTCProtocol]] = {"converged": CTCProtocol("converged")}
     protocol: CTCProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {"phone error rate": Metric("lower", "%", headline=True)}
 
     def __init__(self, protocol: CTCProtocol) -> None:
         super().__init__(protocol)
@@ -91,7 +94,8 @@ class PhoneCTC(Measure):
                     rate, interval = sum(errors) / sum(phones), bootstrap(errors, phones, seed=seed)
                     about = {"classes": len(classes), "phones": sum(phones), "epochs": epochs, "trained_on": train.name}
                     where = Where(split, corpus, seed, started)
-                    results.append(self.row(subject, layer, "phone error rate", rate, interval, where, **about))
+                    over = Population("utterances", [one.name for one in part])
+                    results.append(self.row(subject, layer, "phone error rate", rate, interval, where._replace(over=over), **about))
         return results
 
 
@@ -164,7 +168,7 @@ def _hear(subject: Subject, manifest: Manifest, classes: Mapping[str, int], devi
         phones = torch.tensor([classes.get(label, len(classes)) + 1 for label in _sequence(recording.item)])
         for layer, features in recording.features.items():
             if len(phones) and len(features):
-                heard[layer].append(Utterance(features, phones))
+                heard[layer].append(Utterance(features, phones, recording.item.id))
     return heard
 
 

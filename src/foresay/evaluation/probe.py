@@ -24,10 +24,10 @@ from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
 from foresay.evaluation.labelled_frames import PhoneLabels, Place
 from foresay.evaluation.linear_probe import CONVERGED, CONVERGED_CARRIED, PAPER, PAPER_CARRIED, ProbeProtocol
-from foresay.evaluation.measure import Corpora, Measure, Subject, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.probe_learning import Learner, hear_recordings, learn
 from foresay.metrics import Interval
-from foresay.results import Result
+from foresay.results import Metric, Result
 
 MAJORITY = "majority class"
 ACCURACY, GAIN = "accuracy", "gain over untrained"
@@ -39,6 +39,7 @@ class Probe(Measure):
     name = "probe"
     protocols: ClassVar[Mapping[str, ProbeProtocol]] = {p.name: p for p in (PAPER, CONVERGED, PAPER_CARRIED, CONVERGED_CARRIED)}
     protocol: ProbeProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {ACCURACY: Metric("higher", "%", headline=True), GAIN: Metric("higher", "%")}
 
     def __init__(self, protocol: ProbeProtocol) -> None:
         super().__init__(protocol)
@@ -62,65 +63,43 @@ class Probe(Measure):
                 predicted = learners[place].probe.predict(frames.features)
                 tested.setdefault(place, FrameAccuracy(len(test.manifest), device)).add(frames, predicted)
             _refuse_unlabelled(same_rate, tested, test.manifest)
-        rows = _Rows(self.protocol, train, test, seed, perf_counter() - started)
+        rows = _Rows(self, train, test, seed, started)
         accuracies = [row for place in learners for row in rows.accuracies(place, learners[place], tested[place])]
         gains = [rows.gain(s, s.untrained, layer, tested) for s in subjects if s.untrained for layer in s.layers]
-        return accuracies + gains + rows.majority()
+        majority = Place(Subject(MAJORITY, subjects[0].model, ()), "none")
+        return accuracies + gains + rows.both(majority, *majority_class(train, test))
 
 
 @dataclass(frozen=True)
 class _Rows:
     """Writes counts down as results."""
 
-    protocol: ProbeProtocol
+    probe: Probe
     train: PhoneLabels
     test: PhoneLabels
     seed: int
-    seconds: float
+    started: float
 
     def accuracies(self, place: Place, learner: Learner, tested: FrameAccuracy) -> list[Result]:
-        return self._both(_whose(place), learner.train, tested, updates=learner.probe.updates)
-
-    def majority(self) -> list[Result]:
-        return self._both({"model": MAJORITY, "layer": "none", "step": None}, *majority_class(self.train, self.test))
+        return self.both(place, learner.train, tested, updates=learner.probe.updates)
 
     def gain(self, subject: Subject, untrained: Subject, layer: str, tested: Mapping[Place, FrameAccuracy]) -> Result:
         learnt, copy = tested[Place(subject, layer)], tested[Place(untrained, layer)]
         interval = learnt.interval_of_gain(copy, self.seed)
-        return self._row(_whose(Place(subject, layer)), GAIN, "test", learnt.value - copy.value, interval, frames=learnt.frames)
+        return self._row(Place(subject, layer), GAIN, "test", learnt.value - copy.value, interval, frames=learnt.frames)
 
-    def _both(self, whose: Mapping[str, Any], train: FrameAccuracy, test: FrameAccuracy, **details: int) -> list[Result]:
+    def both(self, place: Place, train: FrameAccuracy, test: FrameAccuracy, **details: int) -> list[Result]:
         return [
-            self._row(whose, ACCURACY, split, right.value, right.interval(self.seed), frames=right.frames, **details)
+            self._row(place, ACCURACY, split, right.value, right.interval(self.seed), frames=right.frames, **details)
             for split, right in (("train", train), ("test", test))
         ]
 
-    def _row(
-        self, whose: Mapping[str, Any], metric: str, split: str, value: float, interval: tuple[float, float] | None, **details: int
-    ) -> Result:
-        about = {"classes": len(self.train.vocabulary), "trained_on": self.train.manifest.name, **details}
+    def _row(self, place: Place, metric: str, split: str, value: float, interval: Interval, **details: int) -> Result:
+        about: dict[str, Any] = {"classes": len(self.train.vocabulary), "trained_on": self.train.manifest.name, **details}
         if split == "test":
             about["unseen_phones"] = sorted(self.test.vocabulary.keys() - self.train.vocabulary.keys())
-        low, high = interval or (None, None)
-        return Result(
-            **whose,
-            measure=Probe.name,
-            protocol=self.protocol.name,
-            metric=metric,
-            split=split,
-            value=value,
-            low=low,
-            high=high,
-            corpus=(self.train if split == "train" else self.test).manifest.name,
-            seed=self.seed,
-            seconds=self.seconds,
-            details=about,
-            draws=interval.draws if isinstance(interval, Interval) else None,
-        )
-
-
-def _whose(place: Place) -> dict[str, Any]:
-    return {"model": place.subject.name, "layer": place.layer, "step": place.subject.step}
+        where = Where(split, (self.train if split == "train" else self.test).manifest, self.seed, self.started)
+        return self.probe.row(place.subject, place.layer, metric, value, interval, where, **about)
 
 
 def _phones(corpora: Corpora) -> tuple[PhoneLabels, PhoneLabels]:

@@ -22,9 +22,9 @@ from foresay.contracts import Extractor, Modality
 from foresay.errors import UserError
 from foresay.evaluation.intervals import Finding
 from foresay.evaluation.items import PROTOCOLS, ItemProtocol, item_vectors, shared_modalities
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
 from foresay.metrics import bootstrap
-from foresay.results import Result
+from foresay.results import Metric, Result
 
 CHANCE = "chance"
 FIRST = (1, 5)
@@ -42,6 +42,12 @@ class Retrieval(Measure):
     name = "retrieval"
     protocols: ClassVar[Mapping[str, ItemProtocol]] = PROTOCOLS
     protocol: ItemProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        f"{whose}@{first}_{source}_to_{target}": Metric("higher", "%", headline=(whose, first) == ("R", 1))
+        for whose in ("R", "class_R")
+        for first in FIRST
+        for source, target in DIRECTIONS
+    }
 
     def __init__(self, protocol: ItemProtocol) -> None:
         super().__init__(protocol)
@@ -62,7 +68,7 @@ class Retrieval(Measure):
         results: dict[tuple[str, str, str], Result] = {}
         for subject in with_untrained(subjects):
             self._refuse_one(subject, corpora)
-            where = Where("test", test, seed, perf_counter())
+            where = Where("test", test, seed, perf_counter(), Population("items", test.ids))
             vectors = item_vectors(subject, test, self.protocol.pooling, device)
             for layer in subject.layers:
                 for source, target in DIRECTIONS:

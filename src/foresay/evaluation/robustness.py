@@ -30,10 +30,10 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.noise import RecordedNoise
 from foresay.errors import UserError
 from foresay.evaluation.estimates import Estimate, Floats, estimate
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
 from foresay.evaluation.recordings import SHORTEST
 from foresay.progress import ProgressBar
-from foresay.results import Result
+from foresay.results import NO_RANK, Metric, Result
 
 LONGEST = 30.0
 """Seconds of a recording that are heard, from its start."""
@@ -66,6 +66,7 @@ class Robustness(Measure):
     name = "robustness"
     protocols: ClassVar[Mapping[str, RobustnessProtocol]] = {p.name: p for p in (SPEECH, NOISE)}
     protocol: RobustnessProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = dict.fromkeys(("cosine clean to disturbed", "relative disturbance"), NO_RANK)
 
     def __init__(self, protocol: RobustnessProtocol) -> None:
         super().__init__(protocol)
@@ -81,8 +82,8 @@ class Robustness(Measure):
         results = []
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())
-            sums: dict[str, list[Floats]] = {layer: [] for layer in subject.layers}
-            for clean, disturbed in ProgressBar(
+            sums: dict[str, dict[str, Floats]] = {layer: {} for layer in subject.layers}
+            for item, clean, disturbed in ProgressBar(
                 disturbed_recordings(test, protocol, subject.extractor.sample_rate, seed),
                 f"disturbing, {subject.name}",
                 "recording",
@@ -93,19 +94,22 @@ class Robustness(Measure):
                     frames = subject.extractor.features(pair, torch.tensor([len(clean)] * 2, device=device), subject.layers)
                 for layer in subject.layers:
                     if count := int(frames.lengths[layer][0]):
-                        sums[layer].append(sum_disturbances(*frames.values[layer][:, :count]))
+                        sums[layer][test.ids[item]] = sum_disturbances(*frames.values[layer][:, :count])
             for layer in subject.layers:
                 if not sums[layer]:
                     msg = f"{test.name} has no recording that is neither silent nor too short for {subject.name}, layer {layer}, to hear"
                     raise UserError(msg)
                 about = {"recordings": len(sums[layer]), "snr": protocol.snr}
-                found = rate_disturbances(sums[layer], seed).items()
-                results += [self.row(subject, layer, metric, number.value, number.interval, where, **about) for metric, number in found]
+                found = rate_disturbances(list(sums[layer].values()), seed).items()
+                there = where._replace(over=Population("utterances", list(sums[layer])))
+                results += [self.row(subject, layer, name, number.value, number.interval, there, **about) for name, number in found]
         return results
 
 
-def disturbed_recordings(manifest: Manifest, protocol: RobustnessProtocol, rate: int, seed: int) -> Iterator[tuple[Waveform, Waveform]]:
-    """Yield recordings, of long ones the first 30 s, as they are and disturbed: (S,) each. Silent ones are left out.
+def disturbed_recordings(
+    manifest: Manifest, protocol: RobustnessProtocol, rate: int, seed: int
+) -> Iterator[tuple[int, Waveform, Waveform]]:
+    """Yield the places of recordings, and of long ones the first 30 s, as they are and disturbed: (S,) each. Silent ones are left out.
 
     Raises:
         UserError: nobody else speaks.
@@ -117,7 +121,7 @@ def disturbed_recordings(manifest: Manifest, protocol: RobustnessProtocol, rate:
         clean = manifest.read(item, rate, 0, min(length, round(LONGEST * rate)))
         other = source(item)(len(clean), rate, draws.stream("disturbance", seed, item))
         if clean.any() and other.any():
-            yield clean, add_noise(clean, other, protocol.snr)
+            yield item, clean, add_noise(clean, other, protocol.snr)
 
 
 def sum_disturbances(clean: Tensor, disturbed: Tensor) -> Floats:

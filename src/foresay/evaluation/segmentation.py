@@ -22,13 +22,14 @@ from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
-from foresay.evaluation.boundaries import R_VALUE, count_hits, scores, true_boundaries
+from foresay.evaluation.boundaries import F1, OVER, PRECISION, R_VALUE, RECALL, count_hits, scores, true_boundaries
 from foresay.evaluation.boundary_cues import Peaks, dissimilarity, peaks
-from foresay.evaluation.intervals import draw_utterances, interval
+from foresay.evaluation.intervals import draw_utterances
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.posterior_curves import posterior_curves
 from foresay.evaluation.recordings import draw_recordings, hear_recordings
-from foresay.results import Result
+from foresay.metrics import Interval
+from foresay.results import Metric, Result
 from foresay.settings import require_positive
 
 POSTERIOR = "posterior"
@@ -85,6 +86,11 @@ class Segmentation(Measure):
         p.name: p for p in (SegmentationProtocol("20ms", 0.02), SegmentationProtocol("10ms", 0.01))
     }
     protocol: SegmentationProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        R_VALUE: Metric("higher", headline=True),
+        **dict.fromkeys((F1, PRECISION, RECALL), Metric("higher", "%")),
+        OVER: Metric("none"),
+    }
 
     def __init__(self, protocol: SegmentationProtocol) -> None:
         super().__init__(protocol)
@@ -106,7 +112,7 @@ class Segmentation(Measure):
                 span, threshold, delay, r_value = tuned[layer]
                 counts = self._counts(by_span[span], threshold, delay, asked)
                 about = {"span": span, "threshold": threshold, "delay": delay, "R-value in training": r_value}
-                results += self._rows(subject, layer, counts, where, **about, trained_on=train.name)
+                results += self._rows(subject, layer, counts, where, asked, **about, trained_on=train.name)
         chance = Subject(PERIODIC, subjects[0].extractor, layers=())  # which hears nothing
         return results + self._chance(chance, learnt, asked, train, Where("test", test, seed, perf_counter()))
 
@@ -154,14 +160,25 @@ class Segmentation(Measure):
         rated = {period: float(scores(counts(train, learnt, period).sum(axis=0))[R_VALUE]) for period in self.protocol.periods}
         period = max(rated, key=lambda period: rated[period])
         about = {"period": period, "R-value in training": rated[period], "trained_on": train.name}
-        return self._rows(chance, "none", counts(where.corpus, asked, period), where, **about)
+        return self._rows(chance, "none", counts(where.corpus, asked, period), where, asked, **about)
 
-    def _rows(self, subject: Subject, layer: str, counts: NDArray[np.int64], where: Where, **about: Any) -> list[Result]:  # noqa: ANN401 - JSON
-        """Write the scores of counts (U, 3) down."""
+    def _rows(
+        self,
+        subject: Subject,
+        layer: str,
+        counts: NDArray[np.int64],
+        where: Where,
+        truth: Truth,
+        **about: Any,  # noqa: ANN401 - JSON
+    ) -> list[Result]:
+        """Write the scores of counts (U, 3), of the items that have a truth, down."""
         values, redrawn = scores(counts.sum(axis=0)), scores(draw_utterances(len(counts), where.seed) @ counts)
         hits, found, true = counts.sum(axis=0).tolist()
         about |= {"hits": hits, "found": found, "true": true}
-        return [self.row(subject, layer, name, float(value), interval(redrawn[name]), where, **about) for name, value in values.items()]
+        items = list(truth)
+        return [
+            self.row(subject, layer, name, float(value), Interval(redrawn[name], items), where, **about) for name, value in values.items()
+        ]
 
 
 def _truth(manifest: Manifest, items: Iterable[int]) -> Truth:

@@ -17,15 +17,15 @@ from torch.nn import functional
 
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
-from foresay.evaluation.frame_pairs import Kind, cosines, draw_pairs, redrawn_means
-from foresay.evaluation.intervals import Finding, draw_utterances, interval
+from foresay.evaluation.frame_pairs import Kind, cosines, draw_pairs, paired, redrawn_means
+from foresay.evaluation.intervals import Finding, draw_utterances
 from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.location_artefact import PERIODS, WINDOW, fast_share, location_artefact, one_sided, power_spectrum
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import hear_recordings
-from foresay.metrics import bootstrap
-from foresay.results import Result
+from foresay.metrics import Interval, bootstrap
+from foresay.results import NO_RANK, NO_RANK_SHARE, Metric, Result
 from foresay.settings import require_positive
 
 BINS = 100
@@ -59,6 +59,10 @@ class Similarity(Measure):
     name = "similarity"
     protocols: ClassVar[Mapping[str, SimilarityProtocol]] = {"cosine": SimilarityProtocol()}
     protocol: SimilarityProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        **dict.fromkeys((*PAIRS, CONSECUTIVE), NO_RANK),
+        **dict.fromkeys((ARTEFACT, FAST), NO_RANK_SHARE),
+    }
 
     def __init__(self, protocol: SimilarityProtocol) -> None:
         super().__init__(protocol)
@@ -102,7 +106,7 @@ def pair_cosines(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pai
             raise UserError(ALONE)
         if drawn is not None:
             found = cosines(features, drawn)
-            redrawn = interval(redrawn_means(found, drawn, utterances, seed))
+            redrawn = Interval(redrawn_means(found, drawn, utterances, seed), paired(utterances, drawn))
             findings.append(
                 Finding(metric, float(found.mean()), redrawn, {"frames": len(features), **_about(len(found), histogram(found))})
             )
@@ -140,13 +144,15 @@ class _Changes:
         if pairs:
             mean = float(self._sums.sum() / pairs)
             yield Finding(CONSECUTIVE, mean, bootstrap(self._sums, self._counts, seed=seed), _about(pairs, self._histogram))
-        long_enough = int((self._spectra[:, 1:].sum(axis=-1) > 0).sum())
-        if long_enough:
-            whole, redrawn = self._spectra.sum(axis=0), draw_utterances(len(self._spectra), seed) @ self._spectra
-            about = {"recordings": long_enough, "window": WINDOW}
+        long_enough = np.flatnonzero(self._spectra[:, 1:].sum(axis=-1) > 0)
+        if len(long_enough):
+            spectra = self._spectra[long_enough]
+            whole, redrawn = spectra.sum(axis=0), draw_utterances(len(spectra), seed) @ spectra
+            about = {"recordings": len(spectra), "window": WINDOW}
             periods = {str(period): float(location_artefact(whole, period)) for period in PERIODS}
-            yield Finding(ARTEFACT, float(location_artefact(whole)), interval(location_artefact(redrawn)), {**about, "periods": periods})
-            yield Finding(FAST, float(fast_share(whole)), interval(fast_share(redrawn)), {**about, "spectrum": one_sided(whole).tolist()})
+            artefact, fast = (Interval(statistic(redrawn), long_enough) for statistic in (location_artefact, fast_share))
+            yield Finding(ARTEFACT, float(location_artefact(whole)), artefact, {**about, "periods": periods})
+            yield Finding(FAST, float(fast_share(whole)), fast, {**about, "spectrum": one_sided(whole).tolist()})
 
 
 def _about(pairs: int, counts: NDArray[np.int64]) -> dict[str, Any]:

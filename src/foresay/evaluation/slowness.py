@@ -25,9 +25,9 @@ from torch.nn import functional
 from foresay.evaluation.cluster_scores import entropy
 from foresay.evaluation.estimates import Estimate, Floats, estimate
 from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
 from foresay.evaluation.recordings import hear_recordings
-from foresay.results import Result
+from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
 
 
@@ -73,6 +73,11 @@ class Slowness(Measure):
     name = "slowness"
     protocols: ClassVar[Mapping[str, SlownessProtocol]] = {p.name: p for p in (K50, K100)}
     protocol: SlownessProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        **dict.fromkeys(("cosine change", "relative change"), NO_RANK),
+        "run length": Metric("none", "ms"),
+        "bits per second": Metric("none"),
+    }
 
     def __init__(self, protocol: SlownessProtocol) -> None:
         super().__init__(protocol)
@@ -92,14 +97,16 @@ class Slowness(Measure):
                 clusters = self.protocol.clusters
                 fitted = fit_clusters(frames, (clusters,), restarts=self.protocol.restarts, seed=seed, title=f"{subject.name}, {layer}")
                 point = frames.mean(dim=0)  # from near the frames squares are small, and so is what is lost of their differences
-                changes = []
+                changes, names = [], []
                 for recording in hear_recordings(replace(subject, layers=(layer,)), test, device):
                     features = recording.features[layer]
+                    names.append(recording.item.id)
                     changes.append(sum_changes(features, fitted[clusters].assign(features), clusters, point, recording.item.duration))
                 heard, seconds = (sum(getattr(change, name) for change in changes) for name in ("frames", "seconds"))
                 about = {"clusters": clusters, "trained_on": train.name, "frames": int(heard), "frames_per_second": heard / seconds}
+                over = Population("utterances", names)
                 for metric, number in rate_changes(changes, seed).items():
-                    results.append(self.row(subject, layer, metric, number.value, number.interval, where, **about))
+                    results.append(self.row(subject, layer, metric, number.value, number.interval, where._replace(over=over), **about))
         return results
 
 
@@ -131,6 +138,6 @@ def _rates(sums: Floats, clusters: int) -> dict[str, Floats]:
     return {
         "cosine change": turned / np.maximum(pairs, 1.0),
         "relative change": np.sqrt(np.divide(moved / np.maximum(pairs, 1.0), apart, out=np.zeros_like(apart), where=apart > 0)),
-        "run length, ms": 1000.0 * seconds / runs,
+        "run length": 1000.0 * seconds / runs,
         "bits per second": entropy(codes) / log(2.0) * runs / seconds,
     }

@@ -25,7 +25,7 @@ from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.linear_probe import CONVERGED, fit_probe
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.progress import ProgressBar
-from foresay.results import Result
+from foresay.results import Metric, Result
 from foresay.settings import require_positive
 
 
@@ -53,6 +53,7 @@ class SpeakerProbe(Measure):
         "mean": SpeakerProtocol("mean", "mean"),
     }
     protocol: SpeakerProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {"accuracy": Metric("higher", "%", headline=True)}
 
     def __init__(self, protocol: SpeakerProtocol) -> None:
         super().__init__(protocol)

@@ -28,11 +28,12 @@ from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_un
 from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import Recording, hear_recordings
 from foresay.extras import optional
-from foresay.results import Result
+from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
 
 NEIGHBORS = 10
 PERPLEXITY = 30.0
+TRUST = "trustworthiness of the map"
 FEWEST = 4 * NEIGHBORS
 """Points; of fewer, a map shows nothing."""
 
@@ -59,6 +60,7 @@ class TSNE(Measure):
         "frames": MapProtocol("frames", "frames"),
     }
     protocol: MapProtocol
+    metrics: ClassVar[Mapping[str, Metric]] = {TRUST: NO_RANK}
 
     def __init__(self, protocol: MapProtocol) -> None:
         super().__init__(protocol)
@@ -111,7 +113,7 @@ def make_map(features: Tensor, labels: ArrayLike, phones: Sequence[str], seed: i
         "phones": list(phones),
         "perplexity": perplexity,
     }
-    return Finding("trustworthiness of the map", trust, None, details)
+    return Finding(TRUST, trust, None, details)
 
 
 class _Spoken:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from foresay.reports.record import Record
-from foresay.reports.wording import GAIN, gains, lower_is_better, rates
-from foresay.results import Result
+from foresay.reports.wording import GAIN, gains
+from foresay.results import NO_RANK, Metric, Result
 
 TITLES = {
     "probe": "Linear phone probe",
@@ -154,6 +154,11 @@ class Comparison:
         return self.kind.metric.replace("_", " ")
 
     @property
+    def declared(self) -> Metric:
+        """What kind of number it is; lines of older versions do not say."""
+        return next((line.result.declared for line in reversed(self.lines) if line.result.declared != NO_RANK), NO_RANK)
+
+    @property
     def seen(self) -> bool:
         """Whether it was measured on what the measure itself had learned from, which ranks nothing."""
         return self.kind.split == "train"
@@ -164,10 +169,17 @@ class Comparison:
         return None if self.seen else self.best_of(self.lines)
 
     def best_of(self, lines: Iterable[Line]) -> Line | None:
-        """Return the best of some lines, or None where no number has an interval: a count has no best."""
-        measured = [line for line in lines if line.result.low is not None and rates(self.kind.metric)]
-        sign = -1 if lower_is_better(self.kind.metric) else 1
-        return max(measured, key=lambda line: sign * line.result.value, default=None)
+        """Return the best of some lines, or None where the metric does not rate. Chance, which by nature has no interval, is never it."""
+        if self.declared.direction == "none":
+            return None
+        everyone = list(lines)
+        measured = [line for line in everyone if line.result.low is not None or line.result.drawn is not None]
+        return max(measured or everyone, key=lambda line: self.sign * line.result.value, default=None)
+
+    @property
+    def sign(self) -> int:
+        """What makes more of it better."""
+        return -1 if self.declared.direction == "lower" else 1
 
 
 def compare(records: Sequence[Record]) -> list[Comparison]:
@@ -195,7 +207,7 @@ def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], recor
         if result is history[-1]:
             gain = next((g for name in gains(kind.metric) if (g := results.get((kind._replace(metric=name), source)))), None)
             lines.append(Line(source, result, _label(source, list(found), records), gain, tuple(history) if len(history) > 1 else ()))
-    worse_first = -1 if lower_is_better(kind.metric) else 1
+    worse_first = Comparison(kind, tuple(lines)).sign
     references = sorted((line for line in lines if line.run is None), key=lambda line: worse_first * line.result.value)
     runs = sorted((line for line in lines if line.run is not None), key=lambda line: (line.run, line.source.trained, not line.untrained))
     return Comparison(kind, (*references, *runs))

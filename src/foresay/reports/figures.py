@@ -15,7 +15,7 @@ import numpy as np
 from foresay.reports.canvas import DASHES, SERIES, SOFT, draw, series_color
 from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.markup import Html, join, tag
-from foresay.reports.wording import unit
+from foresay.reports.wording import PERCENT, heading
 
 ACROSS = 4
 """Panels side by side."""
@@ -88,7 +88,8 @@ def _look(line: Line, dashes: Mapping[str, Any]) -> Look:
 
 def _learning(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401
     """Draw what was measured of several steps over them, and everything else as level lines."""
-    scale = 100.0 if unit(metric) else 1.0
+    unit = lines[-1][0].result.unit
+    scale = 100.0 if unit == PERCENT else 1.0
     for line, look in lines:
         label = f"{line.label} {line.layer}".rstrip()
         if line.history:
@@ -99,7 +100,7 @@ def _learning(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  
                 axes.fill_between(steps, low, high, color=look["color"], alpha=0.15, linewidth=0)
         else:
             axes.axhline(scale * line.result.value, **look, label=label)
-    axes.set(title=metric + (" (%)" if scale > 1 else ""), xlabel="updates")
+    axes.set(title=heading(metric, unit), xlabel="updates")
 
 
 def _histogram(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401
@@ -116,7 +117,8 @@ def _histogram(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None: 
 
 
 def _curve(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # noqa: ANN401
-    scale = 100.0 if unit(metric) else 1.0
+    unit = lines[-1][0].result.unit
+    scale = 100.0 if unit == PERCENT else 1.0
     for line, look in lines:
         details = line.result.details
         clusters, values = details["clusters"], scale * np.asarray(details["values"])
@@ -128,7 +130,7 @@ def _curve(axes: Any, metric: str, lines: list[tuple[Line, Look]]) -> None:  # n
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts, labels=[str(k) for k in counts])
     axes.minorticks_off()
-    axes.set(title=metric + (" (%)" if scale > 1 else ""), xlabel="clusters K")
+    axes.set(title=heading(metric, unit), xlabel="clusters K")
 
 
 def _map(line: Line, name: str) -> Html:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.record import Record
-from foresay.reports.wording import amount, interval, listed, plural, span, unit
+from foresay.reports.wording import PERCENT, amount, listed, plural, span, spread
 
 
 def summary(records: Sequence[Record], comparisons: Sequence[Comparison]) -> Html:
@@ -60,27 +60,34 @@ def _outcome(headline: Comparison | None, run: int) -> Html:
     best = _best_of(headline, run)
     if headline is None or best is None:
         return Html("Nothing was measured of it yet.")
-    metric, sign = headline.kind.metric, unit(headline.kind.metric)
-    between = interval(best.result.low, best.result.high, metric)
+    unit, between = headline.declared.unit, spread(best.result)
     parts: list[str] = [
         f"{headline.title} on layer {best.result.layer}: {headline.metric} ",
-        tag("strong", amount(best.result.value, metric) + sign),
+        tag("strong", amount(best.result.value, unit=unit) + _sign(unit)),
     ]
-    parts += [f" (95% interval {between})"] if between else []
+    parts += [f" ({_interval(between)})"] if between else []
     if best.gain is not None:
-        points = " points" if sign else ""
-        gained = interval(best.gain.low, best.gain.high, metric)
-        gain = f"{amount(best.gain.value, metric, signed=True)}{points}"
+        points, gained = " points" if unit == PERCENT else "", spread(best.gain)
+        gain = f"{amount(best.gain.value, unit=unit, signed=True)}{points}"
         parts.append(f"; gain over its untrained copy {gain}{f' ({gained})' if gained else ''}")
     return join([*parts, "."])
+
+
+def _interval(between: str) -> str:
+    return between if between.startswith("no ") else f"95% interval {between}"
+
+
+def _sign(unit: str) -> str:
+    """What follows a value in a sentence."""
+    return unit if unit in {"", PERCENT} else f" {unit}"
 
 
 def _references(headline: Comparison | None) -> str:
     """What needs no training, for comparison."""
     if headline is None:
         return ""
-    metric = headline.kind.metric
-    others = [f"{line.label} {amount(line.result.value, metric)}{unit(metric)}" for line in headline.lines if line.run is None]
+    unit = headline.declared.unit
+    others = [f"{line.label} {amount(line.result.value, unit=unit)}{_sign(unit)}" for line in headline.lines if line.run is None]
     return f" For comparison: {listed(others)}." if others else ""
 
 
@@ -88,12 +95,12 @@ def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]
     tiles = []
     best = _best_of(headline, 0)
     if headline is not None and best is not None:
-        metric, sign = headline.kind.metric, unit(headline.kind.metric)
-        tiles.append(
-            (f"{headline.metric}, {headline.title.lower()} on layer {best.result.layer}", amount(best.result.value, metric) + sign)
-        )
+        unit = headline.declared.unit
+        what = f"{headline.metric}, {headline.title.lower()} on layer {best.result.layer}"
+        tiles.append((what, amount(best.result.value, unit=unit) + _sign(unit)))
         if best.gain is not None:
-            tiles.append((f"{'points ' if sign else ''}gained over its untrained copy", amount(best.gain.value, metric, signed=True)))
+            gained = amount(best.gain.value, unit=unit, signed=True)
+            tiles.append((f"{'points ' if unit == PERCENT else ''}gained over its untrained copy", gained))
     if record.step:
         tiles.append(("updates", f"{record.step:,}"))
     if record.audio_seconds:

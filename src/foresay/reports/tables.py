@@ -8,7 +8,7 @@ from foresay.reports.canvas import INK, PAPER, SOFT, dot, draw, series_color
 from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.figures import figures
 from foresay.reports.markup import Html, join, row, table, tag
-from foresay.reports.wording import amount, headline, interval, listed, unit
+from foresay.reports.wording import PERCENT, amount, heading, listed, spread
 
 PALE = 0.35
 """Opacity of what was not trained."""
@@ -28,8 +28,7 @@ def results_section(comparisons: Sequence[Comparison]) -> Html:
 
 def _headlines(measure: Sequence[Comparison]) -> list[Comparison]:
     """What is said first of a measure."""
-    chosen = headline(measure[0].kind.measure, [comparison.kind.metric for comparison in measure])
-    return [comparison for comparison in measure if comparison.kind.metric in chosen]
+    return [comparison for comparison in measure if comparison.declared.headline]
 
 
 def _overview(comparisons: Sequence[Comparison]) -> Html:
@@ -48,7 +47,7 @@ def _measure(measure: Sequence[Comparison], name: str) -> Html:
         parts.append(tag("p", measure[0].explanation))
     parts.append(tag("p", _where(measure[0]), class_="caption"))
     for number, comparison in enumerate(first):
-        drawn = not comparison.seen and len(comparison.lines) > 1 and any(line.result.low is not None for line in comparison.lines)
+        drawn = not comparison.seen and len(comparison.lines) > 1
         bars = [_draw(comparison, f"{name}-{number}")] if drawn else []
         parts += [tag("h4", comparison.metric), tag("div", *bars, _table(comparison), class_="beside")]
     if rest:
@@ -72,9 +71,7 @@ def _cell(line: Line | None, comparison: Comparison) -> str:
     """A value over its interval, or nothing."""
     if line is None:
         return ""
-    metric = comparison.kind.metric
-    value = amount(line.result.value, metric)
-    between = interval(line.result.low, line.result.high, metric)
+    value, between = amount(line.result.value, unit=comparison.declared.unit), spread(line.result)
     return join([tag("b", value) if line is comparison.best else value, *([tag("small", between)] if between else [])])
 
 
@@ -93,13 +90,12 @@ def _where(comparison: Comparison) -> str:
 
 
 def _table(comparison: Comparison) -> Html:
-    metric, best = comparison.kind.metric, comparison.best
+    unit, best = comparison.declared.unit, comparison.best
     gains = any(line.gain for line in comparison.lines)
     rows = []
     for line in comparison.lines:
-        value = amount(line.result.value, metric)
-        between = interval(line.result.low, line.result.high, metric)
-        cells = [line.layer, tag("b", value) if line is best else value, between, *([_gain(line, metric)] if gains else [])]
+        value = amount(line.result.value, unit=unit)
+        cells = [line.layer, tag("b", value) if line is best else value, spread(line.result), *([_gain(line)] if gains else [])]
         rows.append(row(_named(line), *cells, class_="best" if line is best else None))
     head = ["", "layer", _axis(comparison), "95% interval", *(["gain over untrained"] if gains else [])]
     return table(head, rows, class_="results")
@@ -108,7 +104,7 @@ def _table(comparison: Comparison) -> Html:
 def _draw(comparison: Comparison, name: str) -> Html:
     """Draw bars with intervals, in the order of the table: references gray, untrained copies pale, runs in their colors."""
     lines = comparison.lines
-    scale = 100.0 if unit(comparison.kind.metric) else 1.0
+    scale = 100.0 if comparison.declared.unit == PERCENT else 1.0
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
         axes = figure.subplots()
@@ -132,8 +128,7 @@ def _draw(comparison: Comparison, name: str) -> Html:
 
 def _axis(comparison: Comparison) -> str:
     """The metric and its unit."""
-    sign = unit(comparison.kind.metric)
-    return f"{comparison.metric} ({sign})" if sign else comparison.metric
+    return heading(comparison.metric, comparison.declared.unit)
 
 
 def _named(line: Line) -> Html:
@@ -141,8 +136,8 @@ def _named(line: Line) -> Html:
     return join([dot(line.run, pale=line.untrained), line.label])
 
 
-def _gain(line: Line, metric: str) -> str:
+def _gain(line: Line) -> str:
     if line.gain is None:
         return ""
-    between = interval(line.gain.low, line.gain.high, metric)
-    return amount(line.gain.value, metric, signed=True) + (f" ({between})" if between else "")
+    between = spread(line.gain)
+    return amount(line.gain.value, unit=line.gain.unit, signed=True) + (f" ({between})" if between else "")

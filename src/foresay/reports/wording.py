@@ -1,56 +1,16 @@
 """How numbers are written for people."""
 
 import math
-from collections.abc import Collection
 from typing import Any
+
+from foresay.metrics import FEWEST
+from foresay.results import Drawn, Result
 
 MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 
+PERCENT = "%"
 GAIN = "gain over untrained"
 """What the name of a metric begins with that is a difference to the untrained copy: it stands beside the number it belongs to."""
-
-SHARES = ("accuracy", "error", "purity", "precision", "recall", "f1", "share", "coverage", "r@")
-"""Metrics whose name holds one of these words lie between 0 and 1 and are written in percent."""
-
-LOWER_IS_BETTER = ("error", "loss", "perplexity", "distance", "deletions", "insertions", "substitutions")
-
-NEITHER_IS_BETTER = (
-    "inertia",
-    "cluster purity",
-    "effective clusters",
-    "clusters used",
-    "cosine",
-    "alignment",
-    "uniformity",
-    "anisotropy",
-    "rank",
-    "change",
-    "disturbance",
-    "artefact",
-    "trust",
-    "over-segmentation",
-    "run length",
-    "bits",
-    "gap",
-)
-"""Metrics that describe and do not rate: a model whose features hardly differ from each other has the best of many of them."""
-
-HEADLINES = {
-    "abx": ("error within speakers", "error across speakers"),
-    "item_probe": ("accuracy_audio", "accuracy_image"),
-    "retrieval": ("R@1_audio_to_image", "R@1_image_to_audio"),
-}
-"""What is said first of a measure, where that is not the first of its metrics that rates."""
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a share, written in percent."""
-    return any(word in metric.lower() for word in SHARES)
-
-
-def rates(metric: str) -> bool:
-    """Whether one value of a metric is better than another."""
-    return not any(word in metric.lower() for word in NEITHER_IS_BETTER)
 
 
 def gains(metric: str) -> tuple[str, str]:
@@ -60,21 +20,6 @@ def gains(metric: str) -> tuple[str, str]:
     ('gain over untrained', 'gain over untrained in accuracy_audio')
     """
     return GAIN, f"{GAIN} in {metric}"
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether less of it is better."""
-    return any(word in metric.lower() for word in LOWER_IS_BETTER)
-
-
-def headline(measure: str, metrics: Collection[str]) -> tuple[str, ...]:
-    """Choose what is said first of a measure among its metrics, in their order; nothing if none of them rates.
-
-    >>> headline("segmentation", ["R-value", "F1"]), headline("similarity", ["cosine of random frames"])
-    (('R-value',), ())
-    """
-    named = HEADLINES.get(measure) or tuple(metric for metric in metrics if rates(metric))[:1]
-    return tuple(metric for metric in named if metric in metrics)
 
 
 def number(value: float) -> str:
@@ -90,15 +35,15 @@ def number(value: float) -> str:
     return f"{value:.4g}".replace("-", MINUS)
 
 
-def amount(value: float, metric: str, *, signed: bool = False) -> str:
-    """Write a value of a metric, shares times 100 with one decimal and without their unit.
+def amount(value: float, *, unit: str, signed: bool = False) -> str:
+    """Write a value, shares (of the unit `%`) times 100 with one decimal, and without the unit.
 
-    >>> amount(0.6321, "accuracy"), amount(0.0412, "accuracy", signed=True), amount(1234.5678, "inertia"), amount(0.76, "NMI")
+    >>> amount(0.6321, unit="%"), amount(0.0412, unit="%", signed=True), amount(1234.5678, unit=""), amount(0.76, unit="")
     ('63.2', '+4.1', '1,235', '0.7600')
     """
     if not math.isfinite(value):
         return "not finite"
-    text = f"{100 * value:.1f}" if is_share(metric) else _figures(value)
+    text = f"{100 * value:.1f}" if unit == PERCENT else _figures(value)
     text = text.replace("-", MINUS)
     return f"+{text}" if signed and not text.startswith(MINUS) else text
 
@@ -108,20 +53,31 @@ def _figures(value: float) -> str:
     return number(value) if value == 0 or abs(value) >= 1000 else f"{value:#.4g}".rstrip(".")  # noqa: PLR2004 - four figures
 
 
-def unit(metric: str) -> str:
-    """Return what follows an amount of a metric: `%` or nothing."""
-    return "%" if is_share(metric) else ""
+def heading(metric: str, unit: str) -> str:
+    """Write a metric and its unit.
 
-
-def interval(low: float | None, high: float | None, metric: str) -> str:
-    """Write an interval, or nothing where there is none.
-
-    >>> interval(0.612, 0.648, "accuracy")
-    '61.2 to 64.8'
+    >>> heading("accuracy", "%"), heading("NMI", "")
+    ('accuracy (%)', 'NMI')
     """
-    if low is None or high is None:
-        return ""
-    return f"{amount(low, metric)} to {amount(high, metric)}"
+    return f"{metric} ({unit})" if unit else metric
+
+
+def spread(result: Result) -> str:
+    """Write the interval of a number, or why it has none; nothing where it has none by nature."""
+    if result.low is not None and result.high is not None:
+        low, high = (amount(end, unit=result.unit) for end in (result.low, result.high))
+        return f"{low} to {high}"
+    return f"no interval: {too_few(result.drawn)}" if result.drawn else ""
+
+
+def too_few(drawn: Drawn) -> str:
+    """Say why no interval could be had of what was drawn.
+
+    >>> too_few(Drawn("speakers", 2, "")), too_few(Drawn("utterances", 6, ""))
+    ('2 speakers', 'of 6 utterances too few counted')
+    """
+    few = f"{drawn.count:,} {drawn.what.removesuffix('s') if drawn.count == 1 else drawn.what}"
+    return few if drawn.count < FEWEST else f"of {few} too few counted"
 
 
 def span(seconds: float) -> str:

@@ -1,19 +1,22 @@
 """Is one better than the other, by how much, and could it be chance? Paired differences of all that was measured of both alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foresay.draws import stream
 from foresay.errors import UserError
+from foresay.evaluation.fingerprint import of_tensors
 from foresay.evaluation.probe import GAIN
-from foresay.metrics import Interval
-from foresay.results import Result, load_draws, read_results
-from foresay.workflows.evaluate import RESULTS
+from foresay.loading import locate
+from foresay.metrics import FEWEST, middle
+from foresay.results import RESULTS, Direction, Result, read_results, with_draws
+from foresay.runs import read_weights
+
+Side: TypeAlias = str | Path | Sequence[str | Path]
 
 
 class Measured(NamedTuple):
@@ -27,6 +30,10 @@ class Measured(NamedTuple):
     split: str
     learnt_on: str
     """The corpus that a probe learnt on; empty where nothing was learnt."""
+    data: str
+    """A digest of what both corpora hold."""
+    unit: str
+    direction: Direction
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Difference:
     """Runs on each side."""
     interval: tuple[float, float] | None
     """95 %: over utterances (or what else the measure draws again), alike for both, and over the runs where there are several."""
+    reason: str = ""
+    """Why there is no interval, where there could be one."""
 
     @property
     def value(self) -> float:
@@ -53,74 +62,158 @@ class Difference:
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
-def compare(a: str | Path | Sequence[str | Path], b: str | Path | Sequence[str | Path], *, seed: int = 0) -> list[Difference]:
+def compare(a: Side, b: Side, *, seed: int = 0) -> list[Difference]:
     """Compare what `foresay evaluate` found of two runs, or of several runs on each side (other seeds of the same recipe).
 
-    Each side: a run's folder, or several. What was measured of one side only is left out.
+    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is tell the weights, not names: a run may
+    have been renamed, moved or copied. What was measured of one side only is left out. An interval there is only of numbers that were drawn
+    alike: of the same utterances (speakers, items), with the same seed.
 
     Raises:
-        UserError: a side has no results, or the two were never measured alike.
+        UserError: a side has no results, or the two were never measured alike; a file is damaged.
     """
-    sides = [_side(a), _side(b)]
-    common = [what for what in sides[0] if what in sides[1]]
+    of_a, of_b = ([_numbers(model) for model in _models(side)] for side in (a, b))
+    runs = [*of_a, *of_b]
+    common = [what for what in runs[0] if all(what in run for run in runs)]
     if not common:
         msg = (
-            f"{_named(a)} and {_named(b)} have no measurement in common (measure, protocol, layer, corpus): "
-            "`foresay evaluate A B --corpus … --measures …` measures both alike"
+            f"{_named(a)} and {_named(b)} have no measurement in common (measure, protocol, layer, and what corpora hold): "
+            f"`foresay evaluate A B --corpus … --measures …` measures both alike{_other_data(runs)}"
         )
         raise UserError(msg)
-    return [_difference(what, sides[0][what], sides[1][what], seed) for what in common]
+    return [_difference(what, [run[what] for run in of_a], [run[what] for run in of_b], seed) for what in common]
 
 
-class _Number(NamedTuple):
-    value: float
-    draws: NDArray[np.float64] | None
+BySeed: TypeAlias = dict[int, Result]
+"""The number measured last with each seed, in the order of measuring."""
 
 
-def _side(folders: str | Path | Sequence[str | Path]) -> dict[Measured, list[_Number]]:
-    """The number of each kind of each run, of its last step, and of that the one measured last."""
-    found: dict[Measured, list[_Number]] = {}
-    for folder in map(Path, [folders] if isinstance(folders, str | Path) else folders):
-        own = [row for row in read_results(folder / RESULTS) if _own(row, folder) and row.split != "train"]
-        rows = {_measured(row): row for row in sorted(own, key=lambda row: row.step or 0)}
-        if not rows:
-            msg = f"nothing was measured of {folder}: `foresay evaluate {folder} --corpus … --measures …` first"
-            raise UserError(msg)
-        for what, row in rows.items():
-            found.setdefault(what, []).append(_Number(row.value, load_draws(folder, row)))
+def _models(side: Side) -> list[str]:
+    return [str(model) for model in ([side] if isinstance(side, str | Path) else side)]
+
+
+def _numbers(model: str) -> dict[Measured, BySeed]:
+    """The numbers of a model, by what was measured."""
+    folder = _folder(model)
+    rows = [row for row in read_results(folder / RESULTS) if row.split != "train" and not row.metric.startswith(GAIN)]
+    own = _own(model, rows)
+    found: dict[Measured, BySeed] = {}
+    for row in with_draws(folder, own):
+        by_seed = found.setdefault(_measured(row), {})
+        by_seed.pop(row.seed, None)  # of two alike the later counts
+        by_seed[row.seed] = row
     return found
 
 
-def _own(row: Result, folder: Path) -> bool:
-    """Whether a row is of the run itself: not a baseline's, nor the untrained copy's, nor a difference to that.
+def _folder(model: str) -> Path:
+    folder, at, step = model.rpartition("@")
+    return Path(folder if at and step.isdigit() else model)
 
-    A run is named by the last parts of its path.
-    """
-    return row.step is not None and str(folder.resolve()).endswith(row.model) and not row.metric.startswith(GAIN)
+
+def _own(model: str, rows: Sequence[Result]) -> list[Result]:
+    """The rows that are of the model's own weights. Where those are gone, of the last step of the only run that the rows tell of."""
+    again = f"`foresay evaluate {model} --corpus … --measures …`"
+    if not rows:
+        msg = f"nothing was measured of {model}: {again} first"
+        raise UserError(msg)
+    try:
+        _, weights = locate(model)
+    except UserError:
+        return _of_one_run(model, rows)
+    identity = of_tensors(read_weights(weights))
+    own = [row for row in rows if row.model_fingerprint == identity]
+    if not own:
+        others = ", ".join(dict.fromkeys(f"{row.model} at step {row.step}" for row in rows if row.step is not None)) or "no run"
+        msg = (
+            f"nothing was measured of {model} as it is now: what stands in its {RESULTS} is of other weights ({others}), or was written by "
+            f"a version that did not say of which: {again} measures it"
+        )
+        raise UserError(msg)
+    return own
+
+
+def _of_one_run(model: str, rows: Sequence[Result]) -> list[Result]:
+    trained = [row for row in rows if row.step is not None and row.model_fingerprint]
+    names = sorted({row.model for row in trained})
+    if len(names) != 1:
+        msg = (
+            f"{model} holds no weights, and its {RESULTS} tells of {len(names)} trained models{': ' if names else ''}{', '.join(names)}. "
+            "Whose numbers are meant cannot be known: give the folder of a run, with its model"
+        )
+        raise UserError(msg)
+    last = max(row.step for row in trained if row.step is not None)
+    return [row for row in trained if row.step == last]
 
 
 def _measured(row: Result) -> Measured:
-    return Measured(row.measure, row.protocol, row.metric, row.layer, row.corpus, row.split, row.details.get("trained_on", ""))
+    learnt_on = row.details.get("trained_on", "")
+    return Measured(
+        row.measure,
+        row.protocol,
+        row.metric,
+        row.layer,
+        row.corpus,
+        row.split,
+        learnt_on,
+        row.data_fingerprint,
+        row.unit,
+        row.direction,
+    )
 
 
-def _difference(what: Measured, a: list[_Number], b: list[_Number], seed: int) -> Difference:
-    means = [float(np.mean([number.value for number in side])) for side in (a, b)]
-    return Difference(what, means[0], means[1], (len(a), len(b)), _interval(a, b, seed))
+def _difference(what: Measured, a: Sequence[BySeed], b: Sequence[BySeed], seed: int) -> Difference:
+    alike = [number for number in a[0] if all(number in run for run in (*a, *b))]  # seeds with which all were measured
+    of_a, of_b = ([run[alike[-1]] if alike else list(run.values())[-1] for run in side] for side in (a, b))
+    means = [float(np.mean([row.value for row in side])) for side in (of_a, of_b)]
+    reason = _unpaired(of_a, of_b)
+    interval = None if reason or of_a[0].drawn is None else _interval(of_a, of_b, seed)
+    return Difference(what, means[0], means[1], (len(a), len(b)), interval, reason)
 
 
-def _interval(a: list[_Number], b: list[_Number], seed: int) -> tuple[float, float] | None:
+def _unpaired(a: Sequence[Result], b: Sequence[Result]) -> str:
+    """Say why the numbers of runs cannot be paired; nothing where they can, or have no interval by nature."""
+    rows = [*a, *b]
+    drawn = [row.drawn for row in rows if row.drawn is not None]
+    few = min(drawn, key=lambda one: one.count, default=None)
+    if few is None:
+        return ""
+    seeds = [" and ".join(map(str, sorted({row.seed for row in side}))) for side in (a, b)]
+    faults = {
+        f"{few.count} {few.what}, of which at least {FEWEST} are needed": few.count < FEWEST,
+        f"drawn with other seeds (A {seeds[0]}, B {seeds[1]}): evaluate all with one --seed": len({row.seed for row in rows}) > 1,
+        "drawn by other versions of Foresay: evaluate all with one": len({row.version for row in rows}) > 1,
+        f"too few of the {few.what} count": any(row.low is None for row in rows),
+        "the draws are not in artifacts/: the same `foresay evaluate` makes them again": any(row.draws is None for row in rows),
+        _other_names(few.what, rows): len(set(drawn)) > 1,
+    }
+    return next((why for why, found in faults.items() if found), "")
+
+
+def _other_names(what: str, rows: Sequence[Result]) -> str:
+    """Say which utterances some count and others do not."""
+    sets: list[set[str]] = [set(row.draws.names) for row in rows if row.draws is not None]
+    lacking = sorted(set().union(*sets) - set(sets[0]).intersection(*sets)) if sets else []
+    some = f": {', '.join(lacking[:3])}{', …' if len(lacking) > 3 else ''}" if lacking else ""  # noqa: PLR2004 - enough to look at
+    return f"other {what} were drawn; {len(lacking):,} count in one only{some}"
+
+
+def _interval(a: Sequence[Result], b: Sequence[Result], seed: int) -> tuple[float, float]:
     """Draw utterances, alike for both sides, and the runs of each side, again."""
-    draws = [[number.draws for number in side if number.draws is not None] for side in (a, b)]
-    if [len(side) for side in draws] != [len(a), len(b)] or len({len(one) for side in draws for one in side}) != 1:
-        return None
     random = stream("runs", seed)
     sides = []
-    for side in draws:
-        table = np.stack(side)  # (runs, draws)
+    for side in (a, b):
+        table = np.stack([row.draws.values for row in side if row.draws is not None])  # (runs, draws)
         chosen = random.integers(len(table), size=table.shape)
         sides.append(np.take_along_axis(table, chosen, axis=0).mean(axis=0))
-    return Interval(sides[1] - sides[0])
+    return middle(sides[1] - sides[0])
 
 
-def _named(side: str | Path | Sequence[str | Path]) -> str:
-    return str(side) if isinstance(side, str | Path) else ", ".join(map(str, side))
+def _other_data(runs: Sequence[Mapping[Measured, BySeed]]) -> str:
+    """Add what differs where only the content of corpora does."""
+    named = [{what._replace(data="") for what in run} for run in runs]
+    alike = sorted({what.corpus for what in set.intersection(*named)})
+    return f". Both were measured on {' and '.join(alike)}, but what stands in these manifests was not the same" if alike else ""
+
+
+def _named(side: Side) -> str:
+    return ", ".join(_models(side))

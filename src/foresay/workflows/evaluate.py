@@ -1,29 +1,28 @@
 """Measure what models learnt: any measure on any models, beside the baselines and untrained copies, each number only once."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
-import numpy as np
-
-from foresay import draws
-from foresay.contracts import FeatureExtractor, SpeechModel
+from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.example import examples
-from foresay.evaluation.fingerprint import fingerprint, of_file, of_weights
-from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
-from foresay.loading import is_foreign, load, locate
+from foresay.evaluation.fingerprint import fingerprint
+from foresay.evaluation.measure import Corpora, Subject, find_measure, list_measures
 from foresay.progress import ProgressBar
-from foresay.results import EXAMPLE, Result, append_results, load_artifact, read_results, save_artifact, save_draws
-from foresay.runs import Run
-from foresay.settings import Table, assignment, list_names, merge, read_toml
+from foresay.results import Result, has_examples, save_examples, writing_results
+from foresay.settings import Table, assignment, merge
 from foresay.training.devices import find_place
 from foresay.version import __version__
+<<<<<<< HEAD
 from foresay.workflows.readable import with_readable
 
 RESULTS = "results.jsonl"
+=======
+from foresay.workflows.candidates import Candidate, find_candidates
+from foresay.workflows.ledger import Book, Ledger, full_disk_told
+>>>>>>> ef7866f (Measures declare their metrics; results know whose they are and what was drawn; no interval over fewer than five (B1, B2, B3, B10, B16, B17, B20))
 
 
 def evaluate(
@@ -31,7 +30,7 @@ def evaluate(
     corpus: str | Path,
     train_corpus: str | Path | None = None,
     *,
-    measures: Sequence[str] = ("probe:paper",),
+    measures: Sequence[str] = (),
     options: Sequence[str] = (),
     layers: Sequence[str] | None = None,
     out: str | Path | None = None,
@@ -43,18 +42,28 @@ def evaluate(
 
     `models`: runs, `RUN@step`, model folders, other people's checkpoints (`hf:NAME`, a `.pt` file; to be kept in `out`). Every baseline
     that can be, and an untrained copy of each model of ours, is measured beside them.
-    `measures`: `NAME:PROTOCOL`. `options`: `NAME.FIELD=VALUE` for each field of a protocol that shall be otherwise.
+    `measures`: `NAME:PROTOCOL`, one at least. `options`: `NAME.FIELD=VALUE` for each field of a protocol that shall be otherwise.
     `layers`: of the models, default all. `device`: default a GPU if there is one.
 
     Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
+<<<<<<< HEAD
     same weights, manifests, measure, protocol, layer, seed and version) is not measured again, unless `again` is asked for.
     Each run gets examples for reports to draw. Recordings that cannot be read are left out of all numbers, counted and listed
     (`readable.py`).
+=======
+    same weights, content of the manifests, measure, protocol, layer, seed and version) is not measured again, unless `again` is asked for.
+    Each run gets examples for reports to draw.
+
+    Raises:
+        UserError: no measure is named, or something else cannot be measured; a file of the run is damaged; the disk is full.
+>>>>>>> ef7866f (Measures declare their metrics; results know whose they are and what was drawn; no interval over fewer than five (B1, B2, B3, B10, B16, B17, B20))
     """
+    _refuse_none(measures)
     changes = _options(options, measures)
     chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
     place = str(find_place(device).device)
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
+<<<<<<< HEAD
     candidates = _candidates(models, layers, seed, place)
     folders = [Path(out)] if out else list(dict.fromkeys(c.run for c in candidates if c.run))
 
@@ -68,24 +77,33 @@ def evaluate(
         return results
 
     return with_readable(corpora, folders, measured)
+=======
+    candidates = find_candidates(models, layers, seed, place)
+    results: list[Result] = []
+    for measure in ProgressBar(chosen, "measuring", "measure"):
+        served = [c for c in candidates if not c.baseline or measure.serves(c.subject.model, corpora)]
+        ledger = Ledger(measure, served, corpora, Book.all_of(served, Path(out) if out else None), seed, again=again)
+        for some in _by_copy(served):
+            if missing := _missing(some, ledger):
+                ledger.add(measure(missing, corpora, seed=seed, device=place))
+        results += ledger.close()
+    for candidate in candidates:
+        _keep_examples(candidate, corpora.test, seed, place)
+    return results
+>>>>>>> ef7866f (Measures declare their metrics; results know whose they are and what was drawn; no interval over fewer than five (B1, B2, B3, B10, B16, B17, B20))
 
 
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A model to be measured, or a baseline."""
-
-    subject: Subject
-    run: Path | None = None
-    """The folder of the run it is."""
-    finished: bool = True
-    """Whether it is the run itself, and not one of its steps."""
-    baseline: bool = False
-    """Whether nobody asked for it, so that it may be left out."""
-
-    @property
-    def both(self) -> list[Subject]:
-        """The model, and its untrained copy if it has one."""
-        return [self.subject, self.subject.untrained] if self.subject.untrained else [self.subject]
+def _refuse_none(measures: Sequence[str]) -> None:
+    """Papers disagree about how to measure, and the number depends on it: nobody may choose for the user."""
+    if any(measure.strip() for measure in measures):
+        return
+    msg = (
+        f"say what shall be measured: --measures NAME:PROTOCOL, with commas between. There are {', '.join(list_measures())}. With phone "
+        "times and minutes to hours of speech, probe:converged (how well phones can be read off) and abx:phone (how they lie to each "
+        "other) say most; probe:paper is for comparison with papers, on their hundred hours; without labels there are slowness:k50 and "
+        "similarity:cosine. docs/evaluation.md tells them all"
+    )
+    raise UserError(msg)
 
 
 def _options(texts: Sequence[str], measures: Sequence[str]) -> Table:
@@ -105,6 +123,7 @@ def _measure_name(measure: str) -> str:
     return measure.partition(":")[0]
 
 
+<<<<<<< HEAD
 def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[_Candidate]:
     """Load the models, and after them the baselines, which are always there and have the layers they have."""
     baselines = list_names("foresay.baselines")
@@ -225,43 +244,46 @@ def _measure(
 def _missing(
     candidates: Sequence[_Candidate], prints: Mapping[tuple[str, int | None], str], done: Container[tuple[str | None, str]]
 ) -> list[Subject]:
+=======
+def _missing(candidates: Sequence[Candidate], ledger: Ledger) -> list[Subject]:
+>>>>>>> ef7866f (Measures declare their metrics; results know whose they are and what was drawn; no interval over fewer than five (B1, B2, B3, B10, B16, B17, B20))
     """The candidates with the layers that were not measured yet."""
     missing = []
     copies: dict[tuple[Subject, tuple[str, ...]], Subject] = {}  # what several steps of a run share is measured once
     for subject in (candidate.subject for candidate in candidates):
-        layers = tuple(layer for layer in subject.layers if (prints[subject.name, subject.step], layer) not in done)
-        if layers:
+        if layers := ledger.missing(subject):
             copy = subject.untrained
             shared_copy = copy and copies.setdefault((copy, layers), replace(copy, layers=layers))
             missing.append(replace(subject, layers=layers, untrained=shared_copy))
     return missing
 
 
-def _by_copy(subjects: Sequence[Subject]) -> list[list[Subject]]:
+def _by_copy(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     """Put together those that share their untrained copy: what one measures at once, so that a kill loses no more."""
-    groups: dict[Subject, list[Subject]] = {}
-    for subject in subjects:
-        groups.setdefault(subject.untrained or subject, []).append(subject)
+    groups: dict[Subject, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.subject.untrained or candidate.subject, []).append(candidate)
     return list(groups.values())
 
 
-_Key: TypeAlias = tuple[str | None, str, str, str, str]
-
-
-def _key(result: Result) -> _Key:
-    """Tell rows apart: what was measured (the fingerprint), of whom, and which of its numbers this is."""
-    return result.details.get("fingerprint"), result.model, result.layer, result.metric, result.split
-
-
-def _keep_examples(candidate: _Candidate, manifest: Manifest, seed: int, device: str) -> None:
-    """Give a run utterances to draw, unless it has those of these weights and this corpus."""
+def _keep_examples(candidate: Candidate, manifest: Manifest, seed: int, device: str) -> None:
+    """Give a run utterances to draw, unless it has all of those of these weights and this corpus."""
     extractor = candidate.subject.model
     if candidate.run is None or not candidate.finished:
         return
     if not isinstance(extractor, FeatureExtractor) or "audio" not in extractor.modalities:
         return
+<<<<<<< HEAD
     stamp = fingerprint(of_weights(extractor), manifest.digest, seed, __version__)
     kept = load_artifact(candidate.run, f"{EXAMPLE}1")
     if kept is None or kept["fingerprint"] != stamp:
         for number, arrays in enumerate(examples(extractor, manifest, seed=seed, device=device), start=1):
             save_artifact(candidate.run, f"{EXAMPLE}{number}", {**arrays, "fingerprint": np.array(stamp)})
+=======
+    stamp = fingerprint(candidate.fingerprints[candidate.subject], manifest.digest, seed, __version__)
+    if has_examples(candidate.run, stamp):
+        return
+    found = examples(extractor, manifest, seed=seed, device=device)
+    with full_disk_told(candidate.run), writing_results(candidate.run):
+        save_examples(candidate.run, found, stamp)
+>>>>>>> ef7866f (Measures declare their metrics; results know whose they are and what was drawn; no interval over fewer than five (B1, B2, B3, B10, B16, B17, B20))

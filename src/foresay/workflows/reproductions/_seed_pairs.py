@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from foresay.reports.wording import MINUS, amount, lower_is_better
-from foresay.results import read_results
+from foresay.reports.wording import MINUS, amount
+from foresay.results import RESULTS, read_results
 from foresay.workflows.compare import Difference, Measured, compare
-from foresay.workflows.evaluate import RESULTS
 from foresay.workflows.reproductions._tables import markdown, mean_and_spread, rows_at_end
 
 BASELINE = "mfcc"
@@ -50,18 +49,22 @@ def paired_table(a: Sequence[Path], b: Sequence[Path], names: tuple[str, str]) -
 
 
 def _row(question: Question, difference: Difference, a: Sequence[Path], b: Sequence[Path], names: tuple[str, str]) -> list[str]:
-    metric, what = question.metric, difference.what
+    what = difference.what
     sides = [[_value(run, what) for run in runs] for runs in (a, b)]
-    sign = -1 if lower_is_better(metric) else 1
+    sign = -1 if what.direction == "lower" else 1
     better = sum(sign * (second - first) > 0 for first, second in zip(*sides, strict=True))
-    interval = "" if difference.interval is None else " [{}, {}]".format(*(amount(end, metric, signed=True) for end in difference.interval))
+    interval = (
+        ""
+        if difference.interval is None
+        else " [{}, {}]".format(*(amount(end, unit=what.unit, signed=True) for end in difference.interval))
+    )
     winner = names[sign * difference.value > 0] if difference.certain else "no"
     return [
         question.title,
         what.corpus,
         what.layer,
-        *(mean_and_spread(side, metric) for side in sides),
-        amount(difference.value, metric, signed=True) + interval,
+        *(mean_and_spread(side, unit=what.unit) for side in sides),
+        amount(difference.value, unit=what.unit, signed=True) + interval,
         f"{better} of {len(sides[0])}",
         winner,
         _baseline(a[0], what),
@@ -76,4 +79,4 @@ def _baseline(run: Path, what: Measured) -> str:
     """What was measured last of the baseline beside a run."""
     wanted = (what.measure, what.metric, what.corpus, "test")
     rows = [r for r in read_results(run / RESULTS) if r.model == BASELINE and (r.measure, r.metric, r.corpus, r.split) == wanted]
-    return amount(rows[-1].value, what.metric) if rows else ""
+    return amount(rows[-1].value, unit=what.unit) if rows else ""

@@ -8,8 +8,7 @@ from pathlib import Path
 from scipy.stats import t as students_t
 
 from foresay.reports.wording import amount
-from foresay.results import Result, read_results
-from foresay.workflows.evaluate import RESULTS
+from foresay.results import RESULTS, Result, read_results
 
 
 def rows_at_end(run: Path, measure: str, layer: str) -> Iterator[Result]:
@@ -20,21 +19,21 @@ def rows_at_end(run: Path, measure: str, layer: str) -> Iterator[Result]:
     yield from found.values()
 
 
-def mean_and_interval(values: Sequence[float], metric: str, *, signed: bool = False) -> str:
+def mean_and_interval(values: Sequence[float], *, unit: str, signed: bool = False) -> str:
     """Write the mean over seeds with its 95 % interval (Student's t); of one seed there is none. Nothing of no values."""
     if not values:
         return ""
-    mean = amount(statistics.mean(values), metric, signed=signed)
+    mean = amount(statistics.mean(values), unit=unit, signed=signed)
     if len(values) == 1:
         return mean
     reach = float(students_t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
-    low, high = (amount(statistics.mean(values) + side, metric, signed=signed) for side in (-reach, reach))
+    low, high = (amount(statistics.mean(values) + side, unit=unit, signed=signed) for side in (-reach, reach))
     return f"{mean} [{low}, {high}]"
 
 
-def mean_and_spread(values: Sequence[float], metric: str) -> str:
+def mean_and_spread(values: Sequence[float], *, unit: str) -> str:
     """Write the mean over several seeds, ± their standard deviation."""
-    return f"{amount(statistics.mean(values), metric)} ± {amount(statistics.stdev(values), metric)}"
+    return f"{amount(statistics.mean(values), unit=unit)} ± {amount(statistics.stdev(values), unit=unit)}"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 
 from foresay.corpora.demo import make_demo_corpus
 from foresay.errors import UserError
-from foresay.reports.wording import amount
+from foresay.reports.wording import PERCENT, amount
 from foresay.results import Result, read_lines
 from foresay.runs import Checkpoint, Run
 from foresay.workflows.compare import compare
@@ -277,7 +277,7 @@ def _lines_of_table_1(size: Scale, parent: Path) -> str:
             ours = [_mean([row for row in _rows(runs[cell], "abx", "c") if (row.corpus, row.metric) == (corpus, metric)]) for cell in runs]
             stem = corpus.rpartition("/")[2]
             which = stem if (CPC, stem) in PUBLISHED_ABX else "dev-clean"
-            said = [f"{amount(PUBLISHED_ABX[cell, which][speakers], metric)} ({which})" for cell in (CPC, ACPC)]
+            said = [f"{amount(PUBLISHED_ABX[cell, which][speakers], unit=PERCENT)} ({which})" for cell in (CPC, ACPC)]
             cells = [corpus, speakers, *ours, _difference(runs[CPC], runs[ACPC], "abx", metric, "c", corpus), *said]
             rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
@@ -290,7 +290,7 @@ def _lines_of_table_2(size: Scale, parent: Path) -> str:
     for cell, own in runs.items():
         accuracies = [_mean([row for row in _rows(own, "probe", layer) if row.metric == "accuracy"]) for layer in LAYERS]
         gains = [_difference(runs[CPC], own, "probe", "accuracy", layer) if cell is not CPC else "" for layer in LAYERS]
-        published = [amount(value, "accuracy") for value in cell.published]
+        published = [amount(value, unit=PERCENT) for value in cell.published]
         cells = [cell.title, str(cell.predictions), str(cell.matched), _milliseconds(own), *accuracies, *gains]
         rows.append(f"| {' | '.join([*cells, str(cell.milliseconds), *published])} |")
     return "\n".join(rows)
@@ -305,12 +305,12 @@ def _mean(rows: Sequence[Result]) -> str:
     """The mean over seeds: of one seed with its interval, of several with their spread."""
     if not rows:
         return ""
-    metric, values = rows[0].metric, [row.value for row in rows]
+    unit, values = rows[0].unit, [row.value for row in rows]
     if len(rows) > 1:
-        return mean_and_spread(values, metric)
+        return mean_and_spread(values, unit=unit)
     low, high = rows[0].low, rows[0].high
-    interval = "" if low is None or high is None else f" [{amount(low, metric)}, {amount(high, metric)}]"
-    return amount(values[0], metric) + interval
+    interval = "" if low is None or high is None else f" [{amount(low, unit=unit)}, {amount(high, unit=unit)}]"
+    return amount(values[0], unit=unit) + interval
 
 
 def _difference(cpc: list[Path], others: list[Path], measure: str, metric: str, layer: str, corpus: str | None = None) -> str:
@@ -319,9 +319,9 @@ def _difference(cpc: list[Path], others: list[Path], measure: str, metric: str, 
     found = [d for d in found if corpus in {None, d.what.corpus}]
     if not found:
         return ""
-    value, interval = found[-1].value, found[-1].interval
-    ends = "" if interval is None else " [{}, {}]".format(*(amount(end, metric, signed=True) for end in interval))
-    return amount(value, metric, signed=True) + ends
+    value, interval, unit = found[-1].value, found[-1].interval, found[-1].what.unit
+    ends = "" if interval is None else " [{}, {}]".format(*(amount(end, unit=unit, signed=True) for end in interval))
+    return amount(value, unit=unit, signed=True) + ends
 
 
 def _milliseconds(runs: Sequence[Path]) -> str:

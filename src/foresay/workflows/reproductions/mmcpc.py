@@ -22,8 +22,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.draws import stream
 from foresay.errors import UserError
 from foresay.evaluation.probe import GAIN
-from foresay.results import read_results
-from foresay.workflows.evaluate import RESULTS
+from foresay.results import RESULTS, Result, read_results
 from foresay.workflows.reproductions import Measuring, Reproduction, Training
 from foresay.workflows.reproductions._tables import markdown, mean_and_interval, rows_at_end
 
@@ -219,20 +218,26 @@ def _runs(parent: Path, cell: Cell, seeds: Sequence[int]) -> list[Path]:
     return [parent / _folder(cell, seed) for seed in seeds]
 
 
-def _values(runs: Sequence[Path], column: Column) -> list[float]:
+def _rows(runs: Sequence[Path], column: Column) -> list[Result]:
     """The number of each run that has it."""
-    return [row.value for run in runs for row in rows_at_end(run, column.measure, LAYER) if row.metric == column.metric]
+    return [row for run in runs for row in rows_at_end(run, column.measure, LAYER) if row.metric == column.metric]
+
+
+def _values(runs: Sequence[Path], column: Column) -> list[float]:
+    return [row.value for row in _rows(runs, column)]
 
 
 def _cell(runs: Sequence[Path], column: Column) -> str:
-    return mean_and_interval(_values(runs, column), column.metric, signed=column.metric.startswith(GAIN))
+    rows = _rows(runs, column)
+    unit = rows[0].unit if rows else ""
+    return mean_and_interval(_values(runs, column), unit=unit, signed=column.metric.startswith(GAIN))
 
 
 def _references(run: Path) -> str:
     """What is reached without learning: raw spectrograms and pixels, and an untrained copy."""
     wanted = {"logmel", "mfcc", "pixels", f"{run.name} (untrained)"}
     found = {
-        (row.model, row.metric): mean_and_interval([row.value], row.metric)
+        (row.model, row.metric): mean_and_interval([row.value], unit=row.unit)
         for row in read_results(run / RESULTS)
         if row.model in wanted and row.split != "train" and (row.step is None) and row.measure == "item_probe"
         if row.layer in {LAYER, row.model}

@@ -1,0 +1,96 @@
+"""Who is measured: the models asked for and, beside them, untrained copies and baselines; what each is, and what it is called."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foresay import draws
+from foresay.contracts import SpeechModel
+from foresay.evaluation.fingerprint import of_model, of_tensors
+from foresay.evaluation.measure import Subject
+from foresay.loading import is_foreign, load, locate
+from foresay.runs import Run
+from foresay.settings import list_names, read_toml_file
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A model to be measured, or a baseline."""
+
+    subject: Subject
+    fingerprints: Mapping[Subject, str]
+    """What the model, and its untrained copy, are, wherever they lie and whatever they are called."""
+    run: Path | None = None
+    """The folder of the run it is."""
+    finished: bool = True
+    """Whether it is the run itself, and not one of its steps."""
+    baseline: bool = False
+    """Whether nobody asked for it, so that it may be left out."""
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """The model, and its untrained copy if it has one."""
+        return list(self.fingerprints)
+
+
+def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[Candidate]:
+    """Load the models, and after them the baselines, which are always there and have the layers they have."""
+    baselines = list_names("foresay.baselines")
+    given = {folder_and_step(model): str(model) for model in models if str(model) not in baselines and not is_foreign(str(model))}
+    foreign = list(dict.fromkeys(str(model) for model in models if is_foreign(str(model))))
+    names = short_names([folder for folder, _ in given], taken={*baselines, *foreign})
+    candidates: list[Candidate] = []
+    copies: dict[Path, Subject] = {}  # shared by all steps of a run
+    for (folder, step), text in given.items():
+        extractor = load(text, device)
+        run = folder if Run(folder).recipe.exists() else None
+        subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run))
+        if isinstance(extractor, SpeechModel):
+            if folder not in copies:
+                copy = _untrained(extractor, seed, device)
+                copies[folder] = replace(subject, name=f"{subject.name} (untrained)", model=copy, step=None)
+            subject = replace(subject, untrained=copies[folder])
+        of_copy = {subject.untrained: of_model(subject.untrained.model)} if subject.untrained else {}
+        fingerprints = {subject: of_tensors(extractor.state_dict()), **of_copy}
+        candidates.append(Candidate(subject, fingerprints, run, finished=Path(text).resolve() == folder))
+    for name in (*foreign, *baselines):
+        extractor = load(name, device)
+        chosen = tuple(layers or extractor.layer_names) if name in foreign else extractor.layer_names
+        subject = Subject(name, extractor, chosen)
+        candidates.append(Candidate(subject, {subject: of_model(extractor)}, baseline=name in baselines))
+    return candidates
+
+
+def folder_and_step(model: str | Path) -> tuple[Path, int | None]:
+    """Take `RUN@step` apart; a model without a step says itself how far it was trained."""
+    folder, at, step = str(model).rpartition("@")
+    if at and step.isdigit():
+        return Path(folder).resolve(), int(step)
+    description, _ = locate(str(model))
+    return Path(model).resolve(), read_toml_file(description).get("step")
+
+
+def short_names(folders: Sequence[Path], taken: Collection[str] = ()) -> dict[Path, str]:
+    """Name folders by as few of their last parts as distinguish all of them, and from the names that are `taken`."""
+    different = set(folders)
+    deepest = max((len(folder.parts) for folder in different), default=0)
+    for depth in range(1, deepest + 1):
+        names = {folder: "/".join(folder.parts[-depth:]) for folder in different}
+        if len({*names.values(), *taken}) == len(different) + len(set(taken)):
+            break
+    else:
+        return {folder: str(folder) for folder in different}
+    return names
+
+
+def _image_side(run: Path | None) -> int:
+    """Pixels of the pictures that a run learnt from, or as many as in any recipe that does not say."""
+    recipe = read_toml_file(Run(run).recipe) if run else {}
+    return int(recipe.get("data", {}).get("image_side", Subject.image_side))
+
+
+def _untrained(model: SpeechModel, seed: int, device: str) -> SpeechModel:
+    """Build the model anew: the same network, which has heard nothing."""
+    with draws.torch_seeded("weights", seed):
+        copy: SpeechModel = type(model)(model.settings)
+    return copy.to(device).eval()
