@@ -98,6 +98,7 @@ def measured(folder: Path, measure: str, metric: str, layer: str, values: dict[i
             seconds=0.0,
             details={"fingerprint": f"{folder.name}-{measure}-{layer}-{step}"},
             unit="%",
+            direction="lower" if "error" in metric else "higher",
             model_fingerprint=f"{folder.name}@{step}",
             drawn=draws.drawn,
             draws=draws,
