@@ -272,3 +272,13 @@ def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Content, "readinto", failing)
     with pytest.raises(FaultyAudioError, match="Input/output error"):
         read_audio(path)
+
+
+def test_integers_in_a_file_of_floats_are_refused(tmp_path: Path) -> None:
+    samples = np.round(noise(RATE)[:, 0] * 32_767)
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    with pytest.raises(FaultyAudioError, match=r"a\.wav reaches 8,0\d\d times full scale, at .*Divide them by 32,768") as caught:
+        read_audio(path)
+    assert caught.value.fault == "integers taken for full scale"
+    path = write(tmp_path / "b.wav", samples / 32_768 * 4, subtype="FLOAT")  # some programs keep what is above full scale
+    assert np.abs(read_audio(path)).max() > 0.9

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from foresay.corpora.check import REMARKS, Finding, Report, check
+from foresay.corpora.check import HARMLESS, MISPLACED, REMARKS, Finding, Report, check
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 
 RATE = 8000
@@ -41,7 +41,9 @@ def test_nothing_is_wrong(tmp_path: Path) -> None:
     assert report.unusable == 0
 
 
-@pytest.mark.parametrize("fault", ["missing", "empty", "not audio", "truncated", "damaged", "not finite", "too short"])
+@pytest.mark.parametrize(
+    "fault", ["missing", "empty", "not audio", "truncated", "damaged", "not finite", "too short", "integers taken for full scale"]
+)
 def test_what_cannot_be_used(fault: str, tmp_path: Path) -> None:
     path = tmp_path / ("bad.flac" if fault == "damaged" else "bad.wav")
     item = good(path, seed=1)
@@ -50,6 +52,8 @@ def test_what_cannot_be_used(fault: str, tmp_path: Path) -> None:
         path.unlink()
     elif fault == "not finite":
         soundfile.write(path, np.where(np.arange(RATE) == RATE // 2, np.nan, noise(1)), RATE, subtype="FLOAT")
+    elif fault == "integers taken for full scale":
+        soundfile.write(path, np.round(noise(1) * 32_767), RATE, subtype="FLOAT")
     elif fault == "too short":
         soundfile.write(path, noise(1)[: RATE // 2], RATE)
     else:
@@ -73,11 +77,13 @@ def test_what_can_be_used_all_the_same(tmp_path: Path) -> None:
         written("silent", np.zeros(RATE)),
         written("hushed", noise(3) / 1000),
         written("clipped", np.clip(np.repeat(loud[: RATE // 4], 4), -1, 1)),
-        written("stereo", np.stack([noise(4), noise(5)], axis=1)),
+        written("stereo", np.stack([noise(4), noise(4) / 2], axis=1)),
+        written("channels differ", np.stack([noise(14), noise(5)], axis=1)),
         written("wrong sample rate", noise(6, 2 * RATE), 2 * RATE),
         written("longer", noise(8, 2 * RATE)),
         replace(good(tmp_path / "labels beyond the audio.wav", 9), words=(Interval(0.5, 1.1, "a"),)),
-        replace(good(tmp_path / "labels overlap.wav", 10), phones=(Interval(0, 0.6, "a"), Interval(0.5, 1, "b"))),
+        replace(good(tmp_path / "labels overlap.wav", 10), words=(Interval(0, 0.6, "a"), Interval(0.5, 1, "b"))),
+        replace(good(tmp_path / f"{MISPLACED}.wav", 16), phones=(Interval(0, 0.6, "a"), Interval(0.5, 1, "b"))),
         *(replace(good(tmp_path / f"no {key}.wav", 11 + n), **{key: None}) for n, key in enumerate(("speaker", "text", "phones", "words"))),
     ]
     shutil.copy(tmp_path / "good.wav", tmp_path / "duplicate.wav")
@@ -86,10 +92,13 @@ def test_what_can_be_used_all_the_same(tmp_path: Path) -> None:
     assert kinds(report) == {"hushed": "silent"} | {item.id: item.id for item in items if item.id not in {"good", "hushed"}}
     assert set(kinds(report).values()) == set(REMARKS) - {"grey", "transparent"}  # of pictures
     assert report.unusable == 0
+    assert report.misplaced == 1
+    assert dict(report.doubtful) == {kind: 1 + (kind == "silent") for kind in set(kinds(report).values()) - HARMLESS - {MISPLACED}}
     told = {finding.item: finding.detail for finding in report.findings}
     assert told["duplicate"] == "of good"
     assert told["wrong sample rate"] == "8000 Hz in the manifest, 16000 Hz in the file"
     assert told["longer"] == "2.000 s, not 1.000 s"
+    assert told["stereo"] == "2 channels, correlation 1.00"
     assert told["silent"] == "every sample is zero"
     assert told["hushed"] == "the peak is -66 dBFS"
     assert told["labels beyond the audio"] == "words from 0.500 to 1.100 s, audio to 1.000 s"
@@ -120,6 +129,21 @@ def test_parts_of_a_recording(tmp_path: Path) -> None:
 def test_labels_a_frame_beyond_the_audio_are_no_matter(tmp_path: Path) -> None:
     item = replace(good(tmp_path / "a.wav", 1), phones=(Interval(0.0, 1.01, "a"),))
     assert checked(tmp_path, item).findings == ()
+
+
+@pytest.mark.parametrize(
+    "phones",
+    [
+        (Interval(0, 500, "a"), Interval(500, 1000, "b")),  # milliseconds
+        (Interval(0, 0.5, "a"), Interval(0.5, 1.2, "b")),
+        (Interval(-0.5, 0.5, "a"),),
+        (Interval(0, 0.9, "a"), Interval(0.1, 0.5, "b")),
+    ],
+)
+def test_phones_that_no_measure_takes(phones: tuple[Interval, ...], tmp_path: Path) -> None:
+    report = checked(tmp_path, good(tmp_path / "a.wav", 1), replace(good(tmp_path / "b.wav", 2), phones=phones))
+    assert kinds(report) == {"b": MISPLACED}
+    assert (report.unusable, report.misplaced, dict(report.doubtful)) == (0, 1, {})
 
 
 def test_images(tmp_path: Path) -> None:

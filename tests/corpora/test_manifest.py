@@ -97,8 +97,8 @@ def test_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"\n", b'{"foresay": 1}\n'])
 def test_no_items(text: bytes, tmp_path: Path) -> None:
-    manifest = opened(tmp_path, text)
-    assert len(manifest) == len(manifest.lengths(100)) == len(manifest.speakers) == len(list(manifest)) == 0
+    with pytest.raises(UserError, match=r"manifest\.jsonl has no items"):
+        opened(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ Waveform: TypeAlias = npt.NDArray[np.float32]
 
 # More than soxr's HQ filter reaches, in samples at the lower of both rates: beyond it a part does not feel where it was cut.
 MARGIN = 512
+LOUDEST = 64.0
+"""Times full scale, 36 dB above it: no microphone and no effect comes there, but integers in a floating-point file do."""
 
 
 class AudioInfo(NamedTuple):
@@ -177,6 +179,14 @@ def _decode(file: "_Parts", start: int, stop: int, channel: int | None) -> Wavef
         second = (start + int(finite.argmin())) / file.sample_rate
         msg = f"{file.path} holds NaN or infinity, first at {second:.3f} s: what wrote it divided by zero. Write it again, or leave it out."
         raise FaultyAudioError(msg, Fault.NOT_FINITE)
+    peak = float(np.abs(waveform).max(initial=0))
+    if peak > LOUDEST:
+        second = (start + int(np.abs(waveform).argmax())) / file.sample_rate
+        msg = (
+            f"{file.path} reaches {peak:,.0f} times full scale, at {second:.3f} s: whole numbers were written where full scale is 1. "
+            f"Divide them by 32,768, or write them as 16-bit integers."
+        )
+        raise FaultyAudioError(msg, Fault.TOO_LOUD)
     return waveform
 
 

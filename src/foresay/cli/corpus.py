@@ -293,7 +293,7 @@ def _length(hours: float) -> str:
 
 def _check(arguments: list[str]) -> int:
     def decode(manifest: ManifestPath, workers: int = 4, every: bool = False) -> Report:  # noqa: FBT001, FBT002 - tyro's
-        """Decode everything that a manifest names; the exit code is 2 if some of it cannot be used.
+        """Decode everything that a manifest names; the exit code is 2 if some of it, or of its phones, cannot be used.
 
         Args:
             manifest: A manifest.
@@ -305,7 +305,7 @@ def _check(arguments: list[str]) -> int:
         return report
 
     report = tyro.cli(decode, prog="foresay corpus check", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
-    return 2 if report.unusable else 0
+    return 2 if report.unusable or report.misplaced else 0
 
 
 def _print_report(report: Report, shown: int) -> None:
@@ -320,8 +320,20 @@ def _print_report(report: Report, shown: int) -> None:
             print(f"           {finding.item}" + (f": {finding.detail}" if finding.detail else ""))
         if len(findings) > shown:
             print(f"           … and {len(findings) - shown:,} more")
-    unusable = f"{_count(report.unusable, 'item')} cannot be used: mend what is wrong, or delete those lines from the manifest"
-    print(unusable if report.unusable else "everything can be used")
+    print("\n".join(_conclusions(report)))
+
+
+def _conclusions(report: Report) -> list[str]:
+    """Say in the end what follows from what was found."""
+    lines = []
+    if report.unusable:
+        lines.append(f"{_count(report.unusable, 'item')} cannot be used: mend what is wrong, or delete those lines from the manifest")
+    if report.misplaced:
+        lines.append(f"the phones of {_count(report.misplaced, 'item')} cannot be used: import the corpus again with the right times")
+    if report.doubtful:
+        told = ", ".join(f"{count:,} {kind}" for kind, count in report.doubtful.items())
+        lines.append(f"{'the rest' if lines else 'everything'} can be decoded, but look at what is doubtful: {told}")
+    return lines or ["everything can be used"]
 
 
 def _stats(arguments: list[str]) -> int:

@@ -1,6 +1,7 @@
 """A look at every sample and label of a corpus, before a night of training is spent on it."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from foresay.audio.faults import Fault, FaultyAudioError
-from foresay.audio.read import Waveform, audio_blocks, audio_info
-from foresay.corpora.manifest import Interval, Item, Manifest
+from foresay.audio.read import AudioInfo, Waveform, audio_blocks, audio_info
+from foresay.corpora.manifest import Item, Manifest
+from foresay.corpora.phones import misplaced
 from foresay.images.read import ImageError, image_info, read_pixels
 from foresay.progress import ProgressBar
 from foresay.shards import digest_in_name, digest_of, file_of, part_of
@@ -27,9 +29,15 @@ LABEL_TOLERANCE = 0.0101
 AHEAD = 256
 """Items handed to the threads at once."""
 
+ALIKE = 0.5
+"""Channels that are less alike (their correlation, over a minute) hold different things."""
+
+MISPLACED = "impossible phone times"
 REMARKS: Mapping[str, str] = {
+    MISPLACED: "no measure that uses phones takes this corpus: milliseconds, or times of another recording?",
     "silent": "nothing to hear: leave out",
     "clipped": "full scale for several samples on end: recorded too loud",
+    "channels differ": "their mean is two recordings in one, unless the manifest names a `channel`",
     "stereo": "the mean of the channels is heard, unless the manifest names a `channel`",
     "duplicate": "the very same samples as another item: they count twice, or are in train and test",
     "grey": "without colors: seen as three equal channels",
@@ -44,6 +52,8 @@ REMARKS: Mapping[str, str] = {
     "no words": "while others have some",
 }
 """What can be told of an item that is usable all the same, and what it means."""
+HARMLESS = {"stereo", "grey", "transparent", "labels overlap", "no speaker", "no text", "no phones", "no words"}
+"""What need not be looked at."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,16 @@ class Report:
     def unusable(self) -> int:
         """Count the items that cannot be heard in full."""
         return len({finding.item for finding in self.findings if finding.unusable})
+
+    @property
+    def misplaced(self) -> int:
+        """Count the items whose phones cannot be used."""
+        return sum(finding.kind == MISPLACED for finding in self.findings)
+
+    @property
+    def doubtful(self) -> Mapping[str, int]:
+        """Count what someone should look at, though it can be used: a kind and how many."""
+        return Counter(finding.kind for finding in self.findings if not finding.unusable and finding.kind not in {MISPLACED, *HARMLESS})
 
 
 class _Heard(NamedTuple):
@@ -168,13 +188,25 @@ def _header(item: Item, path: Path) -> Iterator[Finding]:
     if info.sample_rate != item.sample_rate:
         yield Finding(item.id, "wrong sample rate", f"{item.sample_rate} Hz in the manifest, {info.sample_rate} Hz in the file")
     if info.channels > 1 and item.channel is None:
-        yield Finding(item.id, "stereo", f"{info.channels} channels")
+        likeness = _likeness(item, path, info)
+        told = f"{info.channels} channels, correlation {likeness:.2f}"
+        yield Finding(item.id, "stereo" if likeness >= ALIKE else "channels differ", told)
     end, frames = item.start + item.duration, info.frames / info.sample_rate
     if end > frames + 0.5 / info.sample_rate:
         msg = f"{path} lasts {frames:.3f} s, but the item ends at {end:.3f} s: import it again"
         raise FaultyAudioError(msg, Fault.TOO_SHORT)
     if item.start == 0 and end < frames - 1.5 / info.sample_rate:
         yield Finding(item.id, "longer", f"{frames:.3f} s, not {end:.3f} s")
+
+
+def _likeness(item: Item, path: Path, info: AudioInfo) -> float:
+    """Return the least correlation of the first channel with another, over the item's first minute; 1 if one is silent."""
+    start = round(item.start * info.sample_rate)
+    stop = min(start + min(round(item.duration * info.sample_rate), 60 * info.sample_rate), info.frames)
+    first, *others = (next(audio_blocks(path, start, stop, channel)) for channel in range(info.channels))
+    if stop - start < CLIPPED_RUN or not first.std():
+        return 1.0
+    return min((float(np.corrcoef(first, other)[0, 1]) for other in others if other.std()), default=1.0)
 
 
 def _samples(item: Item, path: Path) -> tuple[bytes | None, list[Finding]]:
@@ -203,14 +235,13 @@ def _clipped(block: Waveform) -> int:
 
 
 def _labels(item: Item) -> Iterator[Finding]:
-    tiers: dict[str, tuple[Interval, ...] | None] = {"phones": item.phones, "words": item.words}
-    for name, intervals in tiers.items():
-        if not intervals:
-            continue
-        end = max(interval.end for interval in intervals)
-        if end > item.duration + LABEL_TOLERANCE or intervals[0].start < 0:
-            told = f"{name} from {intervals[0].start:.3f} to {end:.3f} s, audio to {item.duration:.3f} s"
-            yield Finding(item.id, "labels beyond the audio", told)
-        overlap = next(((a, b) for a, b in pairwise(intervals) if b.start < a.end - 1e-6), None)
-        if overlap:
-            yield Finding(item.id, "labels overlap", f"{name}: {tuple(overlap[0])} and {tuple(overlap[1])}")
+    if item.phones and (wrong := misplaced(item.phones, item.duration)):
+        yield Finding(item.id, MISPLACED, wrong)
+    if not item.words:
+        return
+    first, last = item.words[0].start, max(word.end for word in item.words)
+    if last > item.duration + LABEL_TOLERANCE or first < 0:
+        yield Finding(item.id, "labels beyond the audio", f"words from {first:.3f} to {last:.3f} s, audio to {item.duration:.3f} s")
+    overlap = next(((a, b) for a, b in pairwise(item.words) if b.start < a.end - 1e-6), None)
+    if overlap:
+        yield Finding(item.id, "labels overlap", f"words: {tuple(overlap[0])} and {tuple(overlap[1])}")

@@ -74,7 +74,7 @@ class Manifest(Sequence[Item]):
         """Open a manifest.
 
         Raises:
-            UserError: there is no such file; a line is not JSON, lacks a key, or repeats an id.
+            UserError: there is no such file; it has no items; a line is not JSON, lacks a key, or repeats an id.
         """
         self = cls()
         self.path = Path(path).absolute()
@@ -91,6 +91,9 @@ class Manifest(Sequence[Item]):
             pictured.append(line.pictured)
             for names, name in zip((speakers, languages, corpora), line.names, strict=True):
                 names.append(name)
+        if not self.ids:
+            msg = f"{self.path} has no items: it was cut short, or nothing was found that belongs into it. Import the corpus again"
+            raise UserError(msg)
         self._offsets = np.array(offsets, dtype=np.int64)
         self.durations = np.array(durations, dtype=np.float64)
         self.sample_rates = np.array(rates, dtype=np.int64)
