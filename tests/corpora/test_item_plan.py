@@ -148,7 +148,7 @@ def test_a_missing_half_is_named(
         ({"batch": 5}, 2, PAIRS, r"not a whole number of the model's groups of 2 items.*data.batch=4"),
         ({"batch": 20}, 2, PAIRS, r"has 9 items, too few for one batch of 20.*data.batch=8$"),
         ({"batch": 20}, 20, PAIRS, r"data.batch=9 --set model.negative_group=9$"),
-        ({"shortest": 5.0, "longest": 6.0}, 1, PAIRS, r"has no clip of 5.0 s or more: --set data.shortest=0.50"),
+        ({"shortest": 5.0, "longest": 6.0}, 1, PAIRS, r"has no clip of 5.0 s or more: --set data.shortest=1$"),
         ({"mix": 0.2}, 1, PICTURES, r"change audio, and this model is trained on pictures alone"),
     ],
 )

@@ -296,10 +296,45 @@ def test_too_little_audio_is_refused_with_counts_and_a_way_out_that_works(
     changes = {"batch": group, **changes}
     with pytest.raises(UserError, match=re.escape(said)) as caught:
         BatchPlan(manifest, data(**changes), seed=0, group=group)
-    advised = assignment(re.findall(r"--set ((?:data|model)\.\w+=[\w-]+)", str(caught.value))[0])
-    group = advised.get("model", {}).get("negative_group", group)
-    plan = BatchPlan(manifest, data(**{**changes, "batch": group, **advised.get("data", {})}), seed=0, group=group)
+    plan = followed(str(caught.value), manifest, changes, group)
     assert all(plan.steps(number) > 0 for number in range(20))
+
+
+def followed(message: str, manifest: Manifest, changes: dict[str, object], group: int, which: int = 0) -> BatchPlan:
+    """Do what a message advises first: changes that go together."""
+    advised: dict[str, object] = {}
+    for one in re.findall(r"(?:data|model)\.\w+=[\w-]+", re.findall(r"(?:--set [\w.]+=[\w-]+ ?)+", message)[which]):
+        for table in assignment(one).values():
+            advised |= table
+    group = int(str(advised.pop("negative_group", group)))
+    return BatchPlan(manifest, data(**{**changes, **advised}), seed=0, group=group)
+
+
+def test_recordings_that_are_shorter_than_a_window_are_told_of(tmp_path: Path) -> None:
+    manifest = corpus(tmp_path, a=[9] * 30 + [900] * 2)
+    assert BatchPlan(manifest, data(join=False), seed=0).notes == (
+        "30 of 32 recordings are shorter than data.window = 10 samples and never used: make it shorter, or --set data.join=true",
+    )
+    assert BatchPlan(manifest, data(), seed=0).notes == ()
+    assert BatchPlan(corpus(tmp_path, a=[900], b=[9]), data(), seed=0).notes == (
+        "1 of 2 speakers have less audio than data.window = 10 samples and are never used: make it shorter",
+    )
+
+
+@pytest.mark.parametrize("few, long", [(0, 0), (4, 30), (4, 500)])
+def test_what_is_advised_uses_nearly_all_not_the_few_that_are_long(few: int, long: int, tmp_path: Path) -> None:
+    """One file of many is long enough for a window: shorter windows, not a batch of the few."""
+    manifest = corpus(tmp_path, a=[6] * 180 + [long] * few, b=[5] * 180)
+    changes = {"batch": 320, "join": False}
+    with pytest.raises(UserError, match="has no window of|has only 4 of 364 timelines") as caught:
+        BatchPlan(manifest, data(**changes), seed=0)
+    plan = followed(str(caught.value), manifest, changes, 1)
+    batches = (batch for number in range(12) for batch in epoch(plan, number))
+    items = {segment.item for batch in batches for window in batch.windows for segment in window.segments}
+    assert len(items) >= 0.95 * len(manifest)
+    joined = followed(str(caught.value), manifest, changes, 1, which=1) if "data.join=true" in str(caught.value) else None
+    assert joined is None or joined.steps(0) > 0
+    assert ("data.join=true" in str(caught.value)) == (long == 500)
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

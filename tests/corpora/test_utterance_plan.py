@@ -232,9 +232,26 @@ def test_what_does_not_fit_is_refused_with_a_way_out_that_works(
     manifest = write(tmp_path, lengths)
     with pytest.raises(UserError, match=re.escape(said)) as caught:
         UtterancePlan(manifest, data(**changes), seed=0, group=group)
-    advised = assignment(re.findall(r"--set (data\.\w+=[\d.]+)", str(caught.value))[0])["data"]
-    plan = UtterancePlan(manifest, data(**{**changes, **advised}), seed=0, group=group)
+    plan = UtterancePlan(manifest, data(**{**changes, **advised(str(caught.value))}), seed=0, group=group)
     assert all(plan.steps(number) > 0 for number in range(20))
+
+
+def advised(message: str) -> dict[str, float]:
+    """Return the changes that a message advises first, which go together."""
+    together = re.search(r"(?:--set data\.\w+=[\d.]+ ?)+", message)
+    assert together
+    return {key: value for one in re.findall(r"data\.\w+=[\d.]*\d", together[0]) for key, value in assignment(one)["data"].items()}
+
+
+@pytest.mark.parametrize("few, many, seconds", [(4, 1796, 10.0), (4, 1796, 5600.0), (0, 1800, 5600.0), (40, 60, 1000.0)])
+def test_what_is_advised_uses_nearly_all_not_the_few_that_are_long(few: int, many: int, seconds: float, tmp_path: Path) -> None:
+    short = np.random.default_rng(0).integers(20, 50, many).tolist()
+    manifest = write(tmp_path, [60] * few + short)
+    with pytest.raises(UserError, match=rf"{many:,} are shorter \({many / (few + many):.1%}\)") as caught:
+        UtterancePlan(manifest, data(seconds=seconds), seed=0)
+    plan = UtterancePlan(manifest, data(**{"seconds": seconds, **advised(str(caught.value))}), seed=0)
+    assert plan.too_short <= 0.05 * (few + many)
+    assert all(plan.steps(number) > 0 for number in range(5))
 
 
 def test_lengths_that_make_no_sense_are_refused() -> None:

@@ -8,6 +8,7 @@ Nothing is padded: silence after the end of a clip would be a future that is alw
 as each other, so that any may meet any. What fills no batch is left out, in every epoch something else.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foresay.contracts import Modality
+from foresay.corpora.advice import nearly_all
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import DataSettings, Integers, Plan, PlannedBatch, Segment, Window
 from foresay.errors import UserError
@@ -110,8 +112,9 @@ class ItemPlan(Plan):
         elif "audio" not in self.modalities and (settings.mix or settings.augment_past or settings.augment_future):
             msg = "data.mix and data.augment_… change audio, and this model is trained on pictures alone: leave them out of the recipe"
         elif not count:
-            longest = float(manifest.durations.max(initial=0))
-            msg = f"{manifest.name} has no clip of {settings.shortest} s or more: --set data.shortest={longest / 2:.2f}"
+            lengths = manifest.lengths(settings.sample_rate)
+            shortest = nearly_all(lengths[lengths > 0]) / settings.sample_rate
+            msg = f"{manifest.name} has no clip of {settings.shortest} s or more: --set data.shortest={math.floor(100 * shortest) / 100:g}"
         elif count < settings.batch:
             whole = count - count % self.group
             smaller = f"--set data.batch={whole or count}" + ("" if whole else f" --set model.negative_group={count}")

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from foresay import draws
 from foresay.audio.augment import Effect
 from foresay.contracts import Modality
+from foresay.corpora.advice import WindowsFound, never_used, shortage
 from foresay.corpora.balance import balanced
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -234,6 +235,7 @@ class BatchPlan(Plan):
         self._timeline_speakers = self._speakers[first_items]
         self._opened: _Epoch | None = None
         self._refuse_too_little(manifest.name)
+        self.notes = never_used(self._lengths, len(np.unique(self._speakers)), settings.window)
 
     def steps(self, epoch: int) -> int:
         """Count the batches of an epoch; each has `settings.batch` windows."""
@@ -270,10 +272,11 @@ class BatchPlan(Plan):
 
     def _windows(self, epoch: int) -> Integers:
         """Count the windows of each timeline."""
-        return self._windows_from(self.offset(epoch))
+        return np.maximum(self._lengths - self.offset(epoch), 0) // self.settings.window
 
-    def _windows_from(self, offset: int) -> Integers:
-        return np.maximum(self._lengths - offset, 0) // self.settings.window
+    def _fewest_windows(self, window: int) -> Integers:
+        """Count the windows of each timeline in an unlucky epoch: the largest offset leaves the fewest."""
+        return np.maximum(self._lengths - window // 2, 0) // window
 
     def _count_batches(self, dealt: Integers) -> int:
         batch, group = self.settings.batch, self.group
@@ -336,39 +339,17 @@ class BatchPlan(Plan):
         return batches[np.argsort(self._random(epoch, "batches", len(batches)), kind="stable")]
 
     def _refuse_too_little(self, name: str) -> None:
-        """Say now what an unlucky epoch would find out: the largest offset leaves the fewest windows."""
-        batch, group, window = self.settings.batch, self.group, self.settings.window
-        seconds = window / self.settings.sample_rate
-        windows = self._windows_from(window // 2)
-        sizes = self._sizes(windows)
-        if batch % group:
-            msg = (
-                f"data.batch = {batch} is not a whole number of the model's groups of {group} utterances, which share their negatives "
-                f"and stay together: --set data.batch={max(batch // group, 1) * group}"
-            )
-        elif not windows.any():
-            longest = int(self._lengths.max(initial=0))
-            msg = (
-                f"{name} has no window of {window} samples ({seconds:.2f} s): the longest of its {len(self._lengths)} timelines lasts "
-                f"{longest / self.settings.sample_rate:.2f} s, and the random offset takes up to half a window. Make windows shorter "
-                f"(--set data.window={max(longest * 2 // 3, 1)}), or join a speaker's recordings (--set data.join=true)"
-            )
-        elif not (sizes // group).any():
-            held = {"same-speaker": "of one speaker", "same-recording": "of one recording"}.get(self.settings.sampler, "in all")
-            msg = (
-                f"{name}: {group} windows of {seconds:.2f} s share their negatives, but there are no more than {sizes.max()} {held}. "
-                f"Use more audio, a smaller group (such as --set model.negative_group={sizes.max()}), "
-                f"or let groups mix (--set data.sampler=uniform)"
-            )
-        elif not self._count_batches(dealt := self._decks(windows, None).dealt):
-            dealt -= dealt % group
-            msg = (
-                f"{name} has {windows.sum()} windows of {seconds:.2f} s, {dealt.sum()} of them in groups of {group}: "
-                f"fewer than the {batch} of one batch. Use more audio, or a smaller batch: --set data.batch={dealt.sum()}"
-            )
-        else:
-            return
-        raise UserError(msg)
+        """Say now what an unlucky epoch would find out."""
+        windows = self._fewest_windows(self.settings.window)
+        found = WindowsFound(
+            name, self.group, self._lengths, self._timeline_speakers, windows, self._sizes(windows), self._decks(windows, None).dealt
+        )
+        if reason := shortage(found, self.settings, self._fills):
+            raise UserError(reason)
+
+    def _fills(self, window: int) -> bool:
+        """Whether there would be a batch of such windows."""
+        return self._count_batches(self._decks(self._fewest_windows(window), None).dealt) > 0
 
 
 def recording_windows(manifest: Manifest, window: int, sample_rate: int, minimum: int) -> list[Window]:

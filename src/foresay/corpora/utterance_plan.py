@@ -8,12 +8,14 @@ A batch is one rectangle over all devices: however it is shared out, no device w
 crops and lengths are taken, each device has a rectangle of its own, and what it hears depends on the number of devices.)
 """
 
+import math
 import sys
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from foresay.corpora.advice import nearly_all
 from foresay.corpora.balance import balanced
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import DataSettings, Integers, Plan, PlannedBatch, Segment, Window, cumulated
@@ -58,7 +60,8 @@ class UtterancePlan(Plan):
         # Utterances are taken by id: the order of the manifest's lines does not matter.
         by_id = np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
         lengths = manifest.lengths(rate)[by_id]
-        self.too_short = int(((lengths > 0) & (lengths < shortest)).sum())
+        self._recorded = lengths[lengths > 0]
+        self.too_short = int((self._recorded < shortest).sum())
         """Recordings that are never heard."""
         if self.too_short:
             self.notes = (f"{self.too_short:,} of {len(manifest):,} recordings are never heard: data.shortest = {settings.shortest} s",)
@@ -78,7 +81,7 @@ class UtterancePlan(Plan):
         """Samples of a batch, over the size of a group."""
         self._most_groups = most_groups
         self.fewest = min(self._most // max(int(np.minimum(self._lengths, self._longest).max(initial=0)), 1), most_groups)
-        self._refuse_too_little(manifest.name, int(lengths.max(initial=0)) / rate)
+        self._refuse_too_little(manifest.name)
 
     def steps(self, epoch: int) -> int:
         """Count the batches of an epoch."""
@@ -126,30 +129,48 @@ class UtterancePlan(Plan):
         cuts = cuts[np.argsort(self._random(epoch, "batches", len(cuts)), kind="stable")]
         return _Epoch(epoch, pieces[order], self._shares(epoch, "crops", order.size).reshape(order.shape), cuts, left_out)
 
-    def _refuse_too_little(self, name: str, longest: float) -> None:
-        """Say what does not fit, and what would; `longest`: seconds of the longest recording."""
+    def _refuse_too_little(self, name: str) -> None:
+        """Say what does not fit, and what would."""
         settings, group = self.settings, self.group
-        heard = min(settings.longest, longest)
-        if not len(self._items):
-            msg = (
-                f"{name} has no recording of {settings.shortest} s or more: {self.too_short} are shorter. Hear shorter ones "
-                f"(--set data.shortest={longest / 2:.2f}), or windows across a speaker's recordings (--set data.sampler=same-speaker)"
-            )
+        longest = min(settings.longest, int(self._recorded.max(initial=0)) / settings.sample_rate)
+        if len(self._items) and self.fewest and self.steps(0):
+            return
+        if not len(self._recorded):
+            msg = f"{name} has no audio: name a manifest of recordings"
+        elif 2 * self.too_short > len(self._recorded):
+            msg = self._too_many_short(name)
         elif not self.fewest:
             several = f"{group} utterances, which share their negatives and stay together," if group > 1 else "an utterance"
             msg = (
-                f"data.seconds = {settings.seconds} s of audio an update do not hold {several} of {heard:.2f} s: "
-                f"--set data.seconds={group * heard + 1:.0f}, or crop them (--set data.longest={settings.seconds / group:.2f})"
-            )
-        elif not self.steps(0):
-            enough = len(self._items) // group * group * min(settings.longest, int(self._lengths.min()) / settings.sample_rate)
-            msg = (
-                f"{name} has {len(self._items)} utterances of {settings.shortest} s or more, too few for the {settings.seconds} s of one "
-                f"update. Use more audio, or a smaller batch: --set data.seconds={max(enough - 0.01, group * heard):.2f}"
+                f"data.seconds = {settings.seconds} s of audio an update do not hold {several} of {longest:.2f} s: "
+                f"--set data.seconds={group * longest + 1:.0f}, or crop them (--set data.longest={settings.seconds / group:.2f})"
             )
         else:
-            return
+            enough = self._enough(int(self._lengths.min()), len(self._items))
+            msg = (
+                f"{name} has {len(self._items)} utterances of {settings.shortest} s or more, too few for the {settings.seconds} s of one "
+                f"update. Use more audio, or a smaller batch: --set data.seconds={max(enough, group * longest):.2f}"
+            )
         raise UserError(msg)
+
+    def _too_many_short(self, name: str) -> str:
+        """Advise to use the shorter ones too: nearly all, not the few that are left."""
+        rate, count, settings = self.settings.sample_rate, len(self._recorded), self.settings
+        shortest = nearly_all(self._recorded)
+        kept = int((self._recorded >= shortest).sum())
+        longest = min(settings.longest, int(self._recorded.max()) / rate)
+        enough = max(self._enough(shortest, kept), self.group * longest)
+        smaller = f" --set data.seconds={enough:.2f}" if settings.seconds > enough else ""
+        none = "no recording" if self.too_short == count else f"only {count - self.too_short:,} of {count:,} recordings"
+        change = f"--set data.shortest={math.floor(100 * shortest / rate) / 100 or shortest / rate:g}{smaller}"
+        return (
+            f"{name} has {none} of {settings.shortest} s or more: {self.too_short:,} are shorter ({self.too_short / count:.1%}). Use "
+            f"shorter ones: {change} keeps {kept:,}. Or take windows across a speaker's recordings (--set data.sampler=same-speaker)"
+        )
+
+    def _enough(self, shortest: int, count: int) -> float:
+        """Return seconds that an update of so many utterances, whole groups of them, surely has."""
+        return count // self.group * self.group * min(self.settings.longest, shortest / self.settings.sample_rate) - 0.01
 
 
 def _pieces(items: Integers, lengths: Integers, longest: int) -> tuple[Integers, Integers, Integers]:
