@@ -61,6 +61,8 @@ def test_what_cannot_be_aligned_is_said(tmp_path: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert "0 items have times now, 2 have none" in said
     assert "qwertyuiop (1)" in said
+    assert f"all of them, and why: {tmp_path / 'aligned.skipped.tsv'}" in said
+    assert len((tmp_path / "aligned.skipped.tsv").read_text().splitlines()) == 2
     assert Manifest.open(tmp_path / "aligned.jsonl")[0].phones is None
     with pytest.raises(UserError, match="written over"):
         align_corpus(manifest.path, manifest.path)

@@ -174,7 +174,7 @@ def test_a_fresh_import_passes_the_check(source: Path, tmp_path: Path) -> None:
     import_corpus("folder", source, tmp_path / "corpus")
     report = check_corpus(tmp_path / "corpus" / "manifest.jsonl")
     assert report.unusable == 0
-    assert [(finding.item, finding.kind) for finding in report.findings] == [("anna/a2", "stereo")]
+    assert [(finding.item, finding.kind) for finding in report.findings] == [("anna/a2", "channels differ")]
 
 
 def test_everything_that_was_skipped_is_listed(source: Path, tmp_path: Path) -> None:

@@ -160,8 +160,8 @@ def _align(arguments: list[str]) -> int:
         print(f"{destination}: {done.aligned} items have times now, {len(done.left)} have none")
         for name, why in list(done.left.items())[:SHOWN]:
             print(f"  {name}: {why}")
-        if len(done.left) > SHOWN:
-            print(f"  … and {len(done.left) - SHOWN} more")
+        if done.left_list:
+            print(f"all of them, and why: {done.left_list}")
         if done.missing:
             print(
                 "Words that the dictionary lacks (pronounced by eSpeak NG if the extra `demo` is installed): "

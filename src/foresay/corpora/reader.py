@@ -7,13 +7,14 @@ audio, adds times and splits that stand elsewhere, and writes the manifests. To 
 import ast
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from foresay.corpora.manifest import Item
 from foresay.errors import UserError, nearest
+from foresay.files import write_bytes
 from foresay.settings import find_class
 
 # What libsndfile reads, then what it does not: the importer reports those as skipped rather than pass over them in silence.
@@ -97,6 +98,17 @@ def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
             if path.suffix.lower() in suffixes and not name.startswith("."):
                 yield path
     yield from closed
+
+
+def write_skipped(path: Path, skipped: Sequence[Skipped]) -> Path | None:
+    """List everything that was skipped, a path and a reason a line; without anything, leave no older list."""
+    if not skipped:
+        path.unlink(missing_ok=True)
+        return None
+    lines = ("\t".join(" ".join(part.split("\t")) for part in (str(one.path), one.reason)).replace("\n", " ") for one in skipped)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    return path
 
 
 def without_suffix(name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foresay.corpora.forced_alignment import PHONE_SET, RATE, Aligned, Aligner
 from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.corpora.reader import Skipped, write_skipped
 from foresay.errors import AudioError, UserError
 from foresay.progress import ProgressBar
 
@@ -20,6 +21,8 @@ class Alignment:
     aligned: int = 0
     left: dict[str, str] = field(default_factory=dict)
     """Id -> why it has no times."""
+    left_list: Path | None = None
+    """File that lists them."""
     missing: Counter[str] = field(default_factory=Counter)
     """Words that the dictionary lacks."""
 
@@ -53,6 +56,8 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
                 done.left[item.id] = aligned
                 items.append(replace(item, phones=None))
     write_manifest(target, items, phone_set=PHONE_SET)
+    left = [Skipped(Path(name), reason) for name, reason in done.left.items()]
+    done.left_list = write_skipped(target.with_name(f"{target.stem}.skipped.tsv"), left)
     return done
 
 

@@ -14,11 +14,10 @@ from foresay.corpora.demo import make_demo_corpus
 from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.packing import Packed, pack
-from foresay.corpora.reader import Found, Reader, Skipped, find_reader
+from foresay.corpora.reader import Found, Reader, Skipped, find_reader, write_skipped
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError
-from foresay.files import write_bytes
 from foresay.progress import ProgressBar
 
 T = TypeVar("T")
@@ -131,7 +130,7 @@ def import_corpus(
     everything = destination / "manifest.jsonl"
     usable = _some_of(items(), lambda: _nothing_usable(source, destination, imported.skipped))
     write_manifest(everything, usable, phone_set=timetable.phone_set or reader.phone_set)
-    imported.skipped_list = _write_skipped(destination / SKIPPED, [*imported.skipped, *_unused(timetable, lists)])
+    imported.skipped_list = write_skipped(destination / SKIPPED, [*imported.skipped, *_unused(timetable, lists)])
     manifest = Manifest.open(everything)
     imported.manifests["manifest"] = describe(manifest)
     for name in sorted(members, key=lambda name: (not name.startswith("train"), name)):
@@ -163,7 +162,7 @@ def _refuse_strangers(sources: Iterable[ById[Any]], example: str) -> None:
 
 
 def _nothing_usable(source: Path, destination: Path, skipped: list[Skipped]) -> str:
-    listed = _write_skipped(destination.with_name(f"{destination.name}-{SKIPPED}"), skipped)  # the folder itself is not made
+    listed = write_skipped(destination.with_name(f"{destination.name}-{SKIPPED}"), skipped)  # the folder itself is not made
     return f"none of the {len(skipped)} files in {source} can be used. The first: {skipped[0].reason} All: {listed}"
 
 
@@ -172,17 +171,6 @@ def _unused(timetable: Timetable, lists: Mapping[str, ById[str]]) -> Iterator[Sk
     yield from (Skipped(Path(path), reason) for path, reason in timetable.problems.items())
     for source in (*timetable.sources, *lists.values()):
         yield from (Skipped(source.source, f"utterance {name!r} is not in this corpus") for name in source.unclaimed())
-
-
-def _write_skipped(path: Path, skipped: list[Skipped]) -> Path | None:
-    """List everything that was skipped, a path and a reason a line; without anything, leave no older list."""
-    if not skipped:
-        path.unlink(missing_ok=True)
-        return None
-    lines = ("\t".join(" ".join(part.split("\t")) for part in (str(one.path), one.reason)).replace("\n", " ") for one in skipped)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
-    return path
 
 
 def _split_name(name: str) -> str:
