@@ -23,7 +23,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "extract": ("mfcc", "corpus/s0-0.wav", "{}", "--layer", "mfcc"),
     "extract model": ("{}", "corpus", "out", "--layer", "c"),
     "extract source": ("mfcc", "{}", "out", "--layer", "mfcc"),
-    "evaluate": ("mfcc", "--corpus", "corpus/manifest.jsonl", "--measures", "uniformity", "--out", "{}"),
+    "evaluate": ("mfcc", "--corpus", "corpus/manifest.jsonl", "--measures", "geometry:frames", "--out", "{}"),
     "evaluate model": ("{}", "--corpus", "corpus/manifest.jsonl"),
     "report": ("run", "--out", "{}"),
     "report run": ("{}",),

@@ -1,6 +1,8 @@
 """What other programs are given hears as the model does, any number of clips of any length; or it is refused and nothing is left."""
 
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import foresay.workflows.export as workflow
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
 from foresay.loading import load
@@ -91,3 +94,15 @@ def test_what_cannot_be_exported_is_explained(tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # nothing half-written
     with pytest.raises(UserError, match="not an empty folder"):
         export(tmp_path / "run", tmp_path / "run", to="torch")
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_no_end_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_run(tmp_path / "run")
+    monkeypatch.setattr(workflow, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        export(tmp_path / "run", tmp_path / "program", to="torch")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]

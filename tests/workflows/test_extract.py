@@ -18,6 +18,7 @@ from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation import parts
+from foresay.locks import exclusive
 from foresay.workflows.extract import extract
 from reference.levels import RATE, write_corpus
 from reference.tiny_run import write_run
@@ -232,3 +233,9 @@ def test_an_index_opens_as_a_list_of_features(tmp_path: Path, run: Path) -> None
     index = extract(run, manifest.path, tmp_path / "out", layer="c").index
     features = {line["id"]: np.load(index.parent / line["file"]) for line in map(json.loads, index.read_text().splitlines())}
     assert {name: array.shape[1] for name, array in features.items()} == dict.fromkeys(manifest.ids, 8)
+
+
+def test_two_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "manifest.jsonl", 1)
+    with exclusive(tmp_path / "out", "Wait"), pytest.raises(UserError, match="out is in use by process"):
+        extract("mfcc", tmp_path / "manifest.jsonl", tmp_path / "out", layer="mfcc")

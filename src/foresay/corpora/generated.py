@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import soundfile
+
 from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
 from foresay.files import finished, write_text
@@ -65,7 +67,7 @@ def make(
                 write_manifest(path, items[split], phone_set=phone_set)
             write_manifest(manifests["all"], [item for split in parts for item in items[split]], phone_set=phone_set)
             write_text(folder / "corpus.toml", write_toml(complete))
-    except OSError as error:
+    except (OSError, soundfile.LibsndfileError) as error:  # the latter tells of a full disk as a `System error`
         msg = f"cannot write {title} to {folder}: {error}. It needs some {megabytes} MB: make room, or choose another folder."
         raise UserError(msg) from error
     return MadeCorpus(manifests, reused=False)

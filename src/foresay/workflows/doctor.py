@@ -101,6 +101,10 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "disk", f"{free / GIGABYTE:.1f} GiB free here", "missing" if full else "ok", advice)
 
 
+LEAST = 2**20
+"""Bytes that a self-test writes, at most. libsndfile calls a full disk a `System error`."""
+
+
 def _self_test(test: Callable[[], str]) -> Finding:
     """Run a test that returns what it saw; anything that it raises is a finding."""
     subject = (test.__doc__ or "").rstrip(".")
@@ -109,7 +113,7 @@ def _self_test(test: Callable[[], str]) -> Finding:
         seen = test()
     except Exception as error:  # noqa: BLE001 - whatever is wrong with this machine shall be told, not raised
         told = f"{type(error).__name__}: {error}"
-        if is_disk_full(error):
+        if is_disk_full(error) or shutil.disk_usage(tempfile.gettempdir()).free < LEAST:
             return Finding("self-test", subject, told, "broken", f"the disk of {tempfile.gettempdir()} is full: free some space")
         return Finding("self-test", subject, told, "broken", "reinstall in a fresh environment; if that does not help, report it")
     return Finding("self-test", subject, f"{seen}, {time.perf_counter() - start:.2f} s")

@@ -21,6 +21,7 @@ from foresay.evaluation.fingerprint import fingerprint, of_weights
 from foresay.evaluation.parts import Cutting
 from foresay.files import make_folder, write_text, writing
 from foresay.loading import load
+from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 from foresay.results import read_lines
 from foresay.training.devices import find_place
@@ -73,9 +74,6 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     if not recordings:
         msg = f"there is no audio in {source}: it takes a file, a folder with audio at any depth, or a manifest (.jsonl)"
         raise UserError(msg)
-    done = _begin(index, made_by)
-    missing = [recording for recording in recordings if done.get(recording.id) != recording.content]
-    there, failures = len(recordings) - len(missing), list[str]()
     about = {
         "frame_rate": extractor.sample_rate / extractor.hop(layer),
         "first_center": extractor.first_center / extractor.sample_rate,
@@ -83,19 +81,23 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
         "model": str(model),
         "fingerprint": made_by,
     }
-    with index.open("a", encoding="utf-8") as lines:
-        for recording in ProgressBar(missing, f"extracting {layer}", "recording", leave=True):
-            file = _safe_name(recording.id)
-            try:
-                frames, size = _write(index.parent / file, extractor, layer, recording, place)
-            except AudioError as error:
-                failures.append(f"{recording.id}: {error}")
-                continue
-            line = {"id": recording.id, "file": file, "frames": frames, **about, "bytes": size, "content": recording.content}
-            lines.write(json.dumps(line) + "\n")
-            lines.flush()
-    _list_failures(index.parent / LEFT_OUT, failures)
-    return Extraction(index, len(missing) - len(failures), there, tuple(failures))
+    with exclusive(index.parent, "Wait until it has ended, or choose another folder"):
+        done = _begin(index, made_by)
+        missing = [recording for recording in recordings if done.get(recording.id) != recording.content]
+        there, failures = len(recordings) - len(missing), list[str]()
+        with index.open("a", encoding="utf-8") as lines:
+            for recording in ProgressBar(missing, f"extracting {layer}", "recording", leave=True):
+                file = _safe_name(recording.id)
+                try:
+                    frames, size = _write(index.parent / file, extractor, layer, recording, place)
+                except AudioError as error:
+                    failures.append(f"{recording.id}: {error}")
+                    continue
+                line = {"id": recording.id, "file": file, "frames": frames, **about, "bytes": size, "content": recording.content}
+                lines.write(json.dumps(line) + "\n")
+                lines.flush()
+        _list_failures(index.parent / LEFT_OUT, failures)
+        return Extraction(index, len(missing) - len(failures), there, tuple(failures))
 
 
 def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
