@@ -108,8 +108,10 @@ class Trainable(nn.Module, ABC):
     seed: int = 0
     """Of the run: the training loop says it, for what is drawn once an update (LayerDrop) and not for an utterance, by its key."""
 
-    depends_on_length: bool = False
-    """Whether it has a schedule that is a share of them: then a run that goes on may not be made longer or shorter."""
+    @staticmethod
+    def depends_on_length(settings: Any) -> bool:  # noqa: ANN401, ARG004 - of any model; this one has none
+        """Whether a model of these settings has a schedule that is a share of the updates: then a run may not be made longer or shorter."""
+        return False
 
     @abstractmethod
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:

@@ -17,7 +17,7 @@ from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import HuggingFaceModel
 from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
-from foresay.settings import find_class, from_table, list_names, read_toml_file, settings_class
+from foresay.settings import construct, find_class, from_table, list_names, read_toml_file, settings_class
 from foresay.trust import named_in, trusting
 
 HUB = "hf:"
@@ -66,11 +66,7 @@ def build(table: dict[str, Any]) -> SpeechModel:
         raise UserError(msg)
     with named_in("model folder"):
         cls = find_class("foresay.models", name, SpeechModel)
-        try:
-            model: SpeechModel = cls(from_table(settings_class(cls), settings, "model"))
-        except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:  # what no network can be built of
-            msg = f"the settings of [model] do not fit together: {error}"
-            raise UserError(msg) from error
+        model: SpeechModel = construct(cls, from_table(settings_class(cls), settings, "model"))
     assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
     return model
 

@@ -11,7 +11,7 @@ import math
 import pkgutil
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -23,6 +23,9 @@ from foresay.trust import refuse_foreign
 
 Table: TypeAlias = dict[str, Any]
 T = TypeVar("T")
+
+LARGEST = 2**63
+"""What no number of a setting reaches: 64 bits hold those below it."""
 
 
 def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -40,6 +43,60 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     except (TypeError, ValueError) as error:
         msg = f"settings of [{where}] do not fit: {error}"
         raise UserError(msg) from error
+
+
+def construct(owner: Callable[[Any], T], settings: object) -> T:
+    """Build a model from its settings.
+
+    Raises:
+        UserError: they do not fit together, or ask for more than there is memory. Whatever a constructor of this package's layers and of
+            PyTorch's finds wrong is wrong with the numbers it was given.
+    """
+    try:
+        return owner(settings)
+    except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        msg = f"the settings of [model] do not fit together: {why}"
+        raise UserError(msg) from error
+
+
+def require_not_negative(settings: object) -> None:
+    """Refuse settings below 0: for the `__post_init__` of a dataclass none of whose numbers may be.
+
+    Raises:
+        ValueError: one is; the message names it.
+    """
+    for field in dataclasses.fields(cast("Any", settings)):
+        value = getattr(settings, field.name)
+        numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if isinstance(n, (int, float))]
+        if any(number < 0 for number in numbers):
+            msg = f"{field.name} must not be negative, but is {value}"
+            raise ValueError(msg)
+
+
+def require_at_most(settings: object, most: float, *fields: str) -> None:
+    """Refuse settings above `most`.
+
+    Raises:
+        ValueError: one is; the message names it.
+    """
+    for field in fields:
+        if getattr(settings, field) > most:
+            msg = f"{field} must be at most {most}, not {getattr(settings, field)}"
+            raise ValueError(msg)
+
+
+def require_shares(settings: object, *fields: str) -> None:
+    """Refuse settings that are no share, from 0 to 1; None is left alone.
+
+    Raises:
+        ValueError: one is none; the message names it.
+    """
+    for field in fields:
+        value = getattr(settings, field)
+        if value is not None and not 0 <= value <= 1:
+            msg = f"{field} is a share, from 0 to 1, not {value}"
+            raise ValueError(msg)
 
 
 def require_positive(settings: object, *fields: str) -> None:
@@ -192,9 +249,10 @@ def _checked(value: Any, wanted: Any, where: str) -> Any:  # noqa: ANN401 - valu
             return value
         msg = f"{where} must be a table, not {value!r}"
         raise UserError(msg)
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is not wanted:
+    if type(value) is not wanted and not (wanted is float and type(value) is int):
         msg = f"{where} must be of type {wanted.__name__}, not {type(value).__name__} ({value!r})"
         raise UserError(msg)
-    return value
+    if type(value) in {int, float} and not abs(value) < LARGEST:
+        msg = f"{where} = {value} is no number that anything can be set to: give a finite one below 2^63"
+        raise UserError(msg)
+    return float(value) if wanted is float else value

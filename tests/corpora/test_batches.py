@@ -382,9 +382,10 @@ def test_more_devices_than_groups_are_refused(manifest: Manifest) -> None:
         BatchLoader(manifest, plan_of(manifest), world=3, accumulate=2)
 
 
-def test_somebody_must_read(manifest: Manifest) -> None:
-    with pytest.raises(UserError, match=r"--set trainer\.workers=1"):
-        BatchLoader(manifest, plan_of(manifest), workers=0)
+def test_without_workers_the_same_is_read(manifest: Manifest) -> None:
+    with BatchLoader(manifest, plan_of(manifest), workers=0) as none, BatchLoader(manifest, plan_of(manifest)) as two:
+        for one, other in zip(islice(none.updates(), 3), islice(two.updates(), 3), strict=True):
+            assert one.batches[0].ids == other.batches[0].ids
 
 
 def write_pairs(folder: Path) -> Manifest:

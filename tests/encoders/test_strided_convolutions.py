@@ -105,3 +105,13 @@ def test_a_clip_is_encoded_as_if_it_were_alone(norm: str) -> None:
 
 def test_latents_are_not_negative() -> None:
     assert _encoder()(torch.randn(2, 1600)).min() >= 0
+
+
+@pytest.mark.parametrize("kernel, stride, padding", [(3, 2, 1), (5, 2, 2), (5, 3, 0), (2, 3, 1), (7, 4, 3), (4, 2, 1)])
+def test_any_kernel_and_stride_give_what_torch_gives(kernel: int, stride: int, padding: int) -> None:
+    torch.manual_seed(0)
+    ours = StridedConvolution(3, 5, kernel, stride, padding).double()
+    for frames in range(kernel, kernel + 9):
+        values = torch.randn(2, frames, 3, dtype=torch.float64)
+        theirs = torch.nn.functional.conv1d(values.mT, ours.weight, ours.bias, stride, padding).mT
+        torch.testing.assert_close(ours(values), theirs)

@@ -90,3 +90,14 @@ def test_what_may_change_when_a_run_goes_on() -> None:
     assert differences(recipe, read_recipe("acpc", ["optimizer.warmup=10", "data.batch=8"])) == ["data.batch: 64 -> 8"]
     # Where the rate depends on the length, the length shapes the learning.
     assert differences(read_recipe("acpc"), read_recipe("acpc", ["trainer.epochs=90"])) == ["trainer.epochs: 50 -> 90"]
+
+
+@pytest.mark.parametrize(
+    "name, depends", [("w2v-bert-xl", True), ("vq-wav2vec-tiny", True), ("wav2vec-tiny", False), ("hubert-base", False)]
+)
+def test_the_length_of_a_run_stays_where_a_schedule_of_the_model_is_a_share_of_it(name: str, depends: bool) -> None:  # noqa: FBT001
+    constant = ["optimizer.schedule=noam", "optimizer.warmup=10", "optimizer.hold=0"]
+    one, other = (read_recipe(name, [*constant, f"trainer.steps={steps}"]) for steps in (100, 1000))
+    assert differences(one, other) == (["trainer.steps: 100 -> 1000"] if depends else [])
+    one, other = (read_recipe(name, [*constant, f"trainer.epochs={epochs}"]) for epochs in (1, 2))
+    assert bool(differences(one, other)) == depends

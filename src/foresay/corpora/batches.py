@@ -129,9 +129,6 @@ class BatchLoader:
         """
         if plan.fewest < world * accumulate:
             raise UserError(_too_few(plan, world, accumulate))
-        if workers < 1:
-            msg = f"trainer.workers = {workers}, but somebody must read the audio: --set trainer.workers=1"
-            raise UserError(msg)
         self.wait = 0.0
         """Seconds that the caller has waited for batches, all together."""
         self.unreadable = 0
@@ -146,8 +143,8 @@ class BatchLoader:
         self._mixer = _mixer(plan, noise)
         self._versions = _versions(plan.settings, noise)
         self._reported: set[int] = set()
-        self._ahead = 2 * workers
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+        self._ahead = max(2 * workers, 1)
+        self._threads = ThreadPoolExecutor(max(workers, 1), thread_name_prefix="batches")
 
     def updates(self, epoch: int = 0, step: int = 0, update: int = 0) -> Iterator[Update]:
         """Yield update after update from (epoch, step) on, epoch after epoch, for ever; `update` is the number of the first."""

@@ -23,7 +23,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Window
 from foresay.errors import UserError
 from foresay.files import UNFINISHED, make_folder, read_text, write_text, writing
-from foresay.settings import Table, read_toml, write_toml
+from foresay.settings import Table, read_toml, require_positive, write_toml
 
 LabelReader: TypeAlias = Callable[[Window], NDArray[np.int64]]
 """Reads the labels (T,) of a window's frames."""
@@ -64,6 +64,9 @@ class LabelSettings:
     """And in about so many of their frames at most."""
     moved: bool = True
     """False: clusters lie around frames drawn at random and are not moved (an ablation)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "clusters", "hours", "frames")
 
 
 class FrameLabels:

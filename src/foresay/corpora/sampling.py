@@ -25,6 +25,7 @@ from foresay.corpora.advice import WindowsFound, never_used, shortage
 from foresay.corpora.balance import balanced
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
+from foresay.settings import require_not_negative, require_positive
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -78,6 +79,8 @@ class DataSettings:
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, not {getattr(self, name)}"
                 raise ValueError(msg)
+        require_not_negative(self)
+        require_positive(self, "seconds")
         if not 0 < self.shortest <= self.longest or self.spread < 0:
             msg = (
                 f"utterances of {self.shortest} s (shortest) to {self.longest} s (longest), spread {self.spread}: "

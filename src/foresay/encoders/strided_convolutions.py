@@ -87,8 +87,8 @@ def _norm(kind: Literal["channel", "batch", "none"], channels: int, group: int) 
 class StridedConvolution(nn.Conv1d):
     """A 1-d convolution in (B, T, C) layout, as one matrix product.
 
-    Where the kernel is a multiple of the stride, the input falls into blocks of `stride` frames that no window cuts. Each block meets
-    each part of the kernel once, in one product, and an output frame is the sum of what consecutive blocks gave:
+    The input falls into blocks of `stride` frames that no window cuts, the kernel being filled up by zeros to a multiple of the stride.
+    Each block meets each part of the kernel once, in one product, and an output frame is the sum of what consecutive blocks gave:
     no window is ever copied out. Parameters, initialisation and values are those of `nn.Conv1d`.
     """
 
@@ -102,11 +102,12 @@ class StridedConvolution(nn.Conv1d):
             windows = F.pad(frames[..., 0], (padding, padding)).unfold(1, kernel, stride)  # (B, T', kernel)
             # The weight is transposed by a copy: its gradient is then a product that CPUs do several times faster than F.linear's.
             return torch.addmm(self.bias, windows.flatten(0, 1), self.weight[:, 0].T.contiguous()).unflatten(0, windows.shape[:2])
-        parts = kernel // stride
+        parts = -(-kernel // stride)
         blocks = count + parts - 1
         right = blocks * stride - frames.shape[1] - padding  # negative where the last window leaves samples over
         blocked = F.pad(frames, (0, 0, padding, right)).reshape(frames.shape[0], blocks, stride * self.in_channels)
-        weight = self.weight.view(self.out_channels, self.in_channels, parts, stride).permute(2, 0, 3, 1)  # (parts, D, stride, C)
+        weight = F.pad(self.weight, (0, parts * stride - kernel)) if kernel % stride else self.weight
+        weight = weight.view(self.out_channels, self.in_channels, parts, stride).permute(2, 0, 3, 1)  # (parts, D, stride, C)
         products = F.linear(blocked, weight.reshape(parts * self.out_channels, -1)).unflatten(-1, (parts, self.out_channels))
         summed = products[:, :count, 0] + self.bias
         for part in range(1, parts):
@@ -128,6 +129,9 @@ class StridedConvolutions(nn.Module):
     ) -> None:
         """`group`: utterances over which batch norm takes its statistics."""
         super().__init__()
+        if not len(kernels) == len(strides) == len(paddings):
+            msg = f"{len(kernels)} kernels, {len(strides)} strides and {len(paddings)} paddings: a convolution has one of each"
+            raise ValueError(msg)
         self.channels = channels
         sizes = [1, *[channels] * len(kernels)]
         self.convolutions = nn.ModuleList(

@@ -20,6 +20,7 @@ from foresay.masking import SpanMask, masked_rows
 from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
 from foresay.objectives.masked_prediction import MaskedPrediction as Found
 from foresay.objectives.masked_prediction import masked_prediction_loss
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class MaskedPredictionSettings(MaskedTransformerSettings):
     """Weight of the frames that are heard: 1 - alpha of eq. 2, of which the paper finds 0 the best (Table V)."""
     feature_penalty: float = 10.0
     """Weight of the mean square of the convolutions' output (released configuration)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "classes", "target_size", "similarity_temperature")
 
 
 class MaskedPrediction(MaskedTransformer, ABC):

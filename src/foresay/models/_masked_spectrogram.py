@@ -23,6 +23,7 @@ from foresay.audio.spectrogram import LogMelSpectrogram
 from foresay.contracts import Batch, Frames, SpeechModel, sent
 from foresay.errors import UserError
 from foresay.layers.conformer import Conformer
+from foresay.settings import require_at_most, require_not_negative, require_positive, require_shares
 
 STACK = 4
 """Frames of the spectrogram for one that the blocks hear: two convolutions of stride 2."""
@@ -54,6 +55,12 @@ class MaskedSpectrogramSettings:
     """Standard deviation of the noise that masked frames are replaced by."""
     checkpoint: bool = False
     """Keep only what stands between the blocks and compute the rest anew for the gradient: a third slower, much less memory."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self)
+        require_positive(self, "sample_rate", "bands", "subsampling_channels", "size", "layers", "heads", "inner", "kernel")
+        require_shares(self, "dropout", "attention_dropout", "layer_drop")
+        require_at_most(self, 1000, "layers")
 
 
 class MaskedSpectrogram(SpeechModel, ABC):

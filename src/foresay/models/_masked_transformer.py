@@ -22,6 +22,7 @@ from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
 from foresay.layers.transformer import PositionalConvolution, PositionBias, Transformer
+from foresay.settings import require_at_most, require_not_negative, require_positive, require_shares
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,13 @@ class MaskedTransformerSettings:
     layer_drop: float = 0.05
     checkpoint: bool = False
     """Keep only what stands between the blocks and compute the rest anew for the gradient: a third slower, much less memory."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self)
+        require_positive(self, "sample_rate", "channels", "kernels", "strides", "size", "layers", "heads", "inner")
+        require_positive(self, "position_kernel", "position_groups")
+        require_shares(self, "input_dropout", "dropout", "attention_dropout", "activation_dropout", "layer_drop")
+        require_at_most(self, 1000, "layers")
 
 
 @dataclass(frozen=True)

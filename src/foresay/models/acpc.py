@@ -30,7 +30,7 @@ from foresay.models._encoder_and_context import CausalModel
 from foresay.negatives import build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
-from foresay.settings import find_class
+from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,13 @@ class ACPCSettings:
     negative_options: dict[str, float | str] = field(default_factory=dict)
     """Of the sampler itself, such as the length of a queue."""
     similarity: Similarity = "mean"
+
+    def __post_init__(self) -> None:
+        require_not_negative(self)
+        require_positive(self, "sample_rate", "channels", "kernels", "strides", "context_size", "context_layers")
+        require_positive(self, "predictions", "matched", "temperature", "negative_count", "negative_group")
+        require_shares(self, "dropout", "output_dropout")
+        require_at_most(self, 1000, "context_layers")
 
 
 class ACPC(CausalModel):

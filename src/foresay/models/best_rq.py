@@ -27,6 +27,7 @@ from foresay.layers.transformer import PositionalConvolution, Transformer
 from foresay.masking import SpanMask, masked_rows
 from foresay.models._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
 from foresay.quantizers.random_projection import RandomProjectionQuantizer, code_use
+from foresay.settings import require_positive
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class BestRQSettings(MaskedSpectrogramSettings):
     """Features in which frames and entries are compared."""
     quantizer_seed: int | None = None
     """Of projections and entries: two runs with the same one learn the same codes. None: drawn as the weights are, from the run's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "position_kernel", "position_groups", "codebooks", "codes", "code_size")
 
 
 class BestRQ(MaskedSpectrogram):

@@ -30,7 +30,7 @@ from foresay.errors import UserError
 from foresay.models._encoder_and_context import EncoderAndContext
 from foresay.objectives.hybrid_contrastive import HybridContrast
 from foresay.objectives.paired_contrastive import PairedContrast
-from foresay.settings import find_class, options_of
+from foresay.settings import find_class, options_of, require_at_most, require_not_negative, require_positive
 
 WORDS: dict[Modality, str] = {"audio": "hears no audio", "image": "sees no pictures"}
 BOTH: tuple[Modality, ...] = ("audio", "image")
@@ -68,6 +68,10 @@ class MultimodalCPCSettings:
     positives_temperature: float = 0.1
 
     def __post_init__(self) -> None:
+        require_not_negative(self)
+        require_positive(self, "sample_rate", "channels", "context_size", "context_layers", "predictions", "negative_group")
+        require_positive(self, "positives_temperature")
+        require_at_most(self, 1000, "context_layers")
         if self.cross_modal_positives and self.modalities != "both":
             msg = f'cross_modal_positives = true takes pairs, and modalities = "{self.modalities}" has none: set it to "both"'
             raise ValueError(msg)

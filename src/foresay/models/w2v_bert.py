@@ -28,6 +28,7 @@ from foresay.masking import Places, SpanMask, masked_places
 from foresay.models._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
 from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
+from foresay.settings import require_positive
 
 PUBLISHED_UPDATES = 400_000
 """Of XL: where nobody says how many are planned."""
@@ -64,6 +65,11 @@ class W2vBERTSettings(MaskedSpectrogramSettings):
     """K: distractors from the same utterance."""
     group: int = 8
     """Utterances that share the mean of the diversity loss and stay on one device; the paper does not say how many do."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "codebooks", "codes", "code_size", "target_size", "negative_count", "group")
+        require_positive(self, "temperature_start", "temperature_floor", "temperature_share", "similarity_temperature")
 
 
 class W2vBERT(MaskedSpectrogram):
@@ -108,6 +114,11 @@ class W2vBERT(MaskedSpectrogram):
             "temperature": torch.full((), self.temperature(step), device=latents.device),
         }
         return Losses(terms, scalars | code_use(quantized.codes, at.real, s.codes))
+
+    @staticmethod
+    def depends_on_length(settings: W2vBERTSettings) -> bool:  # noqa: ARG004
+        """Whether there is a temperature, which falls over a share of all updates."""
+        return True
 
     def temperature(self, step: int) -> float:
         """Say how soft the quantizer's choice is at an update."""

@@ -27,6 +27,7 @@ from foresay.models._encoder_and_context import EncoderAndContext
 from foresay.negatives import Negatives, build_sampler
 from foresay.objectives.masked_contrastive import diversity_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
+from foresay.settings import require_not_negative, require_positive
 
 ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu}
 PUBLISHED_UPDATES = 400_000
@@ -69,6 +70,12 @@ class Wav2vecSettings:
     """Share of all updates after which the Gumbel temperature reaches its floor: the released factor of 0.999995 in 400,000 updates."""
     diversity: float = 0.0
     """Weight of the share of codes that are not used, (G V - perplexity) / (G V). The released configuration gives it none."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self)
+        require_positive(self, "sample_rate", "channels", "kernels", "strides", "norm_groups", "context_size", "context_kernels")
+        require_positive(self, "predictions", "offset", "negative_count", "negative_group", "codes")
+        require_positive(self, "temperature_start", "temperature_floor", "temperature_share")
 
 
 class Wav2vec(EncoderAndContext):
@@ -117,6 +124,11 @@ class Wav2vec(EncoderAndContext):
             if self.settings.diversity:
                 terms["diversity"] = diversity_loss(quantized.probabilities, real, self.group, self.settings.diversity)
         return Losses(terms, scalars)
+
+    @staticmethod
+    def depends_on_length(settings: Wav2vecSettings) -> bool:
+        """Whether there is a temperature, which falls over a share of all updates."""
+        return settings.codebooks > 0
 
     def temperature(self, step: int) -> float:
         """Say how soft the quantizer's choice is at an update."""

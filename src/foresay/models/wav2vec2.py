@@ -26,6 +26,7 @@ from foresay.masking import Places, SpanLengths, SpanMask, masked_places, near_e
 from foresay.models._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
 from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
+from foresay.settings import require_positive, require_shares
 
 PUBLISHED_UPDATES = 400_000
 """Of BASE: where nobody says how many are planned."""
@@ -84,6 +85,12 @@ class Wav2Vec2Settings(MaskedTransformerSettings):
     """Utterances that share the mean of the diversity loss and stay on one device. The reference takes whatever one GPU holds, 5.6 crops
     of 15.6 s on average: then the loss depends on the number of GPUs."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "edge_steps", "codebooks", "codes", "code_size", "target_size", "negative_count", "group")
+        require_positive(self, "temperature_start", "temperature_floor", "temperature_share", "similarity_temperature")
+        require_shares(self, "target_dropout")
+
 
 class Wav2Vec2(MaskedTransformer):
     """wav2vec 2.0."""
@@ -130,6 +137,11 @@ class Wav2Vec2(MaskedTransformer):
                 "temperature": torch.full((), self.temperature(step), device=device),
             }
         return Losses(terms, scalars)
+
+    @staticmethod
+    def depends_on_length(settings: Wav2Vec2Settings) -> bool:
+        """Whether there is a temperature, which falls over a share of all updates."""
+        return settings.quantized_targets
 
     def temperature(self, step: int) -> float:
         """Say how soft the quantizer's choice is at an update: it falls exponentially from the start to the floor."""

@@ -5,7 +5,6 @@ to the utterances: the draw is the same however a global batch is spread over de
 held, which made results depend on the number of GPUs: arXiv:2104.11946, section 4.)
 """
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from foresay import draws
-from foresay.errors import UserError, nearest
-from foresay.settings import find_class
+from foresay.errors import UserError
+from foresay.settings import find_class, options_of
 
 
 class Negatives(NamedTuple):
@@ -76,13 +75,8 @@ def build_sampler(name: str, count: int, group: int, size: int, options: Mapping
         UserError: there is no such sampler, or it has no such option.
     """
     cls = find_class("foresay.negatives", name, NegativeSampler)
-    known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            hint = nearest(option, known) if known else "this sampler has none."
-            msg = f"unknown option model.negative_options.{option} of negatives {name!r}: {hint}"
-            raise UserError(msg)
-    sampler: NegativeSampler = cls(count, group, size, **options)
+    own = options_of(cls, options, "model.negative_options")
+    sampler: NegativeSampler = cls(count, group, size, **own)
     return sampler
 
 

@@ -17,6 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from foresay.settings import require_not_negative, require_positive
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
@@ -47,10 +49,11 @@ class OptimizerSettings:
         if len(self.betas) != 2:  # noqa: PLR2004 - Adam has two
             msg = f"betas are two numbers, such as [0.9, 0.98], not {list(self.betas)}"
             raise ValueError(msg)
-        for name in ("lr", "eps", "weight_decay", "warmup", "hold", "power", "initial", "final"):
-            if getattr(self, name) < 0:
-                msg = f"{name} must not be negative, but is {getattr(self, name)}"
-                raise ValueError(msg)
+        if not all(0 <= beta < 1 for beta in self.betas):
+            msg = f"betas are shares of the past that moments keep, from 0 to below 1, not {list(self.betas)}"
+            raise ValueError(msg)
+        require_not_negative(self)
+        require_positive(self, "lr", "eps")
         if self.schedule == "exponential" and self.final == 0:
             msg = "an exponential fall never reaches 0: state where it ends, for example final = 0.05 (fairseq's tri-stage schedule)"
             raise ValueError(msg)

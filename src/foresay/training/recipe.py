@@ -21,7 +21,19 @@ from foresay.corpora.labels import LabelSettings
 from foresay.corpora.sampling import DataSettings
 from foresay.errors import UserError, nearest
 from foresay.files import read_text
-from foresay.settings import Table, assignment, find_class, from_table, merge, read_toml, settings_class, to_table, write_toml
+from foresay.settings import (
+    Table,
+    assignment,
+    construct,
+    find_class,
+    from_table,
+    merge,
+    read_toml,
+    require_not_negative,
+    settings_class,
+    to_table,
+    write_toml,
+)
 from foresay.training.optimizers import OptimizerSettings
 from foresay.trust import named_in
 from foresay.version import __version__
@@ -42,14 +54,14 @@ class TrainerSettings:
     accumulate: int = 1
     """Micro-batches per update: the same update with less memory."""
     clip: float | None = None
-    """Largest gradient norm; None: no clipping, as in the reference."""
+    """Largest gradient norm; None or 0: no clipping, as in the reference."""
     average: float | None = None
     """The run's model is a moving average of the weights, of which each update keeps this share (such as 0.999); None: the weights."""
     compile: bool = False
     parallel: Literal["replicate", "shard"] = "replicate"
     """Whether several devices have a whole model each (DDP), or a share of it each (FSDP2): for what does not fit."""
     workers: int = 2
-    """Threads that read audio."""
+    """Threads that read audio ahead; 0: one, which reads when it is asked."""
     log_every: int = 10
     validate_every: int = 500
     validate_batches: int = 20
@@ -71,6 +83,7 @@ class TrainerSettings:
             if value is not None and value < 1:
                 msg = f"trainer.{name} must be at least 1, not {value}"
                 raise ValueError(msg)
+        require_not_negative(self)
 
 
 FREE = {
@@ -87,7 +100,7 @@ FREE = {
     "tensorboard",
     "wandb",
 }
-"""Trainer settings that may change when a run goes on: they do not shape what is learnt (the length does where the rate depends on it)."""
+"""Trainer settings that may change when a run goes on: they do not shape what is learnt (the length may: `depends_on_length`)."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +116,17 @@ class Recipe:
     labels: LabelSettings | None = None
     """Of frames, for models that learn some."""
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether an update depends on how many there will be: by the learning rate, or by a schedule of the model."""
+        cls = find_class("foresay.models", self.model, SpeechModel)
+        return self.optimizer.depends_on_length or bool(cls.depends_on_length(self.model_settings))
+
     def build_model(self) -> SpeechModel:
         """Build the model, untrained, from torch's current random state."""
         with named_in("recipe"):
             cls = find_class("foresay.models", self.model, SpeechModel)
-            try:
-                model: SpeechModel = cls(self.model_settings)
-            except (LookupError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-                msg = f"the settings of [model] do not fit together: {error}"
-                raise UserError(msg) from error
+            model: SpeechModel = construct(cls, self.model_settings)
         return model
 
     def table(self) -> Table:
@@ -180,7 +195,7 @@ def differences(one: Recipe, other: Recipe) -> list[str]:
     for section in SECTIONS[1:]:
         mine, theirs = (t.get(section, {}) for t in tables)
         for key in sorted(mine.keys() | theirs.keys()):
-            free = section == "trainer" and key in FREE and not (one.optimizer.depends_on_length and key in {"steps", "epochs"})
+            free = section == "trainer" and key in FREE and not (one.depends_on_length and key in {"steps", "epochs"})
             if not free and mine.get(key) != theirs.get(key):
                 found.append(f"{section}.{key}: {mine.get(key)!r} -> {theirs.get(key)!r}")
     return found
