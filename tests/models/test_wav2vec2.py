@@ -166,7 +166,7 @@ def test_code_use_is_counted() -> None:
         model.quantizer.projection.weight.zero_()
         model.quantizer.projection.bias.copy_(torch.arange(12.0))  # always the last of each book
     scalars = model(batch_of(), 0).scalars
-    assert float(scalars["code_perplexity"]) == pytest.approx(2)
+    assert float(scalars["code_perplexity"]) == pytest.approx(1)
     assert float(scalars["code_use"]) == pytest.approx(1 / 6)
 
 

@@ -41,7 +41,7 @@ def test_one_book_for_all_and_a_layer_before_the_choice() -> None:
 def test_use_is_counted_where_frames_are_real() -> None:
     codes, real = torch.tensor([[[0, 1], [1, 1], [3, 0]]]), torch.tensor([[True, True, False]])
     used = code_use(codes, real, 4)
-    torch.testing.assert_close(used["code_perplexity"], torch.tensor(2.0 + 1.0))  # two codes as often, and one alone
+    torch.testing.assert_close(used["code_perplexity"], torch.tensor(2.0 * 1.0).sqrt())  # two codes as often, and one alone
     assert used["code_use"] == 3 / 8
 
 

@@ -86,4 +86,4 @@ def test_use_of_codes() -> None:
     codes = torch.tensor([[0, 3], [1, 3], [0, 3], [1, 3]])
     found = code_use(codes, 4)
     assert float(found["code_use"]) == pytest.approx((2 / 4 + 1 / 4) / 2)
-    assert float(found["code_perplexity"]) == pytest.approx((2 + 1) / 2)
+    assert float(found["code_perplexity"]) == pytest.approx((2 * 1) ** 0.5)

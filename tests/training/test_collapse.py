@@ -38,12 +38,21 @@ def test_constant_latents_are_at_once() -> None:
 
 
 def test_one_code_for_everything_is_unless_it_is_the_beginning() -> None:
-    """Two codebooks with one code each have a perplexity of 2."""
+    """However many codebooks there are: with one code each their perplexity is 1."""
     watch = CollapseWatch()
-    assert [watch.see({"accuracy": 0.1, "code_perplexity": 2.0}) for _ in range(2 * WINDOW - 1)] == [None] * (2 * WINDOW - 1)
-    assert "nearly all frames have the same code (perplexity 2.0)" in (watch.see({"accuracy": 0.1, "code_perplexity": 2.0}) or "")
+    assert [watch.see({"accuracy": 0.1, "code_perplexity": 1.0}) for _ in range(2 * WINDOW - 1)] == [None] * (2 * WINDOW - 1)
+    assert "nearly all frames have the same code (perplexity 1.0)" in (watch.see({"accuracy": 0.1, "code_perplexity": 1.0}) or "")
 
 
 def test_models_without_these_scalars_are_not_watched() -> None:
     assert CollapseWatch().see({"loss": 1.0}) is None
     assert CollapseWatch().see({"code_perplexity": 1.0}) is None
+
+
+def test_what_is_known_from_the_start_was_never_learnt() -> None:
+    """An all-silent corpus: every frame has one code, and BEST-RQ is right in all of them."""
+    watch = CollapseWatch()
+    assert watch.see({"accuracy": 1.0, "latent_std": 0.3}) is None
+    assert "always the same" in (watch.see({"accuracy": 1.0, "latent_std": 0.3}) or "")
+    learner = CollapseWatch()
+    assert [learner.see({"accuracy": a, "latent_std": 0.3}) for a in (0.2, *[1.0] * WINDOW)] == [None] * (WINDOW + 1)

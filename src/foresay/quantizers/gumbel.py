@@ -105,10 +105,14 @@ def perplexity(probabilities: Tensor) -> Tensor:
 def code_use(codes: Tensor, real: Tensor, size: int) -> dict[str, Tensor]:
     """Say how many codes (B, M, G) below `size` are in use, for the log; `real` (B, M) are to be counted.
 
-    Their perplexity, summed over the codebooks as in wav2vec 2.0, and the share that occurs.
+    Their perplexity for each codebook, a geometric mean, since books multiply: a few books in use do not hide that the others collapsed.
+    And the share that occurs.
     """
     counts = (F.one_hot(codes, size) * real[..., None, None]).sum((0, 1)).float()  # (G, V)
-    return {"code_perplexity": perplexity(counts / counts.sum(-1, keepdim=True)).sum(), "code_use": (counts > 0).float().mean()}
+    return {
+        "code_perplexity": perplexity(counts / counts.sum(-1, keepdim=True)).log().mean().exp(),
+        "code_use": (counts > 0).float().mean(),
+    }
 
 
 def falling_temperature(step: int, falling: float, start: float, floor: float) -> float:

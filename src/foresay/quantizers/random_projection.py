@@ -54,11 +54,11 @@ class RandomProjectionQuantizer(nn.Module):
 
 
 def code_use(codes: Tensor, size: int) -> dict[str, Tensor]:
-    """Say how many codes (N, G) below `size` are in use, for the log: their perplexity and the share that occurs, means over the books."""
+    """Say how many codes (N, G) below `size` are in use, for the log: their perplexity (a geometric mean over the books) and share."""
     counts = torch.zeros(codes.shape[1], size, device=codes.device)
     counts.scatter_add_(1, codes.T, torch.ones_like(codes.T, dtype=counts.dtype))
     shares = counts / len(codes)
     return {
         "code_use": (counts > 0).float().mean(),
-        "code_perplexity": torch.exp(torch.special.entr(shares).sum(-1)).mean(),
+        "code_perplexity": torch.exp(torch.special.entr(shares).sum(-1).mean()),
     }

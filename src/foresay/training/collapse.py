@@ -23,7 +23,7 @@ class Sign(NamedTuple):
 
 SIGNS = {
     "latent_std": Sign("the latents' spread", 1e-4, 1, "the latents hardly differ from frame to frame (standard deviation {:.1e})"),
-    "code_perplexity": Sign("the codes' perplexity", 3.0, 2 * WINDOW, "nearly all frames have the same code (perplexity {:.1f})"),
+    "code_perplexity": Sign("the codes' perplexity", 2.0, 2 * WINDOW, "nearly all frames have the same code (perplexity {:.1f})"),
     "code_use": Sign("the share of codes in use", 0.0, 2 * WINDOW, ""),
 }
 """Latents after a channel norm spread about 0.1 to 1. An untrained encoder's frames are so alike that they may share a code at first."""
@@ -34,6 +34,14 @@ CAUSES = {
     "code": "Usual causes: a learning rate too high for this batch size, too little weight on diversity, a temperature that falls too "
     "fast. Try a lower optimizer.lr, a longer optimizer.warmup or a larger model.diversity.",
 }
+
+
+FIRST, PERFECT = 2, 0.99
+"""What is predicted as well as that in each of the first logged steps has not been learnt: there was nothing to learn."""
+SAME = (
+    "always the same, or stands in what the model is given. Usual causes: silent or repeated audio (`foresay corpus check` finds it), labels "
+    "of one class."
+)
 
 
 class CollapseWatch:
@@ -65,6 +73,9 @@ class CollapseWatch:
         for name in ("accuracy", *SIGNS):
             if name in scalars:
                 self._seen[name].append(scalars[name])
+        if len(self._seen["accuracy"]) == FIRST and min(self._seen["accuracy"]) > PERFECT:
+            self.warned = True
+            return f"possible collapse: accuracy {scalars['accuracy']:.2f} from the first updates on: what is to be predicted is {SAME}"
         for name in [name for name in SIGNS if name in scalars]:
             if what := self._trivial(name) or self._jump(name):
                 self.warned = True
