@@ -39,8 +39,8 @@ CAUSES = {
 FIRST, PERFECT = 2, 0.99
 """What is predicted as well as that in each of the first logged steps has not been learnt: there was nothing to learn."""
 SAME = (
-    "always the same, or stands in what the model is given. Usual causes: silent or repeated audio (`foresay corpus check` finds it), labels "
-    "of one class."
+    "always the same, or stands in what the model is given. Usual causes: silent or repeated audio (`foresay corpus check` finds it), "
+    "labels of one class."
 )
 
 
