@@ -12,7 +12,10 @@ endif
 # Without .pyc files every `import torch` takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow lint docs clean
+# What `make test-versions` tries: the oldest packages that pyproject.toml allows, and the newest. Fewer: make test-versions VERSIONS=highest@3.12
+VERSIONS ?= lowest-direct@3.11 highest@3.11 highest@3.12 highest@3.13 highest@3.14
+
+.PHONY: demo test test-slow test-versions lint docs clean
 
 demo: .venv/ready  ## speech -> CPC and Aligned CPC -> a table of what they learnt (SCALE=tiny for a look)
 	$(BIN)/foresay demo --run runs --scale $(SCALE)
@@ -22,6 +25,13 @@ test: .venv/ready  ## everything but the slow tests
 
 test-slow: .venv/ready  ## the slow tests alone
 	$(BIN)/pytest -n auto -m slow --timeout 1800
+
+test-versions: $(VERSIONS:%=test-with-%)  ## everything but the slow tests in environments of their own: RESOLUTION@PYTHON of uv (-k goes on after one)
+
+# Old packages warn of newer ones, so that here warnings are no errors; what reads our own source (tests/house) needs no second look.
+test-with-%: .venv/ready
+	$(BIN)/uv run --isolated --no-project --python $(lastword $(subst @, ,$*)) --resolution $(firstword $(subst @, ,$*)) \
+		--with-editable '.[$(EXTRAS),onnx]' -- pytest -n auto -m "not slow" -W default --ignore tests/house
 
 lint: .venv/ready
 	$(BIN)/ruff check .
