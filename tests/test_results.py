@@ -49,4 +49,6 @@ def test_artifacts_are_written_whole(tmp_path: Path) -> None:
     assert found.keys() == arrays.keys()
     np.testing.assert_array_equal(found["waveform"], arrays["waveform"])
     assert str(found["id"]) == "a/b"
+    with pytest.raises(TypeError, match="thing hold objects"):
+        save_artifact(tmp_path, "other", {"thing": np.array([{}])})
     assert [path.name for path in (tmp_path / "artifacts").iterdir()] == ["example.npz"]

@@ -274,10 +274,14 @@ def _which(result: Result) -> str:
 
 def save_artifact(folder: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
     """Write arrays to `folder/artifacts/name.npz`, whole or not at all."""
+    kept: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
+    if objects := [key for key, value in kept.items() if value.dtype.hasobject]:  # only NumPy 2.2 can be told not to pickle
+        msg = f"artifact {name}: {', '.join(objects)} hold objects, and only numbers and texts are written"
+        raise TypeError(msg)
     path = _artifact(folder, name)
     make_folder(path.parent)
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **{key: np.asarray(value) for key, value in arrays.items()})
+    np.savez_compressed(content, **kept)
     write_bytes(path, content.getvalue())
     return path
 

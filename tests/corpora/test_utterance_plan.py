@@ -73,7 +73,7 @@ def test_an_epoch_is_full_rectangles_of_utterances_each_at_most_once(
         assert 50 <= size <= 300
         assert len(batch.windows) % group == 0
         assert len(batch.windows) // group >= plan.fewest
-        assert len(batch.windows) * size <= seconds * RATE
+        assert len(batch.windows) * size <= round(seconds * RATE)
         assert len(batch.keys) == len(batch.windows)
         whole = [min(lengths[w.segments[0].item], 300) for w in batch.windows]
         assert size == min(whole)
