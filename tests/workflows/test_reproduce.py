@@ -175,9 +175,9 @@ def seed_pairs(parent: Path, errors: list[tuple[float, float]]) -> tuple[list[Pa
 @pytest.mark.parametrize(
     "errors, difference, votes, winner",
     [
-        ([(0.10, 0.08), (0.11, 0.08), (0.12, 0.09)], "\N{MINUS SIGN}2.7", "3 of 3", "B"),
-        ([(0.08, 0.10), (0.08, 0.11), (0.09, 0.12)], "+2.7", "0 of 3", "A"),
-        ([(0.10, 0.14), (0.20, 0.15), (0.30, 0.28)], "\N{MINUS SIGN}1.0", "2 of 3", "no"),
+        ([(0.10, 0.08), (0.11, 0.08), (0.12, 0.09), (0.10, 0.08), (0.11, 0.09)], "\N{MINUS SIGN}2.4", "5 of 5", "B"),
+        ([(0.08, 0.10), (0.08, 0.11), (0.09, 0.12), (0.08, 0.10), (0.09, 0.11)], "+2.4", "0 of 5", "A"),
+        ([(0.10, 0.14), (0.20, 0.15), (0.30, 0.28), (0.20, 0.18), (0.20, 0.20)], "\N{MINUS SIGN}1.0", "3 of 5", "no"),
     ],
 )
 def test_the_better_one_is_named_where_the_interval_leaves_out_zero(
@@ -188,6 +188,20 @@ def test_the_better_one_is_named_where_the_interval_leaves_out_zero(
     cells = row.strip("| ").split(" | ")
     assert cells[5].split(" [")[0] == difference
     assert cells[6:8] == [votes, winner]
+
+
+def test_of_four_seeds_nothing_is_decided_and_no_interval_is_given(tmp_path: Path) -> None:
+    a, b = seed_pairs(tmp_path, [(0.20, 0.08), (0.21, 0.08), (0.22, 0.09), (0.20, 0.08)])
+    (row,) = paired_table(a, b, ("A", "B")).splitlines()[2:]
+    assert row.strip("| ").split(" | ")[5:8] == ["\N{MINUS SIGN}12.5", "4 of 4", "no"]
+
+
+def test_what_was_measured_of_some_seeds_only_is_not_paired(tmp_path: Path) -> None:
+    a, b = seed_pairs(tmp_path, [(0.20, 0.08), (0.21, 0.08)])
+    for run in (a[0], b[0], b[1]):
+        measured(run, "abx", "error across speakers", "c", {4: 0.1}, spread=0.001)
+    (row,) = paired_table(a, b, ("A", "B")).splitlines()[2:]
+    assert row.startswith("| ABX error within speakers, % |")
 
 
 def test_a_baseline_stands_beside_the_pair(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from foresay.workflows.compare import Difference, Measured, compare
 from foresay.workflows.reproductions._tables import markdown, mean_and_spread, rows_at_end
 
 BASELINE = "mfcc"
+FEWEST_SEEDS = 5
+"""Of fewer no interval is given: drawn again, they would be the same few over and over."""
 
 
 class Question(NamedTuple):
@@ -30,11 +32,14 @@ QUESTIONS = (
 
 
 def paired_table(a: Sequence[Path], b: Sequence[Path], names: tuple[str, str]) -> str:
-    """Compare the runs `a` with the runs `b`, in the order of their seeds; Markdown. Nothing is ranked whose interval holds 0.
+    """Compare the runs `a` with the runs `b`, in the order of their seeds; Markdown.
+
+    Nothing is ranked whose interval holds 0, or where seeds are fewer than `FEWEST_SEEDS`.
 
     The interval draws seeds again, and what the measure draws: speakers (ABX), utterances (the others).
     """
-    found = {(d.what.measure, d.what.metric, d.what.corpus, d.what.layer): d for d in compare(a, b)}
+    whole = [d for d in compare(a, b) if d.seeds == (len(a), len(b))]  # what was measured of some seeds only would pair unlike ones
+    found = {(d.what.measure, d.what.metric, d.what.corpus, d.what.layer): d for d in whole}
     head = ["", "measured on", "layer", *names, f"{names[1]} {MINUS} {names[0]}", "seeds for it", "decided", BASELINE.upper()]
     corpora = dict.fromkeys(corpus for _, _, corpus, _ in found)
     layers = dict.fromkeys(layer for *_, layer in found)
@@ -53,18 +58,15 @@ def _row(question: Question, difference: Difference, a: Sequence[Path], b: Seque
     sides = [[_value(run, what) for run in runs] for runs in (a, b)]
     sign = -1 if what.direction == "lower" else 1
     better = sum(sign * (second - first) > 0 for first, second in zip(*sides, strict=True))
-    interval = (
-        ""
-        if difference.interval is None
-        else " [{}, {}]".format(*(amount(end, unit=what.unit, signed=True) for end in difference.interval))
-    )
-    winner = names[sign * difference.value > 0] if difference.certain else "no"
+    interval = difference.interval if len(a) >= FEWEST_SEEDS else None
+    ends = "" if interval is None else " [{}, {}]".format(*(amount(end, unit=what.unit, signed=True) for end in interval))
+    winner = names[sign * difference.value > 0] if interval is not None and difference.certain else "no"
     return [
         question.title,
         what.corpus,
         what.layer,
         *(mean_and_spread(side, unit=what.unit) for side in sides),
-        amount(difference.value, unit=what.unit, signed=True) + interval,
+        amount(difference.value, unit=what.unit, signed=True) + ends,
         f"{better} of {len(sides[0])}",
         winner,
         _baseline(a[0], what),
