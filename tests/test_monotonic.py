@@ -150,3 +150,9 @@ def test_laws_with_a_blank(predictions: int, extra: int, seed: int) -> None:
     soft = monotonic_alignment(scores, "soft", blank)
     assert (soft.loss <= without.loss + 1e-4).all()  # more paths never cost more
     torch.testing.assert_close(soft.posterior.sum(-1), torch.ones(3, frames), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("frames, predictions", [(4, 2), (6, 3), (5, 5), (5, 1)])
+def test_among_equal_paths_the_one_that_climbs_latest_is_the_best(frames: int, predictions: int) -> None:
+    path = monotonic_alignment(torch.zeros(frames, predictions), "hard").path
+    assert path.tolist() == [0] * (frames - predictions) + list(range(predictions))

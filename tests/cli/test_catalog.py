@@ -23,7 +23,7 @@ def test_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == len(list_recipes())
     assert cli.main(["recipes", "acpc"]) == 0
     assert capsys.readouterr().out == recipe_text("acpc")
-    assert cli.main(["recipes", "apc"]) == 2
+    assert cli.main(["recipes", "no-such-recipe"]) == 2
 
 
 @pytest.mark.parametrize("verb", ["models", "recipes"])

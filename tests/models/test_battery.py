@@ -89,11 +89,18 @@ def test_every_parameter_is_trained(model: SpeechModel) -> None:
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
-def test_loss_belongs_to_step_and_keys(model: SpeechModel) -> None:
+def test_equal_keys_give_an_equal_loss(model: SpeechModel) -> None:
     batch = _batch(model)
     model.eval()
     assert _loss(model, batch) == _loss(model, batch)
-    assert _loss(model, batch) != _loss(model, dataclasses.replace(batch, keys=batch.keys + 100))
+
+
+def test_counts_can_be_told_beforehand(model: SpeechModel) -> None:
+    """What micro-batches are weighed by, in training, is what the loss then counts."""
+    batch = _batch(model)
+    told = model.train().counts(batch, 0)
+    assert model.training
+    assert {name: float(count) for name, count in told.items()} == {n: float(t.count) for n, t in model(batch, 0).terms.items()}
 
 
 def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from foresay.contracts import Batch
 from foresay.errors import UserError
+from foresay.masking import masked_places
 from foresay.models.w2v_bert import W2vBERT, W2vBERTSettings
 from foresay.objectives.masked_contrastive import draw_distractors
 from foresay.training.recipe import read_recipe
@@ -108,3 +109,17 @@ def test_the_published_sizes(layers: int, billions: float) -> None:
 def test_lower_blocks_that_are_not_fewer_are_explained() -> None:
     with pytest.raises(UserError, match="set model.contrastive_layers to a number from 1 to 2"):
         w2v_bert(contrastive_layers=3)
+
+
+@torch.no_grad()
+def test_diversity_is_that_of_the_codes_of_a_group() -> None:
+    """Each of two utterances may have few codes, if both together have many."""
+    ours, heard = w2v_bert(codebooks=2), batch()
+    at = masked_places(ours.mask([37, 37], heard.keys))
+    energies, _ = ours.heard(heard, 1)
+    latents = ours.subsampling(energies, torch.tensor([148, 148]))
+    probabilities = ours.quantizer(at.of(latents), 1.0).probabilities.flatten(0, 1)  # (2 M, G, V): equally many in both
+    means = probabilities.mean(0)
+    entropies = -(means * means.log()).sum(-1)
+    expected = len(probabilities) * (1 - entropies.exp().sum() / (2 * 5))
+    assert float(ours(heard, 7).terms["diversity"].sum) == pytest.approx(float(expected), rel=1e-5)
