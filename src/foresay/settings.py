@@ -117,7 +117,7 @@ def options_of(part: type, table: Mapping[str, Any], where: str) -> Table:
     """Check the options of a part, which are the keyword-only arguments that its class is built with; `where` as in `from_table`."""
     arguments = inspect.signature(part).parameters.values()
     known = [argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY]
-    types_of = get_type_hints(vars(part)["__init__"])
+    types_of = get_type_hints(next(vars(cls)["__init__"] for cls in part.__mro__ if "__init__" in vars(cls)))
     for key, value in table.items():
         if key not in known:
             msg = f"unknown option {where}.{key} = {value!r}: {nearest(key, known)}"

@@ -18,3 +18,9 @@ from foresay.negatives import build_sampler
 def test_options_of_a_queue(options: dict[str, float | str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         build_sampler("queue", 4, 2, 8, options)
+
+
+def test_a_sampler_without_options_needs_none() -> None:
+    assert build_sampler("reference", 4, 2, 8, {}).count == 4
+    with pytest.raises(UserError, match="unknown option model.negative_options.length"):
+        build_sampler("reference", 4, 2, 8, {"length": 3})
