@@ -300,7 +300,7 @@ def load_artifact(folder: Path, name: str) -> dict[str, npt.NDArray[Any]] | None
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
     except Exception as error:  # NumPy and zipfile raise whatever a damaged byte makes of them
         why = str(error).partition("\n")[0] or type(error).__name__

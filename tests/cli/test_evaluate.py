@@ -54,7 +54,7 @@ def test_a_mistake_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_options_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_corpus(tmp_path / "corpus" / "test.jsonl", 4)
     text = (tmp_path / "corpus" / "test.jsonl").read_text()
-    (tmp_path / "corpus" / "test.jsonl").write_text(text.replace('"phones": [[', '"phones": [[0.001, 0.002, "b"], ['))
+    (tmp_path / "corpus" / "test.jsonl").write_text(text.replace('"phones": [[0.0, ', '"phones": [[0.0, 0.002, "b"], [0.002, '))
     typed = ["evaluate", "mfcc", "--corpus", f"{tmp_path}/corpus/test.jsonl", "--measures", "abx:phone"]
     assert main([*typed, "--option", "abx.max_size_group=5", "--option", "abx.max_x_across=0"]) == 0
     printed = capsys.readouterr().out
