@@ -149,6 +149,10 @@ def test_who_was_stopped_goes_on_where_he_was(tmp_path: Path, cut: tuple[int, in
     for name, lost in zip(("codes", "ends"), cut, strict=True):
         path = tmp_path / "stopped" / f".unfinished-{name}"
         path.write_bytes(path.read_bytes()[: max(0, path.stat().st_size - lost)])
+    with LabelWriter(tmp_path / "elsewhere", "made") as begun:
+        begun.add(0, codes[0])
+    with LabelWriter(tmp_path / "elsewhere", "of other weights") as anew:
+        assert anew.done == 0
     with LabelWriter(tmp_path / "stopped", "made") as again:
         assert again.done == {(0, 0): 4, (1, 0): 3, (0, 1): 3, (3, 5): 2, (1000, 0): 0, (0, 1000): 0}[cut]
         for item in range(again.done, 5):

@@ -85,7 +85,10 @@ def whole_rate(extractor: FeatureExtractor, layer: str) -> float:
 
 @pytest.mark.parametrize("name, layer", [("mfcc", "mfcc"), ("logmel", "logmel"), ("cpc", "z"), ("cpc", "c"), ("multimodal_cpc", "z")])
 @pytest.mark.usefixtures("short_parts")
-def test_what_sees_no_more_than_a_context_has_the_frames_of_the_whole(tmp_path: Path, name: str, layer: str) -> None:
+def test_what_sees_no_more_than_a_context_has_the_frames_of_the_whole(
+    tmp_path: Path, name: str, layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "CONTEXT", 0.0)  # then it is what one frame sees
     extractor = build_small(name)
     manifest = write_noise(tmp_path / "m.jsonl", 5.0, 0.5, 3.333, 1.9, 7.01)
     for recording in hear_recordings(Subject(name, extractor, (layer,)), manifest):

@@ -31,7 +31,7 @@ def misplaced(phones: Sequence[Interval], duration: float) -> str | None:
             return f"{said} lies beyond the end at {duration:g} s{' (as milliseconds they would fit)' if fits else ''}"
         if phone.start < end - TOLERANCE:
             return f"{said} begins before the phone before it ends, at {end:g} s"
-        end = max(end, phone.end)
+        end = phone.end
     return None
 
 
