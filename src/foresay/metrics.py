@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foresay.draws import stream
+from foresay.results import FEWEST
 
 COVERAGE = 95.0
-FEWEST = 5
-"""Utterances, speakers or items that an interval takes: fewer can be drawn again in so few ways that their spread says nothing."""
 
 
 class Interval(tuple[float, ...]):  # noqa: SLOT001 - there are few, and the draws are large

@@ -30,6 +30,8 @@ RESULTS = "results.jsonl"
 ARTIFACTS = "artifacts"
 MOST = 10**300
 """JSON holds integers that no float can be."""
+FEWEST = 5
+"""Utterances, speakers or items that an interval takes: fewer can be drawn again in so few ways that their spread says nothing."""
 EXAMPLE = "example-"
 """What the names of artifacts begin with that hold an utterance each, as a model hears it; a number follows, from 1."""
 

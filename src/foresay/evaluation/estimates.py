@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from foresay.evaluation.intervals import DRAWS, draw_utterances
-from foresay.metrics import FEWEST, Interval
+from foresay.metrics import Interval
+from foresay.results import FEWEST
 
 Floats: TypeAlias = NDArray[np.float64]
 

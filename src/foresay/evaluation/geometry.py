@@ -30,8 +30,8 @@ from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
 from foresay.evaluation.moments import Moments, join
 from foresay.evaluation.recordings import hear_recordings
-from foresay.metrics import FEWEST, Interval
-from foresay.results import NO_RANK, Metric, Result
+from foresay.metrics import Interval
+from foresay.results import FEWEST, NO_RANK, Metric, Result
 from foresay.settings import require_positive
 
 SHARPNESS = 2.0

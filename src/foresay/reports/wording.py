@@ -3,8 +3,7 @@
 import math
 from typing import Any
 
-from foresay.metrics import FEWEST
-from foresay.results import Drawn, Result
+from foresay.results import FEWEST, Drawn, Result
 
 MINUS, SPACE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 

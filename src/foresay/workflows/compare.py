@@ -12,8 +12,8 @@ from foresay.errors import UserError
 from foresay.evaluation.fingerprint import of_tensors
 from foresay.evaluation.probe import GAIN
 from foresay.loading import locate
-from foresay.metrics import FEWEST, middle
-from foresay.results import RESULTS, Direction, Result, read_results, with_draws
+from foresay.metrics import middle
+from foresay.results import FEWEST, RESULTS, Direction, Result, read_results, with_draws
 from foresay.runs import read_weights
 
 Side: TypeAlias = str | Path | Sequence[str | Path]
