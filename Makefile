@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What `make test-versions` tries: the oldest packages that pyproject.toml allows, and the newest. Fewer: make test-versions VERSIONS=highest@3.12
 VERSIONS ?= lowest-direct@3.11 highest@3.11 highest@3.12 highest@3.13 highest@3.14
 
-.PHONY: demo test test-slow test-versions lint docs clean
+.PHONY: demo test test-slow test-versions lint docs gpu-check clean
 
 demo: .venv/ready  ## speech -> CPC and Aligned CPC -> a table of what they learnt (SCALE=tiny for a look)
 	$(BIN)/foresay demo --run runs --scale $(SCALE)
@@ -42,8 +42,11 @@ lint: .venv/ready
 docs: .venv/ready  ## -> site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+gpu-check: .gpu/ready  ## the loss of every model on CUDA tensors that hold nothing: no GPU needed, but a CUDA build of torch (5 GB, Linux)
+	.gpu/bin/python benchmarks/gpu_check.py
+
 clean:
-	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .gpu site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,4 +54,10 @@ clean:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --python $(BIN)/python --quiet -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+.gpu/ready: pyproject.toml
+	test -x .gpu/bin/python || $(PYTHON) -m venv .gpu
+	.gpu/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.gpu/bin/uv pip install --python .gpu/bin/python --quiet -e .
 	@touch $@
