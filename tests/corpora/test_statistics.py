@@ -32,10 +32,3 @@ def test_a_small_corpus(tmp_path: Path) -> None:
     assert found.phones == {"a": 2, "b": 1}
     assert found.phone_seconds == pytest.approx({"a": 0.8, "b": 0.1})
     assert found.milliseconds_per_phone == pytest.approx(300)
-
-
-def test_an_empty_corpus(tmp_path: Path) -> None:
-    write_manifest(tmp_path / "none.jsonl", [])
-    found = describe(Manifest.open(tmp_path / "none.jsonl"))
-    assert found.items == found.hours == found.milliseconds_per_phone == 0
-    assert found.seconds_per_item == found.minutes_per_speaker == Spread(0, 0, 0)

@@ -90,7 +90,7 @@ def test_other_utterances_needs_others() -> None:
 def test_an_option_that_a_sampler_does_not_have_is_named() -> None:
     with pytest.raises(UserError, match=r"negative_options\.lenght.*did you mean .length"):
         _sampler("queue", lenght=3)
-    with pytest.raises(UserError, match="this sampler has none"):
+    with pytest.raises(UserError, match=r"model\.negative_options\.length.*There are none"):
         _sampler("reference", length=3)
     with pytest.raises(UserError, match="share from 0 to 1"):
         _sampler("synthetic", share=2.0)

@@ -90,6 +90,4 @@ def describe(manifest: Manifest) -> Statistics:
 
 
 def _spread(values: npt.NDArray[np.float64]) -> Spread:
-    if not len(values):
-        return Spread(0.0, 0.0, 0.0)
     return Spread(float(values.min()), float(np.median(values)), float(values.max()))
