@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from foresay.errors import UserError
-from foresay.files import finished, is_disk_full, make_folder, parse_json, parse_json_object, read_text, write_text, writing
+from foresay.files import finished, is_disk_full, make_folder, parse_json, parse_json_object, read_text, text_lines, write_text, writing
 
 
 @pytest.mark.parametrize("content, text", [(b"\xef\xbb\xbfone\r\ntwo", "one\r\ntwo"), ("año".encode(), "año"), (b"", "")])
@@ -65,3 +65,11 @@ def test_a_folder_cannot_be_where_a_file_is(tmp_path: Path, name: str, why: str)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=why):
         make_folder(tmp_path / name)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_ends_where_an_editor_ends_it(tmp_path: Path, end: str) -> None:
+    lines = ["a\x0bb\x0cc", "", " d\u2028e\x85f\x1cg "]
+    for ending in (end, ""):
+        (tmp_path / "text").write_bytes((end.join(lines) + ending).encode())
+        assert text_lines(tmp_path / "text") == lines

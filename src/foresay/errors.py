@@ -16,6 +16,18 @@ class AudioError(UserError):
     """A recording that cannot be used: missing, empty, truncated, not audio, not finite, …"""
 
 
+def at_least(least: int, **given: int) -> None:
+    """Refuse numbers that are too small.
+
+    Raises:
+        UserError: one is; the message names it.
+    """
+    for name, value in given.items():
+        if value < least:
+            msg = f"{name} must be {least} or more, not {value}"
+            raise UserError(msg)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """End a message with what was probably meant.
 

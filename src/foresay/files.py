@@ -6,6 +6,7 @@ Whatever text the user or another program gives comes in through `read_text`, wh
 
 import codecs
 import errno
+import io
 import json
 import os
 import shutil
@@ -58,6 +59,17 @@ def read_text(path: Path, *, otherwise: str | None = None) -> str:
         )
         raise UserError(msg)
     return text
+
+
+def text_lines(path: Path, *, otherwise: str | None = None) -> list[str]:
+    """Read the lines of a text file, as `read_text` does.
+
+    A line ends where an editor ends it. `str.splitlines` cuts at form feeds, at U+0085 and at U+2028 too, which stand in texts and names.
+
+    Raises:
+        UserError: as `read_text`.
+    """
+    return [line.rstrip("\n") for line in io.StringIO(read_text(path, otherwise=otherwise), newline=None)]
 
 
 def parse_json(text: str, where: str) -> Any:  # noqa: ANN401 - whatever JSON holds

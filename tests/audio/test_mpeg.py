@@ -1,5 +1,6 @@
 """MP3: as long as it decodes, joined or not, with and without counts and tags; what its decoder says is caught."""
 
+import contextlib
 import io
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from foresay.audio.read import audio_blocks, audio_info, read_audio
 NEAR = 2e-7
 """A decoder that begins elsewhere adds up in another order."""
 ERROR = b"[src/libmpg123/layer3.c:do():1774] error: dequantization failed!\n"
+LAYER_2 = b"\xff\xfd\x40\xc0".ljust(208, b"\0")
+"""A frame of layer II, 64 kbit/s at 44.1 kHz, of silence."""
 
 
 def mp3(samples: int = 60_000, rate: int = 16_000, channels: int = 1, mode: str = "VARIABLE", seed: int = 0) -> bytes:
@@ -166,3 +169,32 @@ def test_threads_read_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     for start, part in zip(starts, parts, strict=True):
         assert np.abs(part - wholes[start % 4][start : start + 5000]).max() < NEAR
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LAYER_2,
+        LAYER_2[:100],
+        LAYER_2 * 20 + bytes(1000) + LAYER_2 * 20,
+        LAYER_2 * 20 + bytes(range(1, 255)) * 20 + LAYER_2 * 20,
+        b"".join(LAYER_2[:4] + np.random.default_rng(n).bytes(204) for n in range(20)),
+        b"\xff\xfb\x90\x00".ljust(60, b"\0"),
+    ],
+)
+def test_the_decoder_is_silent_about_other_layers_and_about_scraps(
+    content: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mp3").write_bytes(content)
+    for use in (audio_info, read_audio):
+        with contextlib.suppress(FaultyAudioError):
+            use(tmp_path / "a.mp3")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_the_decoder_says_of_a_damaged_layer_2_is_told(tmp_path: Path) -> None:
+    noise = b"".join(LAYER_2[:4] + np.random.default_rng(n).bytes(204) for n in range(20))
+    (tmp_path / "a.mp3").write_bytes(LAYER_2 * 40 + noise)
+    assert not read_audio(tmp_path / "a.mp3", stop=1152 * 30).any()
+    with pytest.raises(FaultyAudioError, match=r"damaged between 0\.000 and .* \(.*bits"):
+        read_audio(tmp_path / "a.mp3")

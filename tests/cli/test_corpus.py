@@ -105,3 +105,20 @@ def test_every_action_shows_its_own_help(words: list[str], capsys: pytest.Captur
     with pytest.raises(SystemExit, match="0"):
         main(["corpus", *words, "--help"])
     assert f"usage: foresay corpus {' '.join(words)} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["import", "digits", "CORPUS", "to"], ["align", "CORPUS", "to.jsonl"], ["check", "CORPUS"]])
+def test_somebody_must_do_the_work(words: list[str], corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = corpus.parent.parent / "digits" if words[0] == "import" else corpus
+    assert main(["corpus", *(str(source) if word == "CORPUS" else word for word in words), "--workers", "0"]) == 2
+    assert "workers must be 1 or more, not 0" in capsys.readouterr().err
+
+
+def test_two_lists_of_one_split_are_refused(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lists = [corpus.parent.parent / name for name in ("one.txt", "two.txt")]
+    for number, path in enumerate(lists):
+        path.write_text(f"{number}_eva_{number}\n")
+    splits = [word for path in lists for word in ("--split", f"train={path}")]
+    assert main(["corpus", "import", "digits", str(corpus.parent.parent / "digits"), str(corpus.parent / "to"), *splits]) == 2
+    assert "--split train was given twice" in capsys.readouterr().err
+    assert not (corpus.parent / "to").exists()

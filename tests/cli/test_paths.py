@@ -18,6 +18,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "pretrain corpus": ("cpc", "--corpus", "{}", "--run", "new"),
     "pretrain recipe": ("{}", "--corpus", "corpus/manifest.jsonl", "--run", "new"),
     "corpus import": ("folder", "corpus", "{}"),
+    "corpus make": ("sines", "{}", "--train", "2", "--test", "2"),
+    "corpus pack": ("corpus/manifest.jsonl", "{}"),
     "corpus check": ("{}",),
     "corpus stats": ("{}",),
     "extract": ("mfcc", "corpus/s0-0.wav", "{}", "--layer", "mfcc"),
@@ -81,6 +83,23 @@ def test_one_message_and_exit_2(
     assert code == 2, err
     assert "Traceback" not in err
     assert err.startswith("foresay: ") or "left out: " in out
+
+
+@pytest.mark.parametrize("verb", ["pretrain valid", "pretrain corpus", "pretrain recipe", "corpus check", "corpus stats"])
+def test_a_folder_is_no_file(world: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(world)
+    name = verb if verb.startswith("corpus") else verb.partition(" ")[0]
+    assert main([*name.split(), *(word.format("corpus") for word in VERBS[verb])]) == 2
+    assert "corpus" in capsys.readouterr().err
+
+
+def test_where_a_renaming_goes_is_a_path_of_the_user(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(_words: list[str]) -> int:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), "/elsewhere/.unfinished-page", None, "/where/page")
+
+    monkeypatch.setattr("foresay.cli._dispatch", fails)
+    assert main(["report", "run", "--out", "/where/page"]) == 2
+    assert "/where/page: this is a folder, and a file is needed" in capsys.readouterr().err
 
 
 def test_an_error_about_another_path_is_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

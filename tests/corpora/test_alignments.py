@@ -228,3 +228,17 @@ def test_a_wrong_phone_file_line_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "phones.txt").write_text(f"u0 1 2\n{line}\n")
     with pytest.raises(UserError, match=rf"phones\.txt, line 2 begins '{line}.*a whole number for each 10 ms"):
         read_phone_file(tmp_path / "phones.txt")
+
+
+@pytest.mark.parametrize("number", ["2.5e-01", "2.5E-01", "+0.25", ".25", "25e-2", "0.025e+1", "2.5e-1 ! 9 a comment"])
+def test_every_way_to_write_a_number_in_a_textgrid(number: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(SHORT.replace('0.5\n"h#"\n0.5\n', f'{number}\n"h#"\n{number}\n'))
+    assert read_textgrid(tmp_path / "x")["phones"][0] == Interval(0, 0.25, "h#")
+
+
+@pytest.mark.parametrize("number", ["0,5", "0.5s", "nan", "1.2.3", "0.5e", "1e+-3", "0x1"])
+def test_what_is_no_number_in_a_textgrid_is_never_taken_for_another(number: str, tmp_path: Path) -> None:
+    for old in ('0.5\n"h#"', '0.4\n"click"'):
+        (tmp_path / "x").write_text(SHORT.replace(old, old.replace(old.partition("\n")[0], number)))
+        with pytest.raises(UserError, match="not a TextGrid"):
+            read_textgrid(tmp_path / "x")

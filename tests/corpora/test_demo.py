@@ -2,9 +2,11 @@
 
 import errno
 import itertools
+import math
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,8 +172,8 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         make_demo_corpus(tmp_path / "demo", minutes=0.1, voices=2)
 
 
-@pytest.mark.parametrize("wrong", [{"minutes": 0}, {"voices": 1}, {"voices": 17}, {"seed": -1}])
-def test_what_cannot_be_made_is_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("wrong", [{"minutes": 0}, {"minutes": math.inf}, {"voices": 1}, {"voices": 17}, {"seed": -1}])
+def test_what_cannot_be_made_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="voices=.* from 2 to 16"):
         make_demo_corpus(tmp_path / "demo", **wrong)
 

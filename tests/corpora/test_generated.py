@@ -57,3 +57,9 @@ def test_a_disk_that_libsndfile_finds_full_is_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(soundfile, "write", full)
     with pytest.raises(UserError, match=r"cannot write .* It needs some \d+ MB: make room"):
         make_sines(tmp_path / "new", train=2, test=2)
+
+
+@pytest.mark.parametrize("train", [10**9, 10**30])
+def test_what_no_disk_holds_is_refused_before_it_is_begun(tmp_path: Path, train: int) -> None:
+    with pytest.raises(UserError, match=r"the sines would take some .* MB, and .* MB are free"):
+        make_sines(tmp_path / "new", train=train, test=2)

@@ -63,3 +63,8 @@ def test_texts_that_contradict_or_are_none_are_told_of_and_not_taken(root: Path)
     first, second = [one.reason for one in LibriSpeech().find(root) if isinstance(one, Skipped)]
     assert "19-198b.trans.txt, line 1: another text of 19-198-0000 than before" in first
     assert "19-198c.trans.txt, line 2: byte 0xc9 is not UTF-8" in second
+
+
+def test_a_text_may_hold_what_python_takes_for_the_end_of_a_line(root: Path) -> None:
+    (root / "train-clean-100" / "19" / "198" / "19-198.trans.txt").write_text("19-198-0000 NORTHANGER\u2028ABBEY\x85!\n", encoding="utf-8")
+    assert items(root)["19-198-0000"][1] == "NORTHANGER\u2028ABBEY\x85!"

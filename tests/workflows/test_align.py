@@ -1,7 +1,10 @@
 """Forced alignment finds the words where they were spoken: on the embedded corpus's voice, whose times are known."""
 
+import errno
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from foresay.cli import main
 from foresay.corpora.demo import make_demo_corpus
 from foresay.corpora.forced_alignment import Aligner, spoken_words
-from foresay.corpora.manifest import Interval, Manifest
+from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.workflows.align import align_corpus
 from reference.levels import write_corpus
@@ -83,3 +86,21 @@ def test_silence_does_not_fit_a_text() -> None:
     found = Aligner().align(np.zeros(8000, dtype=np.float32), "this is a very long sentence that nobody can say in half a second")
     assert isinstance(found, str)
     assert "does not fit" in found
+
+
+@pytest.mark.parametrize("place", ["folder", "file/below.jsonl"])
+def test_where_nothing_can_be_written_nobody_works(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    write_manifest(tmp_path / "in.jsonl", [Item("a", audio=tmp_path / "a.wav", duration=1.0, sample_rate=16_000, text="hello")])
+
+    class Idle(ThreadPoolExecutor):
+        def __init__(self, *_: object, **__: object) -> None:
+            super().__init__(1)
+
+        def map(self, *_: object, **__: object) -> NoReturn:  # type: ignore[override]
+            pytest.fail("somebody works")
+
+    monkeypatch.setattr("foresay.workflows.align.ProcessPoolExecutor", Idle)
+    with pytest.raises((UserError, OSError), match=rf"is a folder|{errno.ENOTDIR}|{errno.EEXIST}"):
+        align_corpus(tmp_path / "in.jsonl", tmp_path / place)

@@ -10,12 +10,14 @@ was not asked for is thrown away.
 
 import io
 import re
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from foresay.audio.chatter import caught_chatter
 from foresay.audio.content import Content, Key
 from foresay.audio.faults import Fault, FaultyAudioError
 from foresay.audio.headers import UNKNOWN_SIZE, forget_flac_count
@@ -39,6 +41,8 @@ ONLY_NAMED = {".gsm", ".vox", ".sd2"}
 """Files without a mark of their own: libsndfile must see the name."""
 WIDE_SIZES = {"RF64", "W64"}
 """Formats whose sizes have 64 bits, so that 5 GB may be meant."""
+MPEG_MARKS = re.compile(rb"\xff[\xe0-\xff]|ID3")
+"""What files begin with that libsndfile gives to libmpg123. Those of layer III are read frame by frame, by `foresay.audio.mpeg`."""
 PACKED = {"PAF", "SDS"}
 """Formats whose samples lie in packets, of which libsndfile loses the last sample unless everything is read at once."""
 SCANNED = 1 << 22
@@ -107,6 +111,7 @@ class Sound:
         self._settling = 0 if self._addressable or self._is_flac else round(SETTLING * self.sample_rate)
         self.last_search = ENDLESS if last_search is None else last_search
         self._at = 0
+        self._complaints: list[str] = []
         if self.subtype == "ALAC_20" and self.channels > 1:
             raise _not_audio(content, "ALAC of 20 bits with several channels, which libsndfile decodes wrongly")
         missing = _missing_end(self._stream, content)
@@ -119,11 +124,13 @@ class Sound:
         """Decode frames `start` to `stop`, going on where the last decoding ended if they lie there: (frames, channels)."""
         try:
             self._go_to(0 if self._packed else start)
+            self._complaints.clear()
             frames = self._read(self.frames)[start:stop] if self._packed else self._read(stop - start)
         except soundfile.LibsndfileError as error:
             raise damaged(self._content, start, stop, self.sample_rate, error.error_string.rstrip(".")) from error
-        if self._content.failure:
-            raise damaged(self._content, start, stop, self.sample_rate, str(self._content.failure))
+        if self._content.failure or self._complaints:
+            reason = str(self._content.failure or self._complaints[0])
+            raise damaged(self._content, start, stop, self.sample_rate, reason)
         if len(frames) < stop - start:
             raise truncated(self._content, f"the header promises {self.frames} samples, {start + len(frames)} are there")
         return frames
@@ -176,7 +183,8 @@ class Sound:
     def _search(self, target: int) -> None:
         if target:
             try:
-                self._stream.seek(target)
+                with _caught(self._content):
+                    self._stream.seek(target)
             except soundfile.LibsndfileError:
                 target = 0  # a codec that cannot: from the beginning
             else:
@@ -191,7 +199,9 @@ class Sound:
         self._stream = _opened(content)
 
     def _read(self, count: int) -> Frames:
-        frames: Frames = self._stream.read(count, dtype="float32", always_2d=True)
+        with _caught(self._content) as errors:
+            frames: Frames = self._stream.read(count, dtype="float32", always_2d=True)
+        self._complaints += errors
         self._at += len(frames)
         return frames
 
@@ -203,7 +213,7 @@ class Sound:
                 _counts.clear()
             again = self._content.again()
             total = 0
-            with again, _opened(again) as stream:
+            with again, _opened(again) as stream, _caught(again):
                 try:
                     while count := len(stream.read(BLOCK, dtype="float32", always_2d=True)):
                         total += count
@@ -232,9 +242,15 @@ def _opened(content: Content) -> Stream:
     try:
         if suffix == ".raw":
             raise _not_audio(content, "raw samples without a header")
-        return Stream(content.path if suffix in ONLY_NAMED else io.BufferedReader(content, BUFFER))
+        with _caught(content):
+            return Stream(content.path if suffix in ONLY_NAMED else io.BufferedReader(content, BUFFER))
     except soundfile.LibsndfileError as error:
         raise _not_audio(content, error.error_string.rstrip(".")) from error
+
+
+def _caught(content: Content) -> AbstractContextManager[list[str]]:
+    """Catch what libmpg123 says in the block, if it may be the one that decodes."""
+    return caught_chatter() if MPEG_MARKS.match(content.bytes_at(0, len(b"ID3"))) else nullcontext([])
 
 
 def _not_audio(content: Content, reason: str) -> FaultyAudioError:

@@ -112,12 +112,13 @@ _WHY = {
 
 def _given(error: OSError, words: Sequence[str]) -> str | None:
     """Return the path that an error is about, if it is one that the user gave, or lies in or above such a one."""
-    if not isinstance(error.filename, str | bytes):
-        return None
-    path = Path(os.path.abspath(os.fsdecode(error.filename)))  # noqa: PTH100 - of links, what the user wrote
-    given = [Path(os.path.abspath(word.rpartition("=")[2])) for word in words[1:]]  # noqa: PTH100
-    near = any(path.is_relative_to(one) or one.is_relative_to(path) for one in given)
-    return os.fsdecode(error.filename) if near else None
+    given = [Path(os.path.abspath(word.rpartition("=")[2])) for word in words[1:]]  # noqa: PTH100 - of links, what the user wrote
+    for name in (error.filename2, error.filename):  # of a renaming, first where to
+        if isinstance(name, str | bytes):
+            path = Path(os.path.abspath(os.fsdecode(name)))  # noqa: PTH100
+            if any(path.is_relative_to(one) or one.is_relative_to(path) for one in given):
+                return os.fsdecode(name)
+    return None
 
 
 def _say(message: str) -> None:

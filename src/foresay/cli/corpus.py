@@ -10,7 +10,7 @@ Example:
     foresay corpus stats corpora/timit/train.jsonl
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Generic, TypeAlias, TypeVar
@@ -230,18 +230,23 @@ def _import(arguments: list[str]) -> int:
         args=rest,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    splits = dict(_named_file(text) for text in options.split)
+    splits = _named_files(options.split)
     found = import_corpus(options.reader, options.source, options.destination, times=options.times, splits=splits, workers=options.workers)
     _print_imported(found)
     return 0
 
 
-def _named_file(text: str) -> tuple[str, Path]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        msg = f"--split takes NAME=FILE, such as train=train_split.txt, not {text!r}"
-        raise UserError(msg)
-    return name, Path(path)
+def _named_files(texts: Sequence[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            msg = f"--split takes NAME=FILE, such as train=train_split.txt, not {text!r}"
+            raise UserError(msg)
+        if named.setdefault(name, Path(path)) != Path(path):
+            msg = f"--split {name} was given twice, as {named[name]} and as {path}: put the ids into one file"
+            raise UserError(msg)
+    return named
 
 
 def _print_imported(found: Imported) -> None:

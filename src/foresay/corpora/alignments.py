@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from foresay.corpora.manifest import Interval
 from foresay.errors import UserError
-from foresay.files import read_text
+from foresay.files import read_text, text_lines
 
 Intervals: TypeAlias = tuple[Interval, ...]
 
@@ -25,7 +25,10 @@ NO_CONFIDENCE = {"NA", "UNK", "-"}
 """What stands in a CTM where a confidence is not known."""
 
 # A TextGrid is a run of numbers and of strings in double quotes (a quote inside is doubled); the long form names them, the short does not.
-TEXTGRID_TOKEN = re.compile(r'"(?P<text>(?:[^"]|"")*)"|(?<![\w.\[-])(?P<number>-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.\]])')
+# What is said beside them counts only if it stands alone as a number: not `[1]:`, nor what follows a `!`.
+TEXTGRID_TOKEN = re.compile(
+    r'"(?P<text>(?:[^"]|"")*)"|(?<!\S)!.*|(?<![^\s=])(?P<number>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)(?!\S)'
+)
 
 
 def labels_at(intervals: Sequence[Interval], times: npt.NDArray[np.float64], vocabulary: Mapping[str, int]) -> npt.NDArray[np.int64]:
@@ -48,7 +51,8 @@ def read_textgrid(path: Path) -> dict[str, Intervals]:
     Raises:
         UserError: it is not a TextGrid, holds times that cannot be, or two tiers of one name.
     """
-    tokens = (found["number"] or f'"{found["text"]}' for found in TEXTGRID_TOKEN.finditer(read_text(path)))
+    found = TEXTGRID_TOKEN.finditer(read_text(path))
+    tokens = (token["number"] or f'"{token["text"]}' for token in found if not token[0].startswith("!"))
     try:
         tiers = list(_tiers(tokens))
     except (StopIteration, ValueError) as error:
@@ -80,6 +84,8 @@ def _tiers(tokens: Iterator[str]) -> Iterator[tuple[str, Intervals]]:
         if kind == '"IntervalTier':
             intervals = [_interval(float(take()), float(take()), _string(take())) for _ in range(count)]
             yield _string(name), tuple(interval for interval in intervals if interval.label)
+        elif kind != '"TextTier':
+            raise ValueError
         else:
             for _ in range(2 * count):  # a point is a time and a label
                 take()
@@ -118,7 +124,7 @@ def read_ctm(path: Path) -> dict[str, dict[str, Intervals]]:
         UserError: a line is something else, holds times that cannot be, or alternatives.
     """
     found: dict[str, dict[str, list[Interval]]] = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if line.strip() and not line.lstrip().startswith(";;"):
             try:
                 utterance, channel, start, duration, label, *rest = line.split()
@@ -152,7 +158,7 @@ def read_phone_file(path: Path) -> dict[str, Intervals]:
         UserError: a line is something else, or an utterance stands twice.
     """
     found: dict[str, Intervals] = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         utterance, *phones = line.split() or [""]
         if not all(phone.isdecimal() for phone in phones) or bool(utterance) != bool(phones):
             msg = f"{path}, line {number} begins {line[:40]!r}; a phone file has `utterance p0 p1 …`, a whole number for each 10 ms"

@@ -10,6 +10,7 @@ The test has voices and sentences that neither train nor valid has; valid has vo
 
 import io
 import itertools
+import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +99,7 @@ def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0,
     Raises:
         UserError: the extra `demo` is not installed; the folder holds something else or cannot be written; no such number of voices.
     """
-    if not (minutes > 0 and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
+    if not (0 < minutes < math.inf and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
         msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}"
         raise UserError(msg)
     return make(

@@ -61,6 +61,7 @@ def make(
         return MadeCorpus(manifests, reused=True)
     try:
         with exclusive(folder, "Wait until it has ended, or choose another folder"):
+            _refuse_too_little_space(folder, title, megabytes)
             _clear(folder, title, manifests.values(), description)
             items = record()
             for split, path in parts.items():
@@ -77,6 +78,14 @@ def _existing(folder: Path) -> dict[str, Any]:
     """What the folder's `corpus.toml` says; nothing if there is none."""
     path = folder / "corpus.toml"
     return read_toml_file(path) if path.is_file() else {}
+
+
+def _refuse_too_little_space(folder: Path, title: str, megabytes: int) -> None:
+    """Say so before the work, not in its middle. What is there makes room for what is written."""
+    free = shutil.disk_usage(folder).free + sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if free < megabytes * 10**6:
+        msg = f"{title} would take some {megabytes:,} MB, and {free / 1e6:,.0f} MB are free at {folder}: make a smaller one, or free some"
+        raise UserError(msg)
 
 
 def _clear(folder: Path, title: str, manifests: Iterable[Path], description: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from foresay.corpora.manifest import Item
 from foresay.corpora.reader import Found, Reader, Skipped, files
 from foresay.errors import UserError
-from foresay.files import read_text
+from foresay.files import text_lines
 
 DEPTH_OF_SUBSETS = 4
 """Parts of SUBSET/SPEAKER/CHAPTER/ID.flac."""
@@ -42,7 +42,7 @@ def _transcripts(chapter: Path) -> tuple[dict[str, str], list[Skipped]]:
     contradicted = set()
     for path in sorted(chapter.glob("*.trans.txt")):
         try:
-            lines = read_text(path).splitlines()
+            lines = text_lines(path)
         except UserError as error:
             skipped.append(Skipped(path, str(error)))
             continue

@@ -209,8 +209,11 @@ def write_manifest(path: Path, items: Iterable[Item], *, phone_set: str | None =
     """Write a manifest, whole or not at all. Paths of items are made relative to it; its folder is made.
 
     Raises:
-        UserError: two items have the same id.
+        UserError: two items have the same id, or there is a folder of that name.
     """
+    if path.is_dir():
+        msg = f"{path} is a folder, and a manifest is a file: give it a name in there, such as {path / 'manifest.jsonl'}"
+        raise UserError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.parent.resolve()
     seen: set[str] = set()

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, get_args
 from foresay.corpora.manifest import Interval, Item
 from foresay.corpora.reader import Found, Reader, Skipped, files
 from foresay.errors import UserError
-from foresay.files import read_text
+from foresay.files import text_lines
 
 PhoneSet: TypeAlias = Literal["timit61", "timit48", "timit39"]
 
@@ -147,7 +147,7 @@ def _only(paths: Sequence[Path]) -> Path | None:
 
 def _intervals(path: Path | None) -> tuple[Interval, ...]:
     """Read lines of `first-sample last-sample label`; a file that is not there holds none."""
-    lines = read_text(path, otherwise="latin-1").splitlines() if path else ()
+    lines = text_lines(path, otherwise="latin-1") if path else ()
     found = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from foresay.corpora.alignments import Intervals, read_ctm, read_phone_file, read_textgrid
 from foresay.corpora.reader import files, without_suffix
 from foresay.errors import UserError
-from foresay.files import read_text
+from foresay.files import text_lines
 
 T = TypeVar("T")
 
@@ -209,7 +209,7 @@ def read_list(path: Path) -> ById[str]:
     if not path.is_file():
         msg = f"there is no file {path}: --split takes NAME=FILE, a file with one utterance id a line"
         raise UserError(msg)
-    lines = [line for text in read_text(path).splitlines() if (line := text.strip()) and not line.startswith(COMMENT)]
+    lines = [line for text in text_lines(path) if (line := text.strip()) and not line.startswith(COMMENT)]
     if len(lines) > 1 and all(_is_fairseq(line) for line in lines[1:]) and "\t" not in lines[0]:
         lines = [line.partition("\t")[0] for line in lines[1:]]
     if not lines:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from foresay.corpora.manifest import Interval, Item, Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
-from foresay.files import read_text
+from foresay.files import text_lines
 
 HEADER = "#file onset offset #phone prev-phone next-phone speaker"
 NO_PHONES = ("sil", "SIL", "sp", "SP", "spn", "SPN", "spn_S", "h#", "pau", "epi", "")
@@ -81,7 +81,7 @@ def read_items(path: Path | str) -> Items:
     if not Path(path).is_file():
         msg = f"there is no item file {path}. ZeroSpeech and Libri-Light publish theirs; without one, tokens are made from phone times"
         raise UserError(msg)
-    lines = [(line, f"{path}, line {number}") for number, line in enumerate(read_text(Path(path)).splitlines(), start=1) if line.strip()]
+    lines = [(line, f"{path}, line {number}") for number, line in enumerate(text_lines(Path(path)), start=1) if line.strip()]
     if lines and _is_header(*lines[0]):
         lines = lines[1:]
     tokens = [_token(line, where) for line, where in lines]

@@ -1,7 +1,8 @@
 """Give a transcribed corpus phone and word times: from a manifest with texts to one with times."""
 
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from foresay.corpora.forced_alignment import PHONE_SET, RATE, Aligned, Aligner
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.corpora.reader import Skipped, write_skipped
-from foresay.errors import AudioError, UserError
+from foresay.errors import AudioError, UserError, at_least
 from foresay.progress import ProgressBar
 
 
@@ -33,6 +34,7 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
     Raises:
         UserError: no item has a text, or `destination` is the manifest itself.
     """
+    at_least(1, workers=workers)
     source, target = Path(manifest), Path(destination)
     opened = Manifest.open(source)
     if source.resolve() == target.resolve():
@@ -42,20 +44,22 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
         msg = f"no item of {opened.name} has a text to align: import the corpus with its transcripts"
         raise UserError(msg)
     done = Alignment(target)
-    items: list[Item] = []
-    count = range(len(opened))
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(source,)) as pool:
+
+    def items(pool: Executor) -> Iterator[Item]:
+        count = range(len(opened))
         progress = ProgressBar(pool.map(_align, count, chunksize=4), "aligning", "item", total=len(count), leave=True)
         for item, found in zip(opened, progress, strict=True):
             aligned, missing = found
             done.missing.update(missing)
             if isinstance(aligned, Aligned):
                 done.aligned += 1
-                items.append(replace(item, phones=aligned.phones, words=aligned.words))
+                yield replace(item, phones=aligned.phones, words=aligned.words)
             else:
                 done.left[item.id] = aligned
-                items.append(replace(item, phones=None))
-    write_manifest(target, items, phone_set=PHONE_SET)
+                yield replace(item, phones=None)
+
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(source,)) as pool:
+        write_manifest(target, items(pool), phone_set=PHONE_SET)  # it opens the file first: where none can be, nobody works for nothing
     left = [Skipped(Path(name), reason) for name, reason in done.left.items()]
     done.left_list = write_skipped(target.with_name(f"{target.stem}.skipped.tsv"), left)
     return done

@@ -17,7 +17,7 @@ from foresay.corpora.packing import Packed, pack
 from foresay.corpora.reader import Found, Reader, Skipped, find_reader, write_skipped
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
-from foresay.errors import AudioError, UserError
+from foresay.errors import AudioError, UserError, at_least
 from foresay.progress import ProgressBar
 
 T = TypeVar("T")
@@ -73,6 +73,7 @@ def _bytes(size: str) -> int:
 
 def check_corpus(manifest: str | Path, workers: int = 4) -> Report:
     """Decode everything that a manifest names, and look at its labels."""
+    at_least(1, workers=workers)
     return check(Manifest.open(manifest), workers)
 
 
@@ -106,6 +107,7 @@ def import_corpus(
     Raises:
         UserError: an option does not fit, or there is nothing that can be used.
     """
+    at_least(1, workers=workers)
     source, destination = Path(source), Path(destination)
     reader = find_reader(reader)() if isinstance(reader, str) else reader
     timetable = Timetable(times)
