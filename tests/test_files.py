@@ -1,6 +1,7 @@
 """Small files: what cannot be read is named with its line, what is written is whole."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def test_a_line_ends_where_an_editor_ends_it(tmp_path: Path, end: str) -> None:
     for ending in (end, ""):
         (tmp_path / "text").write_bytes((end.join(lines) + ending).encode())
         assert text_lines(tmp_path / "text") == lines
+
+
+def test_what_is_no_file_keeps_its_place(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "a device or a pipe"), ("folder", "a folder")):
+        with pytest.raises(UserError, match=f"is {kind}, and a file is to be written"):
+            write_text(tmp_path / name, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()

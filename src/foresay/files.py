@@ -95,7 +95,14 @@ def parse_json_object(text: str, where: str) -> dict[str, Any]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that is whole after the block, or as it was before: a neighbor is written, then renamed."""
+    """Open a file that is whole after the block, or as it was before: a neighbor is written, then renamed.
+
+    Raises:
+        UserError: there is something of that name that is no file, such as a device, whose place must not be taken.
+    """
+    if path.exists() and not path.is_file():
+        msg = f"{path} is a {'folder' if path.is_dir() else 'device or a pipe'}, and a file is to be written: choose another name"
+        raise UserError(msg)
     unfinished = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         with unfinished.open("wb") as file:

@@ -155,9 +155,10 @@ def assignment(text: str) -> Table:
         msg = f"--set takes section.key=value, not {text!r}; for example --set trainer.steps=1000"
         raise UserError(msg)
     try:
-        parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()  # a bare word is a string
+        table = tomllib.loads(f"value = {value.strip()}")
+    except (RecursionError, ValueError):
+        table = {}
+    parsed: Any = table["value"] if len(table) == 1 else value.strip()  # a bare word is a string
     for key in reversed(keys):
         parsed = {key: parsed}
     return cast("Table", parsed)

@@ -74,6 +74,12 @@ def test_a_measure_must_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[
         evaluate(["mfcc"], tmp_path / "test.jsonl", out=tmp_path)
 
 
+def test_a_seed_below_0_is_refused(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "test.jsonl", 2)
+    with pytest.raises(UserError, match="seed must be 0 or more, not -1"):
+        evaluate(["mfcc"], tmp_path / "test.jsonl", measures=["geometry:frames"], out=tmp_path, seed=-1)
+
+
 def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["evaluate", "--help"])

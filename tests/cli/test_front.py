@@ -80,6 +80,11 @@ def test_no_verb_is_a_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: foresay VERB" in capsys.readouterr().out
 
 
+def test_an_empty_word_is_no_folder_of_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", "runs/a", ""]) == 2
+    assert "an empty word stands among report runs/a ''" in capsys.readouterr().err
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"foresay {__version__}\n"

@@ -55,6 +55,10 @@ def test_a_file_with_a_base_beside_it(tmp_path: Path) -> None:
         ("steps", r"--set takes section.key=value"),
         ("model=acbc", r'no model \'acbc\': did you mean "acpc"'),
         ("trainer=3", r"\[trainer\] must be a table"),
+        ("base=cpc", r"--set base=cpc: a base is what a recipe starts from"),
+        ("trainer.steps=1\ntrainer.keep=2", r"trainer.steps must be of type int, not str"),
+        (f"trainer.steps={'1' * 5000}", r"trainer.steps must be of type int, not str"),
+        (f"model.kernels={'[' * 5000}", r"model.kernels must be a list"),
     ],
 )
 def test_mistakes_are_explained(override: str, message: str) -> None:

@@ -185,3 +185,18 @@ def test_lines_of_older_versions_are_not_taken_for_a_runs_own(tmp_path: Path) ->
     a, b = _run(tmp_path / "a", *_counts(1), model_fingerprint=""), _run(tmp_path / "b", *_counts(2))
     with pytest.raises(UserError, match="tells of 0 trained models"):
         compare(a, b)
+
+
+def test_a_run_and_its_copy_do_not_count_for_two(tmp_path: Path) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(2))
+    copy = _run(tmp_path / "copy of a", *_counts(1), model_fingerprint="a")
+    for side in ([a, a], [a, copy]):
+        for sides in ((side, b), (b, side)):
+            with pytest.raises(UserError, match="have the same weights"):
+                compare(*sides)  # type: ignore[arg-type]
+
+
+def test_a_seed_below_0_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(2))
+    assert main(["compare", str(a), str(b), "--seed", "-1"]) == 2
+    assert "seed must be 0 or more, not -1" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import ast
 import errno
 import importlib
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -76,6 +77,9 @@ def _dispatch(words: list[str]) -> int:
     if words[0] == "--version":
         print(f"foresay {__version__}")
         return OK
+    if not all(words):
+        msg = f"an empty word stands among {' '.join(map(shlex.quote, words))}: perhaps a variable of the shell that is not set"
+        raise UserError(msg)
     verb, *rest = words
     if verb not in lines:
         msg = f"there is no verb {verb!r}: {nearest(verb, lines)}"

@@ -36,6 +36,7 @@ from foresay.corpora.item import (
     record_of,
 )
 from foresay.errors import UserError
+from foresay.files import writing
 
 __all__ = ["UNKNOWN", "Interval", "Item", "Manifest", "write_manifest"]
 
@@ -209,28 +210,20 @@ def write_manifest(path: Path, items: Iterable[Item], *, phone_set: str | None =
     """Write a manifest, whole or not at all. Paths of items are made relative to it; its folder is made.
 
     Raises:
-        UserError: two items have the same id, or there is a folder of that name.
+        UserError: two items have the same id, or there is a folder or a device of that name.
     """
-    if path.is_dir():
-        msg = f"{path} is a folder, and a manifest is a file: give it a name in there, such as {path / 'manifest.jsonl'}"
-        raise UserError(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.parent.resolve()
     seen: set[str] = set()
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            if phone_set is not None:
-                file.write(json.dumps({FORMAT: VERSION, "phone_set": phone_set}) + "\n")
-            for item in items:
-                if item.id in seen:
-                    msg = f"two items have the same id {item.id!r} ({item.audio or item.image} is the second): ids must differ"
-                    raise UserError(msg)
-                seen.add(item.id)
-                file.write(json.dumps(record_of(item, folder), ensure_ascii=False) + "\n")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with writing(path) as file:
+        if phone_set is not None:
+            file.write(json.dumps({FORMAT: VERSION, "phone_set": phone_set}).encode() + b"\n")
+        for item in items:
+            if item.id in seen:
+                msg = f"two items have the same id {item.id!r} ({item.audio or item.image} is the second): ids must differ"
+                raise UserError(msg)
+            seen.add(item.id)
+            file.write(json.dumps(record_of(item, folder), ensure_ascii=False).encode() + b"\n")
 
 
 class _Names:

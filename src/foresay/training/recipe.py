@@ -156,6 +156,11 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     table = _with_bases(str(name), seen=())
     for override in overrides:
         change = _named_model(assignment(override), "--set")
+        if "base" in change:
+            msg = (
+                f"--set {override}: a base is what a recipe starts from; name that recipe instead of {name}, or write a file that says base"
+            )
+            raise UserError(msg)
         _drop_rival(table, change)
         table = merge(table, change)
     return resolve(table, Path(name).stem)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from foresay.draws import stream
-from foresay.errors import UserError
+from foresay.errors import UserError, at_least
 from foresay.evaluation.fingerprint import of_tensors
 from foresay.evaluation.probe import GAIN
 from foresay.loading import locate
@@ -70,9 +70,10 @@ def compare(a: Side, b: Side, *, seed: int = 0) -> list[Difference]:
     alike: of the same utterances (speakers, items), with the same seed.
 
     Raises:
-        UserError: a side has no results, or the two were never measured alike; a file is damaged.
+        UserError: a side has no results, or a run twice, or the two were never measured alike; a file is damaged.
     """
-    of_a, of_b = ([_numbers(model) for model in _models(side)] for side in (a, b))
+    at_least(0, seed=seed)
+    of_a, of_b = (_runs(_models(side)) for side in (a, b))
     runs = [*of_a, *of_b]
     common = [what for what in runs[0] if all(what in run for run in runs)]
     if not common:
@@ -90,6 +91,18 @@ BySeed: TypeAlias = dict[int, Result]
 
 def _models(side: Side) -> list[str]:
     return [str(model) for model in ([side] if isinstance(side, str | Path) else side)]
+
+
+def _runs(models: Sequence[str]) -> list[dict[Measured, BySeed]]:
+    """The numbers of each run of a side. One that came twice would count for two, and make intervals too narrow."""
+    runs = [_numbers(model) for model in models]
+    known: dict[str, int] = {}
+    for place, run in enumerate(runs):
+        for weights in {row.model_fingerprint for by_seed in run.values() for row in by_seed.values()}:
+            if (first := known.setdefault(weights, place)) != place:
+                msg = f"{models[first]} and {models[place]} on one side have the same weights: give each run once, without its copies"
+                raise UserError(msg)
+    return runs
 
 
 def _numbers(model: str) -> dict[Measured, BySeed]:

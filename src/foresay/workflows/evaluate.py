@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
-from foresay.errors import UserError
+from foresay.errors import UserError, at_least
 from foresay.evaluation.example import examples
 from foresay.evaluation.fingerprint import fingerprint
 from foresay.evaluation.measure import Corpora, Subject, find_measure, list_measures
@@ -49,6 +49,7 @@ def evaluate(
         UserError: no measure is named, or something else cannot be measured; a file of the run is damaged; the disk is full.
     """
     _refuse_none(measures)
+    at_least(0, seed=seed)
     changes = _options(options, measures)
     chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
     place = str(find_place(device).device)
