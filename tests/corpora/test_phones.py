@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.corpora.phones import TOLERANCE, checked_phones, misplaced
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.loading import load
 from reference.levels import write_corpus
 

@@ -11,11 +11,12 @@ import torch
 
 from foresay.contracts import Frames
 from foresay.corpora.manifest import Manifest
+from foresay.encoding import parts
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation import parts
 from foresay.evaluation.abx import LIBRILIGHT, PHONE, TRIPHONE, ZEROSPEECH2021, Abx, AbxProtocol, abx
 from foresay.evaluation.abx_items import HEADER, Items, Token
-from foresay.evaluation.measure import Corpora, Measure, Subject, find_measure
+from foresay.evaluation.measure import Corpora, Measure, find_measure
 from foresay.results import Result
 from golden.abx.speech import RATE, speak
 from reference.levels import Levels, LevelsSettings, trained, write_corpus

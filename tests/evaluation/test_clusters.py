@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.clusters import CURVE, K50, K50_COSINE, ClusterProtocol, Clusters
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.results import Result
 from reference.levels import PHONES, RATE, Levels, trained, write_corpus
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
+from foresay.encoding.labelled_frames import LabelledFrames, PhoneLabels
 from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
-from foresay.evaluation.labelled_frames import LabelledFrames, PhoneLabels
 from reference.levels import PHONES, write_corpus
 
 CLASSES = {name: index for index, name in enumerate(PHONES)}

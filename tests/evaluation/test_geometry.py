@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.special import hyp0f1
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.geometry import RANK_DRAWS, effective_rank, geometry, redrawn_ranks
-from foresay.evaluation.intervals import draw_utterances
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
+from foresay.statistics.intervals import draw_utterances
 from reference.levels import trained, write_corpus
 
 UTTERANCES = np.repeat(np.arange(40), 100)

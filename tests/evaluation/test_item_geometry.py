@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from foresay.encoding.subjects import Subject
 from foresay.evaluation.item_geometry import pair_geometry
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from reference.item_loops import modality_gap, pair_alignment
 from reference.pairs import senses, write_pairs
 

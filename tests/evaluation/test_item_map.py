@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from foresay.encoding.subjects import Subject
 from foresay.evaluation.item_map import ItemMap, ItemMapProtocol
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from reference.pairs import senses, write_pairs
 
 pytest.importorskip("PIL")

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from foresay.baselines.pixels import Pixels
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.probe import MAJORITY
 from foresay.results import Result
 from reference.pairs import senses, write_pairs

@@ -10,9 +10,9 @@ from foresay.baselines.logmel import LogMel
 from foresay.baselines.pixels import Pixels
 from foresay.contracts import Frames, ImageExtractor
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.items import item_labels, item_vectors, pooled, shared_modalities
-from foresay.evaluation.measure import Subject
 from reference.pairs import CLASSES, senses, write_pairs
 
 pytest.importorskip("PIL")

@@ -1,19 +1,16 @@
 """The phones of a language whose answers are known come out in order; edits are counted as by plain recursion."""
 
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject
+from foresay.evaluation.measure import Corpora
 from foresay.evaluation.phone_ctc import CTCProtocol, PhoneCTC, Utterance, fit_ctc
-from foresay.metrics import edit_distance
 from reference.levels import trained, write_corpus
 
 
@@ -56,21 +53,3 @@ def test_a_corpus_without_phones_is_explained(tmp_path: Path) -> None:
         measure([], Corpora(test=test, train=train))
     with pytest.raises(UserError, match="--train-corpus"):
         measure([], Corpora(test=test))
-
-
-def _plain(reference: str, heard: str) -> int:
-    @cache
-    def distance(i: int, j: int) -> int:
-        if i == 0 or j == 0:
-            return i + j
-        same = reference[i - 1] == heard[j - 1]
-        return min(distance(i - 1, j) + 1, distance(i, j - 1) + 1, distance(i - 1, j - 1) + (not same))
-
-    return distance(len(reference), len(heard))
-
-
-@settings(deadline=None, max_examples=100)
-@given(st.text("abc", max_size=9), st.text("abcd", max_size=9))
-def test_edit_distance_equals_recursion(reference: str, heard: str) -> None:
-    assert edit_distance(reference, heard) == _plain(reference, heard)
-    assert edit_distance(heard, reference) == edit_distance(reference, heard)

@@ -10,9 +10,10 @@ import torch
 from foresay.contracts import Frames
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan, DataSettings
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.linear_probe import CONVERGED, PAPER, ProbeProtocol
-from foresay.evaluation.measure import Corpora, Subject
+from foresay.evaluation.measure import Corpora
 from foresay.evaluation.probe import GAIN, MAJORITY, Probe
 from foresay.results import Result
 from reference.levels import PHONES, RATE, Levels, trained, write_corpus

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.retrieval import CHANCE, retrieval
 from reference.item_loops import recall
 from reference.pairs import senses, write_pairs

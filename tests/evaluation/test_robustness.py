@@ -8,8 +8,9 @@ import soundfile
 import torch
 
 from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.robustness import NOISE, SPEECH, RobustnessProtocol, disturbed_recordings, rate_disturbances, sum_disturbances
 from reference.levels import RATE, trained, write_corpus
 

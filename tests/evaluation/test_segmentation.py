@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Interval, Manifest
 from foresay.corpora.sampling import Segment, Window
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.boundaries import F1, OVER, PRECISION, R_VALUE, RECALL, count_hits, scores, true_boundaries
 from foresay.evaluation.boundary_cues import Peaks, add_at_frames, dissimilarity, peaks, taking_over
 from foresay.evaluation.example import examples
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.posterior_curves import posterior_curves
 from foresay.evaluation.segmentation import PERIODIC, POSTERIOR, Segmentation, SegmentationProtocol
 from foresay.loading import build, load

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.frame_pairs import Kind, cosines, draw_pairs, redrawn_means
-from foresay.evaluation.intervals import draw_utterances
 from foresay.evaluation.location_artefact import fast_share, location_artefact, one_sided, power_spectrum
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.similarity import ARTEFACT, CONSECUTIVE, FAST, Similarity, SimilarityProtocol, pair_cosines
 from foresay.results import Result
+from foresay.statistics.intervals import draw_utterances
 from reference.levels import Levels, trained, write_corpus
 from reference.similarity_loops import cosine, pairs_of, spectrum_of_self_similarity
 

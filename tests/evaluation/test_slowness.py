@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject, find_measure
+from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.slowness import K50, K100, Slowness, SlownessProtocol, rate_changes, sum_changes
 from foresay.results import Result
 from reference.cluster_loops import slowness

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject
+from foresay.evaluation.measure import Corpora
 from foresay.evaluation.speaker import SpeakerProbe
 from reference.levels import trained, write_corpus
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Subject
+from foresay.evaluation.measure import Corpora
 from foresay.evaluation.tsne import TSNE, MapProtocol, make_map
 from reference.levels import trained, write_corpus
 

@@ -165,7 +165,7 @@ def test_frames_are_where_the_model_says(model: SpeechModel) -> None:
 
 
 def test_a_clip_that_is_a_hop_longer_has_a_frame_more(model: SpeechModel) -> None:
-    """What parts of a recording stand on: `evaluation/parts.py`."""
+    """What parts of a recording stand on: `encoding/parts.py`."""
     lengths = torch.arange(9000, 12_000, 7)
     for layer in model.layer_names:
         frames = model.features(torch.zeros(1, 9000), torch.tensor([9000]), [layer])

@@ -8,8 +8,8 @@ import pytest
 
 from foresay.cli import main
 from foresay.errors import UserError
-from foresay.metrics import bootstrap, bootstrap_difference
 from foresay.results import Draws, Result, append_results, save_draws
+from foresay.statistics.intervals import bootstrap, bootstrap_difference
 from foresay.workflows.compare import compare
 
 NAMES = tuple(f"utterance {n}" for n in range(40))

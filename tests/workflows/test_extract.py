@@ -16,8 +16,8 @@ from foresay.audio.read import read_audio
 from foresay.cli import main
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
+from foresay.encoding import parts
 from foresay.errors import UserError
-from foresay.evaluation import parts
 from foresay.locks import exclusive
 from foresay.workflows.extract import extract
 from reference.levels import RATE, write_corpus

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from foresay import results as results_file
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.metrics import bootstrap
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import Metric, Result, read_results, save_artifact
+from foresay.statistics.intervals import bootstrap
 from foresay.workflows import evaluate as workflow
 from foresay.workflows.compare import compare
 from foresay.workflows.evaluate import evaluate

@@ -10,8 +10,8 @@ from foresay.errors import UserError
 from foresay.evaluation.abx import Abx
 from foresay.evaluation.linear_probe import CONVERGED
 from foresay.evaluation.probe import Probe
-from foresay.metrics import Interval
 from foresay.results import Draws, Result, append_results, read_results, save_draws
+from foresay.statistics.intervals import Interval
 from foresay.training.recipe import read_recipe
 from foresay.workflows import reproduce as workflow
 from foresay.workflows.reproduce import reproduce

@@ -25,13 +25,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.parts import Cutting
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.abx_dataset import Dataset, Normalization, Slicing, make_dataset
 from foresay.evaluation.abx_items import NO_PHONES, Items, Unit, items_of, read_items
 from foresay.evaluation.abx_score import Order, Score
 from foresay.evaluation.abx_task import Context, Speaker, Task
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
-from foresay.evaluation.parts import Cutting
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import Metric, Result
 from foresay.settings import to_table
 

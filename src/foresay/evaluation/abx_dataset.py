@@ -1,7 +1,6 @@
 """The frames of tokens: which ones they are, and where they lie in memory."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -13,6 +12,7 @@ from foresay.errors import UserError, nearest
 from foresay.evaluation.abx_items import Items
 from foresay.evaluation.frame_distances import DISTANCES
 from foresay.progress import ProgressBar
+from foresay.threads import one_thread
 
 Slicing = Literal["clock", "centers", "librilight"]
 Normalization = Literal["none", "recording", "librilight"]
@@ -101,17 +101,6 @@ def make_dataset(
         msg = f"no frame lies in any of the {len(items)} tokens, at {frame_rate:g} frames a second: are the times of the items in seconds?"
         raise UserError(msg)
     return Dataset(frames[:filled], starts[whole], lengths[whole], items.select(whole), int((~whole).sum()), cut_short, distance)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Have operations of PyTorch done by one thread: shared between threads, ones as small as these wait more than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def frames_of(

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foresay.evaluation.abx_dataset import Dataset, one_thread
+from foresay.evaluation.abx_dataset import Dataset
 from foresay.evaluation.abx_task import Groups, Indices, consecutive
 from foresay.evaluation.dtw import dtw
 from foresay.evaluation.frame_distances import DISTANCES
+from foresay.threads import one_thread
 
 POOL = 40_000_000
 """Frame distances that are warped together, 160 MB; the next are computed meanwhile."""

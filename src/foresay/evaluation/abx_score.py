@@ -24,9 +24,9 @@ from foresay.errors import UserError
 from foresay.evaluation.abx_dataset import Dataset
 from foresay.evaluation.abx_pairs import PairDistances, pair_distances
 from foresay.evaluation.abx_task import Cells, Groups, Indices, Task
-from foresay.metrics import Interval
 from foresay.progress import ProgressBar
 from foresay.results import FEWEST
+from foresay.statistics.intervals import Interval
 
 Order = Literal["librilight", "cpc2"]
 Floats = NDArray[np.float64]

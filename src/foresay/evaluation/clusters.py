@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
-from foresay.evaluation.cluster_scores import rate_agreement, rate_distances, rate_use
-from foresay.evaluation.estimates import Estimate, mean
-from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.recordings import hear_recordings
+from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import NO_RANK, NO_RANK_SHARE, Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.cluster_scores import rate_agreement, rate_distances, rate_use
+from foresay.statistics.estimates import Estimate, mean
 
 Integers = NDArray[np.int64]
 

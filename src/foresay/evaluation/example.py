@@ -10,9 +10,9 @@ from torch import Tensor
 
 from foresay.contracts import Batch, FeatureExtractor, SpeechModel
 from foresay.corpora.manifest import Item, Manifest
+from foresay.encoding.recordings import draw_recordings, hear_recordings
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import draw_recordings, hear_recordings
 from foresay.quantizers.kmeans import KMeans
 
 SHORTEST, LONGEST = 2.0, 6.0

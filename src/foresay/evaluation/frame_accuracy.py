@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foresay.evaluation.labelled_frames import UNLABELLED, LabelledFrames, PhoneLabels
-from foresay.metrics import Interval, bootstrap, bootstrap_difference
+from foresay.encoding.labelled_frames import UNLABELLED, LabelledFrames, PhoneLabels
+from foresay.statistics.intervals import Interval, bootstrap, bootstrap_difference
 
 
 class FrameAccuracy:

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay import draws
-from foresay.evaluation.intervals import DRAWS, draw_utterances
-from foresay.evaluation.labelled_frames import UNLABELLED
+from foresay.encoding.labelled_frames import UNLABELLED
+from foresay.statistics.intervals import DRAWS, draw_utterances
 
 Kind = Literal["any", "any phone", "same phone", "other phone"]
 Indices = NDArray[np.int64]

@@ -23,16 +23,17 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.labelled_frames import LabelledFrames
+from foresay.encoding.moments import Moments, join
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.frame_pairs import Indices, cosines, draw_pairs, paired, redrawn_means
-from foresay.evaluation.intervals import Finding, draw_utterances
-from foresay.evaluation.labelled_frames import LabelledFrames
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.moments import Moments, join
-from foresay.evaluation.recordings import hear_recordings
-from foresay.metrics import Interval
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import FEWEST, NO_RANK, Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.estimates import Finding
+from foresay.statistics.intervals import Interval, draw_utterances
 
 SHARPNESS = 2.0
 """t of Wang and Isola's uniformity."""

@@ -24,13 +24,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay.contracts import Extractor
-from foresay.evaluation.estimates import CELLS, Estimate
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.evaluation.geometry import on_sphere
-from foresay.evaluation.intervals import Finding, draw_utterances
 from foresay.evaluation.items import NOUNS, ItemProtocol, Pooling, item_labels, item_vectors, shared_modalities
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.estimates import CELLS, Estimate, Finding
+from foresay.statistics.intervals import draw_utterances
 
 
 @dataclass(frozen=True)

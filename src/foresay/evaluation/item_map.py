@@ -16,9 +16,10 @@ import torch
 
 from foresay import draws
 from foresay.contracts import Extractor
+from foresay.encoding.labelled_frames import UNLABELLED
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.evaluation.items import ItemProtocol, item_vectors, shared_modalities
-from foresay.evaluation.labelled_frames import UNLABELLED
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.evaluation.tsne import TRUST, make_map
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive

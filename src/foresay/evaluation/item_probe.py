@@ -18,12 +18,13 @@ from torch import Tensor
 
 from foresay.contracts import Extractor, Modality
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.labelled_frames import LabelledFrames
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy
 from foresay.evaluation.items import PROTOCOLS, ItemProtocol, item_labels, item_vectors, shared_modalities
-from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.linear_probe import CONVERGED, fit_probe
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.evaluation.probe import GAIN, MAJORITY
 from foresay.results import Metric, Result
 

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from foresay.contracts import Extractor, Modality
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import hear_recordings
 from foresay.images.read import read_image
 from foresay.progress import ProgressBar
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 from foresay import draws
 from foresay.errors import UserError
 from foresay.settings import require_positive
-from foresay.training.devices import one_thread
+from foresay.threads import one_thread
 
 
 @dataclass(frozen=True)

@@ -8,60 +8,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
-from foresay.contracts import Extractor, FeatureExtractor, ImageExtractor
+from foresay.contracts import Extractor
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError, nearest
-from foresay.metrics import Interval
 from foresay.results import Draws, Metric, Result
 from foresay.settings import Table, find_class, from_table, list_names, to_table
+from foresay.statistics.intervals import Interval
 
 PACKAGE = "foresay.evaluation"
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """An extractor under measurement, in `eval()` mode on its device."""
-
-    name: str
-    model: Extractor
-    layers: tuple[str, ...]
-    """Those asked for."""
-    step: int | None = None
-    """Updates it was trained for."""
-    untrained: "Subject | None" = None
-    """Its untrained copy: what is gained over it was learnt."""
-    image_side: int = 128
-    """Pixels in height and width of the pictures that it is shown."""
-
-    def __post_init__(self) -> None:
-        for layer in self.layers:
-            if layer not in self.model.layer_names:
-                msg = f"{self.name} has no layer {layer!r}: {nearest(layer, self.model.layer_names)}"
-                raise UserError(msg)
-
-    @property
-    def extractor(self) -> FeatureExtractor:
-        """What hears.
-
-        Raises:
-            UserError: it only sees.
-        """
-        if isinstance(self.model, FeatureExtractor) and "audio" in self.model.modalities:
-            return self.model
-        msg = f"{self.name} sees pictures and hears no audio. What it sees is rated by the measures of whole items, such as item_probe:mean"
-        raise UserError(msg)
-
-    @property
-    def eyes(self) -> ImageExtractor:
-        """What sees.
-
-        Raises:
-            UserError: it only hears.
-        """
-        if isinstance(self.model, ImageExtractor) and "image" in self.model.modalities:
-            return self.model
-        msg = f"{self.name} hears audio and sees no pictures: give a corpus of audio, or a model that learnt from pictures"
-        raise UserError(msg)
 
 
 @dataclass(frozen=True)
@@ -174,11 +129,6 @@ class Measure(ABC):
             )
             raise LookupError(msg)
         return self.metrics[name]
-
-
-def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:
-    """List the subjects, each with its untrained copy after it; a copy that several share comes once."""
-    return list(dict.fromkeys(s for subject in subjects for s in (subject, subject.untrained) if s is not None))
 
 
 def find_measure(name: str, options: Table | None = None) -> Measure:

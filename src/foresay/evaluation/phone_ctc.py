@@ -23,13 +23,15 @@ from torch.nn.utils.rnn import pad_sequence
 from foresay import draws
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
-from foresay.evaluation.recordings import hear_recordings
-from foresay.metrics import bootstrap, edit_distance
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.progress import ProgressBar
 from foresay.results import Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.edit_distance import edit_distance
+from foresay.statistics.intervals import bootstrap
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from foresay.contracts import Batch, SpeechModel
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Segment, Window
+from foresay.encoding.subjects import Subject
 from foresay.evaluation.boundary_cues import Curve, add_at_frames, taking_over
-from foresay.evaluation.measure import Subject
 from foresay.progress import ProgressBar
 
 POSTERIOR = "alignment_posterior"

@@ -20,14 +20,15 @@ from typing import Any, ClassVar
 
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.labelled_frames import PhoneLabels, Place
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy, majority_class
-from foresay.evaluation.labelled_frames import PhoneLabels, Place
 from foresay.evaluation.linear_probe import CONVERGED, CONVERGED_CARRIED, PAPER, PAPER_CARRIED, ProbeProtocol
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.evaluation.probe_learning import Learner, hear_recordings, learn
-from foresay.metrics import Interval
 from foresay.results import Metric, Result
+from foresay.statistics.intervals import Interval
 
 MAJORITY = "majority class"
 ACCURACY, GAIN = "accuracy", "gain over untrained"

@@ -10,11 +10,11 @@ from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, load_windows
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import BatchPlan, DataSettings, Window, recording_windows
+from foresay.encoding.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy
-from foresay.evaluation.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
 from foresay.evaluation.linear_probe import LinearProbe, ProbeProtocol, ProbeTraining, fit_probe
-from foresay.evaluation.measure import Subject
 from foresay.progress import ProgressBar
 
 Batches: TypeAlias = Iterator[tuple[Batch, Sequence[Window]]]

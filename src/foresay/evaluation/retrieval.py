@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay.contracts import Extractor, Modality
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.intervals import Finding
 from foresay.evaluation.items import PROTOCOLS, ItemProtocol, item_vectors, shared_modalities
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
-from foresay.metrics import bootstrap
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import Metric, Result
+from foresay.statistics.estimates import Finding
+from foresay.statistics.intervals import bootstrap
 
 CHANCE = "chance"
 FIRST = (1, 5)

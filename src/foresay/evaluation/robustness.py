@@ -28,12 +28,13 @@ from foresay.audio.read import Waveform
 from foresay.audio.room import add_noise
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.noise import RecordedNoise
+from foresay.encoding.recordings import SHORTEST
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.estimates import Estimate, Floats, estimate
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
-from foresay.evaluation.recordings import SHORTEST
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.progress import ProgressBar
 from foresay.results import NO_RANK, Metric, Result
+from foresay.statistics.estimates import Estimate, Floats, estimate
 
 LONGEST = 30.0
 """Seconds of a recording that are heard, from its start."""

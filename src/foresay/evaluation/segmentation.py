@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.recordings import draw_recordings, hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.boundaries import F1, OVER, PRECISION, R_VALUE, RECALL, count_hits, scores, true_boundaries
 from foresay.evaluation.boundary_cues import Peaks, dissimilarity, peaks
-from foresay.evaluation.intervals import draw_utterances
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.evaluation.posterior_curves import posterior_curves
-from foresay.evaluation.recordings import draw_recordings, hear_recordings
-from foresay.metrics import Interval
 from foresay.results import Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.intervals import Interval, draw_utterances
 
 POSTERIOR = "posterior"
 """The layer of what a model aligns itself."""

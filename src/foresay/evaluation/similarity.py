@@ -16,17 +16,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.labelled_frames import LabelledFrames
+from foresay.encoding.moments import Moments, join
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.frame_pairs import Kind, cosines, draw_pairs, paired, redrawn_means
-from foresay.evaluation.intervals import Finding, draw_utterances
-from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.location_artefact import PERIODS, WINDOW, fast_share, location_artefact, one_sided, power_spectrum
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.moments import Moments, join
-from foresay.evaluation.recordings import hear_recordings
-from foresay.metrics import Interval, bootstrap
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import NO_RANK, NO_RANK_SHARE, Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.estimates import Finding
+from foresay.statistics.intervals import Interval, bootstrap, draw_utterances
 
 BINS = 100
 """Of a histogram from -1 to 1."""

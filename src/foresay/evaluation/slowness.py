@@ -22,13 +22,14 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from foresay.evaluation.cluster_scores import entropy
-from foresay.evaluation.estimates import Estimate, Floats, estimate
-from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
-from foresay.evaluation.measure import Corpora, Measure, Population, Subject, Where, with_untrained
-from foresay.evaluation.recordings import hear_recordings
+from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.cluster_scores import entropy
+from foresay.statistics.estimates import Estimate, Floats, estimate
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from torch import Tensor
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import recording_windows
+from foresay.encoding.labelled_frames import LabelledFrames
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.frame_accuracy import FrameAccuracy
 from foresay.evaluation.items import Pooling, pooled
-from foresay.evaluation.labelled_frames import LabelledFrames
 from foresay.evaluation.linear_probe import CONVERGED, fit_probe
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.progress import ProgressBar
 from foresay.results import Metric, Result
 from foresay.settings import require_positive

@@ -21,15 +21,16 @@ from torch.nn import functional
 from foresay import draws
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.labelled_frames import UNLABELLED, LabelledFrames
+from foresay.encoding.moments import Moments, join
+from foresay.encoding.recordings import Recording, hear_recordings
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.intervals import Finding
-from foresay.evaluation.labelled_frames import UNLABELLED, LabelledFrames
-from foresay.evaluation.measure import Corpora, Measure, Subject, Where, with_untrained
-from foresay.evaluation.moments import Moments, join
-from foresay.evaluation.recordings import Recording, hear_recordings
+from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.extras import optional
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
+from foresay.statistics.estimates import Finding
 
 NEIGHBORS = 10
 PERPLEXITY = 30.0

@@ -1,11 +1,9 @@
 """Where a process stands: alone, or one of those that torchrun started."""
 
-import contextlib
 import ctypes
 import gc
 import os
 import platform
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,17 +83,6 @@ def give_back_freed_memory() -> None:
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one CPU core: for many small steps, which a second thread makes hardly faster and, on a busy machine, far slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def find_place(device: str | None) -> Place:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from foresay import draws
 from foresay.contracts import SpeechModel
-from foresay.evaluation.fingerprint import of_model, of_tensors
-from foresay.evaluation.measure import Subject
+from foresay.encoding.subjects import Subject
+from foresay.fingerprint import of_model, of_tensors
 from foresay.loading import is_foreign, load, locate
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml_file

@@ -9,12 +9,12 @@ import numpy as np
 
 from foresay.draws import stream
 from foresay.errors import UserError, at_least
-from foresay.evaluation.fingerprint import of_tensors
 from foresay.evaluation.probe import GAIN
+from foresay.fingerprint import of_tensors
 from foresay.loading import locate
-from foresay.metrics import middle
 from foresay.results import FEWEST, RESULTS, Direction, Result, read_results, with_draws
 from foresay.runs import read_weights
+from foresay.statistics.intervals import middle
 
 Side: TypeAlias = str | Path | Sequence[str | Path]
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError, at_least
 from foresay.evaluation.example import examples
-from foresay.evaluation.fingerprint import fingerprint
-from foresay.evaluation.measure import Corpora, Subject, find_measure, list_measures
+from foresay.evaluation.measure import Corpora, find_measure, list_measures
+from foresay.fingerprint import fingerprint
 from foresay.progress import ProgressBar
 from foresay.results import Result, has_examples, save_examples, writing_results
 from foresay.settings import Table, assignment, merge

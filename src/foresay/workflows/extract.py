@@ -16,10 +16,10 @@ from foresay.audio.read import audio_info, read_audio, resampled_length
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.reader import READABLE, UNREADABLE, files
+from foresay.encoding.parts import Cutting
 from foresay.errors import AudioError, UserError, nearest
-from foresay.evaluation.fingerprint import fingerprint, of_weights
-from foresay.evaluation.parts import Cutting
 from foresay.files import make_folder, write_text, writing
+from foresay.fingerprint import fingerprint, of_weights
 from foresay.loading import load
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar

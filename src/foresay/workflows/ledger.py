@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.fingerprint import fingerprint, of_file
-from foresay.evaluation.measure import Corpora, Measure, Subject
+from foresay.evaluation.measure import Corpora, Measure
 from foresay.files import is_disk_full
+from foresay.fingerprint import fingerprint, of_file
 from foresay.results import RESULTS, Result, append_results, read_results, save_draws, with_draws, writing_results
 from foresay.settings import to_table
 from foresay.version import __version__

@@ -20,6 +20,7 @@ from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.labels import Clock, FrameLabels, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Plan
+from foresay.encoding.labels import make_labels
 from foresay.errors import UserError
 from foresay.files import finished
 from foresay.runs import Data, Run
@@ -27,7 +28,6 @@ from foresay.settings import read_toml_file
 from foresay.training.devices import Place, find_place, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
-from foresay.workflows.labels import make_labels
 from foresay.workflows.warm_start import WarmStart, keep_origin
 
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from foresay import draws
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError, nearest
-from foresay.evaluation.fingerprint import of_weights
 from foresay.files import read_text, write_text
+from foresay.fingerprint import of_weights
 from foresay.loading import load
 from foresay.runs import Run
 from foresay.settings import Table, read_toml, to_table, write_toml

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from foresay import draws
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import hear_recordings
 from foresay.progress import ProgressBar
 from foresay.quantizers.kmeans import KMeans
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from foresay.evaluation.estimates import Estimate, Floats, estimate, mean
-from foresay.evaluation.intervals import DRAWS, draw_utterances
-from foresay.metrics import bootstrap
+from foresay.statistics.estimates import Estimate, Floats, estimate, mean
+from foresay.statistics.intervals import DRAWS, bootstrap, draw_utterances
 
 COUNTS = 1.0 + np.random.default_rng(0).poisson(3.0, size=(30, 6))
 
@@ -60,7 +59,7 @@ def test_utterances_without_anything_are_left_out_and_few_have_no_interval() -> 
 
 def test_sparse_sums_are_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     dense = estimate(COUNTS, ratio)["ratio"]
-    monkeypatch.setattr("foresay.evaluation.estimates.CELLS", 100)
+    monkeypatch.setattr("foresay.statistics.estimates.CELLS", 100)
     sparse = estimate(csr_array(COUNTS), ratio)["ratio"]
     assert sparse.value == dense.value
     np.testing.assert_allclose(sparse.draws, dense.draws)

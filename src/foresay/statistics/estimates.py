@@ -6,20 +6,30 @@ draws are therefore moved so that their mean is the number itself: an interval s
 
 from collections.abc import Callable, Iterable, Mapping
 from math import ceil
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from foresay.evaluation.intervals import DRAWS, draw_utterances
-from foresay.metrics import Interval
 from foresay.results import FEWEST
+from foresay.statistics.intervals import DRAWS, Interval, draw_utterances
 
 Floats: TypeAlias = NDArray[np.float64]
 
 CELLS = 2**22
 """Sums of drawn utterances held at once."""
+
+
+class Finding(NamedTuple):
+    """A number found of some frames."""
+
+    metric: str
+    value: float
+    interval: Interval | None
+    """None where it has none by nature: a count, a map."""
+    details: Mapping[str, Any]
+    """What it was found on, and what a report draws."""
 
 
 class Estimate(NamedTuple):

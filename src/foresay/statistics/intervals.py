@@ -1,10 +1,9 @@
-"""Edit distance, and intervals: how far a number would move if other utterances had been tested.
+"""Bootstrap intervals: how far a number would move if other utterances had been tested.
 
 Frames of one utterance share a voice, a room and a sentence, so utterances are drawn again, not frames
 (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004).
 """
 
-from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from foresay.draws import stream
 from foresay.results import FEWEST
 
 COVERAGE = 95.0
+DRAWS = 1000
 
 
 class Interval(tuple[float, ...]):  # noqa: SLOT001 - there are few, and the draws are large
@@ -82,14 +82,7 @@ def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[
     return np.asarray(sums[:, 0::2] / sums[:, 1::2])
 
 
-def edit_distance(reference: Sequence[object], heard: Sequence[object]) -> int:
-    """Count the fewest insertions, deletions and substitutions that turn `reference` into `heard` (Levenshtein)."""
-    row = np.arange(len(heard) + 1)
-    codes = {symbol: number for number, symbol in enumerate(dict.fromkeys([*reference, *heard]))}
-    heard_codes = np.array([codes[symbol] for symbol in heard], dtype=np.int64)
-    places = np.arange(len(heard) + 1)
-    for count, symbol in enumerate(reference, start=1):
-        best = np.concatenate([[count], np.minimum(row[1:] + 1, row[:-1] + (heard_codes != codes[symbol]))])
-        # Insertions: the cheapest place to the left, plus one for each step from there.
-        row = np.minimum.accumulate(best - places) + places
-    return int(row[-1])
+def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
+    """Tell how often each utterance is in each draw: (draws, U)."""
+    alike = np.full(utterances, 1.0 / utterances)
+    return stream("utterances", seed).multinomial(utterances, alike, size=draws).astype(np.float64)

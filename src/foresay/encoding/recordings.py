@@ -16,9 +16,9 @@ from foresay import draws
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.manifest import Item, Manifest
+from foresay.encoding.parts import Cutting, Part
+from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError, UserError
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.parts import Cutting, Part
 from foresay.progress import ProgressBar
 
 SHORTEST = 0.025

@@ -15,17 +15,17 @@ from foresay.corpora.alignments import labels_at
 from foresay.corpora.labels import FrameLabels, LabelSettings, LabelWriter, read_about
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
+from foresay.encoding.fitted_clusters import draw_frames
+from foresay.encoding.recordings import draw_recordings, frame_centers, hear_recordings
+from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError, UserError, nearest
-from foresay.evaluation.cluster_scores import rate_agreement
-from foresay.evaluation.fingerprint import fingerprint, of_weights
-from foresay.evaluation.fitted_clusters import draw_frames
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import draw_recordings, frame_centers, hear_recordings
 from foresay.files import UNFINISHED
+from foresay.fingerprint import fingerprint, of_weights
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact, save_artifact
 from foresay.settings import Table, to_table
+from foresay.statistics.cluster_scores import rate_agreement
 
 MOST_CLUSTERS = 2**16
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foresay.metrics import Interval, bootstrap, bootstrap_difference
+from foresay.statistics.intervals import Interval, bootstrap, bootstrap_difference
 
 
 def draw(random: np.random.Generator, utterances: int) -> tuple[np.ndarray, np.ndarray]:

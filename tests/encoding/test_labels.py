@@ -15,16 +15,16 @@ import torch
 from foresay.corpora import labels
 from foresay.corpora.labels import FrameLabels, LabelSettings
 from foresay.corpora.manifest import Manifest
+from foresay.encoding import fitted_clusters
+from foresay.encoding import labels as workflow
+from foresay.encoding.labels import make_labels
+from foresay.encoding.recordings import Recording
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation import fitted_clusters
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import Recording
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact
 from foresay.settings import read_toml
-from foresay.workflows import labels as workflow
-from foresay.workflows.labels import make_labels
 from foresay.workflows.pretrain import pretrain, rehearse
 from reference.levels import write_corpus
 

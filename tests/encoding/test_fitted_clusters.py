@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from foresay.evaluation.fitted_clusters import draw_frames, fit_clusters
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.recordings import hear_recordings
+from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject
 from reference.levels import trained, write_corpus
 
 

@@ -12,8 +12,8 @@ from foresay.contracts import Batch, Frames
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.sampling import Window
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.measure import Subject
 
 UNLABELLED = -1
 

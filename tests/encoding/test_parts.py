@@ -11,14 +11,14 @@ import torch
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.labels import LabelSettings
 from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.encoding import labels as workflow
+from foresay.encoding import parts
+from foresay.encoding.labels import make_labels
+from foresay.encoding.parts import Cutting
+from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation import parts
-from foresay.evaluation.measure import Subject
-from foresay.evaluation.parts import Cutting
-from foresay.evaluation.recordings import hear_recordings
 from foresay.loading import build, load
-from foresay.workflows import labels as workflow
-from foresay.workflows.labels import make_labels
 
 RATE = 16_000
 SMALL = {"channels": 16, "size": 16, "layers": 2, "heads": 2, "inner": 32, "position_kernel": 16, "position_groups": 2}

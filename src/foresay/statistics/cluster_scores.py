@@ -16,8 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 from scipy.special import xlogy
 
-from foresay.evaluation.estimates import Estimate, Floats, estimate
-from foresay.evaluation.labelled_frames import UNLABELLED
+from foresay.statistics.estimates import Estimate, Floats, estimate
 
 
 def agreement(counts: ArrayLike) -> dict[str, Floats]:
@@ -44,7 +43,7 @@ def entropy(counts: Floats) -> Floats:
 def rate_agreement(codes: ArrayLike, labels: ArrayLike, utterances: ArrayLike, clusters: int, seed: int = 0) -> dict[str, Estimate]:
     """Rate the codes (N,) of frames by their phones (N,) from 0, -1 where there is none; `utterances` (N,). Empty without phones."""
     code, label, utterance = (np.asarray(column, dtype=np.int64) for column in (codes, labels, utterances))
-    known = label != UNLABELLED
+    known = label >= 0
     if not known.any():
         return {}
     phones = int(label.max()) + 1

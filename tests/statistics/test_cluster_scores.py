@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from sklearn.metrics import normalized_mutual_info_score
 
-from foresay.evaluation.cluster_scores import agreement, rate_agreement, rate_distances, rate_use
+from foresay.statistics.cluster_scores import agreement, rate_agreement, rate_distances, rate_use
 from reference.cluster_loops import agreement as agreement_by_loops
 
 RANDOM = np.random.default_rng(0)

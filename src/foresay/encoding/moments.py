@@ -7,8 +7,8 @@ import torch
 
 from foresay import draws
 from foresay.corpora.manifest import Manifest
-from foresay.evaluation.labelled_frames import LabelledFrames
-from foresay.evaluation.recordings import Recording
+from foresay.encoding.labelled_frames import LabelledFrames
+from foresay.encoding.recordings import Recording
 
 GRID = 0.01
 """Seconds between moments that may be drawn: the frame period of CPC, whose frames are then drawn once at most."""

@@ -10,9 +10,9 @@ from foresay.contracts import Frames
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.corpora.sampling import BatchPlan, DataSettings, Segment, Window, recording_windows
+from foresay.encoding.labelled_frames import PhoneLabels, hear
+from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.labelled_frames import PhoneLabels, hear
-from foresay.evaluation.measure import Subject
 from reference.levels import HOP, PHONES, RATE, Levels, trained, write_corpus
 
 CLASSES = {name: index for index, name in enumerate(PHONES)}

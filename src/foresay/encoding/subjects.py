@@ -1,0 +1,58 @@
+"""An extractor at work: a model in `eval()` mode on its device, under a name, and the layers that are asked of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foresay.contracts import Extractor, FeatureExtractor, ImageExtractor
+from foresay.errors import UserError, nearest
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """An extractor under measurement, in `eval()` mode on its device."""
+
+    name: str
+    model: Extractor
+    layers: tuple[str, ...]
+    """Those asked for."""
+    step: int | None = None
+    """Updates it was trained for."""
+    untrained: "Subject | None" = None
+    """Its untrained copy: what is gained over it was learnt."""
+    image_side: int = 128
+    """Pixels in height and width of the pictures that it is shown."""
+
+    def __post_init__(self) -> None:
+        for layer in self.layers:
+            if layer not in self.model.layer_names:
+                msg = f"{self.name} has no layer {layer!r}: {nearest(layer, self.model.layer_names)}"
+                raise UserError(msg)
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """What hears.
+
+        Raises:
+            UserError: it only sees.
+        """
+        if isinstance(self.model, FeatureExtractor) and "audio" in self.model.modalities:
+            return self.model
+        msg = f"{self.name} sees pictures and hears no audio. What it sees is rated by the measures of whole items, such as item_probe:mean"
+        raise UserError(msg)
+
+    @property
+    def eyes(self) -> ImageExtractor:
+        """What sees.
+
+        Raises:
+            UserError: it only hears.
+        """
+        if isinstance(self.model, ImageExtractor) and "image" in self.model.modalities:
+            return self.model
+        msg = f"{self.name} hears audio and sees no pictures: give a corpus of audio, or a model that learnt from pictures"
+        raise UserError(msg)
+
+
+def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:
+    """List the subjects, each with its untrained copy after it; a copy that several share comes once."""
+    return list(dict.fromkeys(s for subject in subjects for s in (subject, subject.untrained) if s is not None))

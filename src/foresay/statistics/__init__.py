@@ -1,0 +1,1 @@
+"""Intervals, bootstrap, estimates, edit distance."""
