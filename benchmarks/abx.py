@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foresay.evaluation.abx_dataset import Dataset, make_dataset
-from foresay.evaluation.abx_items import Items, Token
-from foresay.evaluation.abx_score import Score
-from foresay.evaluation.abx_task import Task
+from foresay.evaluation.abx.dataset import Dataset, make_dataset
+from foresay.evaluation.abx.items import Items, Token
+from foresay.evaluation.abx.score import Score
+from foresay.evaluation.abx.task import Task
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference import abx_loops

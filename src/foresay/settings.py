@@ -4,8 +4,10 @@ Every owner (model, data, optimizer, trainer) has one frozen dataclass whose def
 An unknown key or a wrong type is an error that names the nearest valid key. Nothing here imports torch.
 """
 
+import ast
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import math
 import pkgutil
@@ -194,7 +196,8 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
     The class is the one the module defines itself that subclasses `base` or, where `base` is a string, bears that name.
     """
     dotted = "." in name
-    module_name = name if dotted else f"{package}.{name.replace('-', '_')}"
+    stem = name.replace("-", "_")
+    module_name = name if dotted else _modules(package).get(stem, f"{package}.{stem}")
     if not all(part.isidentifier() for part in module_name.split(".")):
         msg = f"{name!r} is no name of a {package.rpartition('.')[2].rstrip('s')}: {nearest(name, list_names(package))}"
         raise UserError(msg)
@@ -224,10 +227,31 @@ def settings_class(owner: type) -> type[Any]:
     return cast("type[Any]", get_type_hints(vars(owner)["__init__"])["settings"])
 
 
-def list_names(package: str) -> list[str]:
-    """List what a package of parts or models offers, by looking at its files, without importing them."""
-    path = importlib.import_module(package).__path__
-    return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(path) if not m.name.startswith("_"))
+def list_names(package: str, base: str | None = None) -> list[str]:
+    """List what a package and the packages in it offer, by looking at their files, without importing them: the file name is the registry.
+
+    `base`: only files that define a subclass of a class of this name, such as `Measure`.
+    """
+    found = _modules(package)
+    return sorted(name.replace("_", "-") for name, module in found.items() if base is None or _defines(module, base))
+
+
+def _modules(package: str) -> dict[str, str]:
+    """Find the files of a package and of the packages in it: name -> module."""
+    found: dict[str, str] = {}
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if not module.name.startswith("_"):
+            found |= _modules(f"{package}.{module.name}") if module.ispkg else {module.name: f"{package}.{module.name}"}
+    return found
+
+
+def _defines(module: str, base: str) -> bool:
+    """Whether a module's file defines a class that names `base` as its own, without importing it."""
+    spec = importlib.util.find_spec(module)
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
+    bases = [given for node in tree.body if isinstance(node, ast.ClassDef) for given in node.bases]
+    named = [given.value if isinstance(given, ast.Subscript) else given for given in bases]
+    return any(isinstance(given, ast.Name) and given.id == base for given in named)
 
 
 def _checked(value: Any, wanted: Any, where: str) -> Any:  # noqa: ANN401 - values of any type come in

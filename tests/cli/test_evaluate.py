@@ -7,8 +7,8 @@ import pytest
 
 from foresay.cli import main
 from foresay.errors import UserError
-from foresay.evaluation.linear_probe import CONVERGED
-from foresay.evaluation.probe import Probe
+from foresay.evaluation.probes.linear_probe import CONVERGED
+from foresay.evaluation.probes.probe import Probe
 from foresay.workflows.evaluate import evaluate
 from reference.levels import PHONES, write_corpus
 from reference.tiny_run import write_run

@@ -1,16 +1,15 @@
 """Measures are found by their file's name."""
 
 import dataclasses
-import importlib
 import math
 
 import pytest
 
 from foresay.errors import UserError
-from foresay.evaluation.linear_probe import CONVERGED, PAPER
 from foresay.evaluation.measure import Measure, find_measure
-from foresay.evaluation.probe import Probe
-from foresay.settings import list_names, to_table
+from foresay.evaluation.probes.linear_probe import CONVERGED, PAPER
+from foresay.evaluation.probes.probe import Probe
+from foresay.settings import find_class, list_names, to_table
 
 
 @pytest.mark.parametrize("protocol", [PAPER, CONVERGED])
@@ -21,9 +20,7 @@ def test_a_measure_is_named_with_its_protocol(protocol: object) -> None:
 
 
 def measures() -> list[type[Measure]]:
-    for file in list_names("foresay.evaluation"):
-        importlib.import_module(f"foresay.evaluation.{file.replace('-', '_')}")
-    return [cls for cls in Measure.__subclasses__() if cls.__module__.startswith("foresay.evaluation.")]
+    return [find_class("foresay.evaluation", name, Measure) for name in list_names("foresay.evaluation", "Measure")]
 
 
 @pytest.mark.parametrize("name", ["prob:paper", "probe:papre", "probe", "example:paper", "", ":", "probe:paper:"])
@@ -35,9 +32,9 @@ def test_an_unknown_measure_names_the_nearest(name: str) -> None:
 def test_ones_own_module_is_a_measure_too(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     (tmp_path / "my_lab").mkdir()
     (tmp_path / "my_lab" / "mine.py").write_text(
-        "from foresay.evaluation.linear_probe import PAPER\nfrom foresay.evaluation.measure import Measure\n"
+        "from foresay.evaluation.probes.linear_probe import PAPER\nfrom foresay.evaluation.measure import Measure\n"
         "class Mine(Measure):\n    name = 'mine'\n    protocols = {'only': PAPER}\n"
-        "    def __init__(self, protocol): super().__init__(protocol)\n    def __call__(self, *_, **__): return []\n"
+        "    def __call__(self, *_, **__): return []\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert type(find_measure("my_lab.mine")).__name__ == "Mine"

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from foresay.errors import UserError
-from foresay.evaluation.linear_probe import CONVERGED
-from foresay.evaluation.probe import GAIN, MAJORITY, Probe
+from foresay.evaluation.probes.linear_probe import CONVERGED
+from foresay.evaluation.probes.probe import GAIN, MAJORITY, Probe
 from foresay.loading import build
 from foresay.models.multimodal_cpc import MultimodalCPC
 from foresay.results import Result, load_artifact, read_results

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foresay.errors import UserError
-from foresay.evaluation.linear_probe import CONVERGED
+from foresay.evaluation.probes.linear_probe import CONVERGED
 from foresay.results import Result, append_results, read_results
 from foresay.training.recipe import read_recipe
 from foresay.workflows.reproduce import reproduce
@@ -63,7 +63,7 @@ def test_it_runs_and_runs_again(tmp_path: Path, corpus: Path, monkeypatch: pytes
     monkeypatch.setitem(mmcpc.SCALES, "demo", replace(mmcpc.SCALES["demo"], seeds=(0,), settings=TINY))
     monkeypatch.setattr(mmcpc, "ABLATION", {modalities: [cells[0], cells[-1]] for modalities, cells in ABLATION.items()})
     monkeypatch.setattr(mmcpc, "SWEPT", {"temperature": (0.1, 0.5)})
-    monkeypatch.setattr("foresay.evaluation.item_probe.CONVERGED", replace(CONVERGED, epochs=1))
+    monkeypatch.setattr("foresay.evaluation.items.item_probe.CONVERGED", replace(CONVERGED, epochs=1))
     done = reproduce("mmcpc", tmp_path / "runs", corpus=corpus)
     kept = read_results(tmp_path / "runs" / "both-in-batch-seed0" / "results.jsonl")
     assert {row.measure for row in kept} == {"item_probe", "item_geometry", "retrieval"}

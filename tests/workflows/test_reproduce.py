@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from foresay.errors import UserError
-from foresay.evaluation.abx import Abx
-from foresay.evaluation.linear_probe import CONVERGED
-from foresay.evaluation.probe import Probe
+from foresay.evaluation.abx.abx import Abx
+from foresay.evaluation.probes.linear_probe import CONVERGED
+from foresay.evaluation.probes.probe import Probe
 from foresay.results import Draws, Result, append_results, read_results, save_draws
 from foresay.statistics.intervals import Interval
 from foresay.training.recipe import read_recipe

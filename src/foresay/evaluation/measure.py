@@ -1,12 +1,11 @@
 """What a measure is, what it measures, and how one is found by its name."""
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from foresay.contracts import Extractor
 from foresay.corpora.manifest import Manifest
@@ -17,6 +16,8 @@ from foresay.settings import Table, find_class, from_table, list_names, to_table
 from foresay.statistics.intervals import Interval
 
 PACKAGE = "foresay.evaluation"
+ProtocolT = TypeVar("ProtocolT", bound=Any)
+"""A measure's own dataclass, with a field `name`."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,23 @@ class Corpora:
     test: Manifest
     train: Manifest | None = None
     """For measures that learn something themselves."""
+
+    def both(self, who: str) -> tuple[Manifest, Manifest]:
+        """Return what to learn on and what to test on; `who` learns.
+
+        Raises:
+            UserError: there is one corpus only.
+        """
+        if self.train is None:
+            msg = (
+                f"{who} learns on one corpus and is tested on another, {self.test.name}: give the first with --train-corpus, "
+                "usually the train.jsonl beside it"
+            )
+            raise UserError(msg)
+        if self.train.path == self.test.path:
+            msg = f"{self.test.path} is given for training and for testing, which would rate how well it is remembered: give two manifests"
+            raise UserError(msg)
+        return self.train, self.test
 
 
 class Where(NamedTuple):
@@ -49,7 +67,7 @@ class Population(NamedTuple):
     """(U,): one name for each of those that an interval's `places` count."""
 
 
-class Measure(ABC):
+class Measure(ABC, Generic[ProtocolT]):
     """One file of this package each; `NAME:PROTOCOL` is that file and one of the class's protocols."""
 
     name: ClassVar[str]
@@ -60,8 +78,7 @@ class Measure(ABC):
     files: Sequence[Path] = ()
     """What the measure reads beside the manifests: with another content it is measured anew."""
 
-    @abstractmethod
-    def __init__(self, protocol: Any) -> None:  # noqa: ANN401 - each measure's own dataclass
+    def __init__(self, protocol: ProtocolT) -> None:
         """Take one of the `protocols`, or another of their type."""
         self.protocol = protocol
 
@@ -131,39 +148,33 @@ class Measure(ABC):
         return self.metrics[name]
 
 
-def find_measure(name: str, options: Table | None = None) -> Measure:
+def find_measure(name: str, options: Table | None = None) -> Measure[Any]:
     """Find the measure of `probe:paper`, or of `my_lab.my_measure:its_protocol`. Where a measure has one protocol it need not be named.
 
     `options` change fields of its protocol, which then bears their names and values beside its own.
     """
-    file, colon, rest = name.partition(":")
-    if "." not in file:
-        file = file.replace("-", "_")
-        name = f"{file}{colon}{rest}"
-    measures = {file: find_class(PACKAGE, file, Measure)} if "." in file else _measures()
-    known = {f"{m}:{p}": measures[m](protocol) for m in measures for p, protocol in measures[m].protocols.items()}
-    matching = [k for k in known if k == name or (not colon and k.startswith(f"{file}:"))]
+    file, colon, wanted = name.partition(":")
+    if "." not in file and file.replace("_", "-") not in list_names(PACKAGE, "Measure"):
+        raise UserError(_unknown(name, list_measures()))
+    measure: type[Measure[Any]] = find_class(PACKAGE, file, Measure)
+    matching = [protocol for protocol in measure.protocols if protocol == wanted or not colon]
     if len(matching) != 1:
-        msg = f"there is no measure {name!r}: {nearest(name, known)} A measure is named with its protocol, because protocols disagree."
-        raise UserError(msg)
-    measure = known[matching[0]]
-    return type(measure)(_changed(measure.protocol, options, file)) if options else measure
+        raise UserError(_unknown(name, [f"{file}:{protocol}" for protocol in measure.protocols]))
+    protocol = measure.protocols[matching[0]]
+    return measure(_changed(protocol, options, file.replace("-", "_")) if options else protocol)
 
 
 def list_measures() -> list[str]:
     """Return every measure with each of its protocols: `probe:paper` and so on."""
-    return sorted(f"{name}:{protocol}" for name, measure in _measures().items() for protocol in measure.protocols)
+    measures: list[type[Measure[Any]]] = [find_class(PACKAGE, name, Measure) for name in list_names(PACKAGE, "Measure")]
+    return sorted(f"{measure.name}:{protocol}" for measure in measures for protocol in measure.protocols)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    return f"there is no measure {name!r}: {nearest(name, known)} A measure is named with its protocol, because protocols disagree."
 
 
 def _changed(protocol: Any, options: Table, measure: str) -> Any:  # noqa: ANN401 - each measure's own dataclass
     """Change fields of a protocol. Numbers measured otherwise must not be taken for the protocol's own, so its name says how."""
     said = ", ".join(f"{key}={Path(str(value)).name}" for key, value in sorted(options.items()))  # of a file its name is enough
     return from_table(type(protocol), {**to_table(protocol), **options, "name": f"{protocol.name}({said})"}, measure)
-
-
-def _measures() -> dict[str, type[Measure]]:
-    """Every measure of this package, by the name of its file."""
-    modules = [f"{PACKAGE}.{name.replace('-', '_')}" for name in list_names(PACKAGE)]
-    for module in modules:
-        importlib.import_module(module)
-    return {cls.__module__.rpartition(".")[2]: cls for cls in Measure.__subclasses__() if cls.__module__ in modules}

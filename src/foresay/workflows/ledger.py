@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
@@ -55,7 +55,7 @@ class Ledger:
     """The numbers of one measure."""
 
     def __init__(
-        self, measure: Measure, candidates: Sequence[Candidate], corpora: Corpora, books: Sequence[Book], seed: int, *, again: bool
+        self, measure: Measure[Any], candidates: Sequence[Candidate], corpora: Corpora, books: Sequence[Book], seed: int, *, again: bool
     ) -> None:
         self._measure, self._corpora, self._books, self._again = measure, corpora, books, again
         manifests = [manifest and manifest.digest for manifest in (corpora.test, corpora.train)]

@@ -21,7 +21,7 @@ from foresay.corpora.digit_pairs import pair_digits
 from foresay.corpora.manifest import Manifest
 from foresay.draws import stream
 from foresay.errors import UserError
-from foresay.evaluation.probe import GAIN
+from foresay.evaluation.probes.probe import GAIN
 from foresay.results import RESULTS, Result, read_results
 from foresay.workflows.reproductions import Measuring, Reproduction, Training
 from foresay.workflows.reproductions._tables import markdown, mean_and_interval, rows_at_end

@@ -1,0 +1,1 @@
+"""ABX discrimination: is a sound nearer to another of its kind than to one of another kind?"""

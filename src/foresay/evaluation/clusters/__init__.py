@@ -1,0 +1,1 @@
+"""k-means on frames: purity, mutual information, slowness."""

@@ -1,0 +1,1 @@
+"""The geometry of frames: similarity, uniformity, robustness, t-SNE."""

@@ -1,0 +1,1 @@
+"""Whole items: probes, geometry, retrieval, maps."""

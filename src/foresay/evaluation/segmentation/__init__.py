@@ -1,0 +1,1 @@
+"""Phone boundaries from features."""
