@@ -17,7 +17,7 @@ from timing import take_turns, times_faster
 from torch import Tensor
 
 from foresay.contracts import Batch
-from foresay.models.multimodal_cpc import MultimodalCPC, MultimodalCPCSettings
+from foresay.models.representation.multimodal_cpc import MultimodalCPC, MultimodalCPCSettings
 from foresay.objectives.hybrid_contrastive import HybridContrast
 from foresay.training.devices import keep_freed_memory
 

@@ -21,7 +21,7 @@ from timing import SAMPLE_RATE, WARM_UP, WINDOW, paper_model
 
 from foresay.corpora.batches import BatchLoader
 from foresay.corpora.manifest import Item, Manifest, write_manifest
-from foresay.corpora.sampling import BatchPlan, DataSettings
+from foresay.corpora.plans.windows import BatchPlan, DataSettings
 from foresay.training.devices import keep_freed_memory
 from foresay.training.optimizers import OptimizerSettings, build_optimizer
 

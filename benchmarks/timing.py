@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from foresay.contracts import Batch
-from foresay.models.acpc import ACPC, ACPCSettings
-from foresay.models.cpc import CPC, CPCSettings
+from foresay.models.representation.acpc import ACPC, ACPCSettings
+from foresay.models.representation.cpc import CPC, CPCSettings
 
 SAMPLE_RATE, WINDOW, FRAMES, MATCHED, NEGATIVES, GROUP = 16_000, 20_480, 128, 12, 128, 8
 POSITIONS = FRAMES - MATCHED

@@ -18,7 +18,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices, _sample_negative_indices
 
 from foresay.contracts import Batch
-from foresay.models.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from foresay.models.representation.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
 
 RATE = 16_000
 

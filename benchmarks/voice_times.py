@@ -14,8 +14,8 @@ import numpy as np
 
 from foresay.audio.espeak import SAMPLE_RATE, synthesize
 from foresay.audio.voice import FRICATIVES, SILENCE, SONORANTS, STOPS, phone_edges, strongest_change
-from foresay.corpora.demo import VOICES
-from foresay.corpora.sentences import draw_sentences
+from foresay.corpora.made.demo import VOICES
+from foresay.corpora.made.sentences import draw_sentences
 
 SENTENCES = 25  # of each voice
 REACH = round(0.040 * SAMPLE_RATE)

@@ -13,7 +13,7 @@ from torch import Tensor
 from foresay import draws
 from foresay.layers.dropout import layers_kept
 from foresay.masking import SpanMask
-from foresay.models.best_rq import BestRQSettings
+from foresay.models.representation.best_rq import BestRQSettings
 from foresay.negatives.reference import ReferenceNegatives
 from foresay.objectives.hybrid_contrastive import HybridContrast
 from foresay.objectives.masked_contrastive import draw_distractors

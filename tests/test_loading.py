@@ -8,7 +8,7 @@ import torch
 from foresay.contracts import Extractor
 from foresay.errors import UserError
 from foresay.loading import load
-from foresay.models.cpc import CPC, CPCSettings
+from foresay.models.representation.cpc import CPC, CPCSettings
 from foresay.runs import Run
 from foresay.settings import list_names, to_table, write_toml
 

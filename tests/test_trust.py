@@ -19,7 +19,7 @@ from foresay.training.recipe import read_recipe
 from foresay.trust import trusting
 from reference.tiny_run import write_run
 
-MINE = "from foresay.models.cpc import CPC, CPCSettings\nfrom pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
+MINE = "from foresay.models.representation.cpc import CPC, CPCSettings\nfrom pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
 MODEL = "\n\nclass Mine(CPC):\n    def __init__(self, settings: CPCSettings) -> None:\n        super().__init__(settings)\n"
 
 

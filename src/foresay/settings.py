@@ -192,7 +192,7 @@ def write_toml(table: Mapping[str, Any]) -> str:
 def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN401 - the caller knows the class it asks for
     """Find the class that a name stands for. The file name is the registry.
 
-    `acpc` in package `foresay.models` is the module `foresay.models.acpc`; a dotted name (`my_lab.my_model`) is that module.
+    `acpc` in package `foresay.models` is the module `foresay.models.representation.acpc`; a dotted name (`my_lab.my_model`) is that module.
     The class is the one the module defines itself that subclasses `base` or, where `base` is a string, bears that name.
     """
     dotted = "." in name
@@ -245,10 +245,19 @@ def _modules(package: str) -> dict[str, str]:
     return found
 
 
+def first_line(package: str, name: str) -> str:
+    """Return the first line of a listed file's docstring, without importing it."""
+    return (ast.get_docstring(_tree(_modules(package)[name.replace("-", "_")])) or "").partition("\n")[0]
+
+
+def _tree(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
+
+
 def _defines(module: str, base: str) -> bool:
     """Whether a module's file defines a class that names `base` as its own, without importing it."""
-    spec = importlib.util.find_spec(module)
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
+    tree = _tree(module)
     bases = [given for node in tree.body if isinstance(node, ast.ClassDef) for given in node.bases]
     named = [given.value if isinstance(given, ast.Subscript) else given for given in bases]
     return any(isinstance(given, ast.Name) and given.id == base for given in named)

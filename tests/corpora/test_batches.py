@@ -20,7 +20,7 @@ from foresay.contracts import Batch, Modality
 from foresay.corpora.batches import BatchLoader, Update, load_windows, plan_batches, plan_groups
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
-from foresay.corpora.sampling import BatchPlan, DataSettings, Segment, Window, recording_windows
+from foresay.corpora.plans.windows import BatchPlan, DataSettings, Segment, Window, recording_windows
 from foresay.errors import AudioError, UserError
 
 RATE = 1000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from foresay.corpora.sines import make_sines
+from foresay.corpora.made.sines import make_sines
 from foresay.errors import UserError
 from foresay.locks import exclusive
 from reference.interruptions import contents, kill, operations

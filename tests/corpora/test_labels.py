@@ -9,7 +9,7 @@ import pytest
 from foresay.corpora.batches import BatchLoader, load_windows
 from foresay.corpora.labels import Clock, FrameLabels, LabelWriter
 from foresay.corpora.manifest import Manifest, write_manifest
-from foresay.corpora.sampling import BatchPlan, DataSettings, Window
+from foresay.corpora.plans.windows import BatchPlan, DataSettings, Window
 from foresay.errors import UserError
 from reference.levels import RATE, write_corpus
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.cifar import Cifar
-from foresay.corpora.digits import Digits
-from foresay.corpora.folder import Folder
-from foresay.corpora.librispeech import LibriSpeech
 from foresay.corpora.reader import Found, files, find_reader, list_readers
-from foresay.corpora.timit import Timit
+from foresay.corpora.readers.cifar import Cifar
+from foresay.corpora.readers.digits import Digits
+from foresay.corpora.readers.folder import Folder
+from foresay.corpora.readers.librispeech import LibriSpeech
+from foresay.corpora.readers.timit import Timit
 from foresay.errors import UserError
 
 READERS = {"cifar": Cifar, "digits": Digits, "folder": Folder, "librispeech": LibriSpeech, "timit": Timit}

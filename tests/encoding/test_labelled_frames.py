@@ -9,7 +9,7 @@ import torch
 from foresay.contracts import Frames
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
-from foresay.corpora.sampling import BatchPlan, DataSettings, Segment, Window, recording_windows
+from foresay.corpora.plans.windows import BatchPlan, DataSettings, Segment, Window, recording_windows
 from foresay.encoding.labelled_frames import PhoneLabels, hear
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "foresay"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-MODELS = sorted((PACKAGE / "models").glob("[!_]*.py"))
+MODELS = sorted((PACKAGE / "models").glob("*/[!_]*.py"))
 
 AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -17,9 +17,9 @@ from foresay.errors import UserError
 from foresay.hub.encoder import Encoder
 from foresay.hub.fairseq import flat
 from foresay.loading import load
-from foresay.models.hubert import HuBERT
-from foresay.models.wav2vec2 import Wav2Vec2
-from foresay.models.wavlm import WavLM
+from foresay.models.representation.hubert import HuBERT
+from foresay.models.representation.wav2vec2 import Wav2Vec2
+from foresay.models.representation.wavlm import WavLM
 from reference.tiny_checkpoints import VARIANTS, fairseq_settings, fairseq_state, hidden_states, network
 
 WAVEFORMS, LENGTHS = 0.3 * torch.randn(2, 4_000), torch.tensor([4_000, 4_000])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foresay.contracts import Batch, SpeechModel
 from foresay.loading import build, load
-from foresay.models._encoder_and_context import CausalModel
+from foresay.models.representation._encoder_and_context import CausalModel
 from foresay.runs import DESCRIPTION, WEIGHTS
 from foresay.settings import find_class, list_names, settings_class, to_table, write_toml
 

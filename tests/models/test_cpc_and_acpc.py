@@ -8,8 +8,8 @@ import torch
 
 from foresay.contracts import Batch
 from foresay.errors import UserError
-from foresay.models.acpc import ACPC, ACPCSettings
-from foresay.models.cpc import CPC, CPCSettings
+from foresay.models.representation.acpc import ACPC, ACPCSettings
+from foresay.models.representation.cpc import CPC, CPCSettings
 from foresay.objectives.aligned_contrastive import align
 from foresay.objectives.contrastive import contrastive_scores
 

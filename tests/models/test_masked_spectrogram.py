@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from foresay.contracts import Batch
 from foresay.errors import UserError
-from foresay.models._masked_spectrogram import MaskedSpectrogram, Subsampling, normalized
-from foresay.models.best_rq import BestRQ, BestRQSettings
-from foresay.models.w2v_bert import W2vBERT, W2vBERTSettings
+from foresay.models.representation._masked_spectrogram import MaskedSpectrogram, Subsampling, normalized
+from foresay.models.representation.best_rq import BestRQ, BestRQSettings
+from foresay.models.representation.w2v_bert import W2vBERT, W2vBERTSettings
 
 SMALL = {"subsampling_channels": (4, 3), "size": 16, "layers": 2, "heads": 2, "inner": 16, "dropout": 0.0, "attention_dropout": 0.0}
 RQ = BestRQSettings(**SMALL, codes=12)  # type: ignore[arg-type]

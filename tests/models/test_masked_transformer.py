@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foresay.contracts import Batch, Losses
 from foresay.errors import UserError
-from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
 from reference.wav2vec2_weights import TINY, by_our_names, hidden_states, take_weights, tiny_network
 
 KINDS = list(itertools.product(("group", "layer"), (False, True), (False, True)))

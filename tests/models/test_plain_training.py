@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Batch
-from foresay.models.acpc import ACPC, ACPCSettings
-from foresay.models.cpc import CPC, CPCSettings
+from foresay.models.representation.acpc import ACPC, ACPCSettings
+from foresay.models.representation.cpc import CPC, CPCSettings
 from reference.plain_training import PlainNetwork, ctc_acpc_loss, elementwise_cpc_loss, gather_negatives, plain_copy
 
 BATCH, SAMPLES, FRAMES, GROUP = 4, 8000, 50, 2

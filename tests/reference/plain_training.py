@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.models.acpc import ACPC
-from foresay.models.cpc import CPC
+from foresay.models.representation.acpc import ACPC
+from foresay.models.representation.cpc import CPC
 from foresay.predictors import transformer
 from reference.alignments import align_by_ctc
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foresay.models._masked_transformer import MaskedTransformer
+from foresay.models.representation._masked_transformer import MaskedTransformer
 
 TINY = {"channels": 16, "size": 32, "layers": 3, "heads": 2, "inner": 48, "position_kernel": 16, "position_groups": 4}
 """Settings of ours that `tiny_network` has."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from foresay import draws, runs
 from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
-from foresay.models.acpc import ACPC
+from foresay.models.representation.acpc import ACPC
 from foresay.runs import Run
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import pretrain, rehearse

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from foresay.cli import main
-from foresay.corpora.demo import make_demo_corpus
 from foresay.corpora.forced_alignment import Aligner, spoken_words
+from foresay.corpora.made.demo import make_demo_corpus
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.workflows.align import align_corpus

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from foresay.corpora.folder import Folder
 from foresay.corpora.manifest import Interval, Manifest
 from foresay.corpora.reader import Skipped
-from foresay.corpora.timit import Timit
+from foresay.corpora.readers.folder import Folder
+from foresay.corpora.readers.timit import Timit
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError
 from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus

@@ -11,7 +11,7 @@ from foresay.errors import UserError
 from foresay.evaluation.probes.linear_probe import CONVERGED
 from foresay.evaluation.probes.probe import GAIN, MAJORITY, Probe
 from foresay.loading import build
-from foresay.models.multimodal_cpc import MultimodalCPC
+from foresay.models.representation.multimodal_cpc import MultimodalCPC
 from foresay.results import Result, load_artifact, read_results
 from foresay.runs import Run
 from foresay.settings import write_toml

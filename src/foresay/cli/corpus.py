@@ -17,13 +17,13 @@ from typing import Annotated, Generic, TypeAlias, TypeVar
 
 import tyro
 
-from foresay.corpora.bars import make_bars
 from foresay.corpora.check import REMARKS, Finding, Report
-from foresay.corpora.digit_pairs import pair_digits
 from foresay.corpora.generated import MadeCorpus
+from foresay.corpora.made.bars import make_bars
+from foresay.corpora.made.digit_pairs import pair_digits
+from foresay.corpora.made.sines import make_sines
 from foresay.corpora.packing import SKIPPED
 from foresay.corpora.reader import Reader, find_reader, list_readers
-from foresay.corpora.sines import make_sines
 from foresay.corpora.statistics import Spread, Statistics
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError, nearest

@@ -23,13 +23,13 @@ from foresay import draws
 from foresay.audio.augment import Augmentation, NoiseSource, generated_noise
 from foresay.audio.read import Waveform
 from foresay.contracts import Batch, Modality
-from foresay.corpora.item_plan import ItemPlan
 from foresay.corpora.labels import NO_CLASS, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
 from foresay.corpora.noise import RecordedNoise
-from foresay.corpora.sampling import BatchPlan, DataSettings, Plan, PlannedBatch, Window
-from foresay.corpora.utterance_plan import UtterancePlan
+from foresay.corpora.plans.items import ItemPlan
+from foresay.corpora.plans.utterances import UtterancePlan
+from foresay.corpora.plans.windows import BatchPlan, DataSettings, Plan, PlannedBatch, Window
 from foresay.errors import AudioError, UserError
 from foresay.images.read import ImageError, Picture, read_image
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import Window
+from foresay.corpora.plans.windows import Window
 from foresay.errors import UserError
 from foresay.files import UNFINISHED, make_folder, read_text, write_text, writing
 from foresay.settings import Table, read_toml, require_positive, write_toml

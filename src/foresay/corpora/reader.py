@@ -1,10 +1,9 @@
-"""What the readers of corpora share. One corpus = one file of this package: `timit` is read by the `Reader` that `timit.py` defines.
+"""What the readers of corpora share. One corpus = one file of `readers/`: `timit` is read by the `Reader` that `timit.py` defines.
 
 A reader finds recordings and knows who speaks and what is said; it opens no audio. The importer (`foresay.workflows.corpus`) looks at the
 audio, adds times and splits that stand elsewhere, and writes the manifests. To add a corpus, add a file; nothing else changes.
 """
 
-import ast
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,12 @@ from typing import NamedTuple, cast
 from foresay.corpora.manifest import Item
 from foresay.errors import UserError, nearest
 from foresay.files import write_bytes
-from foresay.settings import find_class
+from foresay.settings import find_class, first_line, list_names
 
 # What libsndfile reads, then what it does not: the importer reports those as skipped rather than pass over them in silence.
 READABLE = {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".nist", ".oga", ".ogg", ".opus", ".rf64", ".sph", ".w64", ".wav"}
 UNREADABLE = {".aac", ".amr", ".m4a", ".mp4", ".raw", ".webm", ".wma"}
+PACKAGE = "foresay.corpora.readers"
 
 
 class Found(NamedTuple):
@@ -61,8 +61,7 @@ class Reader(ABC):
 
 def list_readers() -> dict[str, str]:
     """Return the corpora that can be imported, each with the first line of its file, without importing them."""
-    trees = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(Path(__file__).parent.glob("*.py"))}
-    return {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in trees.items() if _defines_reader(tree)}
+    return {name: first_line(PACKAGE, name) for name in list_names(PACKAGE, "Reader")}
 
 
 def find_reader(name: str) -> type[Reader]:
@@ -70,7 +69,7 @@ def find_reader(name: str) -> type[Reader]:
     if "." not in name and name not in list_readers():
         msg = f"there is no corpus {name!r}: {nearest(name, list_readers())} Any folder of audio can be imported with `folder`."
         raise UserError(msg)
-    return cast("type[Reader]", find_class("foresay.corpora", name, Reader))
+    return cast("type[Reader]", find_class(PACKAGE, name, Reader))
 
 
 def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
@@ -119,8 +118,3 @@ def without_suffix(name: str) -> str:
     """
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in READABLE | UNREADABLE else name
-
-
-def _defines_reader(tree: ast.Module) -> bool:
-    bases = (base for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases)
-    return any(isinstance(base, ast.Name) and base.id == "Reader" for base in bases)

@@ -11,7 +11,7 @@ from torch import Tensor
 from foresay.contracts import Batch, Frames
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import Window
+from foresay.corpora.plans.windows import Window
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 

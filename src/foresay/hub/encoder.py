@@ -9,8 +9,8 @@ from typing import Literal
 
 from foresay.contracts import Batch, Losses
 from foresay.errors import UserError
-from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
-from foresay.models.wavlm import GatedRelativePositions
+from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.models.representation.wavlm import GatedRelativePositions
 
 
 @dataclass(frozen=True)

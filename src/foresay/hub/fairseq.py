@@ -17,7 +17,7 @@ from foresay.errors import UserError
 from foresay.hub._pickles import only_tensors, plain, read_pickle
 from foresay.hub._tensors import to_ours, without_prefix
 from foresay.hub.wav2vec2 import Found, assemble, fairseq_names, words
-from foresay.models._masked_transformer import MaskedTransformer
+from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.settings import Table
 
 PREFIXES = ("w2v_encoder.w2v_model.",)

@@ -20,8 +20,8 @@ from foresay.hub._pickles import only_tensors, read_pickle
 from foresay.hub._tensors import Tensors, to_ours, without_prefix
 from foresay.hub.encoder import Encoder
 from foresay.hub.wav2vec2 import FAMILIES, Found, assemble, exported, strangers, transformers_names, words
-from foresay.models._masked_transformer import MaskedTransformer
-from foresay.models.wav2vec2 import Wav2Vec2Settings
+from foresay.models.representation._masked_transformer import MaskedTransformer
+from foresay.models.representation.wav2vec2 import Wav2Vec2Settings
 from foresay.settings import Table
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"

@@ -20,8 +20,8 @@ from foresay.contracts import SpeechModel
 from foresay.encoders.waveform_convolutions import TimeNorm, WaveformConvolutions
 from foresay.layers.conformer import Conformer, RelativeAttention
 from foresay.layers.transformer import Attention, PositionalConvolution, Transformer
-from foresay.models._masked_spectrogram import STACK, MaskedSpectrogram, normalized
-from foresay.models._masked_transformer import MaskedTransformer
+from foresay.models.representation._masked_spectrogram import STACK, MaskedSpectrogram, normalized
+from foresay.models.representation._masked_transformer import MaskedTransformer
 
 PartT = TypeVar("PartT", bound=nn.Module)
 

@@ -18,10 +18,10 @@ from torch import Tensor
 from foresay.errors import UserError
 from foresay.hub._tensors import Names, Tensors, check, misfit, to_theirs, translated
 from foresay.hub.encoder import Encoder, EncoderSettings
-from foresay.models._masked_transformer import MaskedTransformer, MaskedTransformerSettings
-from foresay.models.hubert import HuBERT, HuBERTSettings
-from foresay.models.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
-from foresay.models.wavlm import WavLM, WavLMSettings
+from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.models.representation.hubert import HuBERT, HuBERTSettings
+from foresay.models.representation.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from foresay.models.representation.wavlm import WavLM, WavLMSettings
 from foresay.settings import Table, from_table
 
 MOST_LAYERS = 1000

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from foresay.contracts import SpeechModel
 from foresay.corpora.labels import LabelSettings
-from foresay.corpora.sampling import DataSettings
+from foresay.corpora.plans.windows import DataSettings
 from foresay.errors import UserError, nearest
 from foresay.files import read_text
 from foresay.settings import (

@@ -1,21 +1,21 @@
 """What the package holds: its models, baselines and recipes, read from their files without importing them."""
 
-import ast
 from pathlib import Path
 
 from foresay.errors import UserError, nearest
+from foresay.settings import first_line, list_names
 
 PACKAGE = Path(__file__).parents[1]
 
 
 def list_models() -> dict[str, str]:
     """Return the models by name, each with the first line of its docstring."""
-    return _first_lines("models")
+    return _first_lines("foresay.models")
 
 
 def list_baselines() -> dict[str, str]:
     """Return the features that need no training (`mfcc`, …), each with the first line of its docstring."""
-    return _first_lines("baselines")
+    return _first_lines("foresay.baselines")
 
 
 def list_recipes() -> dict[str, str]:
@@ -33,9 +33,7 @@ def recipe_text(name: str) -> str:
 
 
 def _first_lines(package: str) -> dict[str, str]:
-    files = sorted((PACKAGE / package).glob("[!_]*.py"))
-    docstrings = {path.stem: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in files}
-    return {stem.replace("_", "-"): (text or "").partition("\n")[0] for stem, text in docstrings.items()}
+    return {name: first_line(package, name) for name in list_names(package)}
 
 
 def _leading_comment(path: Path) -> str:

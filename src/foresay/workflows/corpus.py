@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from foresay.audio.read import audio_info
 from foresay.corpora.check import Report, check
-from foresay.corpora.demo import make_demo_corpus
 from foresay.corpora.generated import MadeCorpus
+from foresay.corpora.made.demo import make_demo_corpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.packing import Packed, pack
 from foresay.corpora.reader import Found, Reader, Skipped, find_reader, write_skipped
@@ -47,7 +47,7 @@ class Imported:
 
 
 def make_corpus(destination: str | Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
-    """Make the embedded corpus, see `foresay.corpora.demo.make_demo_corpus`."""
+    """Make the embedded corpus, see `foresay.corpora.made.demo.make_demo_corpus`."""
     return make_demo_corpus(Path(destination), seed=seed, minutes=minutes, voices=voices)
 
 

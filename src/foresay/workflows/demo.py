@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from foresay.corpora.demo import make_demo_corpus
+from foresay.corpora.made.demo import make_demo_corpus
 from foresay.progress import stage
 from foresay.results import Result
 from foresay.workflows.evaluate import evaluate

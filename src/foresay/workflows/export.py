@@ -18,7 +18,7 @@ from foresay.files import UNFINISHED, make_folder, write_bytes, write_text
 from foresay.hub.folders import write_folder
 from foresay.hub.plain import as_function
 from foresay.loading import load
-from foresay.models._masked_transformer import MaskedTransformer
+from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.settings import Table
 
 DESCRIPTION = "export.json"

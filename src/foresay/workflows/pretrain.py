@@ -19,7 +19,7 @@ from foresay.contracts import SpeechModel
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.labels import Clock, FrameLabels, LabelReader
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import Plan
+from foresay.corpora.plans.windows import Plan
 from foresay.encoding.labels import make_labels
 from foresay.errors import UserError
 from foresay.files import finished

@@ -9,7 +9,7 @@ import torch
 
 from foresay.contracts import Frames
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import BatchPlan, DataSettings
+from foresay.corpora.plans.windows import BatchPlan, DataSettings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Interval, Manifest
-from foresay.corpora.sampling import Segment, Window
+from foresay.corpora.plans.windows import Segment, Window
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.example import examples

@@ -9,7 +9,7 @@ from foresay import draws
 from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, load_windows
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import BatchPlan, DataSettings, Window, recording_windows
+from foresay.corpora.plans.windows import BatchPlan, DataSettings, Window, recording_windows
 from foresay.encoding.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError

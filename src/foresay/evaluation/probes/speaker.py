@@ -17,7 +17,7 @@ from torch import Tensor
 
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import recording_windows
+from foresay.corpora.plans.windows import recording_windows
 from foresay.encoding.labelled_frames import LabelledFrames
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError

@@ -18,7 +18,7 @@ from torch.nn import functional
 from foresay.contracts import Batch, SpeechModel
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.sampling import Segment, Window
+from foresay.corpora.plans.windows import Segment, Window
 from foresay.encoding.subjects import Subject
 from foresay.evaluation.segmentation.boundary_cues import Curve, add_at_frames, taking_over
 from foresay.progress import ProgressBar

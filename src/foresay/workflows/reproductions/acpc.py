@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from foresay.corpora.demo import make_demo_corpus
+from foresay.corpora.made.demo import make_demo_corpus
 from foresay.errors import UserError
 from foresay.reports.wording import PERCENT, amount
 from foresay.results import Result, read_lines

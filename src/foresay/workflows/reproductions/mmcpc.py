@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
-from foresay.corpora.digit_pairs import pair_digits
+from foresay.corpora.made.digit_pairs import pair_digits
 from foresay.corpora.manifest import Manifest
 from foresay.draws import stream
 from foresay.errors import UserError

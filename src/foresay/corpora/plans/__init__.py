@@ -1,0 +1,1 @@
+"""Which items, or parts of them, make up which batch."""

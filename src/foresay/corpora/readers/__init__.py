@@ -1,0 +1,1 @@
+"""Corpora that exist: one corpus = one file."""

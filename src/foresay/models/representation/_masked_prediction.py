@@ -1,0 +1,110 @@
+"""What HuBERT and WavLM share: spans of frames are hidden, and of each hidden frame the class that a clustering gave it is to be told.
+
+    latents --> spans masked (57 %) --> Transformer --> (B, T, D) -- masked frames --> (M, D') -- softmax of cosines / 0.1 --> loss
+                                                                                                     labels (B, T) ---^
+    loss = cross-entropy + 10 x mean square of the convolutions' output
+
+arXiv:2106.07447, section II. A subclass says with which network, and with which sizes.
+"""
+
+from abc import ABC
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from foresay.contracts import Batch, Losses, sent
+from foresay.errors import UserError
+from foresay.layers.transformer import PositionBias
+from foresay.masking import SpanMask, masked_rows
+from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.objectives.masked_prediction import MaskedPrediction as Found
+from foresay.objectives.masked_prediction import masked_prediction_loss
+from foresay.settings import require_positive
+
+
+@dataclass(frozen=True)
+class MaskedPredictionSettings(MaskedTransformerSettings):
+    """HuBERT BASE, second iteration (arXiv:2106.07447, section IV-B), which WavLM BASE shares."""
+
+    classes: int = 500
+    """C: of the labels; 100 in HuBERT's first iteration."""
+    mask_probability: float = 0.08
+    mask_length: int = 10
+    target_size: int = 256
+    """D': features in which states and classes are compared."""
+    similarity_temperature: float = 0.1
+    """tau (eq. 3)."""
+    unmasked: float = 0.0
+    """Weight of the frames that are heard: 1 - alpha of eq. 2, of which the paper finds 0 the best (Table V)."""
+    feature_penalty: float = 10.0
+    """Weight of the mean square of the convolutions' output (released configuration)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "classes", "target_size", "similarity_temperature")
+
+
+class MaskedPrediction(MaskedTransformer, ABC):
+    """Tells the classes of frames that it does not hear."""
+
+    def __init__(self, settings: MaskedPredictionSettings, position_bias: PositionBias | None = None) -> None:
+        """`position_bias`: what is added to the attention's logits; None: nothing."""
+        super().__init__(settings, position_bias)
+        s = self.settings = settings
+        self.mask = SpanMask(s.mask_probability, s.mask_length)
+        self.final_projection = nn.Linear(s.size, s.target_size)
+        self.label_vectors = nn.Parameter(torch.rand(s.classes, s.target_size))
+
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Loss of one masked view of each utterance, a mean over masked frames that have a label."""
+        s = self.settings
+        heard = self.latents(batch)
+        labels = self._labels(batch, heard.values.shape[1])
+        mask = self.mask(heard.counts, batch.keys)
+        states = self.hear(heard.values, sent(mask, heard.values.device), heard.lengths, step=step)[-1]
+        found = self._found(states, mask, labels)
+        terms = {"prediction": found.term}
+        if s.feature_penalty:
+            terms["feature_penalty"] = heard.penalty(s.feature_penalty)
+        scalars = {"accuracy": found.accuracy, "latent_std": heard.values.detach().float().std(dim=(0, 1)).mean()}
+        if s.unmasked:
+            rest = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(heard.counts)[:, None])
+            plain = self._found(states, rest, labels, s.unmasked)
+            terms["unmasked"], scalars["accuracy_unmasked"] = plain.term, plain.accuracy
+        return Losses(terms, scalars)
+
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:
+        """`mask` (B, T), and `class_probability` (B, T, C) of all frames where the masked ones were not heard."""
+        heard = self.latents(batch)
+        mask = self.mask(heard.counts, batch.keys).to(heard.values.device)
+        projected = self.final_projection(self.hear(heard.values, mask, heard.lengths)[-1])
+        vectors = nn.functional.normalize(self.label_vectors, dim=-1)
+        logits = nn.functional.normalize(projected, dim=-1) @ vectors.T / self.settings.similarity_temperature
+        return {"mask": mask, "class_probability": logits.softmax(-1)}
+
+    def _found(self, states: Tensor, frames: Tensor, labels: Tensor, weight: float = 1.0) -> Found:
+        """Predict the labels (B, T) of some frames, a mask (B, T), both on the CPU, from states (B, T, D)."""
+        rows = masked_rows(frames)
+        chosen = states.flatten(0, 1).index_select(0, sent(rows, states.device))
+        asked = sent(labels.flatten()[rows], states.device)
+        return masked_prediction_loss(
+            self.final_projection(chosen), self.label_vectors, asked, self.settings.similarity_temperature, weight
+        )
+
+    def _labels(self, batch: Batch, frames: int) -> Tensor:
+        """(B, T), on the CPU."""
+        if batch.labels is None:
+            kind = type(self).__name__
+            msg = f"{kind} learns labels, and this batch has none: the recipe's [labels] say whose (`foresay recipes hubert-tiny`)"
+            raise UserError(msg)
+        if batch.labels.shape[1] != frames:
+            msg = f"labels of {batch.labels.shape[1]} frames, where the model hears {frames}: they must be read at the model's frames"
+            raise UserError(msg)
+        if int(batch.labels.max()) >= self.settings.classes:
+            msg = (
+                f"a label is {int(batch.labels.max())}, but the model has {self.settings.classes} classes: set model.classes to the number "
+                "of clusters (labels.clusters), or were these labels made with other clusters?"
+            )
+            raise UserError(msg)
+        return batch.labels

@@ -1,0 +1,158 @@
+"""w2v-BERT: learn a code by telling hidden frames apart, and foretell that code from higher up, both at once.
+
+Chung et al., "w2v-BERT: Combining Contrastive Learning and Masked Language Modeling for Self-Supervised Speech Pre-Training"
+(arXiv:2108.06209).
+
+    log-mel (B, 4 T, 80), normalized --> two convolutions --> latents (B, T, D) -- masked --> quantizer, G books of V codes --> q and code
+                                             |                                                                           |          |
+                                spans of 400 ms become noise                                                             v          |
+                                             +--> lower blocks --> masked: c (B, M, D') ----> cosine(c, q) / 0.1: contrastive loss  |
+                                                       |                                                                            v
+                                                       +--> upper blocks --> masked --> softmax (M, G, V) ---------> cross-entropy loss
+
+    loss = contrastive + 0.1 x share of codes not used + 1.0 x cross-entropy
+
+The contrastive task keeps the code from collapsing, which foretelling alone would; foretelling gives the upper blocks a task of language.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foresay.contracts import Batch, Losses, Term, sent
+from foresay.errors import UserError
+from foresay.masking import Places, SpanMask, masked_places
+from foresay.models.representation._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
+from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
+from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
+from foresay.settings import require_positive
+
+PUBLISHED_UPDATES = 400_000
+"""Of XL: where nobody says how many are planned."""
+
+
+@dataclass(frozen=True)
+class W2vBERTSettings(MaskedSpectrogramSettings):
+    """w2v-BERT XL, 0.6 B (section 4)."""
+
+    contrastive_layers: int = 12
+    """Lower blocks, after which frames are told apart; the rest foretell their codes."""
+    mask_probability: float = 0.065
+    """Of a frame of 40 ms to begin a masked span."""
+    mask_length: int = 10
+    """Frames of 40 ms: 400 ms."""
+    codebooks: int = 1
+    codes: int = 1024
+    """V: entries of a codebook."""
+    code_size: int = 1024
+    """Features of one entry of each codebook, side by side."""
+    target_size: int = 1024
+    """D': features in which contexts and targets are compared."""
+    temperature_start: float = 2.0
+    temperature_floor: float = 0.1
+    temperature_share: float = 1.497862
+    """Share of all updates after which the Gumbel temperature, falling exponentially, reaches its floor: that of a factor of 0.999995 an
+    update (fairseq2's configuration) in 400,000, at whose end it is 0.27."""
+    diversity: float = 0.1
+    """Weight of the share of codes that are not used (alpha, section 3)."""
+    prediction: float = 1.0
+    """Weight of the cross-entropy (gamma, section 3)."""
+    similarity_temperature: float = 0.1
+    negative_count: int = 100
+    """K: distractors from the same utterance."""
+    group: int = 8
+    """Utterances that share the mean of the diversity loss and stay on one device; the paper does not say how many do."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "codebooks", "codes", "code_size", "target_size", "negative_count", "group")
+        require_positive(self, "temperature_start", "temperature_floor", "temperature_share", "similarity_temperature")
+
+
+class W2vBERT(MaskedSpectrogram):
+    """w2v-BERT."""
+
+    def __init__(self, settings: W2vBERTSettings) -> None:
+        super().__init__(settings)
+        s = self.settings = settings
+        if not 0 < s.contrastive_layers < s.layers:
+            msg = (
+                f"of {s.layers} blocks {s.contrastive_layers} cannot be the lower ones: set model.contrastive_layers to a number from 1 to "
+                f"{s.layers - 1} (w2v-BERT XL: 12 of 24, XXL: 12 of 42)"
+            )
+            raise UserError(msg)
+        self.group = s.group
+        self.mask = SpanMask(s.mask_probability, s.mask_length)
+        self.quantizer = GumbelQuantizer(s.size, s.codebooks, s.codes, s.code_size)
+        self.target_projection = nn.Linear(s.code_size, s.target_size)
+        self.context_projection = nn.Linear(s.size, s.target_size)
+        self.heads = nn.Linear(s.size, s.codebooks * s.codes)
+
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Losses of one masked view of each utterance, means over masked frames."""
+        s = self.settings
+        latents, counts, mask = self._masked(batch)
+        at = masked_places(mask).to(latents.device)
+        quantized = self.quantizer(at.of(latents), self.temperature(step), batch.keys)
+        states = self._states(latents, mask, counts, batch, step)
+        contrastive = self._told_apart(at.of(states[s.contrastive_layers]), quantized, at, batch.keys)
+        logits = self.heads(at.chosen(at.of(states[-1]))).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V), of all utterances
+        codes = at.chosen(quantized.codes)
+        total = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="sum") / s.codebooks
+        terms = {
+            "contrastive": contrastive.term,
+            "diversity": diversity_loss(quantized.probabilities, at.real, s.group, s.diversity),
+            "prediction": Term(total, at.real.sum(), s.prediction),
+        }
+        scalars = {
+            "accuracy": contrastive.accuracy,
+            "accuracy_prediction": (logits.argmax(-1) == codes).float().mean(),
+            "latent_std": latents.detach().float().std(dim=(0, 1)).mean(),
+            "temperature": torch.full((), self.temperature(step), device=latents.device),
+        }
+        return Losses(terms, scalars | code_use(quantized.codes, at.real, s.codes))
+
+    @staticmethod
+    def depends_on_length(settings: W2vBERTSettings) -> bool:  # noqa: ARG004
+        """Whether there is a temperature, which falls over a share of all updates."""
+        return True
+
+    def temperature(self, step: int) -> float:
+        """Say how soft the quantizer's choice is at an update."""
+        s = self.settings
+        falling = s.temperature_share * (self.updates or PUBLISHED_UPDATES)
+        return falling_temperature(step, falling, s.temperature_start, s.temperature_floor)
+
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:
+        """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""
+        latents, _, mask = self._masked(batch)
+        quantized = self.quantizer(latents, 1.0, batch.keys)
+        return {"mask": mask, "codes": quantized.codes, "code_probability": quantized.probabilities}
+
+    def _masked(self, batch: Batch) -> tuple[Tensor, list[int], Tensor]:
+        """Hear a batch, and draw what is masked: latents (B, T, D), T of each utterance, mask (B, T) on the CPU."""
+        shortest = max(self.settings.mask_length + 1, math.ceil(2 / self.mask.share))  # two hidden frames at least: to be told apart
+        energies, counts = self.heard(batch, shortest)
+        latents = self.subsampling(energies, STACK * sent(torch.tensor(counts), energies.device))
+        return latents, counts, self.mask(counts, batch.keys)
+
+    def _states(self, latents: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int) -> list[Tensor]:
+        """Hear what is not masked: L0 … Ln, each (B, T, D)."""
+        assert batch.keys is not None  # noqa: S101 - or there would be no mask
+        frames = None if min(counts) == max(counts) else sent(torch.tensor(counts), latents.device)
+        states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.keys), frames, update=(self.seed, step))
+        return states
+
+    def _told_apart(self, states: Tensor, quantized: Quantized, at: Places, keys: Tensor | None) -> ContrastiveLoss:
+        """Compare states (B, M, D) with the codes of their places, among those of other masked places of the utterance."""
+        s = self.settings
+        own = torch.arange(states.shape[1]).expand(len(states), -1)
+        own = torch.where(own < torch.tensor(at.counts)[:, None], own, 0)
+        distractors = sent(draw_distractors(own, at.counts, keys, same=s.negative_count), states.device)
+        own = sent(own, states.device)
+        powers = s.codes ** torch.arange(s.codebooks, device=own.device)
+        pool = Pool(self.target_projection(quantized.values), (quantized.codes * powers).sum(-1))
+        return masked_contrastive_loss(self.context_projection(states), pool, own, distractors, at.real, s.similarity_temperature)

@@ -1,0 +1,224 @@
+"""wav2vec 2.0: hide half of what was said, and tell from the rest which sounds they were, in a code learnt on the way.
+
+Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations" (arXiv:2006.11477).
+
+    waveform (B, S) --> convolutions --> z (B, T, C), one every 20 ms -- masked ones --> quantizer, G books of V codes --> q (B, M, D')
+                                             |                                                                                |
+                                   spans are masked (49 %)                               and 100 other masked frames of the utterance
+                                             |                                                                                v
+                                             +--> Transformer --> (B, T, D) -- masked ones --> c (B, M, D') -------> cosine(c, q) / 0.1
+                                                                                                                              |
+                       loss = cross-entropy + 0.1 x share of codes not used + 10 x mean square of the convolutions' output <--+
+
+XLSR and XLS-R (arXiv:2006.13979, arXiv:2111.09296) are this model on many languages, larger: recipes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from foresay.contracts import Batch, Losses, sent
+from foresay.encoders.waveform_convolutions import WaveformConvolutions
+from foresay.layers.dropout import Dropout
+from foresay.masking import Places, SpanLengths, SpanMask, masked_places, near_edges
+from foresay.models.representation._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
+from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
+from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
+from foresay.settings import require_positive, require_shares
+
+PUBLISHED_UPDATES = 400_000
+"""Of BASE: where nobody says how many are planned."""
+
+
+@dataclass(frozen=True)
+class Wav2Vec2Settings(MaskedTransformerSettings):
+    """wav2vec 2.0 BASE (section 4.2), and every ablation of its tables 5 and 13."""
+
+    mask_probability: float = 0.065
+    """Of a frame to begin a masked span (appendix A); the tables' baseline has 0.075."""
+    mask_length: int = 10
+    """Frames a span, or on average."""
+    mask_spans: SpanLengths = "fixed"
+    mask_spread: float = 0.0
+    """How much spans differ: `uniform` from length - spread to length + spread; the standard deviation of `normal`."""
+    mask_overlap: bool = True
+    edge_steps: int | None = None
+    """U: predict only so many masked frames from each edge of what is heard (Table 13); None: all."""
+    target_dropout: float = 0.1
+    """On the latents that become targets (released configuration)."""
+    quantized_targets: bool = True
+    """False: the latents themselves are the targets; there is no diversity loss then."""
+    target_mlp: bool = False
+    """Project targets by two layers instead of one (Table 13: "+ MLP on targets", of a size that the paper does not state)."""
+    separate_encoders: bool = False
+    """Targets come from convolutions of their own (Table 13)."""
+    codebooks: int = 2
+    codes: int = 320
+    """V: entries of a codebook."""
+    code_size: int = 256
+    """Features of one entry of each codebook, side by side."""
+    target_size: int = 256
+    """D': features in which contexts and targets are compared."""
+    gumbel_noise: bool = True
+    quantizer_gradient: bool = True
+    """Whether the quantizer trains the convolutions."""
+    temperature_start: float = 2.0
+    temperature_floor: float = 0.5
+    temperature_share: float = 0.693145
+    """Share of all updates after which the Gumbel temperature, falling exponentially, reaches its floor: what the paper's factor of
+    0.999995 an update makes of the 400,000 of BASE. A factor would make another algorithm of a shorter training."""
+    diversity: float = 0.1
+    """Weight of the share of codes that are not used (alpha, section 3.2)."""
+    feature_penalty: float = 10.0
+    """Weight of the mean square of the convolutions' output (released configuration)."""
+    similarity_temperature: float = 0.1
+    """kappa (section 4.2)."""
+    negative_count: int = 100
+    """K: distractors from the same utterance."""
+    batch_negative_count: int = 0
+    """Distractors from any utterance of the group, in addition (Table 13)."""
+    negatives: Literal["masked", "any"] = "masked"
+    """Frames that distractors are drawn from."""
+    group: int = 6
+    """Utterances that share the mean of the diversity loss and stay on one device. The reference takes whatever one GPU holds, 5.6 crops
+    of 15.6 s on average: then the loss depends on the number of GPUs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive(self, "edge_steps", "codebooks", "codes", "code_size", "target_size", "negative_count", "group")
+        require_positive(self, "temperature_start", "temperature_floor", "temperature_share", "similarity_temperature")
+        require_shares(self, "target_dropout")
+
+
+class Wav2Vec2(MaskedTransformer):
+    """wav2vec 2.0."""
+
+    def __init__(self, settings: Wav2Vec2Settings) -> None:
+        super().__init__(settings)
+        s = self.settings = settings
+        self.group = s.group
+        self.mask = SpanMask(s.mask_probability, s.mask_length, spans=s.mask_spans, spread=s.mask_spread, overlap=s.mask_overlap)
+        self.target_encoder = _TargetEncoder(s) if s.separate_encoders else None
+        self.target_dropout = Dropout(s.target_dropout)
+        self.quantizer = None
+        if s.quantized_targets:
+            self.quantizer = GumbelQuantizer(s.channels, s.codebooks, s.codes, s.code_size, noise=s.gumbel_noise)
+        self.target_projection = _target_projection(s.code_size if s.quantized_targets else s.channels, s.target_size, mlp=s.target_mlp)
+        self.context_projection = nn.Linear(s.size, s.target_size)
+
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Loss of one masked view of each utterance, a mean over masked frames."""
+        s = self.settings
+        heard = self.latents(batch)
+        device = heard.values.device
+        lengths = heard.counts
+        mask = self.mask(lengths, batch.keys)
+        asked = mask if s.edge_steps is None else near_edges(mask, lengths, s.edge_steps)
+        offered = mask if s.negatives == "masked" else torch.arange(mask.shape[1]) < torch.tensor(lengths)[:, None]
+        contexts_at, targets_at = masked_places(asked), masked_places(offered).to(device)
+        own = (offered.cumsum(1) - 1).clamp(min=0).gather(1, contexts_at.frames)  # (B, P) on the CPU: the target of each context
+        contexts_at = contexts_at.to(device)
+
+        targets, quantized = self._targets(heard, batch, targets_at, step)
+        states = self.hear(heard.values, sent(mask, device), heard.lengths, step=step)
+        contexts = self.context_projection(contexts_at.of(states[-1]))
+        term, accuracy = self._told_apart(contexts, targets, own, contexts_at, targets_at, quantized, batch.keys)
+
+        terms = {"contrastive": term}
+        scalars = {"accuracy": accuracy, "latent_std": heard.values.detach().float().std(dim=(0, 1)).mean()}
+        if s.feature_penalty:
+            terms["feature_penalty"] = heard.penalty(s.feature_penalty)
+        if quantized is not None:
+            terms["diversity"] = diversity_loss(quantized.probabilities, targets_at.real, s.group, s.diversity)
+            scalars |= {
+                **code_use(quantized.codes, targets_at.real, s.codes),
+                "temperature": torch.full((), self.temperature(step), device=device),
+            }
+        return Losses(terms, scalars)
+
+    @staticmethod
+    def depends_on_length(settings: Wav2Vec2Settings) -> bool:
+        """Whether there is a temperature, which falls over a share of all updates."""
+        return settings.quantized_targets
+
+    def temperature(self, step: int) -> float:
+        """Say how soft the quantizer's choice is at an update: it falls exponentially from the start to the floor."""
+        s = self.settings
+        falling = s.temperature_share * (self.updates or PUBLISHED_UPDATES)
+        return falling_temperature(step, falling, s.temperature_start, s.temperature_floor)
+
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:
+        """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""
+        heard = self.latents(batch)
+        shown = {"mask": self.mask(heard.counts, batch.keys)}
+        if self.quantizer is not None:
+            quantized = self.quantizer(heard.values, 1.0, batch.keys)
+            shown |= {"codes": quantized.codes, "code_probability": quantized.probabilities}
+        return shown
+
+    def _targets(self, heard: Latents, batch: Batch, at: Places, step: int) -> tuple[Tensor, Quantized | None]:
+        """Make targets (B, M, D') of the latents at some places, quantized ones if so set."""
+        latents = heard.values
+        if self.target_encoder is not None:
+            assert batch.waveforms is not None  # noqa: S101 - of speech
+            assert batch.lengths is not None  # noqa: S101
+            lengths = sent(batch.lengths, batch.waveforms.device)
+            latents = self.target_encoder(self._prepared(batch.waveforms, lengths), lengths)
+        latents = self.target_dropout(at.of(latents))
+        if self.quantizer is None:
+            return self.target_projection(latents), None
+        if not self.settings.quantizer_gradient:
+            latents = latents.detach()
+        quantized = self.quantizer(latents, self.temperature(step), batch.keys)
+        return self.target_projection(quantized.values), quantized
+
+    def _told_apart(
+        self,
+        contexts: Tensor,
+        targets: Tensor,
+        own: Tensor,
+        contexts_at: Places,
+        targets_at: Places,
+        quantized: Quantized | None,
+        keys: Tensor | None,
+    ) -> ContrastiveLoss:
+        """Compare contexts (B, P, D') with targets (B, M, D'), of which `own` (B, P), on the CPU, are theirs."""
+        s = self.settings
+        group = s.group if s.batch_negative_count else 1  # else each utterance is a pool of its own: smaller products
+        distractors = draw_distractors(own, targets_at.counts, keys, same=s.negative_count, others=s.batch_negative_count, group=group)
+        batch, most, _ = targets.shape
+        own, distractors = sent(own, targets.device), sent(distractors, targets.device)
+        first = torch.arange(batch, device=own.device) % group * most  # where an utterance's targets begin in its group's pool
+        identities = None if quantized is None else _identities(quantized.codes, s.codes).view(-1, group * most)
+        pool = Pool(targets.reshape(-1, group * most, s.target_size), identities)
+        return masked_contrastive_loss(contexts, pool, own + first[:, None], distractors, contexts_at.real, s.similarity_temperature)
+
+
+class _TargetEncoder(nn.Module):
+    """Convolutions that hear for the targets alone."""
+
+    def __init__(self, s: Wav2Vec2Settings) -> None:
+        super().__init__()
+        self.convolutions = WaveformConvolutions(
+            s.channels, s.kernels, s.strides, s.norm, bias=s.convolution_bias, padded=s.padding_in_norm
+        )
+        self.norm = nn.LayerNorm(s.channels)
+        self.gradient = s.feature_gradient
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """(B, S) -> (B, T, C)."""
+        heard = self.convolutions(waveforms, lengths)
+        return self.norm(scale_gradient(heard, self.gradient))
+
+
+def _target_projection(size: int, target_size: int, *, mlp: bool) -> nn.Module:
+    if mlp:
+        return nn.Sequential(nn.Linear(size, target_size), nn.GELU(), nn.Linear(target_size, target_size))
+    return nn.Linear(size, target_size)
+
+
+def _identities(codes: Tensor, size: int) -> Tensor:
+    """Give each of the V^G codes (…, G) a number: (…)."""
+    return (codes * size ** torch.arange(codes.shape[-1], device=codes.device)).sum(-1)
