@@ -14,7 +14,7 @@ from foresay import draws
 from foresay.layers.dropout import layers_kept
 from foresay.masking import SpanMask
 from foresay.models.representation.best_rq import BestRQSettings
-from foresay.negatives.reference import ReferenceNegatives
+from foresay.negatives.within_group import Reference
 from foresay.objectives.hybrid_contrastive import HybridContrast
 from foresay.objectives.masked_contrastive import draw_distractors
 from foresay.quantizers.gumbel import gumbel_noise
@@ -77,7 +77,7 @@ def _distractors(seed: int) -> Tensor:
 
 
 def _negatives(seed: int) -> Tensor:
-    return ReferenceNegatives(9, 1, 4)(torch.zeros(1, 30, 4), _key(seed), 20, 5).rows
+    return Reference(9, 1, 4)(torch.zeros(1, 30, 4), _key(seed), 20, 5).rows
 
 
 def _codes(seed: int) -> Tensor:

@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import math
 import pkgutil
+import re
 import tomllib
 import types
 from collections.abc import Callable, Mapping
@@ -192,7 +193,8 @@ def write_toml(table: Mapping[str, Any]) -> str:
 def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN401 - the caller knows the class it asks for
     """Find the class that a name stands for. The file name is the registry.
 
-    `acpc` in package `foresay.models` is the module `foresay.models.representation.acpc`; a dotted name (`my_lab.my_model`) is that module.
+    `acpc` in package `foresay.models` is the file `acpc.py` there or in a package in it; a dotted name (`my_lab.my_model`) is that module.
+    A file that holds several small kinds names them in `__all__`: `lstm` is the class `LSTM` of `foresay.context.recurrent`.
     The class is the one the module defines itself that subclasses `base` or, where `base` is a string, bears that name.
     """
     dotted = "." in name
@@ -215,6 +217,7 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
     else:
         own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
         found = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+        found = [c for c in found if _snake(c.__name__) == stem] if "__all__" in vars(module) else found
     if len(found) != 1:
         wanted = base if isinstance(base, str) else base.__name__
         msg = f"module {module_name} must define exactly one {wanted}; it defines {len(found)}"
@@ -240,9 +243,21 @@ def _modules(package: str) -> dict[str, str]:
     """Find the files of a package and of the packages in it: name -> module."""
     found: dict[str, str] = {}
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        if not module.name.startswith("_"):
-            found |= _modules(f"{package}.{module.name}") if module.ispkg else {module.name: f"{package}.{module.name}"}
+        if module.ispkg:
+            found |= _modules(f"{package}.{module.name}")
+        elif not module.name.startswith("_"):
+            found |= dict.fromkeys(_kinds(f"{package}.{module.name}") or [module.name], f"{package}.{module.name}")
     return found
+
+
+def _kinds(module: str) -> list[str]:
+    """Return the names of what a file holds several of: the classes in its `__all__`."""
+    stated = [node.value for node in _tree(module).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return [_snake(name) for value in stated for name in ast.literal_eval(value)]
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def first_line(package: str, name: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foresay.errors import UserError
-from foresay.negatives.same_utterance import SameUtterance
+from foresay.negatives.within_group import SameUtterance
 
 
 @pytest.mark.parametrize("matched", [1, 3])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from foresay.negatives import Negatives
-from foresay.negatives.reference import ReferenceNegatives
+from foresay.negatives.within_group import Reference
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, accuracy, contrastive_loss, contrastive_scores
 from reference.plain_cpc import plain_accuracy, plain_acpc_loss, plain_cpc_loss, plain_scores
@@ -19,7 +19,7 @@ def _case(predictions: int, matched: int, dtype: torch.dtype = torch.float64) ->
     generator = torch.Generator().manual_seed(predictions)
     latents = torch.randn(BATCH, FRAMES, SIZE, generator=generator, dtype=dtype, requires_grad=True)
     heads = torch.randn(BATCH, predictions, FRAMES - matched, SIZE, generator=generator, dtype=dtype, requires_grad=True)
-    negatives = ReferenceNegatives(COUNT, GROUP, SIZE)(latents, torch.arange(BATCH), FRAMES - matched, matched)
+    negatives = Reference(COUNT, GROUP, SIZE)(latents, torch.arange(BATCH), FRAMES - matched, matched)
     return heads, latents, negatives
 
 

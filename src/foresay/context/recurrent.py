@@ -1,4 +1,4 @@
-"""What recurrent contexts share: PyTorch's own network over the latents; the context is the output of its last layer."""
+"""Recurrent contexts: PyTorch's own networks over the latents; the context is the output of the last layer."""
 
 from abc import ABC
 from typing import ClassVar
@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from foresay.context import Context, State
 
+__all__ = ["GRU", "LSTM", "RNN"]
 
-class RecurrentContext(Context, ABC):
+
+class Recurrent(Context, ABC):
     """A recurrent network of any depth."""
 
     kind: ClassVar[type[nn.LSTM] | type[nn.GRU] | type[nn.RNN]]
@@ -21,3 +23,21 @@ class RecurrentContext(Context, ABC):
         """Contexts (B, T, D) of the latents (B, T, D), going on from `state` (None: from zero), and the state after them."""
         contexts, state = self.network(latents, state)
         return contexts, state
+
+
+class GRU(Recurrent):
+    """Gated recurrent units: the context of the first CPC, one layer (arXiv:1807.03748, section 3.1)."""
+
+    kind = nn.GRU
+
+
+class LSTM(Recurrent):
+    """Long short-term memory: the context of the ACPC paper, two layers (arXiv:2104.11946, section 4)."""
+
+    kind = nn.LSTM
+
+
+class RNN(Recurrent):
+    """The simple recurrent network, with tanh."""
+
+    kind = nn.RNN
