@@ -2,7 +2,7 @@
 
     python benchmarks/record_curve.py RUN [--out FILE]
 
-RUN is a finished run of a built-in recipe, settings unchanged. The file goes to src/foresay/recipes/curves/RECIPE.jsonl.
+RUN is a finished run of a built-in recipe, settings unchanged. The file goes to src/foresay/recipes, beside the recipe.
 """
 
 import argparse
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from foresay.reports.record import read_records
 from foresay.reports.reference_curves import curve_lines
-from foresay.training.recipe import built_in
+from foresay.training.built_in import built_in
 
-CURVES = Path(__file__).resolve().parents[1] / "src" / "foresay" / "recipes" / "curves"
+RECIPES = Path(__file__).resolve().parents[1] / "src" / "foresay" / "recipes"
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
         sys.exit(f"{options.run} was trained by {record.recipe_name or 'no recipe yet'}, which is no built-in recipe")
     if record.planned is not None and record.step < record.planned:
         sys.exit(f"{options.run} is unfinished: {record.step} of {record.planned} updates")
-    out = options.out or CURVES / f"{record.recipe_name}.jsonl"
+    out = options.out or next(RECIPES.glob(f"*/{record.recipe_name}.toml")).with_suffix(".jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
     lines = curve_lines(record)
     out.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

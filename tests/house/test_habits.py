@@ -47,7 +47,7 @@ def test_no_path_of_one_machine() -> None:
 @pytest.mark.parametrize("model", MODELS, ids=name)
 def test_every_model_has_a_recipe_and_a_test(model: Path) -> None:
     spelled = re.compile(rf'^(?:model|name) *= *"{model.stem.replace("_", "-")}"', re.MULTILINE)
-    assert any(spelled.search(path.read_text(encoding="utf-8")) for path in (PACKAGE / "recipes").glob("*.toml")), "no recipe"
+    assert any(spelled.search(path.read_text(encoding="utf-8")) for path in (PACKAGE / "recipes").glob("*/*.toml")), "no recipe"
     tests = [path.stem.removeprefix("test_") for path in (ROOT / "tests" / "models").rglob("test_*.py")]
     assert any(f"_{model.stem}_" in f"_{test}_" for test in tests), "no test of its own, beside the battery"
 

@@ -12,7 +12,7 @@ from foresay.reports import reference_curves
 from foresay.reports.curves import training_section
 from foresay.reports.record import Record, read_records
 from foresay.reports.reference_curves import MOST_LINES, differences, reference_of
-from foresay.training.recipe import built_in
+from foresay.training.built_in import built_in
 from reference.example_run import RECIPE, write_run
 from reference.html_checker import Checker
 
@@ -30,10 +30,10 @@ def run(folder: Path, recipe: str = "demo-acpc", **changes: object) -> Path:
 @pytest.fixture
 def curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Record a curve with the script, and let it be the package's."""
-    folder = tmp_path / "curves"
+    folder = tmp_path / "curves" / "acpc"
     command = [sys.executable, str(ROOT / "benchmarks" / "record_curve.py"), str(run(tmp_path / "ours")), "--out"]
     subprocess.run([*command, str(folder / "demo-acpc.jsonl")], check=True, cwd=tmp_path)
-    monkeypatch.setattr(reference_curves, "CURVES", folder)
+    monkeypatch.setattr(reference_curves, "RECIPES", folder.parent)
     return folder
 
 
@@ -87,7 +87,8 @@ def test_an_unfinished_run_becomes_no_reference(tmp_path: Path) -> None:
 
 
 def test_the_curves_of_the_package_are_those_of_its_recipes() -> None:
-    files = [Path(str(file)) for file in reference_curves.CURVES.iterdir()] if reference_curves.CURVES.is_dir() else []
+    files = sorted((ROOT / "src" / "foresay" / "recipes").glob("*/*.jsonl"))
+    assert files
     for file in files:
         about = json.loads(file.read_text().splitlines()[0])
         assert about["recipe"] == file.stem

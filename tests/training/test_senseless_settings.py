@@ -10,7 +10,8 @@ import torch
 
 from foresay.contracts import Batch, SpeechModel
 from foresay.errors import UserError
-from foresay.training.recipe import Recipe, built_in, read_recipe
+from foresay.training.built_in import built_in
+from foresay.training.recipe import Recipe, read_recipe
 
 NEVER = ("-1", "nan", "inf", "-inf", str(2**70))
 """What no setting can be."""

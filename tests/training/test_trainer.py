@@ -180,7 +180,7 @@ def test_a_run_begun_with_another_recipe_is_refused(corpus: Path, tmp_path: Path
     run = tmp_path / "run"
     pretrain("acpc", corpus, run, overrides=small("trainer.steps=2"))
     with pytest.raises(UserError, match=r"begun with another recipe \(model.predictions: 8 -> 6\)"):
-        pretrain("acpc-k6", corpus, run, overrides=small("trainer.steps=2"))
+        pretrain("acpc", corpus, run, overrides=small("trainer.steps=2", "model.predictions=6"))
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(UserError, match="not empty and is no run"):

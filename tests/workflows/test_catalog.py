@@ -22,7 +22,7 @@ def test_every_baseline_has_a_line() -> None:
 
 def test_every_recipe_says_what_it_is_and_can_be_read() -> None:
     recipes = list_recipes()
-    assert {"cpc", "acpc", "acpc-k6", "cpc-linear", "demo-cpc", "demo-acpc"} <= set(recipes)
+    assert {"cpc", "acpc", "cpc-linear", "demo-cpc", "demo-acpc"} <= set(recipes)
     for name, line in recipes.items():
         assert line, f"{name} begins with no comment"
         assert read_recipe(name).name == name
@@ -30,6 +30,13 @@ def test_every_recipe_says_what_it_is_and_can_be_read() -> None:
 
 def test_a_recipe_is_shown_as_it_is_written() -> None:
     assert recipe_text("acpc").startswith(f"# {list_recipes()['acpc']}\n")
+
+
+def test_a_retired_recipe_says_where_it_went() -> None:
+    with pytest.raises(UserError, match=r"acpc with --set model\.predictions=10 --set model\.matched=16"):
+        recipe_text("acpc-k10-m16")
+    with pytest.raises(UserError, match=r"--set model\.predictions=6"):
+        read_recipe("acpc-k6")
 
 
 def test_an_unknown_recipe_names_the_nearest() -> None:

@@ -1,6 +1,6 @@
 """Reference curves: how a run of a built-in recipe went for us, to be drawn behind a user's run of it.
 
-    recipes/curves/NAME.jsonl    {"kind": "about", "recipe": NAME, "corpus": …, "hours": …, "version": …, "settings": …}
+    recipes/SYSTEM/NAME.jsonl    {"kind": "about", "recipe": NAME, "corpus": …, "hours": …, "version": …, "settings": …}
                                  then lines as in metrics.jsonl, fewer: `benchmarks/record_curve.py RUN` makes the file
 
 They lie beside the recipes, inside the package, so that an installed Foresay has them.
@@ -16,7 +16,7 @@ from foresay.reports.record import Record
 from foresay.results import read_lines
 from foresay.version import __version__
 
-CURVES: Traversable = resources.files("foresay.recipes") / "curves"
+RECIPES: Traversable = resources.files("foresay.recipes")
 
 SHAPING = ("model", "data", "optimizer")
 """Sections of a recipe that shape the curve from the first update on."""
@@ -29,8 +29,9 @@ MOST_LINES = 200
 
 def reference_of(record: Record) -> Record | None:
     """Return the reference run of a run's recipe, if there is one: its name says what it is."""
-    file = CURVES / f"{record.recipe_name}.jsonl"
-    if record.recipe_name is None or not file.is_file():
+    files = [folder / f"{record.recipe_name}.jsonl" for folder in RECIPES.iterdir() if folder.is_dir()]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
         return None
     with resources.as_file(file) as path:
         about, *lines = read_lines(path)

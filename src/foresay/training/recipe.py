@@ -12,7 +12,6 @@ batch = 64
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +33,7 @@ from foresay.settings import (
     to_table,
     write_toml,
 )
+from foresay.training.built_in import RETIRED, built_in
 from foresay.training.optimizers import OptimizerSettings
 from foresay.trust import named_in
 from foresay.version import __version__
@@ -187,12 +187,6 @@ def resolve(table: Table, name: str) -> Recipe:
     )
 
 
-def built_in() -> dict[str, str]:
-    """Text of every recipe that comes with the package, by name."""
-    folder = resources.files("foresay.recipes")
-    return {f.name.removesuffix(".toml"): f.read_text(encoding="utf-8") for f in folder.iterdir() if f.name.endswith(".toml")}
-
-
 def differences(one: Recipe, other: Recipe) -> list[str]:
     """Settings that shape the learning and differ, as `section.key: a -> b`."""
     found = []
@@ -217,7 +211,7 @@ def _with_bases(name: str, seen: tuple[str, ...]) -> Table:
     elif path.is_file():
         text = read_text(path)
     else:
-        msg = f"{name!r} is neither a file nor a built-in recipe: {nearest(name, known)}"
+        msg = f"{name!r} is neither a file nor a built-in recipe: {RETIRED.get(name) or nearest(name, known)}"
         raise UserError(msg)
     table = _named_model(read_toml(text, f"recipe {name}"), f"recipe {name}")
     base = table.pop("base", None)

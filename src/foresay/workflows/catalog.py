@@ -1,11 +1,8 @@
 """What the package holds: its models, baselines and recipes, read from their files without importing them."""
 
-from pathlib import Path
-
 from foresay.errors import UserError, nearest
 from foresay.settings import first_line, list_names
-
-PACKAGE = Path(__file__).parents[1]
+from foresay.training.built_in import RETIRED, built_in
 
 
 def list_models() -> dict[str, str]:
@@ -20,22 +17,22 @@ def list_baselines() -> dict[str, str]:
 
 def list_recipes() -> dict[str, str]:
     """Return the recipes of the package by name, each with the comment on its first line."""
-    return {path.stem: _leading_comment(path) for path in sorted((PACKAGE / "recipes").glob("*.toml"))}
+    return {name: _leading_comment(text) for name, text in built_in().items()}
 
 
 def recipe_text(name: str) -> str:
     """Return a recipe of the package as it is written."""
-    recipes = list_recipes()
+    recipes = built_in()
     if name not in recipes:
-        msg = f"there is no recipe {name!r}: {nearest(name, recipes)}"
+        msg = f"there is no recipe {name!r}: {RETIRED.get(name) or nearest(name, recipes)}"
         raise UserError(msg)
-    return (PACKAGE / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    return recipes[name]
 
 
 def _first_lines(package: str) -> dict[str, str]:
     return {name: first_line(package, name) for name in list_names(package)}
 
 
-def _leading_comment(path: Path) -> str:
-    first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
+def _leading_comment(text: str) -> str:
+    first, *_ = text.splitlines() or [""]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
