@@ -9,7 +9,6 @@ import numpy as np
 
 from foresay.draws import stream
 from foresay.errors import UserError, at_least
-from foresay.evaluation.probe import GAIN
 from foresay.evaluation.probes.probe import GAIN
 from foresay.fingerprint import of_tensors
 from foresay.loading import locate
