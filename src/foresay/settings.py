@@ -199,7 +199,7 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
     """
     dotted = "." in name
     stem = name.replace("-", "_")
-    module_name = name if dotted else _modules(package).get(stem, f"{package}.{stem}")
+    module_name = name if dotted else modules(package).get(stem, f"{package}.{stem}")
     if not all(part.isidentifier() for part in module_name.split(".")):
         msg = f"{name!r} is no name of a {package.rpartition('.')[2].rstrip('s')}: {nearest(name, list_names(package))}"
         raise UserError(msg)
@@ -235,16 +235,16 @@ def list_names(package: str, base: str | None = None) -> list[str]:
 
     `base`: only files that define a subclass of a class of this name, such as `Measure`.
     """
-    found = _modules(package)
+    found = modules(package)
     return sorted(name.replace("_", "-") for name, module in found.items() if base is None or _defines(module, base))
 
 
-def _modules(package: str) -> dict[str, str]:
-    """Find the files of a package and of the packages in it: name -> module."""
+def modules(package: str) -> dict[str, str]:
+    """Find the files of a package and of the packages in it, without importing them: name, with underscores -> module."""
     found: dict[str, str] = {}
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         if module.ispkg:
-            found |= _modules(f"{package}.{module.name}")
+            found |= modules(f"{package}.{module.name}")
         elif not module.name.startswith("_"):
             found |= dict.fromkeys(_kinds(f"{package}.{module.name}") or [module.name], f"{package}.{module.name}")
     return found
@@ -262,7 +262,7 @@ def _snake(name: str) -> str:
 
 def first_line(package: str, name: str) -> str:
     """Return the first line of a listed file's docstring, without importing it."""
-    return (ast.get_docstring(_tree(_modules(package)[name.replace("-", "_")])) or "").partition("\n")[0]
+    return (ast.get_docstring(_tree(modules(package)[name.replace("-", "_")])) or "").partition("\n")[0]
 
 
 def _tree(module: str) -> ast.Module:

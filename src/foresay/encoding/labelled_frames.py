@@ -69,11 +69,8 @@ def hear(
     subjects: Sequence[Subject], batch: Batch, windows: Sequence[Window], phones: PhoneLabels
 ) -> Iterator[tuple[Place, LabelledFrames]]:
     """Yield the labelled frames of each layer asked for of each subject, where there are any."""
-    assert batch.waveforms is not None  # noqa: S101 - a batch of windows has audio
-    assert batch.lengths is not None  # noqa: S101
     for subject in subjects:
-        with torch.no_grad():
-            frames = subject.extractor.features(batch.waveforms, batch.lengths.to(batch.waveforms.device), subject.layers)
+        frames = subject.encode(batch)
         for layer in subject.layers:
             place = Place(subject, layer)
             labelled = _labelled(place, frames, windows, phones)

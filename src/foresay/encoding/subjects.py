@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foresay.contracts import Extractor, FeatureExtractor, ImageExtractor
+import torch
+
+from foresay.contracts import Batch, Extractor, FeatureExtractor, Frames, ImageExtractor
 from foresay.errors import UserError, nearest
 
 
@@ -51,6 +53,12 @@ class Subject:
             return self.model
         msg = f"{self.name} hears audio and sees no pictures: give a corpus of audio, or a model that learnt from pictures"
         raise UserError(msg)
+
+    def encode(self, batch: Batch) -> Frames:
+        """Return the layers asked for of a batch of audio, where its waveforms are, without a gradient."""
+        waveforms, lengths = batch.audio
+        with torch.no_grad():
+            return self.extractor.features(waveforms, lengths.to(waveforms.device), self.layers)
 
 
 def with_untrained(subjects: Sequence[Subject]) -> list[Subject]:

@@ -85,11 +85,7 @@ class SpeakerProbe(Measure[SpeakerProtocol]):
         windows = recording_windows(manifest, round(self.protocol.window * rate), rate, round(self.protocol.shortest * rate))
         vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
         for first in ProgressBar(range(0, len(windows), batch), f"speakers, {subject.name}", "batch"):
-            heard = load_windows(manifest, windows[first : first + batch], rate).to(device)
-            assert heard.waveforms is not None  # noqa: S101 - windows have audio
-            assert heard.lengths is not None  # noqa: S101
-            with torch.no_grad():
-                frames = subject.extractor.features(heard.waveforms, heard.lengths.to(device), subject.layers)
+            frames = subject.encode(load_windows(manifest, windows[first : first + batch], rate).to(device))
             for layer in subject.layers:
                 vectors[layer].append(pooled(frames.values[layer], frames.lengths[layer], self.protocol.pooling).float())
         items = torch.tensor([window.segments[0].item for window in windows], device=device)

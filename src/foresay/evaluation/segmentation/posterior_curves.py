@@ -68,8 +68,7 @@ def _heard(subject: Subject, manifest: Manifest, windows: list[Window], device: 
     for first in ProgressBar(range(0, len(windows), model.group), f"aligning, {subject.name}", "batch"):
         part = windows[first : first + model.group]
         company = [part[i % len(part)] for i in range(model.group)]  # negatives come from a whole group
-        waveforms = load_windows(manifest, company, model.sample_rate).waveforms
-        assert waveforms is not None  # noqa: S101 - windows have audio
+        waveforms, _ = load_windows(manifest, company, model.sample_rate).audio
         padded = functional.pad(waveforms, (0, max(0, size - waveforms.shape[1])))
         with torch.no_grad():
             changes = taking_over(model.inspect(_batch(padded).to(device))[POSTERIOR].double())  # (g, W, M - 1)

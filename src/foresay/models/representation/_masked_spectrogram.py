@@ -124,20 +124,19 @@ class MaskedSpectrogram(SpeechModel, ABC):
 
     def heard(self, batch: Batch, shortest: int) -> tuple[Tensor, list[int]]:
         """Hear a batch's waveforms, of at least `shortest` frames: `energies` (B, 4 T, bands), and T of each utterance."""
-        assert batch.waveforms is not None  # noqa: S101 - of speech
-        assert batch.lengths is not None  # noqa: S101
-        counts = self.frame_count(batch.lengths, "L0").tolist()
+        waveforms, lengths = batch.audio
+        counts = self.frame_count(lengths, "L0").tolist()
         if min(counts) < shortest:
             least = min(range(len(counts)), key=counts.__getitem__)
             second = 100 // STACK
             msg = (
-                f"{batch.ids[least]} lasts {int(batch.lengths[least]) / self.sample_rate:.2f} s, {counts[least]} frames of 40 ms: too "
+                f"{batch.ids[least]} lasts {int(lengths[least]) / self.sample_rate:.2f} s, {counts[least]} frames of 40 ms: too "
                 "short to mask spans in and still hear something around them. Leave such clips out (data.shortest: at least "
                 f"{shortest / second:.2f} s; data.window: {shortest * self.sample_rate // second} samples), or choose a shorter "
                 "model.mask_length"
             )
             raise UserError(msg)
-        return self.energies(batch.waveforms, batch.lengths), counts
+        return self.energies(waveforms, lengths), counts
 
     def noise_at(self, values: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
         """Replace frames of (B, T, D) by noise, each utterance's drawn from its key; `mask` (B, T) lies on the CPU."""

@@ -139,27 +139,26 @@ class MaskedTransformer(SpeechModel, ABC):
 
     def latents(self, batch: Batch) -> Latents:
         """Hear a batch's waveforms through the convolutions, whose gradient is scaled by `feature_gradient`."""
-        assert batch.waveforms is not None  # noqa: S101 - of speech
-        assert batch.lengths is not None  # noqa: S101
-        shortest = min(samples := batch.lengths.tolist())
+        waveforms, lengths = batch.audio
+        shortest = min(samples := lengths.tolist())
         if shortest < self.receptive_field:
             msg = (
                 f"{batch.ids[samples.index(shortest)]} has {shortest} samples, fewer than the {self.receptive_field} that one frame hears: "
                 "leave such clips out (data.shortest)"
             )
             raise UserError(msg)
-        there = sent(batch.lengths, batch.waveforms.device)
+        there = sent(lengths, waveforms.device)
         # Where all are equally long, nothing need be masked out.
-        lengths = None if shortest == batch.waveforms.shape[1] else there
-        counts = None if lengths is None else self.convolutions.frame_count(lengths)
+        cut = None if shortest == waveforms.shape[1] else there
+        counts = None if cut is None else self.convolutions.frame_count(cut)
         scale = self.settings.feature_gradient
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale != 0.0):
-            heard = self.convolutions(self._prepared(batch.waveforms, there), lengths)
+            heard = self.convolutions(self._prepared(waveforms, there), cut)
         heard = scale_gradient(heard, scale)
         energy = heard.float().square().mean(-1)
         if counts is not None:
             energy = energy * (torch.arange(energy.shape[1], device=energy.device) < counts[:, None])
-        return Latents(self.latent_norm(heard), counts, self.convolutions.frame_count(batch.lengths).tolist(), energy)
+        return Latents(self.latent_norm(heard), counts, self.convolutions.frame_count(lengths).tolist(), energy)
 
     def hear(
         self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, step: int | None = None, depth: int | None = None

@@ -103,9 +103,8 @@ class BestRQ(MaskedSpectrogram):
 
     def _states(self, energies: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int | None) -> Tensor:
         """Hear what is not masked: (B, T, D)."""
-        assert batch.keys is not None  # noqa: S101 - or there would be no mask
         frames = sent(torch.tensor(counts), energies.device)
-        latents = self.subsampling(self.noise_at(energies, mask, batch.keys), STACK * frames)
+        latents = self.subsampling(self.noise_at(energies, mask, batch.drawn_by), STACK * frames)
         update = None if step is None else (self.seed, step)
         return self.blocks(latents, None if min(counts) == max(counts) else frames, update=update)[-1]
 

@@ -141,9 +141,8 @@ class W2vBERT(MaskedSpectrogram):
 
     def _states(self, latents: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int) -> list[Tensor]:
         """Hear what is not masked: L0 … Ln, each (B, T, D)."""
-        assert batch.keys is not None  # noqa: S101 - or there would be no mask
         frames = None if min(counts) == max(counts) else sent(torch.tensor(counts), latents.device)
-        states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.keys), frames, update=(self.seed, step))
+        states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.drawn_by), frames, update=(self.seed, step))
         return states
 
     def _told_apart(self, states: Tensor, quantized: Quantized, at: Places, keys: Tensor | None) -> ContrastiveLoss:

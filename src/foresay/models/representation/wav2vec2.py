@@ -162,10 +162,9 @@ class Wav2Vec2(MaskedTransformer):
         """Make targets (B, M, D') of the latents at some places, quantized ones if so set."""
         latents = heard.values
         if self.target_encoder is not None:
-            assert batch.waveforms is not None  # noqa: S101 - of speech
-            assert batch.lengths is not None  # noqa: S101
-            lengths = sent(batch.lengths, batch.waveforms.device)
-            latents = self.target_encoder(self._prepared(batch.waveforms, lengths), lengths)
+            waveforms, lengths = batch.audio
+            lengths = sent(lengths, waveforms.device)
+            latents = self.target_encoder(self._prepared(waveforms, lengths), lengths)
         latents = self.target_dropout(at.of(latents))
         if self.quantizer is None:
             return self.target_projection(latents), None

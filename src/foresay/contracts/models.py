@@ -1,0 +1,87 @@
+"""What a model promises to the training loop, and a pre-trained encoder to everybody."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from foresay.contracts.batches import Batch, Modality
+from foresay.contracts.frames import FeatureExtractor, FeatureStream
+from foresay.contracts.losses import Losses
+
+
+class Trainable(nn.Module, ABC):
+    """All the training loop knows of a model."""
+
+    phases: Sequence[str] = ("train",)
+    """What an update does one after the other, each with an optimizer of its own; one phase for everything but adversarial training."""
+
+    group: int = 1
+    """How many consecutive utterances of a batch must stay together on one device (they share negatives)."""
+
+    modalities: Sequence[Modality] = ("audio",)
+    """What every utterance of a batch must bring along: with both, a batch is made of pairs."""
+
+    uses_targets: bool = False
+    """Whether it predicts `Batch.targets`, another version of what it hears."""
+
+    updates: int | None = None
+    """How many are planned: the training loop says it, for schedules that are a share of them."""
+
+    seed: int = 0
+    """Of the run: the training loop says it, for what is drawn once an update (LayerDrop) and not for an utterance, by its key."""
+
+    @staticmethod
+    def depends_on_length(settings: Any) -> bool:  # noqa: ANN401, ARG004 - of any model; this one has none
+        """Whether a model of these settings has a schedule that is a share of the updates: then a run may not be made longer or shorter."""
+        return False
+
+    @abstractmethod
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Compute the loss of a batch. `step` counts updates."""
+
+    def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
+        """Say what each term of a batch's loss will count.
+
+        Asked before `forward` where an update has several micro-batches and the loss several terms, for a term's gradient can be summed
+        over them only if its count in all of them is known. A model that knows it from lengths and keys says so; here the loss is
+        computed for it.
+        """
+        trains = self.training
+        with torch.no_grad():
+            terms = self.eval()(batch, step, phase).terms
+        self.train(trains)
+        return {name: term.count for name, term in terms.items()}
+
+    def trained(self, phase: str) -> Iterable[nn.Parameter]:  # noqa: ARG002 - of one phase, all
+        """Yield the parameters that a phase trains, and no other phase does."""
+        return self.parameters()
+
+    def after_step(self, step: int) -> dict[str, float]:  # noqa: ARG002 - the default needs no step
+        """Move what is not trained by gradients (temperature, queue, teacher); what must survive a resume lies in buffers."""
+        return {}
+
+
+class SpeechModel(Trainable, FeatureExtractor):
+    """A pre-trained encoder: trained by the loop, used through its features."""
+
+    settings: Any
+    """The frozen dataclass it was built from: `type(model)(model.settings)` is an untrained copy."""
+
+    aligns: bool = False
+    """Whether it aligns predictions with frames to come: `inspect` then gives `alignment_posterior (B, T, M, K)`."""
+
+    def inspect(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - nothing to draw is a fair default
+        """Return what is worth drawing of a batch, by a name that says what it is (`alignment_posterior (B, T, M, K)`, …).
+
+        Raises:
+            UserError: the batch is too short for what it does in training.
+        """
+        return {}
+
+    def stream(self) -> FeatureStream:
+        """Start to hear an utterance chunk by chunk. Causal models only."""
+        msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
+        raise TypeError(msg)
