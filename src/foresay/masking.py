@@ -31,7 +31,7 @@ from foresay.errors import UserError
 SpanLengths: TypeAlias = Literal["fixed", "uniform", "poisson", "normal"]
 
 
-class Places(NamedTuple):
+class MaskedPositions(NamedTuple):
     """Where a mask is set, utterance by utterance."""
 
     frames: Tensor
@@ -143,12 +143,12 @@ class SpanMask:
         return torch.from_numpy(self._lengths)[torch.searchsorted(self._cumulated, luck).clamp(max=len(self._lengths) - 1)]
 
 
-def masked_places(mask: Tensor) -> Places:
+def masked_places(mask: Tensor) -> MaskedPositions:
     """List the masked frames of a (B, T) mask on the CPU."""
     counts = mask.sum(1)
     frames = (~mask).long().argsort(dim=1, stable=True)[:, : int(counts.max())]
     real = torch.arange(frames.shape[1]) < counts[:, None]
-    return Places(frames * real, real, tuple(counts.tolist()), masked_rows(real))
+    return MaskedPositions(frames * real, real, tuple(counts.tolist()), masked_rows(real))
 
 
 def masked_rows(mask: Tensor) -> Tensor:

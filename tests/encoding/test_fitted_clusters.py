@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from reference.levels import trained, write_corpus
 
@@ -13,7 +13,7 @@ from reference.levels import trained, write_corpus
 def test_all_frames_are_kept_where_there_are_few_and_some_of_each_recording_where_there_are_many(tmp_path: Path) -> None:
     manifest = write_corpus(tmp_path / "train.jsonl", 6)
     subject = Subject("levels", trained(), ("nothing", "level"))
-    heard = torch.cat([recording.features["level"] for recording in hear_recordings(subject, manifest)])
+    heard = torch.cat([recording.features["level"] for recording in encode_recordings(subject, manifest)])
     assert draw_frames(subject, "level", manifest, len(heard), 0, "cpu").equal(heard)
     some, same, other = (draw_frames(subject, "level", manifest, 400, seed, "cpu") for seed in (0, 0, 1))
     assert 330 < len(some) < 470

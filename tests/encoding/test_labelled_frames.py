@@ -10,7 +10,7 @@ from foresay.contracts import Frames
 from foresay.corpora.batches import load_windows
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.corpora.plans.windows import BatchPlan, DataSettings, Segment, Window, recording_windows
-from foresay.encoding.labelled_frames import PhoneLabels, hear
+from foresay.encoding.labelled_frames import PhoneLabels, encode_labelled
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from reference.levels import HOP, PHONES, RATE, Levels, trained, write_corpus
@@ -56,7 +56,9 @@ def test_the_labels_of_any_window_are_what_a_model_of_levels_hears(tmp_path: Pat
     assert any(len(window.segments) > 1 for window in joined)
     phones = PhoneLabels(manifest, CLASSES)
     for windows in (joined, recording_windows(manifest, 8000, RATE, 400)):
-        (_, frames), *rest = hear([Subject("levels", trained(), ("level",))], load_windows(manifest, windows, RATE), windows, phones)
+        (_, frames), *rest = encode_labelled(
+            [Subject("levels", trained(), ("level",))], load_windows(manifest, windows, RATE), windows, phones
+        )
         assert not rest
         assert torch.equal(frames.features.argmax(dim=1) - 1, frames.labels)
         assert len(frames.labels) == sum(sum(s.stop - s.start for s in window.segments) // HOP for window in windows)
@@ -73,7 +75,7 @@ def test_features_that_are_not_finite_name_the_utterance(tmp_path: Path) -> None
     windows = [Window(0, (Segment(item, 0, 8000),)) for item in range(3)]
     subject = Subject("broken", Diverged(trained().settings), ("level",))
     with pytest.raises(UserError, match="layer level of broken is not finite on m-1: the model has diverged"):
-        list(hear([subject], load_windows(manifest, windows, RATE), windows, PhoneLabels(manifest, CLASSES)))
+        list(encode_labelled([subject], load_windows(manifest, windows, RATE), windows, PhoneLabels(manifest, CLASSES)))
 
 
 def test_a_layer_that_does_not_exist_is_named_with_the_nearest() -> None:

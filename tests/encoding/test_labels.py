@@ -90,14 +90,14 @@ def test_nothing_is_made_twice_and_what_changed_is_made_anew(
     tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    hear = workflow.hear_recordings
+    hear = workflow.encode_recordings
 
     def hears(subject: Subject, manifest: Manifest, *rest: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
         heard.append(manifest.name)
         return hear(subject, manifest, *rest)
 
     for module in (workflow, fitted_clusters):
-        monkeypatch.setattr(module, "hear_recordings", hears)
+        monkeypatch.setattr(module, "encode_recordings", hears)
     make_labels(MFCC, manifests, tmp_path / "labels")
     assert len(heard) == 3  # once to find clusters, once each to name them
     make_labels(MFCC, manifests, tmp_path / "labels")
@@ -122,7 +122,7 @@ def test_labels_of_an_older_version_are_not_taken_over(tmp_path: Path, manifests
 
 def test_label_making_that_was_killed_goes_on(tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     make_labels(MFCC, manifests, tmp_path / "whole")
-    hear, heard = workflow.hear_recordings, list[int]()
+    hear, heard = workflow.encode_recordings, list[int]()
 
     def hears(*of: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
         for recording in hear(*of):
@@ -131,7 +131,7 @@ def test_label_making_that_was_killed_goes_on(tmp_path: Path, manifests: dict[st
             if len(heard) == 5:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(workflow, "hear_recordings", hears)
+    monkeypatch.setattr(workflow, "encode_recordings", hears)
     with pytest.raises(KeyboardInterrupt):
         make_labels(MFCC, manifests, tmp_path / "killed")
     assert not (tmp_path / "killed" / "train" / "labels.toml").exists()

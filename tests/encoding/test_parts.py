@@ -15,7 +15,7 @@ from foresay.encoding import labels as workflow
 from foresay.encoding import parts
 from foresay.encoding.labels import make_labels
 from foresay.encoding.parts import Cutting
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.loading import build, load
@@ -69,7 +69,7 @@ def test_as_many_frames_as_the_whole_at_their_times(tmp_path: Path, name: str) -
     extractor = build_small(name)
     lengths = [0.4, 5.0, 2.0, 3.333, 2.0001, 4.0 + 399 / RATE, 0.7]
     manifest = write_noise(tmp_path / "m.jsonl", *lengths)
-    for recording in hear_recordings(Subject(name, extractor, extractor.layer_names), manifest):
+    for recording in encode_recordings(Subject(name, extractor, extractor.layer_names), manifest):
         samples = torch.tensor([round(lengths[recording.index] * RATE)])
         for layer in extractor.layer_names:
             count = int(extractor.frame_count(samples, layer))
@@ -91,7 +91,7 @@ def test_what_sees_no_more_than_a_context_has_the_frames_of_the_whole(
     monkeypatch.setattr(parts, "CONTEXT", 0.0)  # then it is what one frame sees
     extractor = build_small(name)
     manifest = write_noise(tmp_path / "m.jsonl", 5.0, 0.5, 3.333, 1.9, 7.01)
-    for recording in hear_recordings(Subject(name, extractor, (layer,)), manifest):
+    for recording in encode_recordings(Subject(name, extractor, (layer,)), manifest):
         expected = whole(extractor, manifest.read(recording.index, RATE), layer)
         torch.testing.assert_close(recording.features[layer], expected, atol=1e-4, rtol=0)
 
@@ -101,7 +101,7 @@ def test_frames_that_attend_to_all_are_nearly_those_of_the_whole(tmp_path: Path)
     torch.manual_seed(0)
     model = build({"name": "hubert", **MODELS["hubert"], "norm": "layer", "position_kernel": 128}).eval()
     manifest = write_noise(tmp_path / "m.jsonl", 70.0)
-    (recording,) = hear_recordings(Subject("hubert", model, ("L0",)), manifest)
+    (recording,) = encode_recordings(Subject("hubert", model, ("L0",)), manifest)
     torch.testing.assert_close(recording.features["L0"], whole(model, manifest.read(0, RATE), "L0"), atol=1e-4, rtol=0)
 
 
@@ -125,7 +125,7 @@ def agreement(folder: Path, name: str, seconds: float, monkeypatch: pytest.Monke
     monkeypatch.setattr(workflow, "load", lambda *_: extractor)
     manifest = write_noise(folder / "m.jsonl", seconds)
     made = make_labels(LabelSettings(name, layer, 16, moved=False), {"train": manifest}, folder / "labels")["train"]
-    (recording,) = hear_recordings(Subject(name, extractor, (layer,)), manifest)
+    (recording,) = encode_recordings(Subject(name, extractor, (layer,)), manifest)
     centers = torch.from_numpy(np.load(folder / "labels" / "artifacts" / "clusters.npz")["centers"])
     nearest = torch.cdist(recording.features[layer], centers).argmin(dim=1).numpy()
     assert len(np.unique(nearest)) > 1
@@ -171,7 +171,7 @@ def test_encoded_alone_or_in_batches_it_is_the_same(tmp_path: Path, name: str) -
     layer = extractor.layer_names[-1]
     manifest = write_noise(tmp_path / "m.jsonl", 5.0, 0.5, 3.3)
     cutting = Cutting(extractor, [layer])
-    for recording in hear_recordings(Subject(name, extractor, (layer,)), manifest):
+    for recording in encode_recordings(Subject(name, extractor, (layer,)), manifest):
         waveform = manifest.read(recording.index, RATE)
         pieces: Callable[[int, int], np.ndarray] = lambda start, stop, w=waveform: w[start:stop]  # noqa: E731
         alone = torch.cat([part[layer] for part in cutting.encode(pieces, len(waveform), "cpu")])
@@ -181,4 +181,4 @@ def test_encoded_alone_or_in_batches_it_is_the_same(tmp_path: Path, name: str) -
 def test_a_corpus_of_clicks_is_told(tmp_path: Path) -> None:
     manifest = write_noise(tmp_path / "m.jsonl", 0.02, 0.01)
     with pytest.raises(UserError, match=r"none of the 2 recordings of .* lasts 0.025 s"):
-        list(hear_recordings(Subject("mfcc", load("mfcc"), ("mfcc",)), manifest))
+        list(encode_recordings(Subject("mfcc", load("mfcc"), ("mfcc",)), manifest))

@@ -81,7 +81,7 @@ def test_every_gradient_equals_transformers(kind: tuple[str, bool, bool]) -> Non
     batch = dataclasses.replace(heard := _batch(4_000, 4_000), waveforms=heard.waveforms.double())
     asked = [torch.randn(2, 12, 32, dtype=torch.float64) for _ in range(4)]
     latents = model.latents(batch)
-    for states in (model.hear(latents.values, None, latents.lengths), hidden_states(network, batch.waveforms.clone())):
+    for states in (model.encode(latents.values, None, latents.lengths), hidden_states(network, batch.waveforms.clone())):
         sum((state * weights).sum() for state, weights in zip(states, asked, strict=True)).backward()
     ours = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     theirs = by_our_names({name: p.grad for name, p in network.named_parameters() if p.grad is not None})
@@ -111,7 +111,7 @@ def test_training_hears_what_features_hear() -> None:
     model = _listener(standardize=True)
     for batch in (_batch(6_000, 6_000), _batch(6_000, 3_000, 4_500)):
         latents = model.latents(batch)
-        states = model.hear(latents.values, None, latents.lengths)
+        states = model.encode(latents.values, None, latents.lengths)
         frames = model.features(batch.waveforms, batch.lengths)
         for layer, state in zip(model.layer_names, states, strict=True):
             for row, count in enumerate(frames.lengths[layer].tolist()):
@@ -138,7 +138,7 @@ def test_the_convolutions_gradient_is_scaled(scale: float) -> None:
         torch.manual_seed(1)
         model = _listener(feature_gradient=chosen)
         latents = model.latents(_batch(4_000, 4_000))
-        (model.hear(latents.values, None, None)[-1].square().sum() + latents.penalty(10.0).sum).backward()
+        (model.encode(latents.values, None, None)[-1].square().sum() + latents.penalty(10.0).sum).backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     whole, scaled = gradients
     for name, gradient in whole.items():
@@ -167,7 +167,7 @@ def test_what_is_masked_is_not_heard() -> None:
     model = _listener()
     latents = torch.randn(2, 12, 16, requires_grad=True)
     mask = torch.rand(2, 12) < 0.5
-    states = model.hear(latents, mask, None)
+    states = model.encode(latents, mask, None)
     (gradient,) = torch.autograd.grad(states[-1].square().sum(), latents, retain_graph=True)
     assert gradient[mask].eq(0).all()
     assert gradient[~mask].ne(0).any(-1).all()
@@ -198,11 +198,11 @@ def test_a_position_bias_reaches_every_block() -> None:
         return torch.full((1, 2, 12, 12), -torch.inf).triu(1)
 
     model = Listener(MaskedTransformerSettings(**TINY), ahead_is_dark).eval()
-    states = model.hear(latents := torch.randn(2, 12, 16), None, None)
+    states = model.encode(latents := torch.randn(2, 12, 16), None, None)
     assert told == [((2, 12, 32), number) for number in range(3)]
     without = _listener()
     without.load_state_dict(model.state_dict())
-    assert not torch.allclose(states[-1], without.hear(latents, None, None)[-1])
+    assert not torch.allclose(states[-1], without.encode(latents, None, None)[-1])
 
 
 def test_what_cannot_be_heard_is_explained() -> None:

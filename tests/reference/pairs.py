@@ -73,7 +73,7 @@ class Senses(SpeechModel, ImageExtractor):
         values = self._levels(waveforms[:, ::HOP])
         return Frames({"level": values}, {"level": lengths // HOP}, {"level": RATE / HOP})
 
-    def see(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002
+    def image_features(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002
         self.sides.add(images.shape[-1])
         values = self._levels(images[:, 0, :4, 0]).roll(self.settings.turn, dims=-1)
         return Frames({"level": values}, {"level": torch.full((len(images),), 4)}, {})

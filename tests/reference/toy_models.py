@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.contracts import Batch, Losses, Term, Trainable
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 from foresay.training.parallel import whole
 from foresay.training.recipe import Recipe, read_recipe
 from foresay.training.update import Read, Updater
@@ -99,7 +99,7 @@ def toy_recipe(*overrides: str) -> Recipe:
     return read_recipe("acpc", ("trainer.steps=10", "trainer.clip=0.0", "optimizer.lr=0.1", "optimizer.warmup=0.0", *overrides))
 
 
-def one_update(model: Trainable, batches: Sequence[Batch], place: Place, *overrides: str) -> tuple[Read, dict[str, Tensor]]:
+def one_update(model: Trainable, batches: Sequence[Batch], place: Process, *overrides: str) -> tuple[Read, dict[str, Tensor]]:
     """Do one update: what came of it, and the gradient."""
     updater = Updater(model, toy_recipe(*overrides), 10, place)
     (read,) = updater.read([updater.begin(batches, 0)])
@@ -112,7 +112,7 @@ SHARES = (((1, 2), (1, 2)), ((2, 2), (1, 1)), ((3,), (3,)))
 """Utterances of each micro-batch of each of two devices."""
 
 
-def shared_updates(place: Place, parallel: str = "replicate") -> list[dict[str, Tensor]]:
+def shared_updates(place: Process, parallel: str = "replicate") -> list[dict[str, Tensor]]:
     """Gradients of one global batch, cut up in several ways among two devices; or, alone, whole."""
     gradients = []
     for shares in SHARES:
@@ -123,7 +123,7 @@ def shared_updates(place: Place, parallel: str = "replicate") -> list[dict[str, 
     return gradients
 
 
-def played(place: Place, parallel: str = "replicate") -> dict[str, Tensor]:
+def played(place: Process, parallel: str = "replicate") -> dict[str, Tensor]:
     """Weights of the two players after three updates of eight utterances, which two devices share."""
     torch.manual_seed(0)
     model = TinyGAN().double()

@@ -19,7 +19,7 @@ from torch import Tensor
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.runs import Run
-from foresay.training.devices import Place, find_place, leave
+from foresay.training.devices import Process, find_process, leave
 from foresay.training.parallel import whole
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import _build, _no_labels, _prepare, pretrain
@@ -53,7 +53,7 @@ class Job:
     """What makes it small."""
 
 
-Toy: TypeAlias = Callable[[Place], Any]
+Toy: TypeAlias = Callable[[Process], Any]
 """Something of no recipe (`toy_models.py`), that is done wherever it is."""
 
 
@@ -116,11 +116,11 @@ def _one_of_two(rank: int, jobs: Sequence[Job | Toy], corpus: Path, runs: Path, 
 
 def _do(job: Job | Toy, corpus: Path, runs: Path) -> Any:  # noqa: ANN401 - as a toy returns
     if not isinstance(job, Job):
-        return job(find_place("cpu"))
+        return job(find_process("cpu"))
     if job.run:
         pretrain(job.recipe, corpus, runs / job.run, valid=corpus, overrides=(*job.small, *job.overrides), device="cpu")
         return None
-    place = find_place("cpu")
+    place = find_process("cpu")
     recipe = read_recipe(job.recipe, (*job.small, *job.overrides))
     trainer = _prepare(_build(recipe, place), recipe, Manifest.open(corpus), None, Run(runs), place, _no_labels)
     trainer.model.double()  # what of a spectrogram is of float32, wherever it is made

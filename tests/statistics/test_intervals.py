@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foresay.statistics.intervals import Interval, bootstrap, bootstrap_difference
+from foresay.statistics.intervals import ConfidenceInterval, bootstrap, bootstrap_difference
 
 
 def draw(random: np.random.Generator, utterances: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,8 +72,8 @@ def test_what_one_of_two_systems_cannot_count_counts_for_neither() -> None:
 
 
 def test_a_draw_without_a_value_leaves_no_interval() -> None:
-    assert Interval([1.0, np.nan, 2.0], range(7)) == ()
-    assert Interval([1.0, 2.0, 3.0], range(7)) == pytest.approx((1.05, 2.95))
+    assert ConfidenceInterval([1.0, np.nan, 2.0], range(7)) == ()
+    assert ConfidenceInterval([1.0, 2.0, 3.0], range(7)) == pytest.approx((1.05, 2.95))
 
 
 def test_all_right_is_certain() -> None:

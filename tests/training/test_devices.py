@@ -19,7 +19,7 @@ import torch
 from foresay import draws
 from foresay.runs import Run
 from foresay.settings import list_names
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 from foresay.training.trainer import _dealt
 from reference.toy_models import SHARES, played, shared_updates
 from reference.two_processes import Job, Measured, alone, together, write_corpus
@@ -165,7 +165,7 @@ def test_dropout_of_a_process_that_joins_is_always_the_same(done: Done) -> None:
 
 
 def test_what_is_dealt_counts_once_and_all_have_as_many() -> None:
-    hands = [list(_dealt(range(5), Place(torch.device("cpu"), rank, 3))) for rank in range(3)]  # type: ignore[arg-type]
+    hands = [list(_dealt(range(5), Process(torch.device("cpu"), rank, 3))) for rank in range(3)]  # type: ignore[arg-type]
     assert hands == [[(0, 1.0), (3, 1.0)], [(1, 1.0), (4, 1.0)], [(2, 1.0), (3, 0.0)]]
 
 

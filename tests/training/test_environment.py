@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from foresay.errors import UserError
-from foresay.training.devices import find_place
+from foresay.training.devices import find_process
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -33,13 +33,13 @@ def say(monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
 def test_half_of_it_is_named(variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     say(monkeypatch, **variables)
     with pytest.raises(UserError, match=f"{message}.*torchrun sets these variables"):
-        find_place("cpu")
+        find_process("cpu")
 
 
 def test_nothing_of_it_or_a_world_of_one_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     for variables in ({}, {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, {"WORLD_SIZE": ""}):
         say(monkeypatch, **variables)
-        place = find_place("cpu")
+        place = find_process("cpu")
         assert (place.rank, place.world) == (0, 1)
 
 
@@ -49,10 +49,10 @@ def test_a_device_beyond_those_there_are(local: str, message: str, monkeypatch: 
     if torch.cuda.device_count() > 7:
         pytest.skip("there is such a device")
     with pytest.raises(UserError, match=message):
-        find_place("cuda")
+        find_process("cuda")
 
 
 def test_processes_that_cannot_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     say(monkeypatch, RANK="0", WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT="99999")
     with pytest.raises(UserError, match=r"the 2 processes of this job could not meet at localhost:99999"):
-        find_place("cpu")
+        find_process("cpu")

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foresay.contracts import Losses, Term
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 from foresay.training.tally import Tally, weighed
 from reference.toy_models import OneTerm, TwoTerms, cut, one_update, toy_batch
 
-ALONE = Place(torch.device("cpu"))
+ALONE = Process(torch.device("cpu"))
 
 
 def test_unequal_micro_batches_weigh_by_their_counts() -> None:

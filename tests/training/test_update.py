@@ -11,13 +11,13 @@ from foresay.contracts import Batch, Losses, Term
 from foresay.corpora.batches import BatchLoader, plan_batches
 from foresay.corpora.manifest import Manifest
 from foresay.runs import Run
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 from foresay.training.trainer import Trainer
 from foresay.training.update import Updater
 from reference.toy_models import LABELS, OneTerm, TinyGAN, TwoTerms, cut, one_update, toy_batch, toy_recipe
 from reference.two_processes import write_corpus
 
-ALONE = Place(torch.device("cpu"))
+ALONE = Process(torch.device("cpu"))
 
 
 class Breaking(OneTerm):

@@ -7,10 +7,10 @@ import torch
 
 from foresay.extras import install
 from foresay.workflows import doctor as module
-from foresay.workflows.doctor import Finding, doctor
+from foresay.workflows.doctor import Diagnosis, doctor
 
 
-def _find(findings: list[Finding], subject: str) -> Finding:
+def _find(findings: list[Diagnosis], subject: str) -> Diagnosis:
     return next(finding for finding in findings if finding.subject == subject)
 
 

@@ -11,7 +11,7 @@ from foresay.evaluation.abx.abx import Abx
 from foresay.evaluation.probes.linear_probe import CONVERGED
 from foresay.evaluation.probes.probe import Probe
 from foresay.results import Draws, Result, append_results, read_results, save_draws
-from foresay.statistics.intervals import Interval
+from foresay.statistics.intervals import ConfidenceInterval
 from foresay.training.recipe import read_recipe
 from foresay.workflows import reproduce as workflow
 from foresay.workflows.reproduce import reproduce
@@ -80,7 +80,7 @@ def measured(folder: Path, measure: str, metric: str, layer: str, values: dict[i
     folder.mkdir(parents=True, exist_ok=True)
     for step, value in values.items():
         names = tuple(map(str, range(9)))
-        interval = Interval(value + np.linspace(-spread, spread, 1001), range(9))
+        interval = ConfidenceInterval(value + np.linspace(-spread, spread, 1001), range(9))
         draws = Draws("utterances", names, 0, interval.draws)
         row = Result(
             model=folder.name,

@@ -71,7 +71,7 @@ class _Header(NamedTuple):
         return 9 if self.channels == 1 else 17
 
 
-class _Told(NamedTuple):
+class _Tag(NamedTuple):
     """What the first frame of a track tells, if it tells anything; it is then none of the frames."""
 
     frames: int
@@ -87,7 +87,7 @@ class _Track:
     header: _Header
     head: bytes
     """The four bytes of its first frame."""
-    told: _Told | None
+    told: _Tag | None
     begins: list[int]
     ends: list[int]
     """Where each frame begins and ends."""
@@ -234,7 +234,7 @@ def _find_tracks(content: Content) -> list[_Track]:
         end = at + header.size
         if end > len(data):
             break
-        told = _told(data[at:end], header)
+        told = _tag(data[at:end], header)
         full = track and track.told and track.told.frames == len(track.begins)
         if told or not track or track.header.kind != header.kind or full:
             track = _Track(header, data[at : at + HEAD], told, [], [], [])
@@ -276,7 +276,7 @@ def _id3_size(head: bytes) -> int:
     return ID3_HEADER + size
 
 
-def _told(frame: bytes, header: _Header) -> _Told | None:
+def _tag(frame: bytes, header: _Header) -> _Tag | None:
     """Read what a frame tells of its track, if it is of that sort: Xing's, with LAME's numbers."""
     tag = frame[HEAD + header.side :]
     if tag[:4] not in {b"Xing", b"Info"}:
@@ -284,4 +284,4 @@ def _told(frame: bytes, header: _Header) -> _Told | None:
     flags = int.from_bytes(tag[4:8])
     rest = 8 + sum(size for bit, size in ((1, 4), (2, 4), (4, 100), (8, 4)) if flags & bit)
     ends = int.from_bytes(tag[rest + 21 : rest + 24])
-    return _Told(int.from_bytes(tag[8:12]) if flags & 1 else 0, ends >> 12, ends & 0xFFF)
+    return _Tag(int.from_bytes(tag[8:12]) if flags & 1 else 0, ends >> 12, ends & 0xFFF)

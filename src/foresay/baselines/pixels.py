@@ -19,7 +19,7 @@ class Pixels(nn.Module, ImageExtractor):
 
     layer_names = ("pixels",)
 
-    def see(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002 - there is one layer
+    def image_features(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002 - there is one layer
         """Average (B, 3, height, width) pictures over equal areas: `pixels` (B, 1, 3072)."""
         values = functional.adaptive_avg_pool2d(images, SIDE).flatten(1)[:, None]
         return Frames({"pixels": values}, {"pixels": torch.ones(len(images), dtype=torch.int64, device=images.device)}, {})

@@ -6,7 +6,7 @@ Example:
 
 import tyro
 
-from foresay.workflows.doctor import Finding, doctor
+from foresay.workflows.doctor import Diagnosis, doctor
 
 MARKS = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
 
@@ -27,7 +27,7 @@ def examine() -> int:
     return 1 if broken else 0
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(findings: list[Diagnosis]) -> None:
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         print(f"  {MARKS[finding.verdict]}  {finding.subject:{width}}  {finding.found}")

@@ -80,7 +80,7 @@ class ImageExtractor(Extractor, ABC):
     modalities: Sequence[Modality] = ("image",)
 
     @abstractmethod
-    def see(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
+    def image_features(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Look at (B, 3, height, width) pictures from 0 to 1: frames (B, P, D). `layers`: which to return, default all."""
 
 

@@ -53,7 +53,7 @@ class Unreadable(NamedTuple):
     error: AudioError | ImageError
 
 
-class _Heard(NamedTuple):
+class _Example(NamedTuple):
     window: Window
     waveform: Waveform | None
     image: Picture | None = None
@@ -197,7 +197,7 @@ class BatchLoader:
         batches = []
         for places in (groups.ravel() for groups in np.array_split(share, self._accumulate)):
             keys = planned.keys[places]
-            heard = [reading.heard(place) for place in places.tolist()]
+            heard = [reading.read(place) for place in places.tolist()]
             if mixed:
                 heard = [
                     one._replace(waveform=mixed(place), target=one.waveform) for one, place in zip(heard, places.tolist(), strict=True)
@@ -220,15 +220,15 @@ class _Reading:
 
     def __init__(self, manifest: Manifest, windows: Sequence[Window], plan: Plan) -> None:
         self._manifest, self._windows, self._plan, self._group = manifest, windows, plan, plan.group
-        self._done: dict[int, _Heard | Unreadable] = {}
+        self._done: dict[int, _Example | Unreadable] = {}
 
-    def heard(self, place: int) -> _Heard:
+    def read(self, place: int) -> _Example:
         """Hear the window at a place or, if it cannot be read, the next one of its group that can, if need be of the next groups."""
         first, start = place - place % self._group, place % self._group
         for ahead in range(0, len(self._windows), self._group):
             group = (first + ahead) % len(self._windows)
             for step in range(self._group):
-                if isinstance(one := self._read(group + (start + step) % self._group), _Heard):
+                if isinstance(one := self._read(group + (start + step) % self._group), _Example):
                     return one
         first_error = next(one.error for one in self._done.values() if isinstance(one, Unreadable))
         msg = f"none of the {len(self._windows)} windows of a batch can be read; the first: {first_error}"
@@ -236,7 +236,7 @@ class _Reading:
 
     def waveform(self, place: int) -> Waveform:
         """Hear what stands at a place."""
-        waveform = self.heard(place).waveform
+        waveform = self.read(place).waveform
         assert waveform is not None  # noqa: S101 - who mixes has audio
         return waveform
 
@@ -244,7 +244,7 @@ class _Reading:
         """List those of some places that could not be read."""
         return [one for place in places if isinstance(one := self._done.get(place), Unreadable)]
 
-    def _read(self, place: int) -> "_Heard | Unreadable":
+    def _read(self, place: int) -> "_Example | Unreadable":
         if place not in self._done:
             self._done[place] = _read(self._manifest, self._windows[place], self._plan.settings, self._plan.modalities)
         return self._done[place]
@@ -292,14 +292,14 @@ def _versions(data: DataSettings, noise: NoiseSource) -> tuple[Augmentation, Aug
     return past, future
 
 
-def _augment(heard: _Heard, key: int, past: Augmentation, future: Augmentation) -> _Heard:
+def _augment(heard: _Example, key: int, past: Augmentation, future: Augmentation) -> _Example:
     """Make two versions of what was heard; each has its own random numbers, which depend on the key alone."""
     assert heard.waveform is not None  # noqa: S101 - plans see to it
     clean = heard.waveform if heard.target is None else heard.target
     return heard._replace(waveform=past(heard.waveform, draws.stream("past", key)), target=future(clean, draws.stream("future", key)))
 
 
-def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities: Sequence[Modality]) -> _Heard | Unreadable:
+def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities: Sequence[Modality]) -> _Example | Unreadable:
     parts, image = [], None
     for item, start, stop in window.segments:
         try:
@@ -312,12 +312,12 @@ def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities
         except Exception as error:
             error.add_note(f"while reading {manifest[item].audio or manifest[item].image}")
             raise
-    return _Heard(window, np.concatenate(parts) if parts else None, image)
+    return _Example(window, np.concatenate(parts) if parts else None, image)
 
 
 def _collate(
     manifest: Manifest,
-    heard: Sequence[_Heard],
+    heard: Sequence[_Example],
     sample_rate: int,
     keys: npt.NDArray[np.int64] | None,
     labels: LabelReader | None = None,

@@ -97,7 +97,7 @@ class Report:
         return Counter(finding.kind for finding in self.findings if not finding.unusable and finding.kind not in {MISPLACED, *HARMLESS})
 
 
-class _Heard(NamedTuple):
+class _Decoded(NamedTuple):
     item: Item
     findings: list[Finding]
     digest: bytes | None
@@ -113,7 +113,7 @@ def check(manifest: Manifest, workers: int = 4) -> Report:
     shards: dict[Path, str] = {}
     missing: dict[str, list[str]] = {"speaker": [], "text": [], "phones": [], "words": []}
     with ProgressBar[int](what=f"checking {manifest.name}", unit="item", total=len(manifest), leave=True) as progress:
-        for item, found, digest in _hear(manifest, workers):
+        for item, found, digest in _decode(manifest, workers):
             progress.update()
             findings += found
             if any(finding.kind == "longer" for finding in found):
@@ -148,14 +148,14 @@ def _other_shards(shards: Mapping[Path, str]) -> Iterator[Finding]:
             yield Finding(first, "damaged", f"{shard} holds other bytes than were packed, here or elsewhere: copy it again, or pack again")
 
 
-def _hear(manifest: Manifest, workers: int) -> Iterator[_Heard]:
+def _decode(manifest: Manifest, workers: int) -> Iterator[_Decoded]:
     items = iter(manifest)
     with ThreadPoolExecutor(workers) as pool:
         while ahead := list(islice(items, AHEAD)):
             yield from pool.map(_examine, ahead)
 
 
-def _examine(item: Item) -> _Heard:
+def _examine(item: Item) -> _Decoded:
     """Look at one item; runs on a thread."""
     findings = list(_labels(item))
     digest = None
@@ -164,16 +164,16 @@ def _examine(item: Item) -> _Heard:
             seen, digest = _pixels(item, item.image)
         except ImageError as error:
             kind = "no picture" if file_of(item.image).exists() else "missing"
-            return _Heard(item, [*findings, Finding(item.id, kind, str(error))], None)
+            return _Decoded(item, [*findings, Finding(item.id, kind, str(error))], None)
         findings += seen
     if item.audio is None:
-        return _Heard(item, findings, digest)
+        return _Decoded(item, findings, digest)
     try:
         findings += _header(item, item.audio)
         digest, loudness = _samples(item, item.audio)
     except FaultyAudioError as error:
-        return _Heard(item, [*findings, Finding(item.id, error.fault, str(error))], None)
-    return _Heard(item, findings + loudness, digest)
+        return _Decoded(item, [*findings, Finding(item.id, error.fault, str(error))], None)
+    return _Decoded(item, findings + loudness, digest)
 
 
 def _pixels(item: Item, path: Path) -> tuple[list[Finding], bytes]:

@@ -63,11 +63,11 @@ class Aligner:
         samples = (np.clip(waveform, -1, 1) * 32767).astype(np.int16).tobytes()
         try:
             self._decoder.set_align_text(" ".join(words))
-            self._hear(samples)
+            self._decode(samples)
             if self._decoder.hyp() is None:
                 return "the text does not fit the audio"
             self._decoder.set_alignment()  # once more, this time phone by phone
-            self._hear(samples)
+            self._decode(samples)
         except RuntimeError as error:
             return f"the text does not fit the audio ({error})"
         return _read(self._decoder.get_alignment(), len(waveform) / RATE)
@@ -83,7 +83,7 @@ class Aligner:
         self._decoder.add_word(word, " ".join(OTHERWISE.get(label, label.upper()) for label in labels))
         return self._decoder.lookup_word(word) is not None
 
-    def _hear(self, samples: bytes) -> None:
+    def _decode(self, samples: bytes) -> None:
         self._decoder.start_utt()
         self._decoder.process_raw(samples, full_utt=True)
         self._decoder.end_utt()

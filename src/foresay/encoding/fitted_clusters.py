@@ -8,7 +8,7 @@ from torch import Tensor
 
 from foresay import draws
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError
 from foresay.progress import ProgressBar
@@ -38,7 +38,7 @@ def draw_frames(
 ) -> Tensor:
     """Hear a corpus, or the recordings in the places `items` only, and keep about `most` of the frames: (N, D) float32.
 
-    They are drawn at random; all, if there are not so many. `unreadable`: as of `hear_recordings`.
+    They are drawn at random; all, if there are not so many. `unreadable`: as of `encode_recordings`.
     """
     extractor = subject.extractor
     lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
@@ -46,7 +46,7 @@ def draw_frames(
     share = most / max(1, int(extractor.frame_count(lengths, layer).sum()))
     random = draws.stream("frames", seed)
     kept = []
-    for recording in hear_recordings(
+    for recording in encode_recordings(
         replace(subject, layers=(layer,)), manifest, device, None if items is None else set(items), unreadable
     ):
         features = recording.features[layer]

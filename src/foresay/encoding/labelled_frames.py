@@ -18,7 +18,7 @@ from foresay.errors import UserError
 UNLABELLED = -1
 
 
-class Place(NamedTuple):
+class SubjectLayer(NamedTuple):
     """A layer of a subject."""
 
     subject: Subject
@@ -65,20 +65,20 @@ class PhoneLabels:
             yield labels_at(item.phones or (), np.arange(period / 2, item.duration, period), self.vocabulary)
 
 
-def hear(
+def encode_labelled(
     subjects: Sequence[Subject], batch: Batch, windows: Sequence[Window], phones: PhoneLabels
-) -> Iterator[tuple[Place, LabelledFrames]]:
+) -> Iterator[tuple[SubjectLayer, LabelledFrames]]:
     """Yield the labelled frames of each layer asked for of each subject, where there are any."""
     for subject in subjects:
         frames = subject.encode(batch)
         for layer in subject.layers:
-            place = Place(subject, layer)
+            place = SubjectLayer(subject, layer)
             labelled = _labelled(place, frames, windows, phones)
             if len(labelled.labels):
                 yield place, labelled
 
 
-def _labelled(place: Place, frames: Frames, windows: Sequence[Window], phones: PhoneLabels) -> LabelledFrames:
+def _labelled(place: SubjectLayer, frames: Frames, windows: Sequence[Window], phones: PhoneLabels) -> LabelledFrames:
     extractor, values = place.subject.extractor, frames.values[place.layer]  # (B, T, D)
     times = np.arange(values.shape[1], dtype=np.float64)
     centers = extractor.first_center + times * (extractor.sample_rate / frames.frame_rate[place.layer])

@@ -16,7 +16,7 @@ from foresay.corpora.labels import FrameLabels, LabelSettings, LabelWriter, read
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.fitted_clusters import draw_frames
-from foresay.encoding.recordings import draw_recordings, frame_centers, hear_recordings
+from foresay.encoding.recordings import draw_recordings, encode_recordings, frame_centers
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError, UserError, nearest
 from foresay.files import UNFINISHED
@@ -157,7 +157,7 @@ def _write(writer: LabelWriter, subject: Subject, kmeans: KMeans, manifest: Mani
             writer.leave_out(place, f"{manifest.ids[place]}: {unreadable[place]}")
 
     labelled = bool(writer.done)
-    for recording in hear_recordings(subject, manifest, str(kmeans.centers.device), range(writer.done, len(manifest)), unreadable):
+    for recording in encode_recordings(subject, manifest, str(kmeans.centers.device), range(writer.done, len(manifest)), unreadable):
         leave_out(recording.index)
         writer.add(recording.index, kmeans.assign(recording.features[subject.layers[0]]).cpu().numpy())
         labelled = True

@@ -51,7 +51,7 @@ def draw_recordings(manifest: Manifest, seconds: float, seed: int) -> list[int]:
     return sorted(order[before < seconds].tolist())
 
 
-def hear_recordings(
+def encode_recordings(
     subject: Subject,
     manifest: Manifest,
     device: str = "cpu",

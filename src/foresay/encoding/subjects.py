@@ -43,7 +43,7 @@ class Subject:
         raise UserError(msg)
 
     @property
-    def eyes(self) -> ImageExtractor:
+    def image_extractor(self) -> ImageExtractor:
         """What sees.
 
         Raises:

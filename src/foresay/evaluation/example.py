@@ -10,7 +10,7 @@ from torch import Tensor
 
 from foresay.contracts import Batch, FeatureExtractor, SpeechModel
 from foresay.corpora.manifest import Item, Manifest
-from foresay.encoding.recordings import draw_recordings, hear_recordings
+from foresay.encoding.recordings import draw_recordings, encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.quantizers.kmeans import KMeans
@@ -58,7 +58,7 @@ def _choose(manifest: Manifest, fitting: Sequence[int]) -> list[int]:
 def _find_codes(extractor: FeatureExtractor, manifest: Manifest, seed: int, device: str) -> dict[str, KMeans]:
     """Find clusters of each layer in part of a corpus."""
     heard = draw_recordings(manifest, LEARNT_ON, seed)
-    recordings = list(hear_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, set(heard)))
+    recordings = list(encode_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, set(heard)))
     codes = {}
     for layer in extractor.layer_names:
         frames = torch.cat([recording.features[layer] for recording in recordings])
@@ -72,7 +72,7 @@ def _example(extractor: FeatureExtractor, manifest: Manifest, indices: Sequence[
     """Hear the first of some utterances; the others are its company."""
     waveform = manifest.read(indices[0], extractor.sample_rate)
     arrays = {**_spoken(manifest[indices[0]]), "waveform": waveform, "sample_rate": np.array(extractor.sample_rate)}
-    arrays |= _heard(extractor, torch.from_numpy(waveform)[None].to(device), codes)
+    arrays |= _encode(extractor, torch.from_numpy(waveform)[None].to(device), codes)
     if isinstance(extractor, SpeechModel):
         company = [indices[i % len(indices)] for i in range(extractor.group)]
         arrays |= _inspected(extractor, _group(manifest, company, extractor.sample_rate, len(waveform)).to(device))
@@ -91,7 +91,7 @@ def _spoken(item: Item) -> Arrays:
 
 
 @torch.no_grad()
-def _heard(extractor: FeatureExtractor, waveforms: Tensor, codes: Mapping[str, KMeans]) -> Arrays:
+def _encode(extractor: FeatureExtractor, waveforms: Tensor, codes: Mapping[str, KMeans]) -> Arrays:
     frames = extractor.features(waveforms, torch.tensor([waveforms.shape[1]], device=waveforms.device))
     arrays: Arrays = {"first_center_seconds": np.array(extractor.first_center / extractor.sample_rate)}
     for layer, values in frames.values.items():

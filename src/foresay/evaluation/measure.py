@@ -13,7 +13,7 @@ from foresay.encoding.subjects import Subject
 from foresay.errors import UserError, nearest
 from foresay.results import Draws, Metric, Result
 from foresay.settings import Table, find_class, from_table, list_names, to_table
-from foresay.statistics.intervals import Interval
+from foresay.statistics.intervals import ConfidenceInterval
 
 PACKAGE = "foresay.evaluation"
 ProtocolT = TypeVar("ProtocolT", bound=Any)
@@ -96,7 +96,7 @@ class Measure(ABC, Generic[ProtocolT]):
         layer: str,
         metric: str,
         value: float,
-        interval: Interval | None,
+        interval: ConfidenceInterval | None,
         where: Where,
         **details: Any,  # noqa: ANN401 - whatever JSON holds
     ) -> Result:

@@ -34,7 +34,7 @@ def as_function(model: SpeechModel, layers: Sequence[str]) -> nn.Module:
         return WithRoom(PlainMaskedTransformer(twin, layers, room), room).eval()
     if isinstance(twin, MaskedSpectrogram):
         return WithRoom(PlainMaskedSpectrogram(twin, layers), room).eval()
-    return WithRoom(Hearing(twin, layers), room).eval()
+    return WithRoom(PlainModel(twin, layers), room).eval()
 
 
 class WithRoom(nn.Module):
@@ -55,7 +55,7 @@ class WithRoom(nn.Module):
         return frames
 
 
-class Hearing(nn.Module):
+class PlainModel(nn.Module):
     """A model whose `features` are ordinary operators already, but for its recurrent networks."""
 
     def __init__(self, model: SpeechModel, layers: Sequence[str]) -> None:

@@ -69,7 +69,7 @@ class Conformer(nn.Module):
         """
         frames = self.dropout(frames)
         real = None if lengths is None else (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
-        seen = self._seen(frames.shape[1], real)
+        seen = self._visible(frames.shape[1], real)
         positions = sinusoids(frames.shape[1], frames.shape[2], frames.device)
         kept = layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
         states = [frames]
@@ -81,7 +81,7 @@ class Conformer(nn.Module):
             states.append(frames)
         return states
 
-    def _seen(self, time: int, real: Tensor | None) -> Tensor | None:
+    def _visible(self, time: int, real: Tensor | None) -> Tensor | None:
         """Tell which frames (columns) each frame (row) may look at: (B or 1, 1, T, T); None: all of them."""
         if real is None and not self.causal and self.left_context is None:
             return None

@@ -145,10 +145,10 @@ class Attention(nn.Module):
         """(B, T, D) -> (B, T, D); `mask`, (B, 1, 1, T) or (B or 1, H, T, T), says which frames are seen, or is added to the logits."""
         packed = self.query_key_value(frames).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = packed.permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
-        heard = self._heard(queries, keys, values, mask)
+        heard = self._attend(queries, keys, values, mask)
         return self.output(heard.transpose(1, 2).flatten(2))
 
-    def _heard(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         p = self.dropout.p if self.training else 0.0
         if p == 0.0 or queries.device.type != "cpu":
             return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=p)

@@ -30,7 +30,7 @@ class Pool(NamedTuple):
     """(B / g, g M) int64: the code of each; None: all differ."""
 
 
-class ContrastiveLoss(NamedTuple):
+class MaskedContrastiveLoss(NamedTuple):
     """The loss, and the share of frames told apart from all their distractors."""
 
     term: Term
@@ -76,7 +76,7 @@ def draw_distractors(own: Tensor, counts: Sequence[int], keys: Tensor | None, *,
 
 def masked_contrastive_loss(
     contexts: Tensor, pool: Pool, own: Tensor, distractors: Tensor, real: Tensor, temperature: float
-) -> ContrastiveLoss:
+) -> MaskedContrastiveLoss:
     """Sum the cross-entropies of the true targets among their distractors, over frames; scores are cosine / temperature, in float32.
 
     `contexts` (B, P, D), `own` (B, P) and `distractors` (B, P, N) rows of the pool, `real` (B, P) bool: frames that count.
@@ -95,7 +95,7 @@ def masked_contrastive_loss(
         hardest = wrong.amax(-1)
         told = (right > hardest) & hardest.isfinite() & real  # where all distractors are the target itself, nothing was told apart
         accuracy = told.sum() / real.sum()
-    return ContrastiveLoss(Term((losses * real).sum(), real.sum()), accuracy)
+    return MaskedContrastiveLoss(Term((losses * real).sum(), real.sum()), accuracy)
 
 
 def diversity_loss(probabilities: Tensor, real: Tensor, group: int, weight: float) -> Term:

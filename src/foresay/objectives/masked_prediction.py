@@ -17,14 +17,14 @@ from foresay.contracts import Term
 NO_CLASS = -1
 
 
-class MaskedPrediction(NamedTuple):
+class PredictionLoss(NamedTuple):
     """The loss, and the share of frames whose class is found."""
 
     term: Term
     accuracy: Tensor
 
 
-def masked_prediction_loss(projected: Tensor, classes: Tensor, labels: Tensor, temperature: float, weight: float = 1.0) -> MaskedPrediction:
+def masked_prediction_loss(projected: Tensor, classes: Tensor, labels: Tensor, temperature: float, weight: float = 1.0) -> PredictionLoss:
     """Sum of the cross-entropies of N frames: projected states (N, D), class vectors (C, D), labels (N,), -1 where there is none."""
     with torch.autocast(projected.device.type, enabled=False):  # in full precision: the temperature makes ten times of every error
         states, vectors = (F.normalize(values.to(classes.dtype), dim=-1) for values in (projected, classes))
@@ -32,4 +32,4 @@ def masked_prediction_loss(projected: Tensor, classes: Tensor, labels: Tensor, t
     known = labels != NO_CLASS
     right = (logits.argmax(dim=-1) == labels) & known
     total = F.cross_entropy(logits, labels, ignore_index=NO_CLASS, reduction="sum")
-    return MaskedPrediction(Term(total, known.sum(), weight), right.sum() / known.sum().clamp(min=1))
+    return PredictionLoss(Term(total, known.sum(), weight), right.sum() / known.sum().clamp(min=1))

@@ -5,7 +5,7 @@ from importlib import resources
 
 from foresay.reports.comparisons import compare
 from foresay.reports.curves import training_section
-from foresay.reports.hearing import hearing_section
+from foresay.reports.listening import listening_section
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.provenance import citation_section, reproduction_section, settings_section
 from foresay.reports.record import Record
@@ -20,7 +20,7 @@ def page(records: Sequence[Record]) -> str:
     comparisons = compare(records)
     sections = {
         "results": ("What was learned", results_section(comparisons)),
-        "hearing": ("Utterances, as the models hear them", hearing_section(records)),
+        "hearing": ("Utterances, as the models hear them", listening_section(records)),
         "training": ("Training", training_section(records)),
         "settings": ("Settings", settings_section(records)),
         "reproduce": ("Do it again", reproduction_section(records)),

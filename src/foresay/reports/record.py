@@ -52,7 +52,7 @@ class Record:
         """Names of what was logged, in the order of their first appearance, step and epoch left out, and of pictures the audio."""
         lines = self.lines_of("train") + self.lines_of("valid")
         names = dict.fromkeys(k for line in lines for k, v in line.items() if isinstance(v, int | float) and not isinstance(v, bool))
-        untold = {"step", "epoch"} if self.hears else {"step", "epoch", "audio_rate"}
+        untold = {"step", "epoch"} if self.has_audio else {"step", "epoch", "audio_rate"}
         return [name for name in names if name not in untold]
 
     @property
@@ -72,7 +72,7 @@ class Record:
         return steps
 
     @property
-    def hears(self) -> bool:
+    def has_audio(self) -> bool:
         """Whether it is trained on audio, and not on pictures alone."""
         items = self.recipe.get("data", {}).get("sampler") == "items"
         return not items or bool((self.curve("train", "audio_rate")[1] > 0).any())
@@ -84,7 +84,7 @@ class Record:
         Of items it is the most that can have been; of pictures alone, none.
         """
         data = self.recipe.get("data", {})
-        if not self.hears:
+        if not self.has_audio:
             return 0.0
         if data.get("sampler") == "utterances":
             return float(self.step * data.get("seconds", 0.0))

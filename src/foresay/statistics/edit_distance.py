@@ -16,7 +16,7 @@ class Edits(NamedTuple):
     insertions: int
     """Symbols of the hypothesis that the reference lacks."""
     alignment: tuple[tuple[int | None, int | None], ...]
-    """Places in the reference and in the hypothesis that stand for each other; None on the side that lacks the other's symbol."""
+    """MaskedPositions in the reference and in the hypothesis that stand for each other; None on the side that lacks the other's symbol."""
 
     @property
     def distance(self) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from foresay.results import FEWEST
-from foresay.statistics.intervals import DRAWS, Interval, draw_utterances
+from foresay.statistics.intervals import DRAWS, ConfidenceInterval, draw_utterances
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -21,12 +21,12 @@ CELLS = 2**22
 """Sums of drawn utterances held at once."""
 
 
-class Finding(NamedTuple):
+class Statistic(NamedTuple):
     """A number found of some frames."""
 
     metric: str
     value: float
-    interval: Interval | None
+    interval: ConfidenceInterval | None
     """None where it has none by nature: a count, a map."""
     details: Mapping[str, Any]
     """What it was found on, and what a report draws."""
@@ -42,11 +42,11 @@ class Estimate(NamedTuple):
     """(U,): which utterances were drawn."""
 
     @property
-    def interval(self) -> Interval | None:
+    def interval(self) -> ConfidenceInterval | None:
         """How far it would move with other utterances, 95 times in 100."""
         if self.draws is None or self.places is None:
             return None
-        return Interval(self.draws - self.draws.mean() + self.value if len(self.draws) else self.draws, self.places)
+        return ConfidenceInterval(self.draws - self.draws.mean() + self.value if len(self.draws) else self.draws, self.places)
 
 
 def estimate(sums: Floats | csr_array, statistic: Callable[[Floats], Mapping[str, Floats]], seed: int = 0) -> dict[str, Estimate]:

@@ -16,7 +16,7 @@ COVERAGE = 95.0
 DRAWS = 1000
 
 
-class Interval(tuple[float, ...]):  # noqa: SLOT001 - there are few, and the draws are large
+class ConfidenceInterval(tuple[float, ...]):  # noqa: SLOT001 - there are few, and the draws are large
     """The two ends of a 95 % interval, the values it was taken from, and what was drawn again for them.
 
     It is empty (and false) where there were fewer than five things to draw, or where a draw had no value.
@@ -44,18 +44,18 @@ def middle(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> Interval:
+def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> ConfidenceInterval:
     """Return the 95 % percentile interval of `sum(counts) / sum(totals)`; it is empty where fewer than five utterances count.
 
     `counts (U,)` and `totals (U,)` are per utterance: correct frames of all frames, errors of all words, …
     """
     places, counted = _columns(counts, totals)
-    return Interval(_resampled_ratios(counted, n, seed)[:, 0], places)
+    return ConfidenceInterval(_resampled_ratios(counted, n, seed)[:, 0], places)
 
 
 def bootstrap_difference(
     counts: ArrayLike, totals: ArrayLike, other_counts: ArrayLike, other_totals: ArrayLike, *, n: int = 1000, seed: int = 0
-) -> Interval:
+) -> ConfidenceInterval:
     """Return the interval of one system's ratio minus another's, both on the same utterances in every draw; empty as in `bootstrap`.
 
     The pairing takes out what is hard for both: the interval is narrower than that of two independent tests.
@@ -63,7 +63,7 @@ def bootstrap_difference(
     """
     places, counted = _columns(counts, totals, other_counts, other_totals)
     ratios = _resampled_ratios(counted, n, seed)
-    return Interval(ratios[:, 0] - ratios[:, 1], places)
+    return ConfidenceInterval(ratios[:, 0] - ratios[:, 1], places)
 
 
 def _columns(*columns: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

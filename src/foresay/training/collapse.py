@@ -66,7 +66,7 @@ class CollapseWatch:
             self._seen[name].extend(values)
         self.warned = state.get("warned", False)
 
-    def see(self, scalars: dict[str, float]) -> str | None:
+    def watch(self, scalars: dict[str, float]) -> str | None:
         """Take the scalars of a logged step; return a warning, once, if they look like a collapse."""
         if self.warned or "accuracy" not in scalars:
             return None

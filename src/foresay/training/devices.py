@@ -15,7 +15,7 @@ from foresay.errors import UserError
 
 
 @dataclass(frozen=True)
-class Place:
+class Process:
     """This process among all of them, and its device."""
 
     device: torch.device
@@ -85,7 +85,7 @@ def give_back_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def find_place(device: str | None) -> Place:
+def find_process(device: str | None) -> Process:
     """Choose the device (`None`: a GPU if there is one) and join the other processes if torchrun started this one."""
     world = _world()
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,7 +108,7 @@ def find_place(device: str | None) -> Place:
             why = str(error).splitlines()[0]
             msg = f"the {world} processes of this job could not meet at {meeting} ({why}): start all of them with one torchrun command"
             raise UserError(msg) from error
-    return Place(chosen, dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Place(chosen)
+    return Process(chosen, dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else Process(chosen)
 
 
 def _world() -> int:

@@ -19,12 +19,12 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from foresay.contracts import Trainable
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 
 Parallel: TypeAlias = Literal["replicate", "shard"]
 
 
-def spread(model: Trainable, place: Place, parallel: Parallel) -> nn.Module:
+def spread(model: Trainable, place: Process, parallel: Parallel) -> nn.Module:
     """Let all devices train one model; return what is to be called for its loss.
 
     The model keeps its methods and the names of its parameters. Call this before the optimizer is built: sharding replaces the parameters.
@@ -61,7 +61,7 @@ def backward(module: nn.Module, loss: Tensor, parameters: Sequence[nn.Parameter]
         loss.backward(inputs=list(parameters))
 
 
-def average_gradients(parameters: Sequence[nn.Parameter], place: Place) -> None:
+def average_gradients(parameters: Sequence[nn.Parameter], place: Process) -> None:
     """Average the gradients that every device has of a whole model's parameters: where DDP does not."""
     for gradient in [p.grad for p in parameters if p.grad is not None]:
         if place.world > 1 and not isinstance(gradient, DTensor):
@@ -77,7 +77,7 @@ def clip_gradient(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
     return norm
 
 
-def whole(state: Any, place: Place) -> Any:  # noqa: ANN401 - a state dict: tensors, and whatever else, in dictionaries in dictionaries
+def whole(state: Any, place: Process) -> Any:  # noqa: ANN401 - a state dict: tensors, and whatever else, in dictionaries in dictionaries
     """Put the shares of all devices together, for the one that leads. All must ask, or they wait for each other."""
     if isinstance(state, dict):
         return {name: whole(value, place) for name, value in state.items()}

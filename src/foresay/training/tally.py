@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Losses
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 
 
 class Totals(NamedTuple):
@@ -36,7 +36,7 @@ class Totals(NamedTuple):
 class Tally:
     """Sums up the terms and scalars of micro-batches."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Process) -> None:
         self._place = place
         self._weights: dict[str, float] = {}
         self._sums: dict[str, Tensor] = {}

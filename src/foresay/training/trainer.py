@@ -27,7 +27,7 @@ from foresay.layers.moving_average import early, follow
 from foresay.progress import ProgressBar
 from foresay.runs import Checkpoint, DamagedError, Run
 from foresay.training.collapse import CollapseWatch
-from foresay.training.devices import Place, give_back_freed_memory
+from foresay.training.devices import Process, give_back_freed_memory
 from foresay.training.logs import MetricsLog
 from foresay.training.parallel import load_weights, whole
 from foresay.training.recipe import Recipe
@@ -64,7 +64,7 @@ class Trainer:
         validation: Callable[[], BatchLoader] | None,
         updates: int,
         run: Run,
-        place: Place,
+        place: Process,
     ) -> None:
         """`loader` and `validation` open the audio to learn from and to test on; `updates` is how many there will be."""
         self.model = model.to(place.device)
@@ -299,7 +299,7 @@ class Trainer:
     def _report(self, bar: ProgressBar[int]) -> None:
         """Write out the log's window."""
         record = self.log.close_window()
-        if warning := self.watch.see(record):
+        if warning := self.watch.watch(record):
             self.event(warning)
         if self.place.leads:
             left_out = {"skipped": self.progress.skipped}
@@ -315,7 +315,7 @@ class Trainer:
         )
 
 
-def _dealt(batches: Iterable[Batch], place: Place) -> Iterator[tuple[Batch, float]]:
+def _dealt(batches: Iterable[Batch], place: Process) -> Iterator[tuple[Batch, float]]:
     """Deal batches out, one a device, round after round: this device's, and their weights.
 
     All devices must take part in every round, or those that share a model wait: where the last is short, some hear a batch for nothing.
@@ -344,7 +344,7 @@ def _in_place_of(model: Trainable, average: dict[str, Tensor] | None) -> Iterato
 
 
 @contextlib.contextmanager
-def _interruptible(place: Place) -> Iterator[list[int]]:
+def _interruptible(place: Process) -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM, so that the update under way is finished and saved; a second one stops at once."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may ask for signals

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from foresay.contracts import Batch, Losses, Trainable
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 from foresay.training.loss_scale import LossScale
 from foresay.training.optimizers import build_optimizer, learning_rate, step_unless
 from foresay.training.parallel import average_gradients, backward, clip_gradient, exchanging_gradients, load_optimizer, spread, whole
@@ -63,7 +63,7 @@ class _Phase(NamedTuple):
 class Updater:
     """Updates a model that all devices train together."""
 
-    def __init__(self, model: Trainable, recipe: Recipe, updates: int, place: Place) -> None:
+    def __init__(self, model: Trainable, recipe: Recipe, updates: int, place: Process) -> None:
         """`updates`: how many there will be."""
         self.model, self.recipe, self.updates, self.place = model, recipe, updates, place
         self.module = spread(model, place, recipe.trainer.parallel)

@@ -15,7 +15,7 @@ from foresay.progress import ProgressBar
 
 
 @dataclass
-class Alignment:
+class ForcedAlignment:
     """What was aligned, and what was not."""
 
     manifest: Path
@@ -28,7 +28,7 @@ class Alignment:
     """Words that the dictionary lacks."""
 
 
-def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int = 2) -> Alignment:
+def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int = 2) -> ForcedAlignment:
     """Write the manifest `destination`: that of `manifest`, with times. An item that cannot be aligned stays, without times.
 
     Raises:
@@ -43,7 +43,7 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
     if not any(item.text for item in opened):
         msg = f"no item of {opened.name} has a text to align: import the corpus with its transcripts"
         raise UserError(msg)
-    done = Alignment(target)
+    done = ForcedAlignment(target)
 
     def items(pool: Executor) -> Iterator[Item]:
         count = range(len(opened))

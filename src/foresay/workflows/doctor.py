@@ -40,7 +40,7 @@ ENOUGH_DISK = 2 * GIGABYTE
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     part: Literal["installed", "machine", "self-test"]
@@ -52,25 +52,25 @@ class Finding:
     """What to do about it."""
 
 
-def doctor() -> list[Finding]:
+def doctor() -> list[Diagnosis]:
     """Look at everything. Foresay is usable if nothing is broken."""
     return [*_installed(), *_machine(), *map(_self_test, (_learn, _read_and_write, _align))]
 
 
-def _installed() -> Iterator[Finding]:
+def _installed() -> Iterator[Diagnosis]:
     """Yield the versions of Foresay and of what it needs, and of each extra."""
-    yield Finding("installed", "foresay", f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}")
+    yield Diagnosis("installed", "foresay", f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}")
     for extra, packages in requirements().items():
         versions = {name: _version(name) for name in (re.split(r"[^\w.-]", package)[0] for package in packages)}
         absent = [name for name, version in versions.items() if version is None]
         there = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         subject, use = (f"extra {extra}", f" ({EXTRAS.get(extra, 'optional')})") if extra else ("packages", "")
         if not absent:
-            yield Finding("installed", subject, there)
+            yield Diagnosis("installed", subject, there)
         elif extra:
-            yield Finding("installed", subject, f"no {', '.join(absent)}{use}", "missing", install(extra))
+            yield Diagnosis("installed", subject, f"no {', '.join(absent)}{use}", "missing", install(extra))
         else:
-            yield Finding("installed", subject, f"no {', '.join(absent)}", "broken", install())
+            yield Diagnosis("installed", subject, f"no {', '.join(absent)}", "broken", install())
 
 
 def _version(package: str) -> str | None:
@@ -80,32 +80,32 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Diagnosis]:
     """Yield processors, accelerators and disk space."""
     capability = torch.backends.cpu.get_cpu_capability()
     bf16 = "bf16 in hardware" if torch.cpu.get_capabilities().get("avx512_bf16") else "bf16 emulated: slower than fp32"
-    yield Finding("machine", "processor", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {capability}, {bf16}")
+    yield Diagnosis("machine", "processor", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {capability}, {bf16}")
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
         bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16: set trainer.precision=fp16"
-        yield Finding("machine", f"cuda:{index}", f"{card.name}, {card.total_memory / GIGABYTE:.0f} GiB, {bf16}")
+        yield Diagnosis("machine", f"cuda:{index}", f"{card.name}, {card.total_memory / GIGABYTE:.0f} GiB, {bf16}")
     if not torch.cuda.is_available():
         idle = shutil.which("nvidia-smi") is not None
         advice = "this torch cannot use the NVIDIA card: install the CUDA build, see https://pytorch.org/get-started" if idle else ""
-        yield Finding("machine", "CUDA", f"none for torch {torch.__version__}", "missing" if idle else "ok", advice)
+        yield Diagnosis("machine", "CUDA", f"none for torch {torch.__version__}", "missing" if idle else "ok", advice)
     if torch.backends.mps.is_available():
-        yield Finding("machine", "mps", "Apple GPU; the CPU is the better tested choice")
+        yield Diagnosis("machine", "mps", "Apple GPU; the CPU is the better tested choice")
     free = shutil.disk_usage(Path.cwd()).free
     full = free < ENOUGH_DISK
     advice = "runs keep several checkpoints: free some space, or name a --run on another disk" if full else ""
-    yield Finding("machine", "disk", f"{free / GIGABYTE:.1f} GiB free here", "missing" if full else "ok", advice)
+    yield Diagnosis("machine", "disk", f"{free / GIGABYTE:.1f} GiB free here", "missing" if full else "ok", advice)
 
 
 LEAST = 2**20
 """Bytes that a self-test writes, at most. libsndfile calls a full disk a `System error`."""
 
 
-def _self_test(test: Callable[[], str]) -> Finding:
+def _self_test(test: Callable[[], str]) -> Diagnosis:
     """Run a test that returns what it saw; anything that it raises is a finding."""
     subject = (test.__doc__ or "").rstrip(".")
     start = time.perf_counter()
@@ -114,9 +114,9 @@ def _self_test(test: Callable[[], str]) -> Finding:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with this machine shall be told, not raised
         told = f"{type(error).__name__}: {error}"
         if is_disk_full(error) or shutil.disk_usage(tempfile.gettempdir()).free < LEAST:
-            return Finding("self-test", subject, told, "broken", f"the disk of {tempfile.gettempdir()} is full: free some space")
-        return Finding("self-test", subject, told, "broken", "reinstall in a fresh environment; if that does not help, report it")
-    return Finding("self-test", subject, f"{seen}, {time.perf_counter() - start:.2f} s")
+            return Diagnosis("self-test", subject, told, "broken", f"the disk of {tempfile.gettempdir()} is full: free some space")
+        return Diagnosis("self-test", subject, told, "broken", "reinstall in a fresh environment; if that does not help, report it")
+    return Diagnosis("self-test", subject, f"{seen}, {time.perf_counter() - start:.2f} s")
 
 
 def _learn() -> str:

@@ -14,10 +14,10 @@ from foresay.fingerprint import fingerprint
 from foresay.progress import ProgressBar
 from foresay.results import Result, has_examples, save_examples, writing_results
 from foresay.settings import Table, assignment, merge
-from foresay.training.devices import find_place
+from foresay.training.devices import find_process
 from foresay.version import __version__
 from foresay.workflows.candidates import Candidate, find_candidates
-from foresay.workflows.ledger import Book, Ledger, full_disk_told
+from foresay.workflows.ledger import Book, Ledger, reporting_full_disks
 from foresay.workflows.readable import with_readable
 
 
@@ -53,7 +53,7 @@ def evaluate(
     at_least(0, seed=seed)
     changes = _options(options, measures)
     chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
-    place = str(find_place(device).device)
+    place = str(find_process(device).device)
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
     candidates = find_candidates(models, layers, seed, place)
     folder = Path(out) if out else None
@@ -135,5 +135,5 @@ def _keep_examples(candidate: Candidate, manifest: Manifest, seed: int, device: 
     if has_examples(candidate.run, stamp):
         return
     found = examples(extractor, manifest, seed=seed, device=device)
-    with full_disk_told(candidate.run), writing_results(candidate.run):
+    with reporting_full_disks(candidate.run), writing_results(candidate.run):
         save_examples(candidate.run, found, stamp)

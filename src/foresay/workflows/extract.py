@@ -24,7 +24,7 @@ from foresay.loading import load
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 from foresay.results import read_lines
-from foresay.training.devices import find_place
+from foresay.training.devices import find_process
 
 INDEX = "index.jsonl"
 LEFT_OUT = "left-out.txt"
@@ -60,7 +60,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     Files are whole or not there; given again, the command goes on where it was. What cannot be read is left out, told and listed in
     `left-out.txt`. Long recordings are encoded and written in parts, so an hour takes hardly more memory than a minute.
     """
-    place = str(find_place(device).device)
+    place = str(find_process(device).device)
     extractor: FeatureExtractor = load(model, place)
     if "audio" not in extractor.modalities:
         msg = f"{model} sees pictures and hears no audio, and features are extracted of audio"

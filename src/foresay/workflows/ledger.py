@@ -150,7 +150,7 @@ class Ledger:
     def _write(self, rows: Sequence[Result]) -> None:
         for book in self._books:
             own = [replace(row, model=name) for row in rows for name in self._names(book.names, row)[:1]]
-            with full_disk_told(book.folder), writing_results(book.folder):
+            with reporting_full_disks(book.folder), writing_results(book.folder):
                 there = {} if self._again else {_key(row): row for row in read_results(book.folder / RESULTS)}
                 save_draws(book.folder, [row for row in own if _key(row) not in there or not _whole(there[_key(row)])])
                 append_results(book.folder / RESULTS, [row for row in own if _key(row) not in there])
@@ -166,7 +166,7 @@ def _key(row: Result) -> Key:
 
 
 @contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
+def reporting_full_disks(folder: Path) -> Iterator[None]:
     """Turn a full disk into a message."""
     try:
         yield

@@ -25,7 +25,7 @@ from foresay.errors import UserError
 from foresay.files import finished
 from foresay.runs import Data, Run
 from foresay.settings import read_toml_file
-from foresay.training.devices import Place, find_place, keep_freed_memory
+from foresay.training.devices import Process, find_process, keep_freed_memory
 from foresay.training.recipe import Recipe, differences, read_recipe, resolve
 from foresay.training.trainer import Progress, Trainer
 from foresay.workflows.warm_start import WarmStart, keep_origin
@@ -68,7 +68,7 @@ def pretrain(
     """
     resolved = read_recipe(recipe, overrides)
     folder = Run(Path(run))
-    place = find_place(device)
+    place = find_process(device)
     given = {"train": corpus} | ({"valid": valid} if valid else {})
     manifests = {purpose: Manifest.open(path) for purpose, path in given.items()}
     labels = _Labels(resolved, manifests, folder.folder / "labels", place)
@@ -96,7 +96,7 @@ def rehearse(
 ) -> Rehearsal:
     """Do the first few updates of a run, keep nothing, and say what the whole would take."""
     resolved = read_recipe(recipe, overrides)
-    place = find_place(device)
+    place = find_process(device)
     manifest = Manifest.open(corpus)
     model = _build(resolved, place)
     if start:
@@ -135,7 +135,7 @@ class _Labels:
     recipe: Recipe
     manifests: Mapping[str, Manifest]
     folder: Path
-    place: Place
+    place: Process
 
     def reader(self, purpose: str, model: SpeechModel) -> LabelReader:
         return self.made[purpose].reader(_clock(model))
@@ -162,7 +162,7 @@ def _clock(model: SpeechModel) -> Clock:
     )
 
 
-def _build(recipe: Recipe, place: Place) -> SpeechModel:
+def _build(recipe: Recipe, place: Process) -> SpeechModel:
     """Build the model, untrained, from the recipe's seed."""
     if place.device.type == "cpu":
         keep_freed_memory()
@@ -171,7 +171,7 @@ def _build(recipe: Recipe, place: Place) -> SpeechModel:
 
 
 def _prepare(
-    model: SpeechModel, recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Place, labels: MakeReader
+    model: SpeechModel, recipe: Recipe, manifest: Manifest, held_out: Manifest | None, run: Run, place: Process, labels: MakeReader
 ) -> Trainer:
     if model.sample_rate != recipe.data.sample_rate:
         msg = f"the model hears {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"

@@ -40,7 +40,7 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
     assert test is not None  # noqa: S101 - there always is one
     where = f", listed in {folders[0] / LEFT_OUT}" if folders else ""
     note = f"{len(lines):,} recordings that cannot be read are left out of all numbers{where}; the first: {lines[0].strip()}"
-    return [_told(result, len(lines), note) for result in measured(Corpora(test, train))]
+    return [_noted(result, len(lines), note) for result in measured(Corpora(test, train))]
 
 
 def unreadable(manifest: Manifest) -> dict[int, str]:
@@ -60,6 +60,6 @@ def unreadable(manifest: Manifest) -> dict[int, str]:
     return {place: why for place, why in zip(places, found, strict=True) if why}
 
 
-def _told(result: Result, count: int, note: str) -> Result:
+def _noted(result: Result, count: int, note: str) -> Result:
     notes = "\n".join(filter(None, (result.details.get("note"), note)))
     return dataclasses.replace(result, details={**result.details, "left_out": count, "note": notes})

@@ -39,7 +39,7 @@ class Ramp(ImageExtractor):
 
     layer_names = ("number",)
 
-    def see(self, images: torch.Tensor, layers: object = None) -> Frames:  # noqa: ARG002
+    def image_features(self, images: torch.Tensor, layers: object = None) -> Frames:  # noqa: ARG002
         return Frames({"number": torch.arange(5.0).expand(len(images), 5)[..., None]}, {"number": torch.full((len(images),), 5)}, {})
 
 
@@ -100,4 +100,4 @@ def test_one_that_sees_does_not_hear() -> None:
     with pytest.raises(UserError, match="sees sees pictures and hears no audio"):
         _ = Subject("sees", senses("image"), ("level",)).extractor
     with pytest.raises(UserError, match="hears hears audio and sees no pictures"):
-        _ = Subject("hears", LogMel(), ("logmel",)).eyes
+        _ = Subject("hears", LogMel(), ("logmel",)).image_extractor

@@ -42,7 +42,7 @@ def batch() -> Batch:
 def test_the_loss_is_a_loop_over_hidden_stacks(books: int, encoder: str) -> None:
     ours, heard = best_rq(codebooks=books, encoder=encoder), batch()
     losses = ours(heard, 1)
-    energies, counts = ours.heard(heard, 1)
+    energies, counts = ours.energies_of(heard, 1)
     assert counts == [37, 37]  # 150 frames of the spectrogram, of which two fill no stack
     mask = ours.mask([148, 148], heard.keys)
     latents = ours.subsampling(ours.noise_at(energies, mask, heard.keys), torch.tensor([148, 148]))

@@ -50,7 +50,7 @@ def test_the_loss_is_a_loop_over_frames(unmasked: float) -> None:
     losses = hubert(heard, 0)
     latents = hubert.latents(heard)
     mask = hubert.mask([latents.values.shape[1]] * 2, heard.keys)
-    states = hubert.hear(latents.values, mask, None, step=0)[-1]
+    states = hubert.encode(latents.values, mask, None, step=0)[-1]
     sums, counts = {True: 0.0, False: 0.0}, {True: 0, False: 0}
     for b in range(2):
         for t in range(mask.shape[1]):
@@ -75,7 +75,7 @@ def test_a_masked_frame_is_not_heard() -> None:
     mask[0, 10:20] = True
     other = latents.clone()
     other[0, 10:20] = torch.randn(10, 8, dtype=torch.float64)
-    torch.testing.assert_close(hubert.hear(latents, mask, None)[-1], hubert.hear(other, mask, None)[-1])
+    torch.testing.assert_close(hubert.encode(latents, mask, None)[-1], hubert.encode(other, mask, None)[-1])
 
 
 def test_labels_that_do_not_fit_are_explained() -> None:

@@ -133,28 +133,28 @@ def test_what_is_seen_does_not_depend_on_the_rest_of_the_batch() -> None:
         model.after_step(0)
     model.eval()
     assert images is not None
-    together = model.see(images)
+    together = model.image_features(images)
     assert {name: value.shape for name, value in together.values.items()} == {"z": (4, 16, 8), "c": (4, 16, 12)}
     assert together.lengths["c"].tolist() == [16] * 4
     assert together.frame_rate == {}
-    torch.testing.assert_close(model.see(images[2:3]).values["c"], together.values["c"][2:3])
-    assert list(model.see(images, ["z"]).values) == ["z"]
+    torch.testing.assert_close(model.image_features(images[2:3]).values["c"], together.values["c"][2:3])
+    assert list(model.image_features(images, ["z"]).values) == ["z"]
     with pytest.raises(UserError, match='no layer "?.?zz'):
-        model.see(images, ["zz"])
+        model.image_features(images, ["zz"])
 
 
 def test_a_model_of_one_modality_says_what_it_cannot() -> None:
     batch = pairs()
     assert batch.images is not None
     seeing, hearing = small(modalities="image"), small(modalities="audio")
-    assert seeing.see(batch.images).values["c"].shape == (4, 16, 12)
+    assert seeing.image_features(batch.images).values["c"].shape == (4, 16, 12)
     assert hearing.features(batch.waveforms, batch.lengths).values["c"].shape[2] == 12
     with pytest.raises(UserError, match=r'modalities = "image" and hears no audio: use one trained with "both"'):
         seeing.features(batch.waveforms, batch.lengths)
     with pytest.raises(UserError, match="hears no audio"):
         seeing.frame_count(torch.tensor([16_000]), "z")
     with pytest.raises(UserError, match=r'modalities = "audio" and sees no pictures'):
-        hearing.see(batch.images)
+        hearing.image_features(batch.images)
 
 
 def test_what_does_not_fit_is_explained() -> None:

@@ -44,7 +44,7 @@ def batch() -> Batch:
 def test_the_losses_are_loops_over_hidden_frames(books: int) -> None:
     ours, heard = w2v_bert(codebooks=books), batch()
     losses = ours(heard, 7)
-    energies, counts = ours.heard(heard, 1)
+    energies, counts = ours.energies_of(heard, 1)
     latents = ours.subsampling(energies, torch.tensor([148, 148]))
     mask = ours.mask(counts, heard.keys)
     states = ours.blocks(ours.noise_at(latents, mask, heard.keys), None)
@@ -116,7 +116,7 @@ def test_diversity_is_that_of_the_codes_of_a_group() -> None:
     """Each of two utterances may have few codes, if both together have many."""
     ours, heard = w2v_bert(codebooks=2), batch()
     at = masked_places(ours.mask([37, 37], heard.keys))
-    energies, _ = ours.heard(heard, 1)
+    energies, _ = ours.energies_of(heard, 1)
     latents = ours.subsampling(energies, torch.tensor([148, 148]))
     probabilities = ours.quantizer(at.of(latents), 1.0).probabilities.flatten(0, 1)  # (2 M, G, V): equally many in both
     means = probabilities.mean(0)

@@ -50,7 +50,7 @@ def test_the_loss_is_that_of_the_equations(lengths: list[int]) -> None:
     frames = model.frame_count(batch.lengths, "L0").tolist()
     mask = model.mask(frames, batch.keys)
     heard = model.latents(batch)
-    states = model.hear(heard.values, mask, torch.tensor(frames))[-1]
+    states = model.encode(heard.values, mask, torch.tensor(frames))[-1]
     contexts, targets, probabilities, codes = [], [], [], []
     for b in range(4):
         quantized = model.quantizer(heard.values[b : b + 1, mask[b]], 1.0)
@@ -81,7 +81,7 @@ def test_what_is_masked_is_not_heard() -> None:
     model, batch = build().eval(), batch_of()
     latents = model.latents(batch).values.detach().requires_grad_()
     mask = model.mask([latents.shape[1]] * 4, batch.keys)
-    (gradient,) = torch.autograd.grad(model.hear(latents, mask, None)[-1].square().sum(), latents)
+    (gradient,) = torch.autograd.grad(model.encode(latents, mask, None)[-1].square().sum(), latents)
     assert gradient[mask].abs().max() == 0
     assert gradient[~mask].abs().amax(-1).min() > 0
 

@@ -26,7 +26,7 @@ from foresay.evaluation.abx.pairs import PairDistances, pair_distances
 from foresay.evaluation.abx.task import Cells, Groups, Indices, Task
 from foresay.progress import ProgressBar
 from foresay.results import FEWEST
-from foresay.statistics.intervals import Interval
+from foresay.statistics.intervals import ConfidenceInterval
 
 Order = Literal["librilight", "cpc2"]
 Floats = NDArray[np.float64]
@@ -74,7 +74,7 @@ class Score:
         """Ordered pairs of phones that are compared."""
         return len(np.unique(self._means.pairs))
 
-    def interval(self, seed: int, draws: int = 1000) -> Interval:
+    def interval(self, seed: int, draws: int = 1000) -> ConfidenceInterval:
         """Tell where the value would lie with other speakers of A and B, 95 times in 100; empty where there are fewer than five.
 
         Speakers are drawn again with replacement, and pairs of phones that none of the drawn says are left out; since that moves the
@@ -83,10 +83,10 @@ class Score:
         sums, counts, speakers, pairs = self._means
         names, places = np.unique(speakers, return_inverse=True)
         if len(names) < FEWEST:
-            return Interval((), names)
+            return ConfidenceInterval((), names)
         drawn = stream("speakers", seed).multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
         values = np.array([_mean_of_pairs(draw[places] * sums, draw[places] * counts, pairs) for draw in drawn])
-        return Interval(values - values.mean() + self.value, names)
+        return ConfidenceInterval(values - values.mean() + self.value, names)
 
     @cached_property
     def _means(self) -> _Means:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.quantizers.kmeans import KMeans
@@ -139,7 +139,7 @@ def code_recordings(
     utterances, labels = [], []
     codes: dict[int, list[Integers]] = {count: [] for count in fitted}
     distances: dict[int, list[NDArray[np.float32]]] = {count: [] for count in fitted}
-    for recording in hear_recordings(replace(subject, layers=(layer,)), manifest, device):
+    for recording in encode_recordings(replace(subject, layers=(layer,)), manifest, device):
         utterances.append(np.full(len(recording.features[layer]), recording.index))
         labels.append(recording.labels(layer, vocabulary))
         for count, kmeans in fitted.items():

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import NO_RANK, Metric, Result
@@ -95,7 +95,7 @@ class Slowness(Measure[SlownessProtocol]):
                 fitted = fit_clusters(frames, (clusters,), restarts=self.protocol.restarts, seed=seed, title=f"{subject.name}, {layer}")
                 point = frames.mean(dim=0)  # from near the frames squares are small, and so is what is lost of their differences
                 changes, names = [], []
-                for recording in hear_recordings(replace(subject, layers=(layer,)), test, device):
+                for recording in encode_recordings(replace(subject, layers=(layer,)), test, device):
                     features = recording.features[layer]
                     names.append(recording.item.id)
                     changes.append(sum_changes(features, fitted[clusters].assign(features), clusters, point, recording.item.duration))

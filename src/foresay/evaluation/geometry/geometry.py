@@ -25,15 +25,15 @@ from torch import Tensor
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.labelled_frames import LabelledFrames
 from foresay.encoding.moments import Moments, join
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.geometry.frame_pairs import Indices, cosines, draw_pairs, paired, redrawn_means
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import FEWEST, NO_RANK, Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.estimates import Finding
-from foresay.statistics.intervals import Interval, draw_utterances
+from foresay.statistics.estimates import Statistic
+from foresay.statistics.intervals import ConfidenceInterval, draw_utterances
 
 SHARPNESS = 2.0
 """t of Wang and Isola's uniformity."""
@@ -78,7 +78,7 @@ class Geometry(Measure[GeometryProtocol]):
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())
             drawn: dict[str, list[LabelledFrames]] = {layer: [] for layer in subject.layers}
-            for recording in hear_recordings(subject, test, device):
+            for recording in encode_recordings(subject, test, device):
                 for layer in subject.layers:
                     drawn[layer].append(moments.frames(recording, layer, vocabulary))
             for layer in subject.layers:
@@ -87,18 +87,18 @@ class Geometry(Measure[GeometryProtocol]):
         return results
 
 
-def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Finding]:
+def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Statistic]:
     """Measure frames (N, D) of phones (N,), -1 where there is none, and utterances (N,). Without phones there is no alignment.
 
     Raises:
         UserError: all frames are of one utterance.
     """
     findings = on_sphere(features, labels, utterances, pairs, seed)
-    ranks = Interval(redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
-    return [*findings, Finding("effective rank", effective_rank(features), ranks, findings[0].details)]
+    ranks = ConfidenceInterval(redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
+    return [*findings, Statistic("effective rank", effective_rank(features), ranks, findings[0].details)]
 
 
-def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Finding]:
+def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Statistic]:
     """Measure all but the effective rank, of directions only.
 
     Raises:
@@ -112,7 +112,7 @@ def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs:
     findings = []
 
     def find(metric: str, value: Any, redrawn: NDArray[np.float64], drawn: Indices) -> None:  # noqa: ANN401 - NumPy's float or ours
-        findings.append(Finding(metric, float(value), Interval(redrawn, drawn), about))
+        findings.append(Statistic(metric, float(value), ConfidenceInterval(redrawn, drawn), about))
 
     apart, all_of_them = 2.0 - 2.0 * cosines(features, anyone), paired(utterances, anyone)  # squared distances of unit vectors
     if positive is not None:

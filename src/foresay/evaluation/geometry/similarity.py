@@ -18,7 +18,7 @@ from torch.nn import functional
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.labelled_frames import LabelledFrames
 from foresay.encoding.moments import Moments, join
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.geometry.frame_pairs import Kind, cosines, draw_pairs, paired, redrawn_means
@@ -26,8 +26,8 @@ from foresay.evaluation.geometry.location_artefact import PERIODS, WINDOW, fast_
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import NO_RANK, NO_RANK_SHARE, Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.estimates import Finding
-from foresay.statistics.intervals import Interval, bootstrap, draw_utterances
+from foresay.statistics.estimates import Statistic
+from foresay.statistics.intervals import ConfidenceInterval, bootstrap, draw_utterances
 
 BINS = 100
 """Of a histogram from -1 to 1."""
@@ -78,7 +78,7 @@ class Similarity(Measure[SimilarityProtocol]):
             where = Where("test", test, seed, perf_counter())
             drawn: dict[str, list[LabelledFrames]] = {layer: [] for layer in subject.layers}
             changes = {layer: _Changes(len(test)) for layer in subject.layers}
-            for recording in hear_recordings(subject, test, device):
+            for recording in encode_recordings(subject, test, device):
                 for layer in subject.layers:
                     drawn[layer].append(moments.frames(recording, layer, vocabulary))
                     changes[layer].add(recording.index, recording.features[layer])
@@ -88,7 +88,7 @@ class Similarity(Measure[SimilarityProtocol]):
         return results
 
 
-def pair_cosines(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Finding]:
+def pair_cosines(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Statistic]:
     """Cosines of random frames and, where frames have labels, of frames of the same phone and of different phones.
 
     `features` (N, D); `labels` (N,), -1 where there is no phone; `utterances` (N,).
@@ -103,9 +103,9 @@ def pair_cosines(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pai
             raise UserError(ALONE)
         if drawn is not None:
             found = cosines(features, drawn)
-            redrawn = Interval(redrawn_means(found, drawn, utterances, seed), paired(utterances, drawn))
+            redrawn = ConfidenceInterval(redrawn_means(found, drawn, utterances, seed), paired(utterances, drawn))
             findings.append(
-                Finding(metric, float(found.mean()), redrawn, {"frames": len(features), **_about(len(found), histogram(found))})
+                Statistic(metric, float(found.mean()), redrawn, {"frames": len(features), **_about(len(found), histogram(found))})
             )
     return findings
 
@@ -135,21 +135,21 @@ class _Changes:
         self._sums[utterance], self._counts[utterance] = found.sum(), len(found)
         self._spectra[utterance] = power_spectrum(features)
 
-    def findings(self, seed: int) -> Iterator[Finding]:
+    def findings(self, seed: int) -> Iterator[Statistic]:
         """Cosine of consecutive frames; location artefact and fast change, unless no utterance is long enough, or nothing changes."""
         pairs = int(self._counts.sum())
         if pairs:
             mean = float(self._sums.sum() / pairs)
-            yield Finding(CONSECUTIVE, mean, bootstrap(self._sums, self._counts, seed=seed), _about(pairs, self._histogram))
+            yield Statistic(CONSECUTIVE, mean, bootstrap(self._sums, self._counts, seed=seed), _about(pairs, self._histogram))
         long_enough = np.flatnonzero(self._spectra[:, 1:].sum(axis=-1) > 0)
         if len(long_enough):
             spectra = self._spectra[long_enough]
             whole, redrawn = spectra.sum(axis=0), draw_utterances(len(spectra), seed) @ spectra
             about = {"recordings": len(spectra), "window": WINDOW}
             periods = {str(period): float(location_artefact(whole, period)) for period in PERIODS}
-            artefact, fast = (Interval(statistic(redrawn), long_enough) for statistic in (location_artefact, fast_share))
-            yield Finding(ARTEFACT, float(location_artefact(whole)), artefact, {**about, "periods": periods})
-            yield Finding(FAST, float(fast_share(whole)), fast, {**about, "spectrum": one_sided(whole).tolist()})
+            artefact, fast = (ConfidenceInterval(statistic(redrawn), long_enough) for statistic in (location_artefact, fast_share))
+            yield Statistic(ARTEFACT, float(location_artefact(whole)), artefact, {**about, "periods": periods})
+            yield Statistic(FAST, float(fast_share(whole)), fast, {**about, "spectrum": one_sided(whole).tolist()})
 
 
 def _about(pairs: int, counts: NDArray[np.int64]) -> dict[str, Any]:

@@ -23,14 +23,14 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.labelled_frames import UNLABELLED, LabelledFrames
 from foresay.encoding.moments import Moments, join
-from foresay.encoding.recordings import Recording, hear_recordings
+from foresay.encoding.recordings import Recording, encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.extras import optional
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.estimates import Finding
+from foresay.statistics.estimates import Statistic
 
 NEIGHBORS = 10
 PERPLEXITY = 30.0
@@ -76,7 +76,7 @@ class TSNE(Measure[MapProtocol]):
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())
             points: dict[str, list[LabelledFrames]] = {layer: [] for layer in subject.layers}
-            for recording in hear_recordings(subject, test, device):
+            for recording in encode_recordings(subject, test, device):
                 for layer in subject.layers:
                     points[layer].append(drawn.frames(recording, layer, vocabulary))
             for layer in subject.layers:
@@ -86,7 +86,7 @@ class TSNE(Measure[MapProtocol]):
         return results
 
 
-def make_map(features: Tensor, labels: ArrayLike, phones: Sequence[str], seed: int = 0) -> Finding:
+def make_map(features: Tensor, labels: ArrayLike, phones: Sequence[str], seed: int = 0) -> Statistic:
     """Lay points (N, D) of phones (N,), -1 where there is none, out on a plane.
 
     Details: `points` (N, 2), `labels` (N,) and what they stand for, `phones`.
@@ -110,7 +110,7 @@ def make_map(features: Tensor, labels: ArrayLike, phones: Sequence[str], seed: i
         "phones": list(phones),
         "perplexity": perplexity,
     }
-    return Finding(TRUST, trust, None, details)
+    return Statistic(TRUST, trust, None, details)
 
 
 class _Spoken:

@@ -31,7 +31,7 @@ from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.layers.pooling import Pooling
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.estimates import CELLS, Estimate, Finding
+from foresay.statistics.estimates import CELLS, Estimate, Statistic
 from foresay.statistics.intervals import draw_utterances
 
 
@@ -91,7 +91,7 @@ class ItemGeometry(Measure[ItemGeometryProtocol]):
         return results
 
 
-def pair_geometry(audio: Tensor, image: Tensor, labels: ArrayLike, seed: int = 0) -> list[Finding]:
+def pair_geometry(audio: Tensor, image: Tensor, labels: ArrayLike, seed: int = 0) -> list[Statistic]:
     """Measure how the halves (N, D) and (N, D) of pairs of classes (N,) lie to each other, as unit vectors a and b.
 
     pair_alignment is the mean of |a_i - b_i|^2; relative_pair_alignment that divided by the mean of |a_i - b_j|^2 over i != j.
@@ -139,7 +139,7 @@ def pair_geometry(audio: Tensor, image: Tensor, labels: ArrayLike, seed: int = 0
         if np.isfinite(value):
             # Means of fewer different items lie further apart, so that draws are moved to the number, as `Estimate` does.
             found = Estimate(value, redrawn if np.isfinite(redrawn).all() else np.zeros(0), np.arange(len(a)))
-            findings.append(Finding(metric, value, found.interval, about))
+            findings.append(Statistic(metric, value, found.interval, about))
     return findings
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from foresay.contracts import Extractor, Modality
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.images.read import read_image
@@ -63,7 +63,7 @@ def item_vectors(subject: Subject, manifest: Manifest, pooling: Pooling, device:
         msg = f"{subject.name} takes {takes}, and no item of {manifest.name} has any: name another manifest, or another model"
         raise UserError(msg)
     _refuse_halves(manifest, given)
-    how = {"audio": _heard, "image": _seen}
+    how = {"audio": _encode, "image": _encode_images}
     return {modality: how[modality](subject, manifest, pooling, device) for modality in given}
 
 
@@ -85,10 +85,10 @@ def item_labels(manifest: Manifest) -> list[str]:
     return known
 
 
-def _heard(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) -> dict[str, Tensor]:
+def _encode(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) -> dict[str, Tensor]:
     vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
     heard = set()
-    for recording in hear_recordings(subject, manifest, device):
+    for recording in encode_recordings(subject, manifest, device):
         for layer, frames in recording.features.items():
             if len(frames):
                 vectors[layer].append(pooled(frames[None], torch.tensor([len(frames)]), pooling)[0].cpu())
@@ -102,14 +102,14 @@ def _heard(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) 
     return {layer: torch.stack(rows) for layer, rows in vectors.items()}
 
 
-def _seen(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) -> dict[str, Tensor]:
+def _encode_images(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) -> dict[str, Tensor]:
     vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
     places = np.array_split(np.arange(len(manifest)), max(1, -(-len(manifest) // BATCH)))
     paths = [item.image for item in manifest]
     for some in ProgressBar(places, f"images, {subject.name}", "batch"):
         pictures = [read_image(path, subject.image_side) for path in (paths[place] for place in some) if path is not None]
         with torch.no_grad():
-            frames = subject.eyes.see(torch.from_numpy(np.stack(pictures)).to(device), subject.layers)
+            frames = subject.image_extractor.image_features(torch.from_numpy(np.stack(pictures)).to(device), subject.layers)
         for layer in subject.layers:
             vectors[layer].append(pooled(frames.values[layer], frames.lengths[layer], pooling).float().cpu())
             if not vectors[layer][-1].isfinite().all():

@@ -24,7 +24,7 @@ from foresay.errors import UserError
 from foresay.evaluation.items.items import PROTOCOLS, ItemProtocol, item_vectors, shared_modalities
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import Metric, Result
-from foresay.statistics.estimates import Finding
+from foresay.statistics.estimates import Statistic
 from foresay.statistics.intervals import bootstrap
 
 CHANCE = "chance"
@@ -87,7 +87,7 @@ class Retrieval(Measure[ItemProtocol]):
             raise UserError(msg)
 
 
-def retrieval(queries: Tensor, candidates: Tensor, labels: ArrayLike | None = None, seed: int = 0) -> list[Finding]:
+def retrieval(queries: Tensor, candidates: Tensor, labels: ArrayLike | None = None, seed: int = 0) -> list[Statistic]:
     """Search for the candidate (N, D) that belongs to each query (N, D), in the same place, and with `labels` (N,) for any of its class.
 
     Details: `items`, and `chance`: what is reached at random.
@@ -108,7 +108,7 @@ def retrieval(queries: Tensor, candidates: Tensor, labels: ArrayLike | None = No
             hits = _hits(*ranks, first=first).numpy()
             chance = float(_hits(everyone, torch.full_like(alike, len(own)), alike, first=first).mean())
             about = {"items": len(own), "chance": chance}
-            findings.append(Finding(f"{name}@{first}", float(hits.mean()), bootstrap(hits, np.ones_like(hits), seed=seed), about))
+            findings.append(Statistic(f"{name}@{first}", float(hits.mean()), bootstrap(hits, np.ones_like(hits), seed=seed), about))
     return findings
 
 

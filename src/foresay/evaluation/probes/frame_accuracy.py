@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foresay.encoding.labelled_frames import UNLABELLED, LabelledFrames, PhoneLabels
-from foresay.statistics.intervals import Interval, bootstrap, bootstrap_difference
+from foresay.statistics.intervals import ConfidenceInterval, bootstrap, bootstrap_difference
 
 
 class FrameAccuracy:
@@ -33,11 +33,11 @@ class FrameAccuracy:
         """Share of the labelled frames that were right."""
         return int(self._right.sum()) / self.frames
 
-    def interval(self, seed: int) -> Interval:
+    def interval(self, seed: int) -> ConfidenceInterval:
         """Where the value would lie with other utterances, 95 times in 100."""
         return bootstrap(*self._counts(), seed=seed)
 
-    def interval_of_gain(self, other: Self, seed: int) -> Interval:
+    def interval_of_gain(self, other: Self, seed: int) -> ConfidenceInterval:
         """The same for this value minus another's on the same utterances."""
         return bootstrap_difference(*self._counts(), *other._counts(), seed=seed)
 

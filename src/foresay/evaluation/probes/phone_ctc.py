@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import pad_sequence
 from foresay import draws
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.phones import checked_phones
-from foresay.encoding.recordings import hear_recordings
+from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
@@ -83,7 +83,7 @@ class PhoneCTC(Measure[CTCProtocol]):
         results = []
         for subject in with_untrained(subjects):
             started = perf_counter()
-            learnt, tested = (_hear(subject, manifest, classes, device) for manifest in (train, test))
+            learnt, tested = (_encode(subject, manifest, classes, device) for manifest in (train, test))
             for layer in subject.layers:
                 probe, epochs = fit_ctc(learnt[layer], len(classes), self.protocol, seed=seed, title=f"{subject.name}, {layer}")
                 for split, corpus, part in (("train", train, learnt[layer]), ("test", test, tested[layer])):
@@ -159,10 +159,10 @@ def _loss(probe: CTCProbe, utterances: Sequence[Utterance]) -> Tensor:
     return F.ctc_loss(scores, torch.cat([one.phones for one in utterances]), frames, phones, zero_infinity=True)
 
 
-def _hear(subject: Subject, manifest: Manifest, classes: Mapping[str, int], device: str) -> dict[str, list[Utterance]]:
+def _encode(subject: Subject, manifest: Manifest, classes: Mapping[str, int], device: str) -> dict[str, list[Utterance]]:
     """Layer -> recordings that have phones and at least one frame. Phones that were not trained on are one class, which is never named."""
     heard: dict[str, list[Utterance]] = {layer: [] for layer in subject.layers}
-    for recording in hear_recordings(subject, manifest, device):
+    for recording in encode_recordings(subject, manifest, device):
         phones = torch.tensor([classes.get(label, len(classes)) + 1 for label in _sequence(recording.item)])
         for layer, features in recording.features.items():
             if len(phones) and len(features):

@@ -20,15 +20,15 @@ from typing import Any, ClassVar
 
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
-from foresay.encoding.labelled_frames import PhoneLabels, Place
+from foresay.encoding.labelled_frames import PhoneLabels, SubjectLayer
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.evaluation.probes.frame_accuracy import FrameAccuracy, majority_class
 from foresay.evaluation.probes.linear_probe import CONVERGED, CONVERGED_CARRIED, PAPER, PAPER_CARRIED, ProbeProtocol
-from foresay.evaluation.probes.probe_learning import Learner, hear_recordings, learn
+from foresay.evaluation.probes.probe_learning import Learner, encode_batches, learn
 from foresay.results import Metric, Result
-from foresay.statistics.intervals import Interval
+from foresay.statistics.intervals import ConfidenceInterval
 
 MAJORITY = "majority class"
 ACCURACY, GAIN = "accuracy", "gain over untrained"
@@ -49,21 +49,21 @@ class Probe(Measure[ProbeProtocol]):
         """
         started = perf_counter()
         train, test = _phones(corpora)
-        learners: dict[Place, Learner] = {}
-        tested: dict[Place, FrameAccuracy] = {}
+        learners: dict[SubjectLayer, Learner] = {}
+        tested: dict[SubjectLayer, FrameAccuracy] = {}
         everyone = with_untrained(subjects)
         for _, group in groupby(sorted(everyone, key=_sample_rate), key=_sample_rate):
             same_rate = list(group)  # those who can hear the same batch
             learners |= learn(self.protocol, same_rate, train, seed, device)
             _refuse_unlabelled(same_rate, learners, train.manifest)
-            for place, frames in hear_recordings(self.protocol, same_rate, test, device, title="testing"):
+            for place, frames in encode_batches(self.protocol, same_rate, test, device, title="testing"):
                 predicted = learners[place].probe.predict(frames.features)
                 tested.setdefault(place, FrameAccuracy(len(test.manifest), device)).add(frames, predicted)
             _refuse_unlabelled(same_rate, tested, test.manifest)
         rows = _Rows(self, train, test, seed, started)
         accuracies = [row for place in learners for row in rows.accuracies(place, learners[place], tested[place])]
         gains = [rows.gain(s, s.untrained, layer, tested) for s in subjects if s.untrained for layer in s.layers]
-        majority = Place(Subject(MAJORITY, subjects[0].model, ()), "none")
+        majority = SubjectLayer(Subject(MAJORITY, subjects[0].model, ()), "none")
         return accuracies + gains + rows.both(majority, *majority_class(train, test))
 
 
@@ -77,21 +77,21 @@ class _Rows:
     seed: int
     started: float
 
-    def accuracies(self, place: Place, learner: Learner, tested: FrameAccuracy) -> list[Result]:
+    def accuracies(self, place: SubjectLayer, learner: Learner, tested: FrameAccuracy) -> list[Result]:
         return self.both(place, learner.train, tested, updates=learner.probe.updates)
 
-    def gain(self, subject: Subject, untrained: Subject, layer: str, tested: Mapping[Place, FrameAccuracy]) -> Result:
-        learnt, copy = tested[Place(subject, layer)], tested[Place(untrained, layer)]
+    def gain(self, subject: Subject, untrained: Subject, layer: str, tested: Mapping[SubjectLayer, FrameAccuracy]) -> Result:
+        learnt, copy = tested[SubjectLayer(subject, layer)], tested[SubjectLayer(untrained, layer)]
         interval = learnt.interval_of_gain(copy, self.seed)
-        return self._row(Place(subject, layer), GAIN, "test", learnt.value - copy.value, interval, frames=learnt.frames)
+        return self._row(SubjectLayer(subject, layer), GAIN, "test", learnt.value - copy.value, interval, frames=learnt.frames)
 
-    def both(self, place: Place, train: FrameAccuracy, test: FrameAccuracy, **details: int) -> list[Result]:
+    def both(self, place: SubjectLayer, train: FrameAccuracy, test: FrameAccuracy, **details: int) -> list[Result]:
         return [
             self._row(place, ACCURACY, split, right.value, right.interval(self.seed), frames=right.frames, **details)
             for split, right in (("train", train), ("test", test))
         ]
 
-    def _row(self, place: Place, metric: str, split: str, value: float, interval: Interval, **details: int) -> Result:
+    def _row(self, place: SubjectLayer, metric: str, split: str, value: float, interval: ConfidenceInterval, **details: int) -> Result:
         about: dict[str, Any] = {"classes": len(self.train.vocabulary), "trained_on": self.train.manifest.name, **details}
         if split == "test":
             about["unseen_phones"] = sorted(self.test.vocabulary.keys() - self.train.vocabulary.keys())
@@ -125,10 +125,10 @@ def _labels(manifest: Manifest) -> tuple[str, ...]:
     return labels
 
 
-def _refuse_unlabelled(subjects: Iterable[Subject], found: Mapping[Place, object], manifest: Manifest) -> None:
+def _refuse_unlabelled(subjects: Iterable[Subject], found: Mapping[SubjectLayer, object], manifest: Manifest) -> None:
     for subject in subjects:
         for layer in subject.layers:
-            if Place(subject, layer) not in found:
+            if SubjectLayer(subject, layer) not in found:
                 msg = (
                     f"no frame of {manifest.name} that {subject.name} hears in layer {layer} has a phone: "
                     "do the phone times lie within the recordings?"

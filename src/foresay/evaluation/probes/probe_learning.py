@@ -10,7 +10,7 @@ from foresay.contracts import Batch
 from foresay.corpora.batches import BatchLoader, load_windows
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import BatchPlan, DataSettings, Window, recording_windows
-from foresay.encoding.labelled_frames import LabelledFrames, PhoneLabels, Place, hear
+from foresay.encoding.labelled_frames import LabelledFrames, PhoneLabels, SubjectLayer, encode_labelled
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.probes.frame_accuracy import FrameAccuracy
@@ -28,15 +28,15 @@ class Learner(NamedTuple):
     train: FrameAccuracy
 
 
-def learn(protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str) -> dict[Place, Learner]:
+def learn(protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str) -> dict[SubjectLayer, Learner]:
     """Train a probe on every layer of subjects of one sample rate."""
     how = _from_fresh_windows if protocol.most_audio is None else _from_kept_frames
     return how(protocol, subjects, phones, seed, device)
 
 
-def hear_recordings(
+def encode_batches(
     protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, device: str, *, title: str, draw: int | None = None
-) -> Iterator[tuple[Place, LabelledFrames]]:
+) -> Iterator[tuple[SubjectLayer, LabelledFrames]]:
     """Yield the labelled frames of every recording, window by window; or, with `draw`, of windows drawn at random with that seed."""
     rate = subjects[0].extractor.sample_rate
     windows = recording_windows(phones.manifest, round(protocol.window * rate), rate, round(protocol.shortest * rate))
@@ -45,20 +45,20 @@ def hear_recordings(
         windows = [windows[i] for i in order[: round(protocol.most_audio / protocol.window)]]
     for first in _progress(title, range(0, len(windows), protocol.batch)):
         part = windows[first : first + protocol.batch]
-        yield from hear(subjects, load_windows(phones.manifest, part, rate).to(device), part, phones)
+        yield from encode_labelled(subjects, load_windows(phones.manifest, part, rate).to(device), part, phones)
 
 
 def _from_fresh_windows(
     protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str
-) -> dict[Place, Learner]:
+) -> dict[SubjectLayer, Learner]:
     """Learn from each epoch's own windows, joined over a speaker's utterances: a batch an update, all probes in one pass."""
-    trainings: dict[Place, ProbeTraining] = {}
-    right: dict[Place, FrameAccuracy] = {}
+    trainings: dict[SubjectLayer, ProbeTraining] = {}
+    right: dict[SubjectLayer, FrameAccuracy] = {}
     epochs = _joined_windows if protocol.joined else _whole_recordings
     for batches in epochs(protocol, phones.manifest, subjects[0].extractor.sample_rate, seed):
         right.clear()
         for batch, windows in batches:
-            for place, frames in hear(subjects, batch.to(device), windows, phones):
+            for place, frames in encode_labelled(subjects, batch.to(device), windows, phones):
                 if place not in trainings:
                     probe = LinearProbe(frames.features.shape[1], len(phones.vocabulary), seed).to(device)
                     trainings[place] = ProbeTraining(probe, protocol)
@@ -89,12 +89,12 @@ def _whole_recordings(protocol: ProbeProtocol, manifest: Manifest, sample_rate: 
 
 def _from_kept_frames(
     protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str
-) -> dict[Place, Learner]:
+) -> dict[SubjectLayer, Learner]:
     """Hear the recordings once, and learn from the frames until nothing is gained."""
-    learners: dict[Place, Learner] = {}
+    learners: dict[SubjectLayer, Learner] = {}
     for subject in subjects:  # one by one, or the frames of all might not fit into memory
-        kept: dict[Place, list[LabelledFrames]] = {}
-        for place, frames in hear_recordings(protocol, [subject], phones, device, title=subject.name, draw=seed):
+        kept: dict[SubjectLayer, list[LabelledFrames]] = {}
+        for place, frames in encode_batches(protocol, [subject], phones, device, title=subject.name, draw=seed):
             kept.setdefault(place, []).append(frames)
         for place, parts in kept.items():
             frames = LabelledFrames(*map(torch.cat, zip(*parts, strict=True)))

@@ -65,7 +65,7 @@ class SpeakerProbe(Measure[SpeakerProtocol]):
         results = []
         for subject in with_untrained(subjects):
             started = perf_counter()
-            heard, tested = (self._hear(subject, manifest, speakers, device) for manifest in (train, test))
+            heard, tested = (self._encode(subject, manifest, speakers, device) for manifest in (train, test))
             for layer, vectors in heard.items():
                 inputs, labels, recordings = vectors
                 probe = fit_probe(
@@ -79,7 +79,7 @@ class SpeakerProbe(Measure[SpeakerProtocol]):
                     results.append(self.row(subject, layer, "accuracy", right.value, right.interval(seed), where, **about))
         return results
 
-    def _hear(self, subject: Subject, manifest: Manifest, speakers: Mapping[str, int], device: str) -> dict[str, LabelledFrames]:
+    def _encode(self, subject: Subject, manifest: Manifest, speakers: Mapping[str, int], device: str) -> dict[str, LabelledFrames]:
         """One vector of each window: layer -> features (N, D), speakers (N,), recordings (N,)."""
         rate, batch = subject.extractor.sample_rate, 8
         windows = recording_windows(manifest, round(self.protocol.window * rate), rate, round(self.protocol.shortest * rate))

@@ -36,7 +36,7 @@ def posterior_curves(
     assert isinstance(model, SpeechModel)  # noqa: S101 - only such are asked
     period, lengths = model.hop(model.layer_names[0]), torch.from_numpy(manifest.lengths(model.sample_rate))
     windows = _windows(manifest, sorted(items), model.sample_rate, period)
-    heard = _heard(subject, manifest, windows, device)
+    heard = _encode(subject, manifest, windows, device)
     for item, parts in groupby(heard, key=lambda part: part[0].segments[0].item):
         frames = int(model.frame_count(lengths[item], model.layer_names[0]))
         sums, counts = np.zeros((2, max(frames - 1, 0)))
@@ -60,7 +60,7 @@ def _windows(manifest: Manifest, items: list[int], sample_rate: int, period: int
     return windows
 
 
-def _heard(subject: Subject, manifest: Manifest, windows: list[Window], device: str) -> Iterator[tuple[Window, NDArray[np.float64]]]:
+def _encode(subject: Subject, manifest: Manifest, windows: list[Window], device: str) -> Iterator[tuple[Window, NDArray[np.float64]]]:
     """Yield each window with how much likelier than usual a change is: (W, M - 1)."""
     model = subject.extractor
     assert isinstance(model, SpeechModel)  # noqa: S101

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from foresay.contracts import SpeechModel
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
-from foresay.encoding.recordings import draw_recordings, hear_recordings
+from foresay.encoding.recordings import draw_recordings, encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
@@ -30,7 +30,7 @@ from foresay.evaluation.segmentation.boundary_cues import Peaks, dissimilarity, 
 from foresay.evaluation.segmentation.posterior_curves import posterior_curves
 from foresay.results import Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.intervals import Interval, draw_utterances
+from foresay.statistics.intervals import ConfidenceInterval, draw_utterances
 
 POSTERIOR = "posterior"
 """The layer of what a model aligns itself."""
@@ -103,8 +103,8 @@ class Segmentation(Measure[SegmentationProtocol]):
         results = []
         for subject in with_untrained(subjects):
             where = Where("test", test, seed, perf_counter())
-            tuned = {layer: self.tune(by_span, learnt) for layer, by_span in self._hear(subject, train, learnt, device).items()}
-            for layer, by_span in self._hear(subject, test, asked, device).items():
+            tuned = {layer: self.tune(by_span, learnt) for layer, by_span in self._encode(subject, train, learnt, device).items()}
+            for layer, by_span in self._encode(subject, test, asked, device).items():
                 span, threshold, delay, r_value = tuned[layer]
                 counts = self._counts(by_span[span], threshold, delay, asked)
                 about = {"span": span, "threshold": threshold, "delay": delay, "R-value in training": r_value}
@@ -123,10 +123,10 @@ class Segmentation(Measure[SegmentationProtocol]):
                 tried.append(Chosen(span, threshold, delay, r_value))
         return max(tried, key=lambda chosen: chosen.r_value)
 
-    def _hear(self, subject: Subject, manifest: Manifest, truth: Truth, device: str) -> dict[str, dict[int, dict[int, Peaks]]]:
+    def _encode(self, subject: Subject, manifest: Manifest, truth: Truth, device: str) -> dict[str, dict[int, dict[int, Peaks]]]:
         """Find the peaks of the recordings whose boundaries are known: layer -> span -> item -> peaks."""
         found: dict[str, dict[int, dict[int, Peaks]]] = {layer: {span: {} for span in self.protocol.spans} for layer in subject.layers}
-        for recording in hear_recordings(subject, manifest, device, truth):
+        for recording in encode_recordings(subject, manifest, device, truth):
             for layer in subject.layers:
                 features, centers = recording.features[layer], recording.centers[layer]
                 between = (centers[1:] + centers[:-1]) / 2.0
@@ -173,7 +173,8 @@ class Segmentation(Measure[SegmentationProtocol]):
         about |= {"hits": hits, "found": found, "true": true}
         items = list(truth)
         return [
-            self.row(subject, layer, name, float(value), Interval(redrawn[name], items), where, **about) for name, value in values.items()
+            self.row(subject, layer, name, float(value), ConfidenceInterval(redrawn[name], items), where, **about)
+            for name, value in values.items()
         ]
 
 

@@ -18,8 +18,7 @@ from foresay.errors import UserError
 from foresay.layers.transformer import PositionBias
 from foresay.masking import SpanMask, masked_rows
 from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
-from foresay.objectives.masked_prediction import MaskedPrediction as Found
-from foresay.objectives.masked_prediction import masked_prediction_loss
+from foresay.objectives.masked_prediction import PredictionLoss, masked_prediction_loss
 from foresay.settings import require_positive
 
 
@@ -62,7 +61,7 @@ class MaskedPrediction(MaskedTransformer, ABC):
         heard = self.latents(batch)
         labels = self._labels(batch, heard.values.shape[1])
         mask = self.mask(heard.counts, batch.keys)
-        states = self.hear(heard.values, sent(mask, heard.values.device), heard.lengths, step=step)[-1]
+        states = self.encode(heard.values, sent(mask, heard.values.device), heard.lengths, step=step)[-1]
         found = self._found(states, mask, labels)
         terms = {"prediction": found.term}
         if s.feature_penalty:
@@ -78,12 +77,12 @@ class MaskedPrediction(MaskedTransformer, ABC):
         """`mask` (B, T), and `class_probability` (B, T, C) of all frames where the masked ones were not heard."""
         heard = self.latents(batch)
         mask = self.mask(heard.counts, batch.keys).to(heard.values.device)
-        projected = self.final_projection(self.hear(heard.values, mask, heard.lengths)[-1])
+        projected = self.final_projection(self.encode(heard.values, mask, heard.lengths)[-1])
         vectors = nn.functional.normalize(self.label_vectors, dim=-1)
         logits = nn.functional.normalize(projected, dim=-1) @ vectors.T / self.settings.similarity_temperature
         return {"mask": mask, "class_probability": logits.softmax(-1)}
 
-    def _found(self, states: Tensor, frames: Tensor, labels: Tensor, weight: float = 1.0) -> Found:
+    def _found(self, states: Tensor, frames: Tensor, labels: Tensor, weight: float = 1.0) -> PredictionLoss:
         """Predict the labels (B, T) of some frames, a mask (B, T), both on the CPU, from states (B, T, D)."""
         rows = masked_rows(frames)
         chosen = states.flatten(0, 1).index_select(0, sent(rows, states.device))

@@ -122,7 +122,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
         with torch.autocast(waveforms.device.type, enabled=False):
             return normalized(self.spectrogram(waveforms, lengths)[:, :longest], counts)
 
-    def heard(self, batch: Batch, shortest: int) -> tuple[Tensor, list[int]]:
+    def energies_of(self, batch: Batch, shortest: int) -> tuple[Tensor, list[int]]:
         """Hear a batch's waveforms, of at least `shortest` frames: `energies` (B, 4 T, bands), and T of each utterance."""
         waveforms, lengths = batch.audio
         counts = self.frame_count(lengths, "L0").tolist()

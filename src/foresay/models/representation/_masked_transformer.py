@@ -131,7 +131,7 @@ class MaskedTransformer(SpeechModel, ABC):
         shape = (len(lengths), int(counts.max()), self.settings.size)
         values = {layer: waveforms.new_zeros(shape) for layer in chosen}
         for rows in [list(range(len(lengths)))] if self.settings.padding_in_norm else alike(lengths.tolist()):
-            states = self._heard(waveforms[rows], lengths[rows], max(numbers, default=0))
+            states = self._states(waveforms[rows], lengths[rows], max(numbers, default=0))
             for layer, number in zip(chosen, numbers, strict=True):
                 values[layer][rows, : states[number].shape[1]] = states[number].to(waveforms.dtype)
         rate = self.sample_rate / self.convolutions.downsampling
@@ -160,7 +160,7 @@ class MaskedTransformer(SpeechModel, ABC):
             energy = energy * (torch.arange(energy.shape[1], device=energy.device) < counts[:, None])
         return Latents(self.latent_norm(heard), counts, self.convolutions.frame_count(lengths).tolist(), energy)
 
-    def hear(
+    def encode(
         self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, step: int | None = None, depth: int | None = None
     ) -> list[Tensor]:
         """Hear (B, T, C) latents, of which `lengths` (B,) are real, through the Transformer. -> L0 … Ln, each (B, T, D).
@@ -175,13 +175,13 @@ class MaskedTransformer(SpeechModel, ABC):
         update = None if step is None else (self.seed, step)
         return self.transformer(frames, lengths, update=update, position_bias=self.position_bias, depth=depth)
 
-    def _heard(self, waveforms: Tensor, lengths: Tensor, depth: int) -> list[Tensor]:
+    def _states(self, waveforms: Tensor, lengths: Tensor, depth: int) -> list[Tensor]:
         """Hear (B, S) waveforms, nothing masked, up to a block: states (B, T, D) as long as the longest asks for."""
         counts = self.convolutions.frame_count(lengths)
         longest = waveforms.shape[1] if self.settings.padding_in_norm else int(lengths.max())
         latents = self.convolutions(self._prepared(waveforms[:, :longest], lengths), lengths)[:, : int(counts.max())]
         equal = bool((counts == counts[0]).all())
-        return self.hear(self.latent_norm(latents), None, None if equal else counts, depth=depth)
+        return self.encode(self.latent_norm(latents), None, None if equal else counts, depth=depth)
 
     def _prepared(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """Silence what lies beyond a clip's end and, if so set, give what lies before mean 0 and variance 1. (B, S) -> (B, S)."""

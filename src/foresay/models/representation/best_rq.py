@@ -80,7 +80,7 @@ class BestRQ(MaskedSpectrogram):
         rows = sent(masked_rows(mask.unflatten(1, (-1, STACK)).all(-1)), energies.device)  # of all B x T stacks, those that are asked for
         targets = self.quantizer(energies.unflatten(1, (-1, STACK)).flatten(2).flatten(0, 1).index_select(0, rows))  # (M, G)
         if step == 0 and torch.is_grad_enabled():  # in training
-            self._tell_of_rare_codes(len(targets))
+            self._warn_of_rare_codes(len(targets))
         states = self._states(energies, mask, counts, batch, step).flatten(0, 1).index_select(0, rows)
         found = self.heads(states).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V)
         total = F.cross_entropy(found.flatten(0, 1).float(), targets.flatten(), reduction="sum") / s.codebooks
@@ -98,7 +98,7 @@ class BestRQ(MaskedSpectrogram):
         """Hear a batch, and draw what is masked: energies (B, 4 T, bands), T of each utterance, mask (B, 4 T) on the CPU."""
         # Something must be heard, and so much hidden in one piece that a whole stack is.
         shortest = max(self.settings.mask_length + 1, (2 * STACK - 1) / self.mask.share)
-        energies, counts = self.heard(batch, math.ceil(shortest / STACK))
+        energies, counts = self.energies_of(batch, math.ceil(shortest / STACK))
         return energies, counts, self.mask([STACK * count for count in counts], batch.keys)
 
     def _states(self, energies: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int | None) -> Tensor:
@@ -108,7 +108,7 @@ class BestRQ(MaskedSpectrogram):
         update = None if step is None else (self.seed, step)
         return self.blocks(latents, None if min(counts) == max(counts) else frames, update=update)[-1]
 
-    def _tell_of_rare_codes(self, asked: int) -> None:
+    def _warn_of_rare_codes(self, asked: int) -> None:
         """Warn if the run asks for fewer frames than there are codes; `asked`: in this batch."""
         if self.updates is None or asked * self.updates >= self.settings.codes:
             return

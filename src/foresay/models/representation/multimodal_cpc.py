@@ -147,7 +147,7 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
         contexts: Tensor = self.context(latents)[0]
         return contexts
 
-    def see(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
+    def image_features(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Look at (B, 3, height, width) pictures: z and c, both (B, P, D)."""
         wanted = self.chosen(layers)
         latents = self.image_encoder(images)

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 
 from foresay.contracts import Batch, Losses, Term, sent
 from foresay.errors import UserError
-from foresay.masking import Places, SpanMask, masked_places
+from foresay.masking import MaskedPositions, SpanMask, masked_places
 from foresay.models.representation._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
-from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
+from foresay.objectives.masked_contrastive import MaskedContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_positive
 
@@ -98,7 +98,7 @@ class W2vBERT(MaskedSpectrogram):
         at = masked_places(mask).to(latents.device)
         quantized = self.quantizer(at.of(latents), self.temperature(step), batch.keys)
         states = self._states(latents, mask, counts, batch, step)
-        contrastive = self._told_apart(at.of(states[s.contrastive_layers]), quantized, at, batch.keys)
+        contrastive = self._contrast(at.of(states[s.contrastive_layers]), quantized, at, batch.keys)
         logits = self.heads(at.chosen(at.of(states[-1]))).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V), of all utterances
         codes = at.chosen(quantized.codes)
         total = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="sum") / s.codebooks
@@ -135,7 +135,7 @@ class W2vBERT(MaskedSpectrogram):
     def _masked(self, batch: Batch) -> tuple[Tensor, list[int], Tensor]:
         """Hear a batch, and draw what is masked: latents (B, T, D), T of each utterance, mask (B, T) on the CPU."""
         shortest = max(self.settings.mask_length + 1, math.ceil(2 / self.mask.share))  # two hidden frames at least: to be told apart
-        energies, counts = self.heard(batch, shortest)
+        energies, counts = self.energies_of(batch, shortest)
         latents = self.subsampling(energies, STACK * sent(torch.tensor(counts), energies.device))
         return latents, counts, self.mask(counts, batch.keys)
 
@@ -145,7 +145,7 @@ class W2vBERT(MaskedSpectrogram):
         states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.drawn_by), frames, update=(self.seed, step))
         return states
 
-    def _told_apart(self, states: Tensor, quantized: Quantized, at: Places, keys: Tensor | None) -> ContrastiveLoss:
+    def _contrast(self, states: Tensor, quantized: Quantized, at: MaskedPositions, keys: Tensor | None) -> MaskedContrastiveLoss:
         """Compare states (B, M, D) with the codes of their places, among those of other masked places of the utterance."""
         s = self.settings
         own = torch.arange(states.shape[1]).expand(len(states), -1)

@@ -100,8 +100,8 @@ class Wav2vec(EncoderAndContext):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: of each prediction, the binary cross-entropies of what comes and of its negatives, summed."""
-        latents, quantized = self._heard(batch.waveforms, step, batch.keys)  # (B, T, D)
-        targets = latents if batch.targets is None else self._heard(batch.targets, step, batch.keys, "codes of targets")[0]
+        latents, quantized = self._encode(batch.waveforms, step, batch.keys)  # (B, T, D)
+        targets = latents if batch.targets is None else self._encode(batch.targets, step, batch.keys, "codes of targets")[0]
         first, steps = self.settings.offset, self.settings.predictions
         self.positions(latents, first + steps - 1)
         contexts = self.context(latents)[:, : latents.shape[1] - first]
@@ -150,10 +150,10 @@ class Wav2vec(EncoderAndContext):
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """Of vq-wav2vec `codes` (B, T, G), and `code_probability` (B, T, G, V)."""
-        quantized = self._heard(batch.waveforms, 0, batch.keys)[1]
+        quantized = self._encode(batch.waveforms, 0, batch.keys)[1]
         return {} if quantized is None else {"codes": quantized.codes, "code_probability": quantized.probabilities}
 
-    def _heard(
+    def _encode(
         self, waveforms: Tensor | None, step: int, keys: Tensor | None, purpose: Literal["codes", "codes of targets"] = "codes"
     ) -> tuple[Tensor, Quantized | None]:
         """Encode (B, S) waveforms, and quantize, with noise drawn for the `purpose`: (B, T, D)."""

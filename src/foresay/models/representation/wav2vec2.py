@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from foresay.contracts import Batch, Losses, sent
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.layers.dropout import Dropout
-from foresay.masking import Places, SpanLengths, SpanMask, masked_places, near_edges
+from foresay.masking import MaskedPositions, SpanLengths, SpanMask, masked_places, near_edges
 from foresay.models.representation._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
-from foresay.objectives.masked_contrastive import ContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
+from foresay.objectives.masked_contrastive import MaskedContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_positive, require_shares
 
@@ -122,9 +122,9 @@ class Wav2Vec2(MaskedTransformer):
         contexts_at = contexts_at.to(device)
 
         targets, quantized = self._targets(heard, batch, targets_at, step)
-        states = self.hear(heard.values, sent(mask, device), heard.lengths, step=step)
+        states = self.encode(heard.values, sent(mask, device), heard.lengths, step=step)
         contexts = self.context_projection(contexts_at.of(states[-1]))
-        term, accuracy = self._told_apart(contexts, targets, own, contexts_at, targets_at, quantized, batch.keys)
+        term, accuracy = self._contrast(contexts, targets, own, contexts_at, targets_at, quantized, batch.keys)
 
         terms = {"contrastive": term}
         scalars = {"accuracy": accuracy, "latent_std": heard.values.detach().float().std(dim=(0, 1)).mean()}
@@ -158,7 +158,7 @@ class Wav2Vec2(MaskedTransformer):
             shown |= {"codes": quantized.codes, "code_probability": quantized.probabilities}
         return shown
 
-    def _targets(self, heard: Latents, batch: Batch, at: Places, step: int) -> tuple[Tensor, Quantized | None]:
+    def _targets(self, heard: Latents, batch: Batch, at: MaskedPositions, step: int) -> tuple[Tensor, Quantized | None]:
         """Make targets (B, M, D') of the latents at some places, quantized ones if so set."""
         latents = heard.values
         if self.target_encoder is not None:
@@ -173,16 +173,16 @@ class Wav2Vec2(MaskedTransformer):
         quantized = self.quantizer(latents, self.temperature(step), batch.keys)
         return self.target_projection(quantized.values), quantized
 
-    def _told_apart(
+    def _contrast(
         self,
         contexts: Tensor,
         targets: Tensor,
         own: Tensor,
-        contexts_at: Places,
-        targets_at: Places,
+        contexts_at: MaskedPositions,
+        targets_at: MaskedPositions,
         quantized: Quantized | None,
         keys: Tensor | None,
-    ) -> ContrastiveLoss:
+    ) -> MaskedContrastiveLoss:
         """Compare contexts (B, P, D') with targets (B, M, D'), of which `own` (B, P), on the CPU, are theirs."""
         s = self.settings
         group = s.group if s.batch_negative_count else 1  # else each utterance is a pool of its own: smaller products

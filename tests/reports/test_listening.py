@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.reports.hearing import hearing_section
+from foresay.reports.listening import listening_section
 from foresay.reports.record import read_records
 from foresay.results import save_artifact
 from reference.example_run import example_arrays, write_run
@@ -19,7 +19,7 @@ def section(folder: Path, *examples: Mapping[str, NDArray[Any]]) -> str:
     runs = [write_run(folder / str(place), steps=0, results=False, example=False) for place in range(len(examples))]
     for run, arrays in zip(runs, examples, strict=True):
         save_artifact(run, "example-1", arrays)
-    html = hearing_section(read_records(runs))
+    html = listening_section(read_records(runs))
     Checker(html)
     return html.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -68,7 +68,7 @@ def test_each_utterance_is_folded_but_the_first(tmp_path: Path) -> None:
     arrays = without("features_", "frame_rate_", "inspect_")
     for number, name in enumerate(("a", "b", "c"), start=1):
         save_artifact(run, f"example-{number}", {**arrays, "id": np.array(name), "text": np.array(f"said {name}")})
-    html = hearing_section(read_records([run]))
+    html = listening_section(read_records([run]))
     assert html.count("<details") == 3
     assert html.count(" open") == 1
     assert [html.index(f"said {name}") for name in "abc"] == sorted(html.index(f"said {name}") for name in "abc")

@@ -24,7 +24,7 @@ from foresay.reports.tensors import MEANINGS, draw_tensor
 from foresay.reports.wording import MINUS, listed, span
 
 
-class Hearing(NamedTuple):
+class Listening(NamedTuple):
     """An example and the run that heard it."""
 
     run: int
@@ -33,26 +33,26 @@ class Hearing(NamedTuple):
     example: Example
 
 
-def hearing_section(records: Sequence[Record]) -> Html:
+def listening_section(records: Sequence[Record]) -> Html:
     """Show every distinct example once, with the pictures of all runs that heard it."""
     read = [(place, record, read_example(arrays)) for place, record in enumerate(records) for arrays in record.examples]
     found = [(place, record, example) for place, record, example in read if example is not None]
-    groups: list[list[Hearing]] = []
+    groups: list[list[Listening]] = []
     for place, record, example in found:
         group = next((g for g in groups if _same(g[0].example, example)), None)
         if group is None:
             group = []
             groups.append(group)
-        group.append(Hearing(place, record.name, example))
+        group.append(Listening(place, record.name, example))
     parts = [_utterance(group, number) for number, group in enumerate(groups, start=1)]
-    without = [record.name for place, record in enumerate(records) if record.hears and place not in {p for p, _, _ in found}]
+    without = [record.name for place, record in enumerate(records) if record.has_audio and place not in {p for p, _, _ in found}]
     if without:
         note = join([f"There is no example of {listed(without)} yet: ", tag("code", "foresay evaluate"), " keeps one, for the pictures."])
         parts.append(tag("p", note, class_="missing"))
     return join(parts or [tag("p", "Trained on pictures, which make no sound.", class_="missing")])
 
 
-def _utterance(group: Sequence[Hearing], number: int) -> Html:
+def _utterance(group: Sequence[Listening], number: int) -> Html:
     """One utterance, to be folded away: player, spectrogram, phones, codes; self-similarity; what each model holds worth drawing."""
     example, name = group[0].example, f"example-{number}"
     said = f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}" if example.text else example.id
@@ -76,7 +76,7 @@ def _heading(example: Example) -> list[Html]:
     return [tag("p", tag("code", example.id), f", {span(example.whole)}{cut}.{phones}", hint, class_="caption")]
 
 
-def _codes(group: Sequence[Hearing], name: str) -> list[Html]:
+def _codes(group: Sequence[Listening], name: str) -> list[Html]:
     """The clusters that each layer's frames fall into, a row each."""
     rows = [(hearing.run, layer) for hearing in group for layer in hearing.example.layers if layer.codes is not None]
     if not rows:
@@ -91,7 +91,7 @@ def _codes(group: Sequence[Hearing], name: str) -> list[Html]:
     return [*head, draw_codes(rows, group[0].example, f"{name}-codes")]
 
 
-def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
+def _similarities(group: Sequence[Listening], name: str) -> list[Html]:
     """The self-similarity of each layer, the runs side by side and in one scale."""
     layers = list(dict.fromkeys(layer.name for hearing in group for layer in hearing.example.layers))
     if not layers:
@@ -118,7 +118,7 @@ def _similarities(group: Sequence[Hearing], name: str) -> list[Html]:
     return [tag("h3", "How alike are its frames?"), tag("p", text, class_="caption"), *rows]
 
 
-def _inspected(group: Sequence[Hearing], name: str) -> list[Html]:
+def _inspected(group: Sequence[Listening], name: str) -> list[Html]:
     parts = []
     for hearing in group:
         for number, (key, array) in enumerate(hearing.example.inspected.items()):
@@ -131,7 +131,7 @@ def _inspected(group: Sequence[Hearing], name: str) -> list[Html]:
     return parts
 
 
-def _titled(hearing: Hearing, group: Sequence[Hearing], title: str) -> str:
+def _titled(hearing: Listening, group: Sequence[Listening], title: str) -> str:
     """The title of a picture, after the run's name where there are several."""
     return f"{hearing.name}: {title}" if len(group) > 1 else title
 
