@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ def test_examples_of_another_corpus_replace_all_that_were_there(tmp_path: Path, 
     assert sorted(path.name for path in (run / "artifacts").glob("example-*")) == ["example-1.npz", "example-2.npz"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", "cut", "flipped"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive", "cut", "flipped"])
 def test_a_damaged_artifact_is_named_before_anything_is_measured(tmp_path: Path, corpus: Path, content: bytes | str) -> None:
     work, run = whole(tmp_path, corpus)
     work()
@@ -246,8 +247,10 @@ def test_a_damaged_artifact_is_named_before_anything_is_measured(tmp_path: Path,
     }
     path.write_bytes(broken[content] if isinstance(content, str) else content)
     Sums.asked.clear()
-    with pytest.raises(UserError, match=rf"{path.name} cannot be read .* Delete it, and the same `foresay evaluate` makes it again"):
+    again = rf"{path.name} cannot be read .* Delete it, and the same `foresay evaluate` makes it again"
+    with pytest.raises(UserError, match=again) as told:
         work()
+    assert "allow_pickle" not in str(told.value)
     assert Sums.asked == []
     path.unlink()
     work()
@@ -268,3 +271,21 @@ def test_a_full_disk_is_told_and_survived(tmp_path: Path, corpus: Path, monkeypa
     assert contents(run) == before
     work()
     assert read_results(run / "results.jsonl")
+
+
+@pytest.mark.parametrize("closed", ["run", "artifacts"])
+def test_a_folder_that_may_not_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    work, run = whole(tmp_path, corpus)
+    (run / "artifacts").mkdir(exist_ok=True)
+    Sums.asked.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, _mode: Path(path).name != (run.name if closed == "run" else closed))
+        with pytest.raises(PermissionError, match="Permission denied"):
+            work()
+        assert Sums.asked == []
+    work()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda _path, _mode: False)
+        work()  # all is known: nothing is to be written
