@@ -137,10 +137,33 @@ def test_numbers_of_other_weights_are_not_a_runs_own(tmp_path: Path, corpus: Pat
         write_run(tmp_path / name, seed=seed)
     measured(corpus, tmp_path / "a", tmp_path / "b")
     write_run(tmp_path / "a", step=9, seed=5)  # it was trained further
-    with pytest.raises(UserError, match="nothing was measured of .*a as it is now: .* of other weights .a at step 7"):
+    with pytest.raises(UserError, match="nothing was measured of .*a as it is now: .* of other weights or settings .a at step 7"):
         compare(tmp_path / "a", tmp_path / "b")
     (found,) = compare(f"{tmp_path / 'a'}@7", tmp_path / "b")
     assert found.interval is not None
+
+
+def test_runs_are_compared_also_where_their_corpus_was_moved_or_renamed_between_them(tmp_path: Path, corpus: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        write_run(tmp_path / name, seed=seed)
+    measured(corpus, tmp_path / "a")
+    corpus.rename(tmp_path / "renamed.jsonl")
+    measured(tmp_path / "renamed.jsonl", tmp_path / "b")
+    (found,) = compare(tmp_path / "a", tmp_path / "b")
+    assert found.interval is not None
+
+
+def test_equal_weights_with_other_settings_are_another_model(tmp_path: Path, corpus: Path) -> None:
+    """What a kernel's padding is shows in no weight, and in every feature."""
+    write_run(tmp_path / "a", seed=1)
+    write_run(tmp_path / "b", seed=1, paddings=[0, 0, 0, 0, 0])
+    measured(corpus, tmp_path / "a")
+    shutil.copy(tmp_path / "a" / "results.jsonl", tmp_path / "b")
+    with pytest.raises(UserError, match="nothing was measured of .*b as it is now"):
+        compare(tmp_path / "a", tmp_path / "b")
+    Sums.asked.clear()
+    measured(corpus, tmp_path / "b")
+    assert "b" in Sums.asked
 
 
 def test_a_metric_that_is_not_declared_is_the_measures_mistake(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,7 @@ class Trainer:
             return self.progress
         now = self.progress
         with self.loader() as loader, _interruptible(self.place) as interrupted, self._bar() as bar:
+            self.log.start_clock()
             for planned, batches in loader.updates(now.epoch, now.position, now.step):
                 self.begin(batches)
                 now.step, now.epoch, now.position = now.step + 1, planned.epoch, planned.step + 1

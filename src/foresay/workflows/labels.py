@@ -17,7 +17,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.errors import AudioError, UserError, nearest
 from foresay.evaluation.cluster_scores import rate_agreement
-from foresay.evaluation.fingerprint import fingerprint, of_weights
+from foresay.evaluation.fingerprint import fingerprint, of_model
 from foresay.evaluation.fitted_clusters import draw_frames
 from foresay.evaluation.measure import Subject
 from foresay.evaluation.recordings import draw_recordings, frame_centers, hear_recordings
@@ -51,7 +51,7 @@ def make_labels(
         checked_phones(manifests[name])  # before hours of work
     if missing:
         subject = _source(settings, device)
-        weights = of_weights(subject.extractor)
+        weights = of_model(subject.extractor)
         kmeans = _clusters(subject, settings, manifests["train"], folder, stamp, weights, seed, device)
         for name in missing:
             about = {"weights": weights, "fingerprint": _stamped(stamp, weights, manifests[name])}
