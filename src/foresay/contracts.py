@@ -10,7 +10,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, Self, TypeAlias
 
 import torch
@@ -79,6 +79,8 @@ class Losses:
 
     terms: Mapping[str, Term]
     scalars: Mapping[str, Tensor]
+    means_of: Mapping[str, str] = field(default_factory=dict)
+    """Scalar -> the term over whose count it is a mean, where terms count different things."""
 
     def total(self) -> Tensor:
         """The loss of this batch alone."""

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from foresay.corpora.phones import checked_phones
 from foresay.errors import UserError
+from foresay.evaluation.estimates import Estimate
 from foresay.evaluation.frame_pairs import Indices, cosines, draw_pairs, paired, redrawn_means
 from foresay.evaluation.intervals import Finding, draw_utterances
 from foresay.evaluation.labelled_frames import LabelledFrames
@@ -97,8 +98,9 @@ def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: 
         UserError: all frames are of one utterance.
     """
     findings = on_sphere(features, labels, utterances, pairs, seed)
-    ranks = Interval(redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
-    return [*findings, Finding("effective rank", effective_rank(features), ranks, findings[0].details)]
+    # Entropies fall with fewer different utterances, so that draws are moved to the number.
+    rank = Estimate(effective_rank(features), redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
+    return [*findings, Finding("effective rank", rank.value, rank.interval, findings[0].details)]
 
 
 def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Finding]:

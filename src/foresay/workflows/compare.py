@@ -67,9 +67,9 @@ class Difference:
 def compare(a: Side, b: Side, *, seed: int = 0) -> list[Difference]:
     """Compare what `foresay evaluate` found of two runs, or of several runs on each side (other seeds of the same recipe).
 
-    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is tell weights and settings, not names: a run may
-    have been renamed, moved or copied. What was measured of one side only is left out. An interval there is only of numbers that were drawn
-    alike: of the same utterances (speakers, items), with the same seed.
+    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is tell weights and
+    settings, not names: a run may have been renamed, moved or copied. What was measured of one side only is left out. An interval there is
+    only of numbers that were drawn alike: of the same utterances (speakers, items), with the same seed.
 
     Raises:
         UserError: a side has no results, or a run twice, or the two were never measured alike; a file is damaged.
@@ -140,8 +140,8 @@ def _own(model: str, rows: Sequence[Result]) -> list[Result]:
     if not own:
         others = ", ".join(dict.fromkeys(f"{row.model} at step {row.step}" for row in rows if row.step is not None)) or "no run"
         msg = (
-            f"nothing was measured of {model} as it is now: what stands in its {RESULTS} is of other weights or settings ({others}), or was "
-            f"written by a version that did not say of which: {again} measures it"
+            f"nothing was measured of {model} as it is now: what stands in its {RESULTS} is of other weights or settings ({others}), or "
+            f"was written by a version that did not say of which: {again} measures it"
         )
         raise UserError(msg)
     return own
