@@ -1,6 +1,7 @@
 """What makes two computations the same: short digests of weights, files and settings."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foresay.contracts import Extractor, SpeechModel
+from foresay.settings import Table
 
 
 def fingerprint(*parts: object) -> str:
@@ -30,6 +32,11 @@ def of_tensors(weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
         digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def of_saved(weights: Mapping[str, Tensor], description: Table) -> str:
+    """Digest a saved model: its weights, and of its `model.toml` the model's name and settings, for weights alone make no features."""
+    return fingerprint(of_tensors(weights), json.dumps(description.get("model"), sort_keys=True, default=str))
 
 
 def of_weights(extractor: Extractor) -> str:

@@ -306,6 +306,8 @@ def load_artifact(folder: Path, name: str) -> dict[str, npt.NDArray[Any]] | None
             return {key: arrays[key] for key in arrays.files}
     except Exception as error:  # NumPy and zipfile raise whatever a damaged byte makes of them
         why = str(error).partition("\n")[0] or type(error).__name__
+        if "pickle" in why:  # of what is no archive, NumPy says how to load it unsafely
+            why = "it is no archive of arrays"
         msg = (
             f"{path} cannot be read ({why}): it was cut short or damaged, or was not written by foresay. Delete it, and the same "
             "`foresay evaluate` makes it again"

@@ -160,6 +160,9 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
         (_wrapped(FULL), "the disk is full"),
         (RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"), "the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "runs"), "not allowed"),
+        (ModuleNotFoundError("No module named '_lzma'", name="_lzma"), "lacks its own module '_lzma'"),
+        (ModuleNotFoundError("No module named 'xml.sax'", name="xml.sax"), "lacks its own module 'xml.sax'"),
+        (ModuleNotFoundError("No module named 'soxr'", name="soxr"), "the package 'soxr' is not installed"),
     ],
 )
 def test_what_the_machine_refuses_is_told(

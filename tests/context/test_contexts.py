@@ -69,3 +69,13 @@ def test_the_transformer_sees_128_frames_and_attends_as_defined() -> None:
 def test_a_transformer_of_two_sizes_is_explained() -> None:
     with pytest.raises(ValueError, match="one size"):
         TransformerContext(64, 32, 1)
+
+
+@pytest.mark.parametrize("name", list_names("foresay.context"))
+def test_half_precision_works_on_a_cpu(name: str) -> None:
+    context, latents = _context(name), torch.randn(2, 20, SIZE, requires_grad=True)
+    exact = context(latents)[0]
+    with torch.autocast("cpu", torch.float16):
+        found = context(latents)[0]
+    found.float().sum().backward()
+    torch.testing.assert_close(found.float(), exact, atol=0.02, rtol=0)

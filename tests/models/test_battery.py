@@ -13,6 +13,8 @@ from foresay.loading import build, load
 from foresay.models.representation._encoder_and_context import CausalModel
 from foresay.runs import DESCRIPTION, WEIGHTS
 from foresay.settings import find_class, list_names, settings_class, to_table, write_toml
+from foresay.training.devices import Place
+from foresay.training.tally import Tally
 
 MODELS = list_names("foresay.models")
 SCALED_DOWN = {
@@ -106,12 +108,20 @@ def test_counts_can_be_told_beforehand(model: SpeechModel) -> None:
 def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) -> None:
     batch = _batch(model, size=2 * model.group)
     model.eval()  # dropout off
-    whole = model(batch, 0)
     half = model.group
+    assert batch.labels is not None
+    batch.labels[:half, ::2] = -1  # of one half fewer frames count
+    whole = model(batch, 0)
     parts = [model(_part(batch, at), 0) for at in (slice(half), slice(half, None))]
     for name, term in whole.terms.items():
         assert float(sum(p.terms[name].count for p in parts)) == float(term.count)
         torch.testing.assert_close(sum(p.terms[name].sum for p in parts), term.sum, rtol=1e-5, atol=1e-4)
+    tally = Tally(Place(torch.device("cpu")))
+    for part in parts:
+        tally.add(part)
+    for name, accuracy in tally.together().scalars.items():
+        if "accuracy" in name:
+            assert float(accuracy) == pytest.approx(float(whole.scalars[name]), abs=1e-6), name
 
 
 def test_features_do_not_depend_on_batch_mates_or_padding(model: SpeechModel) -> None:

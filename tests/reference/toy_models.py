@@ -33,7 +33,7 @@ class TwoTerms(Trainable):
         one, other = batch.labels == 1, batch.labels[:, 0] == 2
         a = Term((hidden.square().sum(-1) * one).sum(), one.sum())
         b = Term((hidden.sum((1, 2)).square() * other).sum(), float(other.sum()), weight=0.3)
-        return Losses({"a": a, "b": b}, {"accuracy": (hidden.sum(-1) * one).sum() / one.sum() + 0 * other.sum()})
+        return Losses({"a": a, "b": b}, {"accuracy": (hidden.sum(-1) * one).sum() / one.sum()}, {"accuracy": "a"})
 
 
 class OneTerm(TwoTerms):

@@ -138,3 +138,14 @@ def test_several_measures_have_an_overview_of_what_is_said_first_of_each() -> No
 
 def test_one_measure_needs_no_overview() -> None:
     assert "overlap it may be chance" not in results_section(compare([record("acpc", probe_results("acpc", 40))]))
+
+
+def test_corpora_of_one_name_and_other_content_stand_apart_and_a_moved_one_stays_one() -> None:
+    def results(run: str, corpus: str, data: str) -> list[Result]:
+        return [replace(row, corpus=corpus, data_fingerprint=data) for row in probe_results(run, 40) if row.split == "test"]
+
+    one, other = record("one", results("one", "corpus/test", "1")), record("other", results("other", "corpus/test", "2"))
+    assert [[line.run for line in comparison.lines if line.run is not None] for comparison in compare([one, other])] == [[0] * 4, [1] * 4]
+    moved = record("other", results("other", "moved/test", "1"))
+    (together,) = compare([one, moved])
+    assert [line.run for line in together.lines if line.run is not None] == [0] * 4 + [1] * 4

@@ -43,6 +43,15 @@ def test_a_mean_over_nothing_counts_for_nothing() -> None:
     assert float(found.scalars["accuracy"]) == 0.5
 
 
+def test_a_mean_weighs_by_the_count_of_its_own_term() -> None:
+    tally = Tally(ALONE)
+    for right, of_frames, of_all in ((0.5, 2, 10), (0.0, 0, 100), (1.0, 6, 1)):
+        terms = {"a": Term(torch.tensor(1.0), of_frames), "b": Term(torch.tensor(1.0), of_all)}
+        tally.add(Losses(terms, {"accuracy": torch.tensor(right), "spread": torch.tensor(1.0)}, {"accuracy": "a"}))
+    found = tally.together().scalars
+    assert (float(found["accuracy"]), float(found["spread"])) == (7 / 8, 1.0)
+
+
 @st.composite
 def cut_batches(draw: st.DrawFn) -> tuple[list[list[int]], list[int]]:
     """(B, 4) labels, and sizes of micro-batches that add up to B."""
@@ -63,5 +72,7 @@ def test_any_cut_of_a_batch_gives_the_gradient_of_the_whole(drawn: tuple[list[li
     if whole.flags["nothing"]:
         return
     assert parts.scalars["loss"] == pytest.approx(whole.scalars["loss"], abs=1e-12)
+    assert ("accuracy" in whole.scalars) == any(1 in row for row in labels)
+    assert parts.scalars.get("accuracy") == pytest.approx(whole.scalars.get("accuracy"), abs=1e-12)
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-12, rtol=1e-12)

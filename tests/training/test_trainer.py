@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +18,14 @@ import torch
 from torch import Tensor
 
 from foresay import draws, runs
+from foresay.contracts import Batch
 from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
 from foresay.models.representation.acpc import ACPC
 from foresay.runs import Run
+from foresay.training import logs
 from foresay.training.recipe import read_recipe
+from foresay.training.trainer import Trainer
 from foresay.workflows.pretrain import pretrain, rehearse
 
 SMALL = (
@@ -125,6 +130,27 @@ def test_micro_batches_give_the_update_of_the_whole_batch(corpus: Path, tmp_path
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=2e-5, rtol=0, msg=name)
+
+
+def test_the_time_before_the_first_update_is_no_training(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second an update; an hour to read the checkpoint, or to make labels."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    prepared, begun = Trainer.resume, Trainer.begin
+
+    def prepare(self: Trainer) -> object:
+        clock.now += 3600.0
+        return prepared(self)
+
+    def begin(self: Trainer, batches: Sequence[Batch]) -> None:
+        clock.now += 1.0
+        begun(self, batches)
+
+    monkeypatch.setattr(logs, "time", clock)
+    monkeypatch.setattr(Trainer, "resume", prepare)
+    monkeypatch.setattr(Trainer, "begin", begin)
+    for steps in (5, 8):  # and four more, of which the first was done before
+        pretrain("acpc", corpus, tmp_path / "run", overrides=small(f"trainer.steps={steps}", "trainer.log_every=4"))
+    assert [line["audio_rate"] for line in lines(tmp_path / "run", "train")] == pytest.approx([1.2, 1.2])
 
 
 def test_a_loss_that_is_not_finite_is_skipped_and_counted(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

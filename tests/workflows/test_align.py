@@ -2,6 +2,12 @@
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -104,3 +110,45 @@ def test_where_nothing_can_be_written_nobody_works(place: str, tmp_path: Path, m
     monkeypatch.setattr("foresay.workflows.align.ProcessPoolExecutor", Idle)
     with pytest.raises((UserError, OSError), match=rf"is a folder|{errno.ENOTDIR}|{errno.EEXIST}"):
         align_corpus(tmp_path / "in.jsonl", tmp_path / place)
+
+
+def test_processes_that_align_leave_interrupts_to_the_one_that_began_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_manifest(tmp_path / "in.jsonl", [Item("a", audio=tmp_path / "a.wav", duration=1.0, sample_rate=16_000, text="hello")])
+    before = signal.getsignal(signal.SIGINT)
+    ended: list[object] = []
+
+    class Interrupted(ThreadPoolExecutor):
+        def __init__(self, *_: object, **__: object) -> None:
+            super().__init__(1)
+
+        def map(self, *_: object, **__: object) -> Iterator[object]:  # type: ignore[override]
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+            return map(self.interrupt, [0])
+
+        def interrupt(self, _index: int) -> NoReturn:
+            assert signal.getsignal(signal.SIGINT) == before
+            raise KeyboardInterrupt
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the executor's
+            ended.append((wait, cancel_futures))
+
+    monkeypatch.setattr("foresay.workflows.align.ProcessPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        align_corpus(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert ended[0] == (False, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+@pytest.mark.slow
+def test_an_interrupted_alignment_says_so_once(spoken: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "foresay", "corpus", "align", str(spoken), str(tmp_path / "out.jsonl")]
+    for seconds in (1.0, 1.5, 2.0, 2.5):
+        with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as process:
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        if process.returncode == 0:
+            break  # it had ended
+        assert "Traceback" not in told
+        assert told.splitlines()[-1] == "foresay: interrupted"
+        assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ from foresay.corpora.readers.folder import Folder
 from foresay.corpora.readers.timit import Timit
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError
+from foresay.locks import exclusive
 from foresay.workflows.corpus import check_corpus, corpus_stats, import_corpus
 
 
@@ -274,3 +275,11 @@ def test_broken_times_leave_no_manifest(source: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"a\.ctm, line 2 is .*cannot be"):
             import_corpus("folder", source, tmp_path / "corpus", times=Times(ctm=tmp_path / "a.ctm"))
     assert not (tmp_path / "corpus").exists()
+
+
+def test_two_do_not_import_into_one_folder_at_once(source: Path, tmp_path: Path) -> None:
+    with exclusive(tmp_path / "corpus", "Wait"), pytest.raises(UserError, match="is in use by process"):
+        import_corpus("folder", source, tmp_path / "corpus")
+    assert not list((tmp_path / "corpus").iterdir())
+    import_corpus("folder", source, tmp_path / "corpus")
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == ["manifest.jsonl"]

@@ -108,12 +108,14 @@ def test_it_goes_on_where_it_was(tmp_path: Path, run: Path) -> None:
     assert sorted((out / "index.jsonl").read_text().splitlines()) == sorted(index.splitlines())
 
 
-@pytest.mark.parametrize("change", ["layer", "weights"])
+@pytest.mark.parametrize("change", ["layer", "weights", "settings"])
 def test_two_things_do_not_mix_in_one_folder(tmp_path: Path, run: Path, change: str) -> None:
     path = write_noise(tmp_path / "a.wav", 0.5)
     extract(run, path, tmp_path / "out", layer="c")
     if change == "weights":
         write_run(run, seed=1)
+    if change == "settings":  # with the weights that it had
+        write_run(run, paddings=[0, 0, 0, 0, 0])
     with pytest.raises(UserError, match="holds layer c of .*choose another folder"):
         extract(run, path, tmp_path / "out", layer="z" if change == "layer" else "c")
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -137,10 +138,33 @@ def test_numbers_of_other_weights_are_not_a_runs_own(tmp_path: Path, corpus: Pat
         write_run(tmp_path / name, seed=seed)
     measured(corpus, tmp_path / "a", tmp_path / "b")
     write_run(tmp_path / "a", step=9, seed=5)  # it was trained further
-    with pytest.raises(UserError, match="nothing was measured of .*a as it is now: .* of other weights .a at step 7"):
+    with pytest.raises(UserError, match="nothing was measured of .*a as it is now: .* of other weights or settings .a at step 7"):
         compare(tmp_path / "a", tmp_path / "b")
     (found,) = compare(f"{tmp_path / 'a'}@7", tmp_path / "b")
     assert found.interval is not None
+
+
+def test_runs_are_compared_also_where_their_corpus_was_moved_or_renamed_between_them(tmp_path: Path, corpus: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        write_run(tmp_path / name, seed=seed)
+    measured(corpus, tmp_path / "a")
+    corpus.rename(tmp_path / "renamed.jsonl")
+    measured(tmp_path / "renamed.jsonl", tmp_path / "b")
+    (found,) = compare(tmp_path / "a", tmp_path / "b")
+    assert found.interval is not None
+
+
+def test_equal_weights_with_other_settings_are_another_model(tmp_path: Path, corpus: Path) -> None:
+    """What a kernel's padding is shows in no weight, and in every feature."""
+    write_run(tmp_path / "a", seed=1)
+    write_run(tmp_path / "b", seed=1, paddings=[0, 0, 0, 0, 0])
+    measured(corpus, tmp_path / "a")
+    shutil.copy(tmp_path / "a" / "results.jsonl", tmp_path / "b")
+    with pytest.raises(UserError, match="nothing was measured of .*b as it is now"):
+        compare(tmp_path / "a", tmp_path / "b")
+    Sums.asked.clear()
+    measured(corpus, tmp_path / "b")
+    assert "b" in Sums.asked
 
 
 def test_a_metric_that_is_not_declared_is_the_measures_mistake(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +258,7 @@ def test_examples_of_another_corpus_replace_all_that_were_there(tmp_path: Path, 
     assert sorted(path.name for path in (run / "artifacts").glob("example-*")) == ["example-1.npz", "example-2.npz"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", "cut", "flipped"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive", "cut", "flipped"])
 def test_a_damaged_artifact_is_named_before_anything_is_measured(tmp_path: Path, corpus: Path, content: bytes | str) -> None:
     work, run = whole(tmp_path, corpus)
     work()
@@ -247,8 +271,10 @@ def test_a_damaged_artifact_is_named_before_anything_is_measured(tmp_path: Path,
     }
     path.write_bytes(broken[content] if isinstance(content, str) else content)
     Sums.asked.clear()
-    with pytest.raises(UserError, match=rf"{path.name} cannot be read .* Delete it, and the same `foresay evaluate` makes it again"):
+    again = rf"{path.name} cannot be read .* Delete it, and the same `foresay evaluate` makes it again"
+    with pytest.raises(UserError, match=again) as told:
         work()
+    assert "allow_pickle" not in str(told.value)
     assert Sums.asked == []
     path.unlink()
     work()
@@ -269,3 +295,21 @@ def test_a_full_disk_is_told_and_survived(tmp_path: Path, corpus: Path, monkeypa
     assert contents(run) == before
     work()
     assert read_results(run / "results.jsonl")
+
+
+@pytest.mark.parametrize("closed", ["run", "artifacts"])
+def test_a_folder_that_may_not_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    work, run = whole(tmp_path, corpus)
+    (run / "artifacts").mkdir(exist_ok=True)
+    Sums.asked.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda path, _mode: Path(path).name != (run.name if closed == "run" else closed))
+        with pytest.raises(PermissionError, match="Permission denied"):
+            work()
+        assert Sums.asked == []
+    work()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda _path, _mode: False)
+        work()  # all is known: nothing is to be written

@@ -91,6 +91,7 @@ def test_rank_correlation() -> None:
     assert rank_correlation([(x, x**3) for x in range(20)]).startswith("+1.00 [+1.00")
     some = [(1.0, 2.0), (2.0, 1.0), (3.0, 4.0), (4.0, 3.0), (5.0, 5.0)]
     assert rank_correlation(some).startswith("+0.80 [")  # 1 - 6 x 4 / (5 x 24)
+    assert rank_correlation(some[:4]) == "+0.60"  # of four no interval
     assert rank_correlation([(1.0, 2.0)] * 5) == ""
 
 

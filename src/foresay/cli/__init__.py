@@ -92,7 +92,7 @@ def _what_the_user_can_do(error: Exception, words: Sequence[str]) -> str | None:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "foresay").startswith("foresay"):
-        return f"the package {error.name!r} is not installed. In the environment of this command: {install()}"
+        return _lacking(str(error.name))
     cause: BaseException | None = error
     while cause is not None:  # a library may wrap what the system said
         number = cause.errno if isinstance(cause, OSError) else None
@@ -104,6 +104,16 @@ def _what_the_user_can_do(error: Exception, words: Sequence[str]) -> str | None:
             return f"{path}: {_WHY.get(cause.errno or 0, cause.strerror)}. That is where this command was told to read or write."
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _lacking(module: str) -> str:
+    """Say what to do where a module is missing."""
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return (
+            f"the Python of this command, {sys.executable}, lacks its own module {module!r}: it was built without what that needs, or its "
+            "files may not be read. Use another Python, or build this one again"
+        )
+    return f"the package {module!r} is not installed. In the environment of this command: {install()}"
 
 
 _WHY = {

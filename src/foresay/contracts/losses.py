@@ -1,7 +1,7 @@
 """What a training step returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ class Losses:
 
     terms: Mapping[str, Term]
     scalars: Mapping[str, Tensor]
+    means_of: Mapping[str, str] = field(default_factory=dict)
+    """Scalar -> the term over whose count it is a mean, where terms count different things."""
 
     def total(self) -> Tensor:
         """The loss of this batch alone."""

@@ -129,7 +129,7 @@ def _without_intervals(line: bytes) -> bytes:
 
 def essentials(record: Mapping[str, Any], offset: int) -> Essentials:
     """Check what every item needs and return what is kept; duration and sample rate are zero where there is no audio."""
-    name, names = record.get("id"), tuple(record.get(key) or UNKNOWN for key in NAMES)
+    name, names = record.get("id"), tuple(UNKNOWN if record.get(key) in (None, "") else record[key] for key in NAMES)
     duration: Any = record.get("duration") if "audio" in record else 0.0
     rate: Any = record.get("sample_rate") if "audio" in record else 0
     if type(name) is not str or not name:
@@ -160,8 +160,8 @@ def item_of(record: Mapping[str, Any], folder: Path) -> Item:
     for key in TEXTS:
         if not isinstance(record.get(key), str | None):
             raise UserError(_wrong(record, key, "a string"))
-    start, channel = record.get("start") or 0, record.get("channel")
-    if type(start) not in {float, int} or not 0 <= start < MOST_SECONDS:
+    start, channel = record.get("start"), record.get("channel")
+    if start is not None and (type(start) not in {float, int} or not 0 <= start < MOST_SECONDS):
         raise UserError(_wrong(record, "start", "seconds from the beginning of the file, 0 or more"))
     if channel is not None and (type(channel) is not int or not 0 <= channel < MOST_CHANNELS):
         raise UserError(_wrong(record, "channel", "a whole number, 0 for the first"))

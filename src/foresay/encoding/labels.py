@@ -20,7 +20,7 @@ from foresay.encoding.recordings import draw_recordings, encode_recordings, fram
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError, UserError, nearest
 from foresay.files import UNFINISHED
-from foresay.fingerprint import fingerprint, of_weights
+from foresay.fingerprint import fingerprint, of_model
 from foresay.loading import load
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import load_artifact, save_artifact
@@ -51,7 +51,7 @@ def make_labels(
         checked_phones(manifests[name])  # before hours of work
     if missing:
         subject = _source(settings, device)
-        weights = of_weights(subject.extractor)
+        weights = of_model(subject.extractor)
         kmeans = _clusters(subject, settings, manifests["train"], folder, stamp, weights, seed, device)
         for name in missing:
             about = {"weights": weights, "fingerprint": _stamped(stamp, weights, manifests[name])}

@@ -86,6 +86,8 @@ class Kind(NamedTuple):
     metric: str
     corpus: str
     split: str
+    data: str = ""
+    """A digest of what the corpora hold, whatever they are called; lines of older versions have none."""
 
 
 class Source(NamedTuple):
@@ -185,11 +187,14 @@ class Comparison:
 def compare(records: Sequence[Record]) -> list[Comparison]:
     """Put the results of all runs side by side, in the order of measuring, training splits last; of two alike the later counts."""
     latest: dict[tuple[Kind, Source], Result] = {}
+    names: dict[tuple[str, str], str] = {}  # a corpus that was moved has the name that it had first
     for place, record in enumerate(records):
         models = {r.model.removesuffix(UNTRAINED) for r in record.results if r.step is not None or r.model.endswith(UNTRAINED)}
         for result in record.results:
             run = place if result.model.removesuffix(UNTRAINED) in models else None
-            kind = Kind(result.measure, result.protocol, result.metric, result.corpus, result.split)
+            data = result.data_fingerprint
+            corpus = names.setdefault((data, result.split), result.corpus) if data else result.corpus
+            kind = Kind(result.measure, result.protocol, result.metric, corpus, result.split, data)
             latest[kind, Source(run, result.model, result.layer, result.step, result.seed)] = result
     kinds = dict.fromkeys(kind for kind, _ in latest if not kind.metric.startswith(GAIN))
     comparisons = (_comparison(kind, latest, records) for kind in kinds)

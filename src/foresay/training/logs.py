@@ -27,6 +27,10 @@ class MetricsLog:
             total, count = self.window.get(name, (0.0, 0.0))
             self.window[name] = [total + value, count + 1]
 
+    def start_clock(self) -> None:
+        """Count seconds from now on: what came before (reading a checkpoint, making labels) is no training."""
+        self._clock = time.perf_counter()
+
     def pass_time(self, waited: float) -> None:
         """Add the seconds since this was last called to the window; `waited`: those spent waiting for data since the run began."""
         now = time.perf_counter()

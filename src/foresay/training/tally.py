@@ -25,7 +25,8 @@ class Totals(NamedTuple):
     """Of each term."""
     loss: Tensor
     scalars: dict[str, Tensor]
-    """Means of what else the model reports; micro-batches weigh by what their terms count together."""
+    """Means of what else the model reports, not a number where there was nothing to take them over. Micro-batches weigh by the count of the
+    term that a scalar is a mean of, or by what their terms count together."""
 
     @property
     def nothing(self) -> Tensor:
@@ -39,19 +40,22 @@ class Tally:
     def __init__(self, place: Process) -> None:
         self._place = place
         self._weights: dict[str, float] = {}
+        self._means_of: dict[str, str] = {}
         self._sums: dict[str, Tensor] = {}
         """By kind and name, so that one exchange between devices does for all."""
 
     def add(self, losses: Losses, share: float = 1.0) -> None:
         """Take a micro-batch; 0 as its share is for one that is another device's."""
         counts = {name: self._place.number(term.count) for name, term in losses.terms.items()}
-        size = torch.stack(list(counts.values())).sum()
+        everything = torch.stack(list(counts.values())).sum()
+        sizes = {name: counts[losses.means_of[name]] if name in losses.means_of else everything for name in losses.scalars}
         own = {
             **{f"count {name}": count for name, count in counts.items()},
             **{f"sum {name}": self._place.number(term.sum) for name, term in losses.terms.items()},
             # A mean over nothing is no number, and no matter.
-            **{f"mean {name}": torch.where(size > 0, size * self._place.number(value), 0) for name, value in losses.scalars.items()},
+            **{f"mean {name}": torch.where(n > 0, n * self._place.number(losses.scalars[name]), 0) for name, n in sizes.items()},
         }
+        self._means_of |= losses.means_of
         self._weights |= {name: term.weight for name, term in losses.terms.items()}
         for name, value in own.items():
             taken = value * share if share else torch.zeros_like(value)
@@ -66,9 +70,10 @@ class Tally:
             kind, _, name = label.partition(" ")
             kinds[kind][name] = value
         counts = kinds["count"]
-        size = divisor(torch.stack(list(counts.values())).sum())
+        everything = torch.stack(list(counts.values())).sum()
         loss = torch.stack([self._weights[name] * kinds["sum"][name] / divisor(count) for name, count in counts.items()]).sum()
-        return Totals(counts, loss, {name: value / size for name, value in kinds["mean"].items()})
+        sizes = {name: counts[self._means_of[name]] if name in self._means_of else everything for name in kinds["mean"]}
+        return Totals(counts, loss, {name: value / sizes[name] for name, value in kinds["mean"].items()})
 
 
 def divisor(count: Tensor) -> Tensor:

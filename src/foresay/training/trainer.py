@@ -11,6 +11,7 @@ A run that was killed goes on from its last checkpoint as if nothing had happene
 import contextlib
 import dataclasses
 import itertools
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,6 +95,7 @@ class Trainer:
             return self.progress
         now = self.progress
         with self.loader() as loader, _interruptible(self.place) as interrupted, self._bar() as bar:
+            self.log.start_clock()
             for planned, batches in loader.updates(now.epoch, now.position, now.step):
                 self.begin(batches)
                 now.step, now.epoch, now.position = now.step + 1, planned.epoch, planned.step + 1
@@ -185,7 +187,8 @@ class Trainer:
         for phase, tally in tallies.items():
             loss, scalars = tally.together()[1:]
             prefix = f"{phase}_" if len(tallies) > 1 else ""
-            means |= {f"{prefix}{name}": float(value) for name, value in {"loss": loss, **scalars}.items()}
+            numbers = {"loss": float(loss)} | {n: number for n, value in scalars.items() if not math.isnan(number := float(value))}
+            means |= {f"{prefix}{name}": number for name, number in numbers.items()}
         if self.place.leads:
             self.log.write({"kind": "valid", "step": self.progress.step, **means})
         return means

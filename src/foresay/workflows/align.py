@@ -1,11 +1,14 @@
 """Give a transcribed corpus phone and word times: from a manifest with texts to one with times."""
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
+from threading import current_thread, main_thread
 
 from foresay.corpora.forced_alignment import PHONE_SET, RATE, Aligned, Aligner
 from foresay.corpora.manifest import Item, Manifest, write_manifest
@@ -47,7 +50,9 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
 
     def items(pool: Executor) -> Iterator[Item]:
         count = range(len(opened))
-        progress = ProgressBar(pool.map(_align, count, chunksize=4), "aligning", "item", total=len(count), leave=True)
+        with _deaf_to_interrupts():  # as the processes are that begin here
+            aligning = pool.map(_align, count, chunksize=4)
+        progress = ProgressBar(aligning, "aligning", "item", total=len(count), leave=True)
         for item, found in zip(opened, progress, strict=True):
             aligned, missing = found
             done.missing.update(missing)
@@ -59,10 +64,27 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
                 yield replace(item, phones=None)
 
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(source,)) as pool:
-        write_manifest(target, items(pool), phone_set=PHONE_SET)  # it opens the file first: where none can be, nobody works for nothing
+        try:
+            write_manifest(target, items(pool), phone_set=PHONE_SET)  # it opens the file first: where none can be, nobody works for nothing
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     left = [Skipped(Path(name), reason) for name, reason in done.left.items()]
     done.left_list = write_skipped(target.with_name(f"{target.stem}.skipped.tsv"), left)
     return done
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C goes to all processes of a command. One is enough to answer it; the others would answer with a traceback each."""
+    if current_thread() is not main_thread():  # to which interrupts go
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Worker:

@@ -7,7 +7,7 @@ from pathlib import Path
 from foresay import draws
 from foresay.contracts import SpeechModel
 from foresay.encoding.subjects import Subject
-from foresay.fingerprint import of_model, of_tensors
+from foresay.fingerprint import of_model, of_saved
 from foresay.loading import is_foreign, load, locate
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml_file
@@ -51,7 +51,7 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
                 copies[folder] = replace(subject, name=f"{subject.name} (untrained)", model=copy, step=None)
             subject = replace(subject, untrained=copies[folder])
         of_copy = {subject.untrained: of_model(subject.untrained.model)} if subject.untrained else {}
-        fingerprints = {subject: of_tensors(extractor.state_dict()), **of_copy}
+        fingerprints = {subject: of_saved(extractor.state_dict(), read_toml_file(locate(text)[0])), **of_copy}
         candidates.append(Candidate(subject, fingerprints, run, finished=Path(text).resolve() == folder))
     for name in (*foreign, *baselines):
         extractor = load(name, device)

@@ -1,37 +1,39 @@
 """Is one better than the other, by how much, and could it be chance? Paired differences of all that was measured of both alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from foresay.draws import stream
 from foresay.errors import UserError, at_least
 from foresay.evaluation.probes.probe import GAIN
-from foresay.fingerprint import of_tensors
+from foresay.fingerprint import of_saved
 from foresay.loading import locate
 from foresay.results import FEWEST, RESULTS, Direction, Result, read_results, with_draws
 from foresay.runs import read_weights
+from foresay.settings import read_toml_file
 from foresay.statistics.intervals import middle
 
 Side: TypeAlias = str | Path | Sequence[str | Path]
 
 
-class Measured(NamedTuple):
-    """What was measured: only numbers that agree in all of this are compared."""
+@dataclass(frozen=True)
+class Measured:
+    """What was measured: only numbers that agree in all of this are compared, but for what corpora are called."""
 
     measure: str
     protocol: str
     metric: str
     layer: str
-    corpus: str
+    corpus: str = field(compare=False)
     split: str
-    learnt_on: str
+    learnt_on: str = field(compare=False)
     """The corpus that a probe learnt on; empty where nothing was learnt."""
     data: str
-    """A digest of what both corpora hold."""
+    """A digest of what both corpora hold; their names, where an older version wrote none."""
     unit: str
     direction: Direction
 
@@ -65,9 +67,9 @@ class Difference:
 def compare(a: Side, b: Side, *, seed: int = 0) -> list[Difference]:
     """Compare what `foresay evaluate` found of two runs, or of several runs on each side (other seeds of the same recipe).
 
-    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is tell the weights, not names: a run may
-    have been renamed, moved or copied. What was measured of one side only is left out. An interval there is only of numbers that were drawn
-    alike: of the same utterances (speakers, items), with the same seed.
+    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is tell weights and
+    settings, not names: a run may have been renamed, moved or copied. What was measured of one side only is left out. An interval there is
+    only of numbers that were drawn alike: of the same utterances (speakers, items), with the same seed.
 
     Raises:
         UserError: a side has no results, or a run twice, or the two were never measured alike; a file is damaged.
@@ -130,16 +132,16 @@ def _own(model: str, rows: Sequence[Result]) -> list[Result]:
         msg = f"nothing was measured of {model}: {again} first"
         raise UserError(msg)
     try:
-        _, weights = locate(model)
+        description, weights = locate(model)
     except UserError:
         return _of_one_run(model, rows)
-    identity = of_tensors(read_weights(weights))
+    identity = of_saved(read_weights(weights), read_toml_file(description))
     own = [row for row in rows if row.model_fingerprint == identity]
     if not own:
         others = ", ".join(dict.fromkeys(f"{row.model} at step {row.step}" for row in rows if row.step is not None)) or "no run"
         msg = (
-            f"nothing was measured of {model} as it is now: what stands in its {RESULTS} is of other weights ({others}), or was written by "
-            f"a version that did not say of which: {again} measures it"
+            f"nothing was measured of {model} as it is now: what stands in its {RESULTS} is of other weights or settings ({others}), or "
+            f"was written by a version that did not say of which: {again} measures it"
         )
         raise UserError(msg)
     return own
@@ -168,7 +170,7 @@ def _measured(row: Result) -> Measured:
         row.corpus,
         row.split,
         learnt_on,
-        row.data_fingerprint,
+        row.data_fingerprint or f"{row.corpus} {learnt_on}",
         row.unit,
         row.direction,
     )
@@ -223,8 +225,8 @@ def _interval(a: Sequence[Result], b: Sequence[Result], seed: int) -> tuple[floa
 
 def _other_data(runs: Sequence[Mapping[Measured, BySeed]]) -> str:
     """Add what differs where only the content of corpora does."""
-    named = [{what._replace(data="") for what in run} for run in runs]
-    alike = sorted({what.corpus for what in set.intersection(*named)})
+    named = [{astuple(replace(what, data="")): what.corpus for what in run} for run in runs]
+    alike = sorted({corpus for what, corpus in named[0].items() if all(what in run for run in named)})
     return f". Both were measured on {' and '.join(alike)}, but what stands in these manifests was not the same" if alike else ""
 
 

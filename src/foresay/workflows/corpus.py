@@ -18,6 +18,7 @@ from foresay.corpora.reader import Found, Reader, Skipped, find_reader, write_sk
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError, at_least
+from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 
 T = TypeVar("T")
@@ -131,14 +132,15 @@ def import_corpus(
 
     everything = destination / "manifest.jsonl"
     usable = _some_of(items(), lambda: _nothing_usable(source, destination, imported.skipped))
-    write_manifest(everything, usable, phone_set=timetable.phone_set or reader.phone_set)
-    imported.skipped_list = write_skipped(destination / SKIPPED, [*imported.skipped, *_unused(timetable, lists)])
-    manifest = Manifest.open(everything)
-    imported.manifests["manifest"] = describe(manifest)
-    for name in sorted(members, key=lambda name: (not name.startswith("train"), name)):
-        path = destination / f"{name}.jsonl"
-        write_manifest(path, (item for item in manifest if item.id in members[name]), phone_set=manifest.phone_set)
-        imported.manifests[name] = describe(Manifest.open(path))
+    with exclusive(destination, "Wait until it has ended, or choose another folder"):
+        write_manifest(everything, usable, phone_set=timetable.phone_set or reader.phone_set)
+        imported.skipped_list = write_skipped(destination / SKIPPED, [*imported.skipped, *_unused(timetable, lists)])
+        manifest = Manifest.open(everything)
+        imported.manifests["manifest"] = describe(manifest)
+        for name in sorted(members, key=lambda name: (not name.startswith("train"), name)):
+            path = destination / f"{name}.jsonl"
+            write_manifest(path, (item for item in manifest if item.id in members[name]), phone_set=manifest.phone_set)
+            imported.manifests[name] = describe(Manifest.open(path))
     imported.notes += [*_notes(imported, destination, timetable, lists), *_shared(members, "items")]
     return imported
 

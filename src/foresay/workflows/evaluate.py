@@ -65,6 +65,7 @@ def evaluate(
             ledger = Ledger(measure, served, corpora, Book.all_of(served, folder), seed, again=again)
             for some in _by_copy(served):
                 if missing := _missing(some, ledger):
+                    ledger.refuse_closed()
                     ledger.add(measure(missing, corpora, seed=seed, device=place))
             results += ledger.close()
         for candidate in candidates:

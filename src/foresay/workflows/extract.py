@@ -19,7 +19,7 @@ from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.encoding.parts import Cutting
 from foresay.errors import AudioError, UserError, nearest
 from foresay.files import make_folder, write_text, writing
-from foresay.fingerprint import fingerprint, of_weights
+from foresay.fingerprint import fingerprint, of_model
 from foresay.loading import load
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
@@ -69,7 +69,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
         msg = f"{model} has no layer {layer!r}: {nearest(layer, extractor.layer_names)}"
         raise UserError(msg)
     index = Path(dest) / INDEX
-    made_by = fingerprint(of_weights(extractor), layer)
+    made_by = fingerprint(of_model(extractor), layer)
     recordings = list(_recordings(Path(source), extractor.sample_rate))
     if not recordings:
         msg = f"there is no audio in {source}: it takes a file, a folder with audio at any depth, or a manifest (.jsonl)"

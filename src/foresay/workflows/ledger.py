@@ -7,6 +7,8 @@ beside those of the models that have no folder; with `--out` one folder keeps al
 Draws are written before the lines that they belong to, and a line without its draws is measured again.
 """
 
+import errno
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure
 from foresay.files import is_disk_full
 from foresay.fingerprint import fingerprint, of_file
-from foresay.results import RESULTS, Result, append_results, read_results, save_draws, with_draws, writing_results
+from foresay.results import ARTIFACTS, RESULTS, Result, append_results, read_results, save_draws, with_draws, writing_results
 from foresay.settings import to_table
 from foresay.version import __version__
 from foresay.workflows.candidates import Candidate
@@ -72,6 +74,17 @@ class Ledger:
         self._done: set[tuple[str, str]] = set()
         if not again:
             self._look_up()
+
+    def refuse_closed(self) -> None:
+        """See, before anything is measured, that it may be written down.
+
+        Raises:
+            PermissionError: it may not.
+        """
+        for book in self._books:
+            for folder in (book.folder, book.folder / ARTIFACTS):
+                if folder.exists() and not os.access(folder, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     def missing(self, subject: Subject) -> tuple[str, ...]:
         """Return the layers that were not measured yet."""

@@ -117,3 +117,11 @@ def test_without_phones_only_alignment_is_missing(tmp_path: Path) -> None:
 def test_one_recording_has_no_pairs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="different recordings, but there is only one"):
         find_measure("geometry")([Subject("levels", trained(), ("level",))], Corpora(write_corpus(tmp_path / "one.jsonl", 1)))
+
+
+def test_the_interval_of_a_rank_holds_it_where_few_utterances_hold_fewer_directions() -> None:
+    """A draw with replacement lacks a third of the utterances, and with them their directions."""
+    features, utterances = torch.randn(60, 200, dtype=torch.float64), np.arange(60) // 5
+    found = next(f for f in geometry(features, np.full(60, -1), utterances, 100) if f.metric == "effective rank")
+    assert found.interval
+    assert found.interval[0] < found.value < found.interval[1]

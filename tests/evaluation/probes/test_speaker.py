@@ -1,5 +1,6 @@
 """Who speaks is found where it can be heard, and only there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,9 @@ def test_unseen_speakers_and_lonely_ones_are_explained(tmp_path: Path) -> None:
         probe([], Corpora(test=write_corpus(tmp_path / "other.jsonl", 4, speakers=1), train=train))
     with pytest.raises(UserError, match="--train-corpus"):
         probe([], Corpora(test=test))
+
+
+def test_recordings_that_are_all_too_short_are_explained(tmp_path: Path) -> None:
+    protocol = replace(BOTH[0], shortest=60.0)
+    with pytest.raises(UserError, match=r"no recording of .*/train lasts 60.0 s"):
+        SpeakerProbe(protocol)([Subject("levels", trained(), ("level",))], _corpora(tmp_path))

@@ -16,7 +16,16 @@ from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.example import examples
 from foresay.evaluation.measure import Corpora, find_measure
-from foresay.evaluation.segmentation.boundaries import F1, OVER, PRECISION, R_VALUE, RECALL, count_hits, scores, true_boundaries
+from foresay.evaluation.segmentation.boundaries import (
+    F1,
+    OVER,
+    PRECISION,
+    R_VALUE,
+    RECALL,
+    count_hits,
+    scores,
+    true_boundaries,
+)
 from foresay.evaluation.segmentation.boundary_cues import Peaks, add_at_frames, dissimilarity, peaks, taking_over
 from foresay.evaluation.segmentation.posterior_curves import posterior_curves
 from foresay.evaluation.segmentation.segmentation import PERIODIC, POSTERIOR, Segmentation, SegmentationProtocol

@@ -32,7 +32,7 @@ from foresay.evaluation.geometry.frame_pairs import Indices, cosines, draw_pairs
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import FEWEST, NO_RANK, Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.estimates import Statistic
+from foresay.statistics.estimates import Estimate, Statistic
 from foresay.statistics.intervals import ConfidenceInterval, draw_utterances
 
 SHARPNESS = 2.0
@@ -94,8 +94,9 @@ def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: 
         UserError: all frames are of one utterance.
     """
     findings = on_sphere(features, labels, utterances, pairs, seed)
-    ranks = ConfidenceInterval(redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
-    return [*findings, Statistic("effective rank", effective_rank(features), ranks, findings[0].details)]
+    # Entropies fall with fewer different utterances, so that draws are moved to the number.
+    rank = Estimate(effective_rank(features), redrawn_ranks(features, utterances, seed), np.unique(np.asarray(utterances)))
+    return [*findings, Statistic("effective rank", rank.value, rank.interval, findings[0].details)]
 
 
 def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Statistic]:

@@ -83,6 +83,12 @@ class SpeakerProbe(Measure[SpeakerProtocol]):
         """One vector of each window: layer -> features (N, D), speakers (N,), recordings (N,)."""
         rate, batch = subject.extractor.sample_rate, 8
         windows = recording_windows(manifest, round(self.protocol.window * rate), rate, round(self.protocol.shortest * rate))
+        if not windows:
+            msg = (
+                f"no recording of {manifest.name} lasts {self.protocol.shortest} s, of which one vector is made: take shorter windows "
+                "(`--option speaker.shortest=…`), or longer recordings"
+            )
+            raise UserError(msg)
         vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
         for first in ProgressBar(range(0, len(windows), batch), f"speakers, {subject.name}", "batch"):
             frames = subject.encode(load_windows(manifest, windows[first : first + batch], rate).to(device))

@@ -25,7 +25,16 @@ from foresay.encoding.recordings import draw_recordings, encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
-from foresay.evaluation.segmentation.boundaries import F1, OVER, PRECISION, R_VALUE, RECALL, count_hits, scores, true_boundaries
+from foresay.evaluation.segmentation.boundaries import (
+    F1,
+    OVER,
+    PRECISION,
+    R_VALUE,
+    RECALL,
+    count_hits,
+    scores,
+    true_boundaries,
+)
 from foresay.evaluation.segmentation.boundary_cues import Peaks, dissimilarity, peaks
 from foresay.evaluation.segmentation.posterior_curves import posterior_curves
 from foresay.results import Metric, Result

@@ -71,7 +71,7 @@ class MaskedPrediction(MaskedTransformer, ABC):
             rest = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(heard.counts)[:, None])
             plain = self._found(states, rest, labels, s.unmasked)
             terms["unmasked"], scalars["accuracy_unmasked"] = plain.term, plain.accuracy
-        return Losses(terms, scalars)
+        return Losses(terms, scalars, {"accuracy": "prediction", "accuracy_unmasked": "unmasked"})
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T), and `class_probability` (B, T, C) of all frames where the masked ones were not heard."""

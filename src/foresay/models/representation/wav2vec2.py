@@ -136,7 +136,7 @@ class Wav2Vec2(MaskedTransformer):
                 **code_use(quantized.codes, targets_at.real, s.codes),
                 "temperature": torch.full((), self.temperature(step), device=device),
             }
-        return Losses(terms, scalars)
+        return Losses(terms, scalars, {"accuracy": "contrastive"})
 
     @staticmethod
     def depends_on_length(settings: Wav2Vec2Settings) -> bool:

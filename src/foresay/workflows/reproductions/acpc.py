@@ -147,7 +147,7 @@ SCALES = {
 }
 """demo: seven small models on 40 minutes of synthetic speech. small: two models, three seeds, 6,000 updates of 82 s of speech each (137 h).
 paper: 50 epochs of train-clean-100 for Table 2, 200 for Table 1. cpu: two small models, five seeds, on your corpus.
-Only the demo was ever run to its end by us: `docs/papers.md`."""
+The demo and cpu were run to their end by us: `docs/papers.md`."""
 WHOLE_PHONES = ("abx.max_size_group=10", "abx.max_x_across=5")
 """ABX of whole phones compares as much as ZeroSpeech 2021 does of triphones."""
 PAIRED = (

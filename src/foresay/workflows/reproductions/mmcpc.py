@@ -22,7 +22,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.draws import stream
 from foresay.errors import UserError
 from foresay.evaluation.probes.probe import GAIN
-from foresay.results import RESULTS, Result, read_results
+from foresay.results import FEWEST, RESULTS, Result, read_results
 from foresay.workflows.reproductions import Measuring, Reproduction, Training
 from foresay.workflows.reproductions._tables import markdown, mean_and_interval, rows_at_end
 
@@ -272,14 +272,18 @@ def _lines_of_table_3(size: Scale, parent: Path) -> str:
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]], draws: int = 1000) -> str:
-    """Write Spearman's rank correlation of pairs with its interval; nothing where one of both is constant or there are less than three.
+    """Write Spearman's rank correlation of pairs with its interval, which takes five of them at least.
 
-    >>> rank_correlation([(1.0, 3.0), (2.0, 5.0)])
-    ''
+    Nothing is said where one of both is constant, or of less than three.
+
+    >>> rank_correlation([(1.0, 3.0), (2.0, 5.0)]), rank_correlation([(1.0, 3.0), (2.0, 5.0), (3.0, 6.0)])
+    ('', '+1.00')
     """
     values = np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
     if len(values) < 3 or (values == values[0]).all(axis=0).any():  # noqa: PLR2004
         return ""
+    if len(values) < FEWEST:
+        return f"{_spearman(values):+.2f}"
     random = stream("models", 0)
     drawn = [values[random.integers(len(values), size=len(values))] for _ in range(draws)]
     found = [_spearman(some) for some in drawn if not (some == some[0]).all(axis=0).any()]
