@@ -156,6 +156,18 @@ def test_another_kind_of_context_is_refused(tmp_path: Path) -> None:
         WarmStart(str(tmp_path / "source")).into(build({"name": "cpc", **CPC, "context": "rnn"}))
 
 
+@pytest.mark.parametrize("setting", ["standardize=true", "padding_in_norm=true", "heads=4"])
+def test_settings_that_show_in_no_weight_and_only_in_some_audio_are_refused(setting: str, tmp_path: Path) -> None:
+    """Standardized or not, noise of mean 0 and variance 1 is the same; padding is in no clip that is alone."""
+    small = ("trainer.steps=1", "model.size=32", "model.inner=64", "model.layers=2", "model.heads=2")
+    recipe = read_recipe("hubert-tiny", (*small, f"model.{setting}"))
+    description = recipe.model_toml(1)
+    Run(tmp_path).save(1, recipe.build_model().state_dict(), {}, description, keep=1)
+    with pytest.raises(UserError, match=f"does not give its features .*--set 'model.{setting}'$"):
+        WarmStart(str(tmp_path)).into(read_recipe("hubert-tiny", small).build_model())
+    WarmStart(str(tmp_path)).into(read_recipe("hubert-tiny", (*small, f"model.{setting}")).build_model())
+
+
 def _started(corpus: Path, run: Path, source: str, steps: int) -> dict[str, torch.Tensor]:
     pretrain("cpc", corpus, run, start=WarmStart(source), overrides=(*SMALL, "trainer.save_every=2", f"trainer.steps={steps}"))
     return load(run).state_dict()
