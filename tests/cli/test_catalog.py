@@ -8,7 +8,7 @@ import pytest
 from foresay import cli
 from foresay.cli import doctor
 from foresay.workflows.catalog import list_models, list_recipes, recipe_text
-from foresay.workflows.doctor import Finding
+from foresay.workflows.doctor import Diagnosis
 
 
 def test_models(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +34,7 @@ def test_lists_need_no_torch(verb: str) -> None:
 
 @pytest.mark.parametrize("verdict, code, last", [("ok", 0, "ready"), ("missing", 0, "ready"), ("broken", 1, "not usable yet: see ears")])
 def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verdict: str, code: int, last: str) -> None:
-    finding = Finding("self-test", "ears", "deaf", verdict, "wash them")  # type: ignore[arg-type]
+    finding = Diagnosis("self-test", "ears", "deaf", verdict, "wash them")  # type: ignore[arg-type]
     monkeypatch.setattr(doctor, "doctor", lambda: [finding])
     assert cli.main(["doctor"]) == code
     shown = capsys.readouterr().out

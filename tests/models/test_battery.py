@@ -13,7 +13,7 @@ from foresay.loading import build, load
 from foresay.models.representation._encoder_and_context import CausalModel
 from foresay.runs import DESCRIPTION, WEIGHTS
 from foresay.settings import find_class, list_names, settings_class, to_table, write_toml
-from foresay.training.devices import Place
+from foresay.training.devices import Process
 from foresay.training.tally import Tally
 
 MODELS = list_names("foresay.models")
@@ -116,7 +116,7 @@ def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) ->
     for name, term in whole.terms.items():
         assert float(sum(p.terms[name].count for p in parts)) == float(term.count)
         torch.testing.assert_close(sum(p.terms[name].sum for p in parts), term.sum, rtol=1e-5, atol=1e-4)
-    tally = Tally(Place(torch.device("cpu")))
+    tally = Tally(Process(torch.device("cpu")))
     for part in parts:
         tally.add(part)
     for name, accuracy in tally.together().scalars.items():

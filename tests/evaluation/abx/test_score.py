@@ -9,8 +9,8 @@ import pytest
 
 from foresay import draws
 from foresay.errors import UserError
-from foresay.evaluation.abx.abx import pairs as abx_pairs
-from foresay.evaluation.abx.abx import score as abx_score
+from foresay.evaluation.abx import pairs as abx_pairs
+from foresay.evaluation.abx import score as abx_score
 from foresay.evaluation.abx.dataset import make_dataset
 from foresay.evaluation.abx.items import Items, Token
 from foresay.evaluation.abx.score import Score
