@@ -154,6 +154,14 @@ def test_runs_are_compared_also_where_their_corpus_was_moved_or_renamed_between_
     assert found.interval is not None
 
 
+def test_a_model_that_is_called_as_an_untrained_copy_is_refused(tmp_path: Path, corpus: Path) -> None:
+    """A folder without a step could not be told from the copy of the model beside it."""
+    write_run(tmp_path / "a", seed=1)
+    write_run(tmp_path / "a (untrained)", seed=2)
+    with pytest.raises(UserError, match=r"a \(untrained\) ends as the names of untrained copies do"):
+        measured(corpus, tmp_path / "a", tmp_path / "a (untrained)")
+
+
 def test_equal_weights_with_other_settings_are_another_model(tmp_path: Path, corpus: Path) -> None:
     """What a kernel's padding is shows in no weight, and in every feature."""
     write_run(tmp_path / "a", seed=1)

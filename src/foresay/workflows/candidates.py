@@ -7,8 +7,10 @@ from pathlib import Path
 from foresay import draws
 from foresay.contracts import SpeechModel
 from foresay.encoding.subjects import Subject
+from foresay.errors import UserError
 from foresay.fingerprint import of_model, of_saved
 from foresay.loading import is_foreign, load, locate
+from foresay.reports.comparisons import UNTRAINED
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml_file
 
@@ -34,11 +36,19 @@ class Candidate:
 
 
 def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[Candidate]:
-    """Load the models, and after them the baselines, which are always there and have the layers they have."""
+    """Load the models, and after them the baselines, which are always there and have the layers they have.
+
+    Raises:
+        UserError: one cannot be loaded, lacks a layer, or is called as an untrained copy is.
+    """
     baselines = list_names("foresay.baselines")
     given = {folder_and_step(model): str(model) for model in models if str(model) not in baselines and not is_foreign(str(model))}
     foreign = list(dict.fromkeys(str(model) for model in models if is_foreign(str(model))))
     names = short_names([folder for folder, _ in given], taken={*baselines, *foreign})
+    for folder in names:
+        if folder.name.endswith(UNTRAINED):
+            msg = f"{folder} ends as the names of untrained copies do, and its numbers would be taken for those of one: rename the folder"
+            raise UserError(msg)
     candidates: list[Candidate] = []
     copies: dict[Path, Subject] = {}  # shared by all steps of a run
     for (folder, step), text in given.items():
@@ -48,7 +58,7 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
                 copy = _untrained(extractor, seed, device)
-                copies[folder] = replace(subject, name=f"{subject.name} (untrained)", model=copy, step=None)
+                copies[folder] = replace(subject, name=f"{subject.name}{UNTRAINED}", model=copy, step=None)
             subject = replace(subject, untrained=copies[folder])
         of_copy = {subject.untrained: of_model(subject.untrained.model)} if subject.untrained else {}
         fingerprints = {subject: of_saved(extractor.state_dict(), read_toml_file(locate(text)[0])), **of_copy}
