@@ -207,13 +207,13 @@ def test_a_run_sees_pictures_in_the_size_that_it_learnt_from(tmp_path: Path, mon
     pytest.importorskip("PIL")
     pictures = [write_pairs(tmp_path / f"{split}.jsonl", 12, halves=("image",)).path for split in ("test", "train")]
     seen = set()
-    whole = MultimodalCPC.see
+    whole = MultimodalCPC.image_features
 
     def spy(self: MultimodalCPC, images: torch.Tensor, *rest: object) -> object:
         seen.add(tuple(images.shape[2:]))
         return whole(self, images, *rest)
 
-    monkeypatch.setattr(MultimodalCPC, "see", spy)
+    monkeypatch.setattr(MultimodalCPC, "image_features", spy)
     torch.manual_seed(0)
     settings = {"name": "multimodal-cpc", "modalities": "image", "channels": 8, "context_size": 8}
     model = build(settings)
