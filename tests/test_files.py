@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from foresay.errors import UserError
-from foresay.files import finished, is_disk_full, make_folder, parse_json, parse_json_object, read_text, text_lines, write_text, writing
+from foresay.files import (
+    finished,
+    is_disk_full,
+    make_folder,
+    parse_json,
+    parse_json_object,
+    read_text,
+    text_lines,
+    write_list,
+    write_text,
+    writing,
+)
 
 
 @pytest.mark.parametrize("content, text", [(b"\xef\xbb\xbfone\r\ntwo", "one\r\ntwo"), ("año".encode(), "año"), (b"", "")])
@@ -84,3 +95,8 @@ def test_what_is_no_file_keeps_its_place(tmp_path: Path) -> None:
             write_text(tmp_path / name, "text")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_list_has_a_line_for_each_and_holds_any_name(tmp_path: Path) -> None:
+    write_list(tmp_path / "list", ["a\nb", "lat\udce9", "é"])
+    assert (tmp_path / "list").read_text(encoding="utf-8") == "a b\nlat\\udce9\né\n"

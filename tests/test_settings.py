@@ -27,6 +27,7 @@ class Example:
     rate: float = 0.1
     kind: Literal["a", "b"] = "a"
     sizes: tuple[int, ...] = (1, 2)
+    pair: tuple[float, float] = (0.5, 1.0)
     clip: float | None = None
 
 
@@ -42,6 +43,10 @@ def test_whole_numbers_serve_as_fractions_but_not_the_other_way_round() -> None:
         ({"size": True}, "example.size must be of type int, not bool"),
         ({"sizes": [1, "2"]}, "example.sizes must be of type int, not str"),
         ({"kind": "c"}, "example.kind = 'c'"),
+        ({"pair": [1]}, "example.pair must be a list of 2, not "),
+        ({"pair": []}, "example.pair must be a list of 2, not "),
+        ({"pair": 1}, "example.pair must be a list of 2, not "),
+        ({"pair": [1, "a"]}, "example.pair must be of type float, not str"),
         ({"sise": 3}, 'example.sise = 3: did you mean "size"'),
     ):
         with pytest.raises(UserError, match=message):

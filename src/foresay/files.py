@@ -126,6 +126,11 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_list(path: Path, lines: Iterable[str]) -> None:
+    """Write a list for people, a line each, whole. Names that no text file can hold (bytes of an older encoding) are spelled out."""
+    write_bytes(path, "".join(" ".join(line.split("\n")) + "\n" for line in lines).encode(errors="backslashreplace"))
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, unless it is there.
 

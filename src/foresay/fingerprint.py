@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foresay.contracts import Extractor, SpeechModel
+from foresay.errors import UserError
 from foresay.settings import Table
 
 
@@ -18,9 +19,17 @@ def fingerprint(*parts: object) -> str:
 
 
 def of_file(path: Path) -> str:
-    """Digest a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+    """Digest a file's bytes.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UserError(msg) from error
 
 
 def of_tensors(weights: Mapping[str, Tensor]) -> str:

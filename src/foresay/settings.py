@@ -289,9 +289,11 @@ def _checked(value: Any, wanted: Any, where: str) -> Any:  # noqa: ANN401 - valu
         msg = f"{where} = {value!r}: {nearest(str(value), map(str, get_args(wanted)))}"
         raise UserError(msg)
     if origin is tuple:
-        if isinstance(value, list):
-            return tuple(_checked(v, get_args(wanted)[0], where) for v in value)
-        msg = f"{where} must be a list, not {value!r}"
+        kinds = get_args(wanted)
+        count = None if ... in kinds else len(kinds)
+        if isinstance(value, list) and count in {None, len(value)}:
+            return tuple(_checked(v, kinds[0], where) for v in value)
+        msg = f"{where} must be a list{f' of {count}' if count else ''}, not {value!r}"
         raise UserError(msg)
     if origin is dict:
         if isinstance(value, dict):

@@ -7,8 +7,10 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
 
 from foresay import cli
 from foresay.errors import UserError
@@ -144,7 +146,7 @@ def test_interrupted(verb: Callable[..., None], capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == f"foresay: {said or 'interrupted'}\n"
 
 
-def _wrapped(cause: OSError) -> RuntimeError:
+def _wrapped(cause: Exception) -> RuntimeError:
     error = RuntimeError("could not write the tensors")
     error.__cause__ = cause
     return error
@@ -160,6 +162,9 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
         (_wrapped(FULL), "the disk is full"),
         (RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)} (os error 28)"), "the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "runs"), "not allowed"),
+        (MemoryError(), "not enough memory (it is used up)"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory ([enforce fail]"),
+        (_wrapped(torch.OutOfMemoryError("CUDA out of memory.\nTried to")), "not enough memory (CUDA out of memory.)"),
         (ModuleNotFoundError("No module named '_lzma'", name="_lzma"), "lacks its own module '_lzma'"),
         (ModuleNotFoundError("No module named 'xml.sax'", name="xml.sax"), "lacks its own module 'xml.sax'"),
         (ModuleNotFoundError("No module named 'soxr'", name="soxr"), "the package 'soxr' is not installed"),
@@ -173,6 +178,24 @@ def test_what_the_machine_refuses_is_told(
     shown = capsys.readouterr().err
     assert words in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_of_any_encoding_will_do(encoding: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = subprocess.run([*FORESAY, "corpus", "--help"], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "make|import|align|pack|check|stats …".encode(encoding, errors="backslashreplace") in done.stdout
+
+
+def test_a_name_that_is_not_utf8_can_be_told_and_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9")
+    assert cli.main(["corpus", "stats", f"{folder}/manifest.jsonl"]) == 2
+    assert "lat\\udce9/manifest.jsonl" in capsys.readouterr().err
+    assert cli.main(["corpus", "make", "sines", folder, "--train", "2", "--test", "2"]) == 2
+    told = capsys.readouterr().err
+    assert "a name is not UTF-8 and cannot be written" in told
+    assert "lat\\udce9" in told
 
 
 def test_a_closed_pipe_is_silent() -> None:

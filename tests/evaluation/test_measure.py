@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Measure, find_measure
 from foresay.evaluation.probes.linear_probe import CONVERGED, PAPER
 from foresay.evaluation.probes.probe import Probe
+from foresay.fingerprint import of_file
 from foresay.settings import find_class, list_names, to_table
 
 
@@ -91,3 +93,9 @@ def test_any_protocol_can_be_changed() -> None:
             field = fields[0] if fields else "name"
             changed = find_measure(f"{cls.name}:{name}", {field: to_table(protocol)[field]})
             assert changed.protocol.name.startswith(f"{name}({field}=")
+
+
+@pytest.mark.parametrize("name", ["nowhere.item", ".", "a\0b"])
+def test_a_file_of_a_measure_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        of_file(tmp_path / name)

@@ -1,6 +1,8 @@
 """Writing features to files: what is written, what is skipped, and that pieces make the whole."""
 
+import io
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -241,3 +243,17 @@ def test_two_do_not_write_into_one_folder(tmp_path: Path) -> None:
     write_corpus(tmp_path / "manifest.jsonl", 1)
     with exclusive(tmp_path / "out", "Wait"), pytest.raises(UserError, match="out is in use by process"):
         extract("mfcc", tmp_path / "manifest.jsonl", tmp_path / "out", layer="mfcc")
+
+
+def test_names_that_are_not_utf8_are_extracted_and_told(tmp_path: Path, run: Path) -> None:
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9"))
+    source.mkdir()
+    for name, samples in (("a", 16_000), (os.fsdecode(b"b\xe9"), 16_000), (os.fsdecode(b"bad\xe9"), 10)):
+        content = io.BytesIO()  # soundfile itself writes no such names
+        soundfile.write(content, np.random.default_rng(0).uniform(-0.5, 0.5, samples), 16_000, format="WAV")
+        (source / f"{name}.wav").write_bytes(content.getvalue())
+    done = extract(run, source, tmp_path / "out", layer="z")
+    assert (done.written, len(done.failures)) == (2, 1)
+    assert {path.name for path in (tmp_path / "out").glob("*.npy")} == {"a.npy", "b%E9.npy"}
+    assert (tmp_path / "out" / "left-out.txt").read_text().startswith("bad\\udce9: ")
+    assert extract(run, source, tmp_path / "out", layer="z").there == 2

@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 our mistake (a traceback), 2 the user's mistake (one messa
 import ast
 import errno
 import importlib
+import io
 import os
 import shlex
 import sys
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; without `arguments`, those of the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may be bytes of another encoding, and the terminal of any
     try:
         code = _dispatch([word for word in words if word != "--debug"])
         sys.stdout.flush()  # or a broken pipe shows only after this function
@@ -93,16 +97,28 @@ def _what_the_user_can_do(error: Exception, words: Sequence[str]) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError) and not (error.name or "foresay").startswith("foresay"):
         return _lacking(str(error.name))
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        return f"a name is not UTF-8 and cannot be written: {error.object!a:.300}. Rename that file or folder"
     cause: BaseException | None = error
     while cause is not None:  # a library may wrap what the system said
-        number = cause.errno if isinstance(cause, OSError) else None
-        if number in FULL_DISK or os.strerror(errno.ENOSPC) in str(cause):
-            return f"the disk is full ({cause}). Free some space and give the same command again: a run goes on from its last checkpoint."
-        if number in FORBIDDEN:
-            return f"not allowed: {cause}. Choose another folder, or change the permissions of this one."
-        if isinstance(cause, OSError) and (path := _given(cause, words)):
-            return f"{path}: {_WHY.get(cause.errno or 0, cause.strerror)}. That is where this command was told to read or write."
+        if message := _refusal(cause, words):
+            return message
         cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _refusal(error: BaseException, words: Sequence[str]) -> str | None:
+    """Say what the machine refused, if it is that."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number in FULL_DISK or os.strerror(errno.ENOSPC) in str(error):
+        return f"the disk is full ({error}). Free some space and give the same command again: a run goes on from its last checkpoint."
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in _TOO_MUCH):
+        why = (str(error).splitlines() or ["it is used up"])[0]
+        return f"not enough memory ({why}). Ask for less at once: of the settings and options, try the largest number first."
+    if number in FORBIDDEN:
+        return f"not allowed: {error}. Choose another folder, or change the permissions of this one."
+    if isinstance(error, OSError) and (path := _given(error, words)):
+        return f"{path}: {_WHY.get(error.errno or 0, error.strerror)}. That is where this command was told to read or write."
     return None
 
 
@@ -115,6 +131,9 @@ def _lacking(module: str) -> str:
         )
     return f"the package {module!r} is not installed. In the environment of this command: {install()}"
 
+
+_TOO_MUCH = ("can't allocate memory", "array is too big", "Storage size calculation overflowed", "Maximum allowed dimension exceeded")
+"""Words of NumPy and PyTorch for what no memory holds; on a GPU it has a class."""
 
 _WHY = {
     errno.EEXIST: "there is something else of that name, perhaps a file or a link that leads nowhere; choose another",

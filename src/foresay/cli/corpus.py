@@ -256,16 +256,11 @@ def _print_imported(found: Imported) -> None:
     if found.skipped:
         print(f"skipped {len(found.skipped):,}:")
         for path, reason in found.skipped[:SHOWN]:
-            print(_printable(f"  {reason}" if str(path) in reason else f"  {path}: {reason}"))
+            print(f"  {reason}" if str(path) in reason else f"  {path}: {reason}")
     if found.skipped_list:
         print(f"all that was not used, and why: {found.skipped_list}")
     for note in found.notes:
         print(f"note: {note}")
-
-
-def _printable(text: str) -> str:
-    """Spell out what the terminal cannot show: names may be bytes of an older encoding."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _print_row(name: str, statistics: Statistics) -> None:

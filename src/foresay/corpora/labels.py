@@ -207,7 +207,7 @@ class LabelWriter:
 
     def leave_out(self, item: int, why: str) -> None:
         """Say that the recording at a place has no labels, and why."""
-        self._left_out.write(f"{why}\n".encode())
+        self._left_out.write(" ".join(why.split("\n")).encode(errors="backslashreplace") + b"\n")
         self._left_out.flush()
         self.add(item, np.zeros(0, np.uint16))
 

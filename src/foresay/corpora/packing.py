@@ -24,7 +24,7 @@ from foresay.audio.sound import ONLY_NAMED
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.errors import UserError
-from foresay.files import UNFINISHED, finished, read_text, write_text
+from foresay.files import UNFINISHED, finished, read_text, write_list, write_text
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 from foresay.settings import Table, read_toml, write_toml
@@ -134,7 +134,7 @@ def pack(manifests: Sequence[Path], destination: Path, shard_bytes: int) -> Pack
             moved = (replace(item, audio=_moved(plan, shards, item.audio), image=_moved(plan, shards, item.image)) for item in kept)
             write_manifest(destination / manifest.path.name, moved, phone_set=manifest.phone_set)
         if skipped:
-            write_text(destination / SKIPPED, "".join(f"{line}\n" for line in skipped))
+            write_list(destination / SKIPPED, skipped)
         write_text(destination / ABOUT, write_toml({**about, "complete": True}))
     return Packed([destination / name for name in names], shards, sum(plan.sizes), reused, skipped)
 

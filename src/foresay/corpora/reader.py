@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 from foresay.corpora.manifest import Item
 from foresay.errors import UserError, nearest
-from foresay.files import write_bytes
+from foresay.files import write_list
 from foresay.settings import find_class, first_line, list_names
 
 # What libsndfile reads, then what it does not: the importer reports those as skipped rather than pass over them in silence.
@@ -104,9 +104,8 @@ def write_skipped(path: Path, skipped: Sequence[Skipped]) -> Path | None:
     if not skipped:
         path.unlink(missing_ok=True)
         return None
-    lines = ("\t".join(" ".join(part.split("\t")) for part in (str(one.path), one.reason)).replace("\n", " ") for one in skipped)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+    write_list(path, ("\t".join(" ".join(part.split("\t")) for part in (str(one.path), one.reason)) for one in skipped))
     return path
 
 

@@ -18,7 +18,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.encoding.parts import Cutting
 from foresay.errors import AudioError, UserError, nearest
-from foresay.files import make_folder, write_text, writing
+from foresay.files import make_folder, write_list, write_text, writing
 from foresay.fingerprint import fingerprint, of_model
 from foresay.loading import load
 from foresay.locks import exclusive
@@ -175,13 +175,13 @@ def _write(path: Path, extractor: FeatureExtractor, layer: str, recording: _Reco
 def _list_failures(path: Path, failures: Sequence[str]) -> None:
     """Write down what was left out, a line each; where nothing was, take the list of an earlier time away."""
     if failures:
-        write_text(path, "".join(f"{failure}\n" for failure in failures))
+        write_list(path, failures)
     else:
         path.unlink(missing_ok=True)
 
 
 def _safe_name(name: str) -> str:
     """Make a file name of any id, different ones of different ids; a long one is cut and its digest added."""
-    quoted = quote(name, safe="")
+    quoted = quote(name, safe="", errors="surrogateescape")
     short = quoted if len(quoted) <= LONGEST_NAME else f"{quoted[:LONGEST_NAME]}-{fingerprint(name)}"
     return f"{short}.npy"

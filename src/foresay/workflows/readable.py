@@ -12,7 +12,7 @@ from pathlib import Path
 from foresay.corpora.manifest import Manifest
 from foresay.errors import AudioError
 from foresay.evaluation.measure import Corpora
-from foresay.files import make_folder, write_text
+from foresay.files import make_folder, write_list
 from foresay.progress import ProgressBar
 from foresay.results import Result
 
@@ -32,14 +32,14 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
         faults = {manifest.path: unreadable(manifest) for manifest in (corpora.test, corpora.train) if manifest}
         if not any(faults.values()) or any(len(faults[m.path]) == len(m) for m in (corpora.test, corpora.train) if m):
             raise
-    lines = [f"{path}: {why}\n" for path, found in faults.items() for why in found.values()]
+    lines = [f"{path}: {why}" for path, found in faults.items() for why in found.values()]
     for folder in folders:
         make_folder(folder)
-        write_text(folder / LEFT_OUT, "".join(lines))
+        write_list(folder / LEFT_OUT, lines)
     test, train = (manifest and manifest.without(list(faults[manifest.path])) for manifest in (corpora.test, corpora.train))
     assert test is not None  # noqa: S101 - there always is one
     where = f", listed in {folders[0] / LEFT_OUT}" if folders else ""
-    note = f"{len(lines):,} recordings that cannot be read are left out of all numbers{where}; the first: {lines[0].strip()}"
+    note = f"{len(lines):,} recordings that cannot be read are left out of all numbers{where}; the first: {lines[0]}"
     return [_noted(result, len(lines), note) for result in measured(Corpora(test, train))]
 
 
