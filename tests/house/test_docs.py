@@ -8,13 +8,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from foresay import cli
-from house.tree import ROOT, name
+from house.tree import MODELS, ROOT, name
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"(?P<not_run>^<!-- not run: [^>]+ -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -124,3 +125,18 @@ def test_examples_run_after_the_demo(where: str, text: str, demo: Path, tmp_path
     shutil.copytree(demo, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     exec(compile(text, where, "exec"), {"__name__": "__main__"})  # noqa: S102 - our own examples
+
+
+def test_the_layers_on_the_page_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    checked = [{name.strip(" ()") for name in layer.split("|")} for layer in reversed(contracts[0]["layers"])]
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("```text\n")[2].partition("```")[0]
+    assert [{name.strip() for name in re.split(r" {2,}", line)[0].split("|")} for line in page.splitlines()] == checked
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name)
+def test_every_model_stands_in_the_reference_and_in_the_table_of_models(model: Path) -> None:
+    assert f"::: foresay.models.{model.parent.name}.{model.stem}\n" in (ROOT / "docs" / "reference" / "models.md").read_text(
+        encoding="utf-8"
+    )
+    assert f"| `{model.stem.replace('_', '-')}`" in (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
