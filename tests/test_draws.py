@@ -153,3 +153,13 @@ def _called(call: ast.Call) -> str:
     if isinstance(function, ast.Attribute) and ast.unparse(function.value) in {"torch", "np.random", "torch.random", "torch.cuda"}:
         return function.attr
     return ""
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo does not know")
+def test_a_compiled_model_draws_what_another_draws() -> None:
+    """The compiler follows NumPy's operations as if they were torch's, which has no shift of unsigned numbers."""
+
+    def drawn(values: torch.Tensor) -> torch.Tensor:
+        return values + torch.rand(3, generator=draws.generator("negatives", 7))
+
+    torch.testing.assert_close(torch.compile(drawn, backend="eager")(torch.zeros(3)), drawn(torch.zeros(3)), rtol=0, atol=0)

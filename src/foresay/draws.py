@@ -90,7 +90,7 @@ def generator(purpose: Purpose, *numbers: int, device: torch.device | str = "cpu
 
 def seed(purpose: Purpose, *numbers: int) -> int:
     """Draw a seed of 63 bits."""
-    return int(bits(purpose, *numbers, count=1)[0] >> np.uint64(1))
+    return int(bits(purpose, *numbers, count=1)[0]) >> 1
 
 
 def seed_torch(purpose: Purpose, *numbers: int) -> None:
