@@ -252,7 +252,8 @@ def modules(package: str) -> dict[str, str]:
 
 def _kinds(module: str) -> list[str]:
     """Return the names of what a file holds several of: the classes in its `__all__`."""
-    stated = [node.value for node in _tree(module).body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    assigned = [node for node in _tree(module).body if isinstance(node, ast.Assign)]
+    stated = [node.value for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
     return [_snake(name) for value in stated for name in ast.literal_eval(value)]
 
 

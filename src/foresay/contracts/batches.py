@@ -22,7 +22,7 @@ class Audio(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees. Only `ids` is always there."""
+    """What one step is given. Only `ids` is always there."""
 
     ids: tuple[str, ...]
     waveforms: Tensor | None = None

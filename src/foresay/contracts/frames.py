@@ -14,14 +14,14 @@ from foresay.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Frames:
-    """What a model heard, by layer name: all that evaluation, units and fine-tuning need."""
+    """The features of a batch, by layer name: all that evaluation, units and fine-tuning need."""
 
     values: Mapping[str, Tensor]
     """Layer -> (B, T, D); beyond an utterance's length the values mean nothing."""
     lengths: Mapping[str, Tensor]
     """Layer -> (B,) int64, frames."""
     frame_rate: Mapping[str, float]
-    """Layer -> frames per second; of pictures, which take no time, there is none."""
+    """Layer -> frames per second; of images, which take no time, there is none."""
 
 
 class Extractor(ABC):
@@ -55,9 +55,9 @@ class FeatureExtractor(Extractor, ABC):
     modalities: Sequence[Modality] = ("audio",)
     sample_rate: int
     receptive_field: int
-    """Samples that one frame sees."""
+    """Samples that one frame depends on."""
     first_center: int
-    """The sample at the middle of what frame 0 sees; frame t is centred `t * sample_rate / frame_rate` later."""
+    """The sample at the middle of what frame 0 depends on; frame t is centred `t * sample_rate / frame_rate` later."""
 
     @abstractmethod
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
@@ -71,24 +71,24 @@ class FeatureExtractor(Extractor, ABC):
 
     @abstractmethod
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
-        """Hear (B, S) waveforms, of which `lengths` (B,) samples are real. `layers`: which to return, default all."""
+        """Encode waveforms (B, S), of which `lengths` (B,) samples are real. `layers`: which to return, default all."""
 
 
 class ImageExtractor(Extractor, ABC):
-    """From pictures to frames: a frame is a patch, and they come in the order in which one reads."""
+    """From images to frames: a frame is a patch, and they come in the order in which one reads."""
 
     modalities: Sequence[Modality] = ("image",)
 
     @abstractmethod
     def image_features(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
-        """Look at (B, 3, height, width) pictures from 0 to 1: frames (B, P, D). `layers`: which to return, default all."""
+        """Encode images (B, 3, height, width) from 0 to 1: frames (B, P, D). `layers`: which to return, default all."""
 
 
 class FeatureStream(Protocol):
-    """An utterance heard as it arrives: the frames of all pushes and `finish` together equal those of the whole."""
+    """An utterance encoded as it arrives: the frames of all pushes and `finish` together equal those of the whole."""
 
     def push(self, chunk: Tensor) -> Frames:
         """Take the next (B, S) samples, return the frames that they complete (perhaps none)."""
 
     def finish(self) -> Frames:
-        """Return the last frames, which see the silence after the end."""
+        """Return the last frames, which depend on the silence after the end."""

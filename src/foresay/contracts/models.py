@@ -25,7 +25,7 @@ class Trainable(nn.Module, ABC):
     """What every utterance of a batch must bring along: with both, a batch is made of pairs."""
 
     uses_targets: bool = False
-    """Whether it predicts `Batch.targets`, another version of what it hears."""
+    """Whether it predicts `Batch.targets`, another version of its input."""
 
     updates: int | None = None
     """How many are planned: the training loop says it, for schedules that are a share of them."""
@@ -82,6 +82,6 @@ class SpeechModel(Trainable, FeatureExtractor):
         return {}
 
     def stream(self) -> FeatureStream:
-        """Start to hear an utterance chunk by chunk. Causal models only."""
+        """Start to encode an utterance chunk by chunk. Causal models only."""
         msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
         raise TypeError(msg)

@@ -16,7 +16,7 @@ class Edits(NamedTuple):
     insertions: int
     """Symbols of the hypothesis that the reference lacks."""
     alignment: tuple[tuple[int | None, int | None], ...]
-    """MaskedPositions in the reference and in the hypothesis that stand for each other; None on the side that lacks the other's symbol."""
+    """Places in the reference and in the hypothesis that stand for each other; None on the side that lacks the other's symbol."""
 
     @property
     def distance(self) -> int:
@@ -61,11 +61,12 @@ def _table(reference: Sequence[object], hypothesis: Sequence[object], *, keep: b
     codes = {symbol: number for number, symbol in enumerate(dict.fromkeys([*reference, *hypothesis]))}
     symbols = np.array([codes[symbol] for symbol in hypothesis], dtype=np.int64)
     places = np.arange(len(hypothesis) + 1)
-    row, rows = places, [places]
+    row, rows = places, [places]  # all of them, or the last
     for count, symbol in enumerate(reference, start=1):
         best = np.concatenate([[count], np.minimum(row[1:] + 1, row[:-1] + (symbols != codes[symbol]))])
         # Insertions: the cheapest place to the left, plus one for each step from there.
         row = np.minimum.accumulate(best - places) + places
-        rows = rows if keep else []
+        if not keep:
+            rows.clear()
         rows.append(row)
     return np.stack(rows)
