@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Extractor, SpeechModel
+from foresay.contracts import Extractor, Model
 from foresay.errors import UserError
-from foresay.settings import Table
+from foresay.settings import Table, parts_of
 
 
 def fingerprint(*parts: object) -> str:
@@ -48,12 +48,15 @@ def of_saved(weights: Mapping[str, Tensor], description: Table) -> str:
     return fingerprint(of_tensors(weights), json.dumps(description.get("model"), sort_keys=True, default=str))
 
 
-def of_weights(extractor: Extractor) -> str:
-    """Digest an extractor's class and the weights it has."""
-    weights = extractor.state_dict() if isinstance(extractor, nn.Module) else {}
-    return fingerprint(type(extractor).__qualname__, of_tensors(weights))
+def of_weights(model: Extractor | nn.Module) -> str:
+    """Digest a model's class and the weights it has."""
+    weights = model.state_dict() if isinstance(model, nn.Module) else {}
+    return fingerprint(type(model).__qualname__, of_tensors(weights))
 
 
-def of_model(extractor: Extractor) -> str:
-    """Digest all that its features come from: class, weights and, of a model of this package, settings."""
-    return fingerprint(of_weights(extractor), extractor.settings if isinstance(extractor, SpeechModel) else None)
+def of_model(model: Extractor | nn.Module) -> str:
+    """Digest all that a model's output comes from: class, weights and, of a model of this package, settings and parts."""
+    if not isinstance(model, Model):
+        return fingerprint(of_weights(model), None)
+    parts = {name: of_model(getattr(model, name)) for name in parts_of(type(model))}
+    return fingerprint(of_weights(model), model.settings, *([parts] if parts else []))

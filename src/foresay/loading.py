@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from foresay.contracts import Extractor, SpeechModel
+from foresay.building import BASELINES, baseline, build, is_baseline
 from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import HuggingFaceModel
 from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
-from foresay.settings import construct, find_class, from_table, list_names, read_toml_file, settings_class
+from foresay.settings import list_names, read_toml_file
 from foresay.trust import named_in, trusting
 
 HUB = "hf:"
@@ -46,29 +46,12 @@ def _loaded(text: str, device: str, overrides: dict[str, object]) -> nn.Module:
     if overrides:
         msg = f"{text} has the settings that it was trained with; {', '.join(overrides)} can be changed of other people's checkpoints only"
         raise UserError(msg)
-    if text in list_names("foresay.baselines"):
-        extractor: nn.Module = find_class("foresay.baselines", text, Extractor)()
-        return extractor.to(device).eval()
-    return _own(text).to(device).eval()
+    return (baseline(text) if is_baseline(text) else _own(text)).to(device).eval()
 
 
 def is_foreign(name: str) -> bool:
     """Whether a name means a checkpoint of other people's."""
     return name.startswith(HUB) or name.endswith(FILE)
-
-
-def build(table: dict[str, Any]) -> SpeechModel:
-    """Build an untrained model from its name and settings, as a model folder states them."""
-    settings = dict(table)
-    name = settings.pop("name", None)
-    if not isinstance(name, str):
-        msg = f"[model] must have the name of a model, not name = {name!r}"
-        raise UserError(msg)
-    with named_in("model folder"):
-        cls = find_class("foresay.models", name, SpeechModel)
-        model: SpeechModel = construct(cls, from_table(settings_class(cls), settings, "model"))
-    assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
-    return model
 
 
 def locate(name: str) -> tuple[Path, Path]:
@@ -89,7 +72,7 @@ def locate(name: str) -> tuple[Path, Path]:
     elif path.is_dir():
         msg = f"{path} is neither a run nor a model folder: it holds no {DESCRIPTION} with {WEIGHTS}"
     else:
-        msg = f"{name!r} is neither a folder nor a baseline: {nearest(name, list_names('foresay.baselines'))}"
+        msg = f"{name!r} is neither a folder nor a baseline: {nearest(name, list_names(BASELINES))}"
     raise UserError(msg)
 
 
@@ -124,8 +107,8 @@ def _read(description: Path, weights: Path) -> nn.Module:
     if not isinstance(table, dict):
         msg = f"{description} describes no model: it must have a table [model] with a name and settings"
         raise UserError(msg)
-    model = build(table)
-    assert isinstance(model, nn.Module)  # noqa: S101 - a SpeechModel is one
+    with named_in("model folder"):
+        model = build(table)
     try:
         model.load_state_dict(read_weights(weights))
     except RuntimeError as error:

@@ -48,15 +48,15 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
         raise UserError(msg) from error
 
 
-def construct(owner: Callable[[Any], T], settings: object) -> T:
-    """Build a model from its settings.
+def construct(owner: Callable[..., T], settings: object, parts: Mapping[str, object] | None = None) -> T:
+    """Build a model from its settings and, where it is made of other models, these.
 
     Raises:
         UserError: they do not fit together, or ask for more than there is memory. Whatever a constructor of this package's layers and of
             PyTorch's finds wrong is wrong with the numbers it was given.
     """
     try:
-        return owner(settings)
+        return owner(settings, **(parts or {}))
     except (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         msg = f"the settings of [model] do not fit together: {why}"
@@ -228,6 +228,21 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
 def settings_class(owner: type) -> type[Any]:
     """Find the settings dataclass of a class built as `owner(settings)`, from that parameter's annotation."""
     return cast("type[Any]", get_type_hints(vars(owner)["__init__"])["settings"])
+
+
+def parts_of(owner: type) -> dict[str, Any]:
+    """Find the models that a class is built from: the parameters after `settings`, each with the contract that it must meet."""
+    hints = get_type_hints(vars(owner).get("__init__", object.__init__))
+    return {name: kind for name, kind in hints.items() if name not in {"settings", "return"}} if "settings" in hints else {}
+
+
+def name_of(owner: type, *packages: str) -> str:
+    """Return the name that `find_class` finds a class by, in one of the packages: its file's, or its module's where it lies elsewhere."""
+    for package in packages:
+        for name, module in modules(package).items():
+            if module == owner.__module__ and (module.endswith(f".{name}") or name == _snake(owner.__name__)):
+                return name.replace("_", "-")
+    return owner.__module__
 
 
 def list_names(package: str, base: str | None = None) -> list[str]:

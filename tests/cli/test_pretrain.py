@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.cli import INTERRUPTED, pretrain
+from foresay.cli import INTERRUPTED, _training
 from foresay.errors import UserError
 from reference.two_processes import SMALL, write_corpus
 
@@ -17,18 +17,18 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_only_the_first_process_speaks_of_an_interruption(rank: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", rank)
-    with pytest.raises((KeyboardInterrupt, SystemExit)) as caught, pretrain._one_voice():
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as caught, _training._one_voice():
         raise KeyboardInterrupt
     assert caught.type is (KeyboardInterrupt if rank == "0" else SystemExit)
     assert caught.value.args == (() if rank == "0" else (INTERRUPTED,))
 
 
-@pytest.mark.parametrize("rank, waits", [("0", []), ("1", [pretrain.PATIENCE])])
+@pytest.mark.parametrize("rank, waits", [("0", []), ("1", [_training.PATIENCE])])
 def test_the_other_processes_wait_before_they_complain(rank: str, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setenv("RANK", rank)
-    monkeypatch.setattr(pretrain.time, "sleep", waited.append)
-    with pytest.raises(UserError), pretrain._one_voice():
+    monkeypatch.setattr(_training.time, "sleep", waited.append)
+    with pytest.raises(UserError), _training._one_voice():
         raise UserError
     assert waited == waits
 

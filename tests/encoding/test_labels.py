@@ -13,22 +13,22 @@ import pytest
 import torch
 
 from foresay.corpora import labels
-from foresay.corpora.labels import FrameLabels, LabelSettings
+from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Manifest
-from foresay.encoding import fitted_clusters
 from foresay.encoding import labels as workflow
 from foresay.encoding.labels import make_labels
+from foresay.encoding.passes import CorpusPasses
 from foresay.encoding.recordings import Recording
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.loading import load
+from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 from foresay.quantizers.kmeans import KMeans
-from foresay.results import load_artifact
 from foresay.settings import read_toml
-from foresay.workflows.pretrain import pretrain, rehearse
+from foresay.workflows.pretrain import pretrain
+from foresay.workflows.rehearsal import rehearse
 from reference.levels import write_corpus
 
-MFCC = LabelSettings("mfcc", "mfcc", 8)
 TINY = [
     "model.channels=16",
     "model.size=16",
@@ -39,7 +39,7 @@ TINY = [
     "model.classes=8",
     "model.position_kernel=8",
     "model.position_groups=2",
-    "labels.clusters=8",
+    "parts.labels.clusters=8",
     "data.seconds=6",
     "trainer.steps=4",
     "trainer.save_every=2",
@@ -53,22 +53,32 @@ def manifests(tmp_path: Path) -> dict[str, Manifest]:
     return {name: write_corpus(tmp_path / f"{name}.jsonl", 8, seed=seed) for seed, name in enumerate(("train", "valid"))}
 
 
-def test_every_frame_has_the_cluster_nearest_to_it(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
-    found = make_labels(MFCC, manifests, tmp_path / "labels")
-    kept = load_artifact(tmp_path / "labels", "clusters")
-    assert kept is not None
+def fitted(manifest: Manifest, of: str = "mfcc", layer: str = "mfcc", clusters: int = 8) -> KMeansUnits:
+    units = KMeansUnits(KMeansUnitsSettings(layer, clusters), load(of))
+    units.fit(CorpusPasses(manifest, 0))
+    return units
+
+
+@pytest.fixture
+def units(manifests: dict[str, Manifest]) -> KMeansUnits:
+    return fitted(manifests["train"])
+
+
+def test_every_frame_has_the_cluster_nearest_to_it(tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits) -> None:
+    found = make_labels(units, manifests, tmp_path / "labels")
+    centers = units.kmeans.centers.numpy()
     mfcc = load("mfcc")
     for name, manifest in manifests.items():
         for item in range(len(manifest)):
             waveform = manifest.read(item, 16_000)
             features = mfcc.features(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])).values["mfcc"][0].numpy()
             times = (79 + 160 * np.arange(len(features))) / 16_000
-            nearest = ((features[:, None].astype(np.float64) - kept["centers"]) ** 2).sum(-1).argmin(1)
+            nearest = ((features[:, None].astype(np.float64) - centers) ** 2).sum(-1).argmin(1)
             assert (found[name].at(item, times) == nearest).mean() > 0.995  # but for ties in float32
 
 
-def test_their_agreement_with_the_phones_is_told(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
-    found = make_labels(MFCC, manifests, tmp_path / "labels")["train"]
+def test_their_agreement_with_the_phones_is_told(tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits) -> None:
+    found = make_labels(units, manifests, tmp_path / "labels")["train"]
     pairs: Counter[tuple[str, int]] = Counter()
     for place, item in enumerate(manifests["train"]):
         times = (79 + 160 * np.arange(int(item.duration * 100))) / 16_000
@@ -87,41 +97,41 @@ def test_their_agreement_with_the_phones_is_told(tmp_path: Path, manifests: dict
 
 
 def test_nothing_is_made_twice_and_what_changed_is_made_anew(
-    tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[str] = []
-    hear = workflow.encode_recordings
+    encoded: list[str] = []
+    encode = workflow.encode_recordings
 
-    def hears(subject: Subject, manifest: Manifest, *rest: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
-        heard.append(manifest.name)
-        return hear(subject, manifest, *rest)
+    def encodes(subject: Subject, manifest: Manifest, *rest: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
+        encoded.append(manifest.name)
+        return encode(subject, manifest, *rest)
 
-    for module in (workflow, fitted_clusters):
-        monkeypatch.setattr(module, "encode_recordings", hears)
-    make_labels(MFCC, manifests, tmp_path / "labels")
-    assert len(heard) == 3  # once to find clusters, once each to name them
-    make_labels(MFCC, manifests, tmp_path / "labels")
-    assert len(heard) == 3
+    monkeypatch.setattr(workflow, "encode_recordings", encodes)
+    make_labels(units, manifests, tmp_path / "labels")
+    make_labels(units, manifests, tmp_path / "labels")
+    assert len(encoded) == 2
     write_corpus(tmp_path / "valid.jsonl", 4, seed=9)
-    make_labels(MFCC, {**manifests, "valid": Manifest.open(tmp_path / "valid.jsonl")}, tmp_path / "labels")
-    assert len(heard) == 4  # with the clusters found before
-    make_labels(LabelSettings("mfcc", "mfcc", 4), {"train": manifests["train"]}, tmp_path / "labels")
-    assert len(heard) == 6
+    make_labels(units, {**manifests, "valid": Manifest.open(tmp_path / "valid.jsonl")}, tmp_path / "labels")
+    assert len(encoded) == 3
+    make_labels(fitted(manifests["train"], clusters=4), {"train": manifests["train"]}, tmp_path / "labels")
+    assert len(encoded) == 4
 
 
-def test_labels_of_an_older_version_are_not_taken_over(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+def test_labels_of_an_older_version_are_not_taken_over(tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits) -> None:
     """They lay beside their frames after the first half minute."""
-    make_labels(MFCC, manifests, tmp_path / "labels")
+    make_labels(units, manifests, tmp_path / "labels")
     about = tmp_path / "labels" / "train" / "labels.toml"
     about.write_text(about.read_text().replace("version = 2\n", ""))
     with pytest.raises(UserError, match=r"older version of Foresay.*Delete .*train to make them again"):
-        make_labels(MFCC, manifests, tmp_path / "labels")
+        make_labels(units, manifests, tmp_path / "labels")
     with pytest.raises(UserError, match="older version"):
         FrameLabels(tmp_path / "labels" / "train", manifests["train"])
 
 
-def test_label_making_that_was_killed_goes_on(tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
-    make_labels(MFCC, manifests, tmp_path / "whole")
+def test_label_making_that_was_killed_goes_on(
+    tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_labels(units, manifests, tmp_path / "whole")
     hear, heard = workflow.encode_recordings, list[int]()
 
     def hears(*of: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
@@ -133,9 +143,9 @@ def test_label_making_that_was_killed_goes_on(tmp_path: Path, manifests: dict[st
 
     monkeypatch.setattr(workflow, "encode_recordings", hears)
     with pytest.raises(KeyboardInterrupt):
-        make_labels(MFCC, manifests, tmp_path / "killed")
+        make_labels(units, manifests, tmp_path / "killed")
     assert not (tmp_path / "killed" / "train" / "labels.toml").exists()
-    make_labels(MFCC, manifests, tmp_path / "killed")
+    make_labels(units, manifests, tmp_path / "killed")
     assert heard == [*range(5), *range(5, 8), *range(8)]  # those of `train` once, then those of `valid`
     files = [
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -144,11 +154,13 @@ def test_label_making_that_was_killed_goes_on(tmp_path: Path, manifests: dict[st
     assert files[0] == files[1]
 
 
-def test_what_cannot_be_read_is_left_out_of_the_labels_and_listed(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
+def test_what_cannot_be_read_is_left_out_of_the_labels_and_listed(
+    tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits
+) -> None:
     train = manifests["train"]
     for place in (2, 7):
         train[place].audio.write_bytes(b"no audio")
-    found = make_labels(MFCC, {"train": train}, tmp_path / "labels")["train"]
+    found = make_labels(units, {"train": train}, tmp_path / "labels")["train"]
     assert [bool((found.at(place, np.array([0.5])) >= 0).all()) for place in range(8)] == [place not in {2, 7} for place in range(8)]
     listed = (tmp_path / "labels" / "train" / "left-out.txt").read_text().splitlines()
     assert [line.partition(":")[0] for line in listed] == ["train-2", "train-7"]
@@ -156,7 +168,7 @@ def test_what_cannot_be_read_is_left_out_of_the_labels_and_listed(tmp_path: Path
     for item in valid:
         item.audio.unlink()
     with pytest.raises(UserError, match=r"no recording that can be read .* The first: there is no file"):
-        make_labels(MFCC, {"train": train, "valid": valid}, tmp_path / "labels")
+        make_labels(units, {"train": train, "valid": valid}, tmp_path / "labels")
 
 
 def test_labels_say_which_weights_and_data_made_them(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
@@ -166,13 +178,16 @@ def test_labels_say_which_weights_and_data_made_them(tmp_path: Path, manifests: 
         pretrain("hubert-tiny", train.path, tmp_path / f"run-{seed}", overrides=[*TINY, f"trainer.seed={seed}", "trainer.steps=1"])
         shutil.rmtree(tmp_path / "teacher", ignore_errors=True)
         shutil.move(tmp_path / f"run-{seed}" / "model", tmp_path / "teacher")
-        made = make_labels(LabelSettings(str(tmp_path / "teacher"), "L1", 8), {"train": train}, tmp_path / f"labels-{seed}")["train"]
-        assert made.about["data"] == train.digest
-        fingerprints.add((made.about["weights"], made.about["fingerprint"]))
+        units = fitted(train, str(tmp_path / "teacher"), "L1")
+        made = make_labels(units, {"train": train}, tmp_path / f"labels-{seed}")["train"]
+        assert (made.about["data"], made.about["tokenizer"]) == (train.digest, units.fingerprint)
+        fingerprints.add((made.about["tokenizer"], made.about["fingerprint"]))
     assert len({weights for weights, _ in fingerprints}) == len({stamp for _, stamp in fingerprints}) == 2
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, manifests: dict[str, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_and_nothing_is_lost(
+    tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @contextmanager
     def full(path: Path) -> Iterator[BinaryIO]:  # noqa: ARG001
         with Path("/dev/full").open("wb", buffering=0) as file:
@@ -180,61 +195,58 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path, manifests: dict
 
     monkeypatch.setattr(labels, "writing", full)
     with pytest.raises(OSError, match="No space left on device"):  # what the command line knows and tells
-        make_labels(MFCC, manifests, tmp_path / "labels")
+        make_labels(units, manifests, tmp_path / "labels")
     monkeypatch.undo()
     monkeypatch.setattr(KMeans, "assign", None)  # nothing is made again
-    assert make_labels(MFCC, {"train": manifests["train"]}, tmp_path / "labels")
+    assert make_labels(units, {"train": manifests["train"]}, tmp_path / "labels")
 
 
 def test_a_run_keeps_its_labels_whatever_becomes_of_their_source(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
     train, valid = (manifests[name].path for name in ("train", "valid"))
     pretrain("hubert-tiny", train, tmp_path / "one", valid=valid, overrides=TINY)
-    settings = LabelSettings(str(tmp_path / "one"), "L1", 8)
-    before = make_labels(settings, {"train": manifests["train"]}, tmp_path / "labels")["train"].at(0, np.arange(0.1, 1, 0.02))
-    pretrain("hubert-tiny", train, tmp_path / "other", valid=valid, overrides=[*TINY, "trainer.seed=1"])
-    shutil.rmtree(tmp_path / "one" / "model")
-    shutil.move(tmp_path / "other" / "model", tmp_path / "one" / "model")  # other weights
-    after = make_labels(settings, {"train": manifests["train"]}, tmp_path / "labels")["train"].at(0, np.arange(0.1, 1, 0.02))
-    np.testing.assert_array_equal(before, after)
-    with pytest.raises(UserError, match="other weights"):
-        make_labels(settings, manifests, tmp_path / "labels")  # those of `valid` would be of other features
+    second = [*TINY, f"parts.labels.encoder={tmp_path / 'one'}", "parts.labels.layer=L1"]
+    pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=[*second, "trainer.save_every=4"])
+    before = (tmp_path / "two" / "labels" / "train" / "codes.npy").read_bytes()
     shutil.rmtree(tmp_path / "one")
-    make_labels(settings, {"train": manifests["train"]}, tmp_path / "labels")
+    shutil.rmtree(tmp_path / "two" / "checkpoints")
+    pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=[*second, "trainer.save_every=4"])
+    assert (tmp_path / "two" / "labels" / "train" / "codes.npy").read_bytes() == before
+    shutil.rmtree(tmp_path / "two" / "labels")  # the units are in the run, their encoder with them
+    shutil.rmtree(tmp_path / "two" / "checkpoints")
+    pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=[*second, "trainer.save_every=4"])
+    assert (tmp_path / "two" / "labels" / "train" / "codes.npy").read_bytes() == before
 
 
 def test_two_iterations_from_the_command(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
     train, valid = (manifests[name].path for name in ("train", "valid"))
     first = pretrain("hubert-tiny", train, tmp_path / "one", valid=valid, overrides=TINY)
     assert first.step == 4
-    second = [*TINY, f"labels.of={tmp_path / 'one'}", "labels.layer=L1"]
+    second = [*TINY, f"parts.labels.encoder={tmp_path / 'one'}", "parts.labels.layer=L1"]
     pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=second)
     about = read_toml((tmp_path / "two" / "labels" / "train" / "labels.toml").read_text(), "labels.toml")
-    assert (about["of"], about["layer"], about["classes"], about["frame_rate"]) == (str(tmp_path / "one"), "L1", 8, 50.0)
+    assert (about["classes"], about["frame_rate"]) == (8, 50.0)
+    units = load(tmp_path / "two" / "parts" / "labels")
+    assert (units.settings.layer, units.fingerprint) == ("L1", about["tokenizer"])
+    for name, weights in load(tmp_path / "one").state_dict().items():
+        torch.testing.assert_close(units.encoder.state_dict()[name], weights, rtol=0, atol=0)
     again = pretrain("hubert-tiny-2", train, tmp_path / "two", valid=valid, overrides=[*second, "trainer.steps=4"])
     assert again.step == 4
 
 
 def test_a_rehearsal_makes_no_labels(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
-    rehearse("hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=TINY, updates=1)
+    rehearse("pretrain", "hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=TINY, updates=1)
     assert not (tmp_path / "run").exists()
 
 
 def test_what_cannot_be_labelled_is_explained(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
-    for settings, message in (
-        (LabelSettings("mfcc", "mfc", 8), 'did you mean "mfcc"'),
-        (LabelSettings("mfcc", "mfcc", 1), "more than one cluster"),
-        (LabelSettings("mfcc", "mfcc", 60_000), "too few to find 60000 clusters"),
+    for override, message in (
+        ("parts.labels.layer=mfc", 'did you mean "mfcc"'),
+        ("parts.labels.clusters=1", "more than one cluster"),
+        ("parts.labels.clusters=60_000", "too few to find 60000 clusters"),
+        ("model.classes=5", r"parts\.labels\.clusters"),
+        ("parts.labels=mfcc", "must be a tokenizer, and mfcc is a MFCC: fit one"),
+        ("labels.of=mfcc", "a part now"),
     ):
         with pytest.raises(UserError, match=message):
-            make_labels(settings, manifests, tmp_path / "labels")
-    with pytest.raises(UserError, match=r"labels\.clusters"):
-        pretrain("hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=[*TINY, "model.classes=5"])
-
-
-def test_clusters_that_are_not_moved_are_frames(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
-    make_labels(LabelSettings("mfcc", "mfcc", 8, moved=False), manifests, tmp_path / "drawn")
-    make_labels(MFCC, manifests, tmp_path / "fitted")
-    drawn, fitted = (load_artifact(tmp_path / name, "clusters") for name in ("drawn", "fitted"))
-    assert drawn is not None
-    assert fitted is not None
-    assert not np.allclose(drawn["centers"], fitted["centers"])
+            pretrain("hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=[*TINY, override])
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)

@@ -8,17 +8,18 @@ import pytest
 import soundfile
 import torch
 
+from foresay.building import build
 from foresay.contracts import FeatureExtractor
-from foresay.corpora.labels import LabelSettings
 from foresay.corpora.manifest import Item, Manifest, write_manifest
-from foresay.encoding import labels as workflow
 from foresay.encoding import parts
 from foresay.encoding.labels import make_labels
 from foresay.encoding.parts import Cutting
+from foresay.encoding.passes import CorpusPasses
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.loading import build, load
+from foresay.loading import load
+from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 
 RATE = 16_000
 SMALL = {"channels": 16, "size": 16, "layers": 2, "heads": 2, "inner": 32, "position_kernel": 16, "position_groups": 2}
@@ -107,27 +108,27 @@ def test_frames_that_attend_to_all_are_nearly_those_of_the_whole(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["mfcc", *MODELS])
 @pytest.mark.usefixtures("short_parts")
-def test_labels_are_read_back_at_the_frames_they_were_made_of(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert agreement(tmp_path, name, 6.3, monkeypatch) > 0.99  # but for ties in float32
+def test_labels_are_read_back_at_the_frames_they_were_made_of(tmp_path: Path, name: str) -> None:
+    assert agreement(tmp_path, name, 6.3) > 0.99  # but for ties in float32
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mfcc", *MODELS])
-def test_labels_of_three_minutes_are_read_back(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_of_three_minutes_are_read_back(tmp_path: Path, name: str) -> None:
     """Before, agreement was that of chance after the first half minute."""
-    assert agreement(tmp_path, name, 185.0, monkeypatch) > 0.99
+    assert agreement(tmp_path, name, 185.0) > 0.99
 
 
-def agreement(folder: Path, name: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> float:
+def agreement(folder: Path, name: str, seconds: float) -> float:
     """Label a recording, look the labels up at the times of the whole's frames; return the worst agreement of a tenth of it."""
     extractor = build_small(name)
     layer = extractor.layer_names[-1]
-    monkeypatch.setattr(workflow, "load", lambda *_: extractor)
     manifest = write_noise(folder / "m.jsonl", seconds)
-    made = make_labels(LabelSettings(name, layer, 16, moved=False), {"train": manifest}, folder / "labels")["train"]
+    units = KMeansUnits(KMeansUnitsSettings(layer, 16, moved=False), extractor)
+    units.fit(CorpusPasses(manifest, 0))
+    made = make_labels(units, {"train": manifest}, folder / "labels")["train"]
     (recording,) = encode_recordings(Subject(name, extractor, (layer,)), manifest)
-    centers = torch.from_numpy(np.load(folder / "labels" / "artifacts" / "clusters.npz")["centers"])
-    nearest = torch.cdist(recording.features[layer], centers).argmin(dim=1).numpy()
+    nearest = torch.cdist(recording.features[layer], units.kmeans.centers).argmin(dim=1).numpy()
     assert len(np.unique(nearest)) > 1
     count = int(extractor.frame_count(torch.tensor([round(seconds * RATE)]), layer))
     times = (extractor.first_center + extractor.hop(layer) * np.arange(count)) / RATE

@@ -1,6 +1,7 @@
 """Imports run downhill, at the top of a file, and few of them: a model can be understood from a handful of files."""
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import foresay
-from foresay.contracts import SpeechModel
-from foresay.settings import find_class, modules, settings_class, to_table
+from foresay.contracts import Model
+from foresay.settings import find_class, modules, settings_class
 from house.tree import MODELS, PACKAGE, ROOT, SOURCES, imported, inner_imports, line_count, name, parsed, reached
 
 OPTIONAL = {
@@ -28,7 +29,11 @@ OPTIONAL = {
     "wandb",
 }
 LAZY = {PACKAGE / "__init__.py", PACKAGE / "cli" / "__init__.py"}
-KNOWN_TO_ALL = {"settings.py", "draws.py", *(f"contracts/{file}.py" for file in ("__init__", "batches", "losses", "frames", "models"))}
+KNOWN_TO_ALL = {
+    "settings.py",
+    "draws.py",
+    *(f"contracts/{file}.py" for file in ("__init__", "batches", "losses", "frames", "models", "tokens")),
+}
 MOST_FILES = 13
 """Of a model whose parts stand alone: encoder, context, prediction heads, negatives, objectives, each a file."""
 PARTS = {"encoder": "encoders", "context": "context", "predictor": "predictors", "negatives": "negatives"}
@@ -99,7 +104,8 @@ def _modules(node: ast.Import | ast.ImportFrom) -> set[str]:
 
 def _default_parts(model: Path) -> set[Path]:
     """Return the files of parts that a model's settings name."""
-    values = to_table(settings_class(find_class("foresay.models", model.stem, SpeechModel))())
+    fields = dataclasses.fields(settings_class(find_class("foresay.models", model.stem, Model)))
+    values = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
     named = [
         (modules(f"foresay.{package}"), value) for field, value in values.items() for end, package in PARTS.items() if field.endswith(end)
     ]

@@ -8,12 +8,13 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from foresay.building import build
 from foresay.contracts import Batch, SpeechModel
 from foresay.errors import UserError
 from foresay.hub.encoder import Encoder
 from foresay.hub.folders import write_folder as write_ours
 from foresay.hub.huggingface import HuggingFaceModel
-from foresay.loading import build, load
+from foresay.loading import load
 from foresay.models.representation.wav2vec2 import Wav2Vec2
 from foresay.settings import to_table
 from reference.tiny_checkpoints import SMALL, VARIANTS, hidden_states, network, transformers, write_folder

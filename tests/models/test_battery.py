@@ -8,8 +8,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from foresay.building import build
 from foresay.contracts import Batch, SpeechModel
-from foresay.loading import build, load
+from foresay.loading import load
 from foresay.models.representation._encoder_and_context import CausalModel
 from foresay.runs import DESCRIPTION, WEIGHTS
 from foresay.settings import find_class, list_names, settings_class, to_table, write_toml

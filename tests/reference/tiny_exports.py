@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from foresay.building import build
 from foresay.contracts import SpeechModel
-from foresay.loading import build
 
 TINY = {"channels": 16, "size": 32, "layers": 2, "heads": 4, "inner": 48, "position_kernel": 16, "position_groups": 4}
 LARGE = {"norm": "layer", "pre_norm": True, "standardize": True, "convolution_bias": True}

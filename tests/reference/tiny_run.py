@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
+from foresay.building import build
 from foresay.contracts import SpeechModel
-from foresay.loading import build
 from foresay.runs import Run
 from foresay.settings import write_toml
 

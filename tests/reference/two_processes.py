@@ -22,7 +22,10 @@ from foresay.runs import Run
 from foresay.training.devices import Process, find_process, leave
 from foresay.training.parallel import whole
 from foresay.training.recipe import read_recipe
-from foresay.workflows.pretrain import _build, _no_labels, _prepare, pretrain
+from foresay.workflows.parts import Parts
+from foresay.workflows.pretrain import pretrain
+from foresay.workflows.rehearsal import no_labels
+from foresay.workflows.train import build_model, prepare
 
 SMALL = (
     "model.channels=32",
@@ -122,7 +125,8 @@ def _do(job: Job | Toy, corpus: Path, runs: Path) -> Any:  # noqa: ANN401 - as a
         return None
     place = find_process("cpu")
     recipe = read_recipe(job.recipe, (*job.small, *job.overrides))
-    trainer = _prepare(_build(recipe, place), recipe, Manifest.open(corpus), None, Run(runs), place, _no_labels)
+    corpora, run = {"train": Manifest.open(corpus)}, Run(runs)
+    trainer = prepare(build_model(recipe, place, Parts(recipe, corpora, run, place, None)), recipe, corpora, run, place, no_labels)
     trainer.model.double()  # what of a spectrogram is of float32, wherever it is made
     scalars = []
     with trainer.loader() as loader:

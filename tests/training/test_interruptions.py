@@ -32,7 +32,13 @@ KINDS: dict[str, tuple[str, ...]] = {
     ),
     "hubert-tiny": (
         *("model.classes=5", "model.size=16", "model.layers=1", "model.heads=2", "model.inner=16", "model.channels=8"),
-        *("model.position_kernel=16", "model.position_groups=4", "model.target_size=8", "labels.clusters=5", "labels.hours=0.01"),
+        *(
+            "model.position_kernel=16",
+            "model.position_groups=4",
+            "model.target_size=8",
+            "parts.labels.clusters=5",
+            "parts.labels.hours=0.01",
+        ),
         *("data.seconds=4", "data.shortest=0.5", "data.longest=1", "trainer.validate_batches=1"),
     ),
 }

@@ -26,7 +26,8 @@ from foresay.runs import Run
 from foresay.training import logs
 from foresay.training.recipe import read_recipe
 from foresay.training.trainer import Trainer
-from foresay.workflows.pretrain import pretrain, rehearse
+from foresay.workflows.pretrain import pretrain
+from foresay.workflows.rehearsal import rehearse
 
 SMALL = (
     "model.channels=32",
@@ -261,7 +262,7 @@ def test_a_second_command_over_a_finished_run_does_nothing(corpus: Path, tmp_pat
 
 
 def test_rehearse_measures_and_keeps_nothing(corpus: Path, tmp_path: Path) -> None:
-    found = rehearse("acpc", corpus, tmp_path / "run", overrides=small())
+    found = rehearse("pretrain", "acpc", corpus, tmp_path / "run", overrides=small())
     assert found.updates == 72  # nine epochs of eight
     assert found.parameters == sum(p.numel() for p in weights_of_a_new_model())
     assert found.audio_hours == pytest.approx(72 * 4 * 0.3 / 3600)

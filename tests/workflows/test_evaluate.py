@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from foresay.building import build
 from foresay.errors import UserError
 from foresay.evaluation.probes.linear_probe import CONVERGED
 from foresay.evaluation.probes.probe import GAIN, MAJORITY, Probe
-from foresay.loading import build
 from foresay.models.representation.multimodal_cpc import MultimodalCPC
 from foresay.results import Result, load_artifact, read_results
 from foresay.runs import Run

@@ -10,7 +10,8 @@ import pytest
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.runs import Run
-from foresay.workflows.pretrain import pretrain, rehearse
+from foresay.workflows.pretrain import pretrain
+from foresay.workflows.rehearsal import rehearse
 from reference.two_processes import SMALL, write_corpus
 
 
@@ -60,7 +61,7 @@ def test_a_new_run_may_write_to_a_board(corpus: Path, tmp_path: Path) -> None:
 def test_a_rehearsal_opens_the_corpus_once_and_keeps_nothing(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, plain = [], Manifest.open
     monkeypatch.setattr(Manifest, "open", lambda path: opened.append(path) or plain(path))
-    found = rehearse("cpc", corpus, tmp_path / "run", overrides=(*SMALL, "trainer.tensorboard=true"))
+    found = rehearse("pretrain", "cpc", corpus, tmp_path / "run", overrides=(*SMALL, "trainer.tensorboard=true"))
     assert found.updates == 9
     assert opened == [corpus]
     assert not (tmp_path / "run").exists()

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from foresay.building import build, describe
 from foresay.cli import main
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
-from foresay.loading import build, load
+from foresay.loading import load
 from foresay.runs import Run
 from foresay.settings import assignment, find_class, merge, settings_class, to_table
 from foresay.training.recipe import read_recipe
-from foresay.workflows.pretrain import pretrain, rehearse
+from foresay.training.trainer import described
+from foresay.workflows.pretrain import pretrain
+from foresay.workflows.rehearsal import rehearse
 from foresay.workflows.warm_start import WarmStart
 from reference.tiny_run import write_run
 from reference.two_processes import SMALL, write_corpus
@@ -161,8 +164,8 @@ def test_settings_that_show_in_no_weight_and_only_in_some_audio_are_refused(sett
     """Standardized or not, noise of mean 0 and variance 1 is the same; padding is in no clip that is alone."""
     small = ("trainer.steps=1", "model.size=32", "model.inner=64", "model.layers=2", "model.heads=2")
     recipe = read_recipe("hubert-tiny", (*small, f"model.{setting}"))
-    description = recipe.model_toml(1)
-    Run(tmp_path).save(1, recipe.build_model().state_dict(), {}, description, keep=1)
+    model = recipe.build_model()
+    Run(tmp_path).save(1, model.state_dict(), {}, described("hubert-tiny", 1, describe(model)), keep=1)
     with pytest.raises(UserError, match=f"does not give its features .*--set 'model.{setting}'$"):
         WarmStart(str(tmp_path)).into(read_recipe("hubert-tiny", small).build_model())
     WarmStart(str(tmp_path)).into(read_recipe("hubert-tiny", (*small, f"model.{setting}")).build_model())
@@ -216,7 +219,7 @@ def test_a_run_killed_before_its_first_checkpoint_asks_for_its_origin(corpus: Pa
 def test_a_rehearsal_starts_there_too(corpus: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "source", "cpc", **{**CPC, "channels": 16})
     with pytest.raises(UserError, match="does not fit the recipe"):
-        rehearse("cpc", corpus, tmp_path / "run", start=WarmStart(str(tmp_path / "source")), overrides=SMALL)
+        rehearse("pretrain", "cpc", corpus, tmp_path / "run", start=WarmStart(str(tmp_path / "source")), overrides=SMALL)
 
 
 def test_the_command_takes_a_model(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,8 @@
     batches.py    Batch                                             what a step is given
     losses.py     Term, Losses                                      what it returns
     frames.py     Frames, FeatureExtractor, ImageExtractor          the features of a model
-    models.py     Trainable, SpeechModel                            all that the training loop knows of a model
+    tokens.py     Tokens, Tokenizer                                 discrete symbols, and what makes them
+    models.py     Model, Trainable, SpeechModel, Estimator          what recipes name: trained by gradients, or fitted
 
 One alphabet of shapes, everywhere:
 B utterances, S samples, T frames, D features, K predictions, M future frames aligned to them, N negatives,
@@ -15,20 +16,26 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 from foresay.contracts.batches import Audio, Batch, Modality, sent
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.losses import Losses, Term
-from foresay.contracts.models import SpeechModel, Trainable
+from foresay.contracts.models import Estimator, FitData, Model, SpeechModel, Trainable
+from foresay.contracts.tokens import Tokenizer, Tokens
 
 __all__ = [
     "Audio",
     "Batch",
+    "Estimator",
     "Extractor",
     "FeatureExtractor",
     "FeatureStream",
+    "FitData",
     "Frames",
     "ImageExtractor",
     "Losses",
     "Modality",
+    "Model",
     "SpeechModel",
     "Term",
+    "Tokenizer",
+    "Tokens",
     "Trainable",
     "sent",
 ]

@@ -69,6 +69,12 @@ class FeatureExtractor(Extractor, ABC):
         before, last = counts.diff().nonzero().flatten()[-2:].tolist()
         return int(last - before)
 
+    def size(self, layer: str) -> int:
+        """D: features of each frame of a layer. The extractor is on the CPU, in `eval()`."""
+        silence = torch.zeros(1, self.receptive_field + self.sample_rate)
+        with torch.no_grad():
+            return int(self.features(silence, torch.tensor([silence.shape[1]]), (layer,)).values[layer].shape[-1])
+
     @abstractmethod
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Encode waveforms (B, S), of which `lengths` (B,) samples are real. `layers`: which to return, default all."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,19 @@ from foresay.contracts.frames import FeatureExtractor, FeatureStream
 from foresay.contracts.losses import Losses
 
 
-class Trainable(nn.Module, ABC):
-    """All the training loop knows of a model."""
+class Model(nn.Module, ABC):
+    """What a recipe can name: built from `settings` and, where it is made of other models, from these parts.
+
+    A constructor says what it takes: `def __init__(self, settings: CTCSettings, encoder: FeatureExtractor)`, and keeps each part as the
+    attribute of that name. The part's weights are then among the model's own.
+    """
+
+    settings: Any
+    """The frozen dataclass it was built from."""
+
+
+class Trainable(Model, ABC):
+    """A model that is trained by gradients: all the training loop knows of it."""
 
     phases: Sequence[str] = ("train",)
     """What an update does one after the other, each with an optimizer of its own; one phase for everything but adversarial training."""
@@ -67,9 +78,6 @@ class Trainable(nn.Module, ABC):
 class SpeechModel(Trainable, FeatureExtractor):
     """A pre-trained encoder: trained by the loop, used through its features."""
 
-    settings: Any
-    """The frozen dataclass it was built from: `type(model)(model.settings)` is an untrained copy."""
-
     aligns: bool = False
     """Whether it aligns predictions with frames to come: `inspect` then gives `alignment_posterior (B, T, M, K)`."""
 
@@ -85,3 +93,26 @@ class SpeechModel(Trainable, FeatureExtractor):
         """Start to encode an utterance chunk by chunk. Causal models only."""
         msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
         raise TypeError(msg)
+
+
+class FitData(Protocol):
+    """A corpus as an estimator goes through it: each call is one pass."""
+
+    @property
+    def seed(self) -> int:
+        """Of all that is drawn."""
+
+    def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
+        """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""
+
+
+class Estimator(Model, ABC):
+    """A model that is fitted in passes over a corpus, without a gradient: k-means, n-grams, hidden Markov models."""
+
+    @abstractmethod
+    def fit(self, data: FitData) -> None:
+        """Estimate all that the model knows of its data.
+
+        Raises:
+            UserError: there is too little of it.
+        """

@@ -11,7 +11,6 @@ what made them (MFCC at 100 Hz, HuBERT at 50), and a window may begin anywhere.
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias
@@ -23,7 +22,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import Window
 from foresay.errors import UserError
 from foresay.files import UNFINISHED, make_folder, read_text, write_text, writing
-from foresay.settings import Table, read_toml, require_positive, write_toml
+from foresay.settings import Table, read_toml, write_toml
 
 LabelReader: TypeAlias = Callable[[Window], NDArray[np.int64]]
 """Reads the labels (T,) of a window's frames."""
@@ -48,25 +47,6 @@ class Clock(NamedTuple):
     """Samples from each to the next."""
     frame_count: Callable[[int], int]
     """Frames of so many samples."""
-
-
-@dataclass(frozen=True)
-class LabelSettings:
-    """Labels of frames that a model is to learn: clusters of what another one hears."""
-
-    of: str
-    """A baseline (`mfcc`), a run, a model folder or `hf:NAME`."""
-    layer: str
-    clusters: int
-    hours: float = 100.0
-    """Clusters are found in about so many hours of the corpus, drawn at random."""
-    frames: int = 1_000_000
-    """And in about so many of their frames at most."""
-    moved: bool = True
-    """False: clusters lie around frames drawn at random and are not moved (an ablation)."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "clusters", "hours", "frames")
 
 
 class FrameLabels:
@@ -126,7 +106,7 @@ class FrameLabels:
         if frame_rate > 1.01 * self.frame_rate:
             msg = (
                 f"these labels come {self.frame_rate:g} times a second, and the model has {frame_rate:g} frames a second: several frames "
-                "would share a label. Make labels of something with at least the model's frame rate (labels.of)"
+                "would share a label. Make labels of something with at least the model's frame rate (parts.labels.encoder)"
             )
             raise UserError(msg)
         return lambda window: self.of_window(window, clock)

@@ -48,6 +48,8 @@ class Manifest(Sequence[Item]):
     """The items of a manifest file, open for reading. Nothing is kept open, so it may be shared by threads and sent to processes."""
 
     path: Path
+    given: str
+    """The path as it was given."""
     name: str
     """The folder's name and, but for `manifest.jsonl`, the file's: `timit/test`."""
     phone_set: str | None
@@ -78,6 +80,7 @@ class Manifest(Sequence[Item]):
             UserError: there is no such file; it has no items; a line is not JSON, lacks a key, or repeats an id.
         """
         self = cls()
+        self.given = str(path)
         self.path = Path(path).absolute()
         self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"
         self.phone_set = _phone_set(self.path)

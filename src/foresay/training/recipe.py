@@ -8,37 +8,46 @@ predictions = 6
 
 [data]                       # DataSettings       [optimizer]  OptimizerSettings       [trainer]  TrainerSettings
 batch = 64
+
+[parts]                      # other models that this one is made of, or learns from
+encoder = "runs/hubert"      # a MODEL to be loaded
+[parts.labels]               # or one that is built anew: an estimator is fitted on the run's own corpus first
+name = "kmeans"
+encoder = "mfcc"
+layer = "mfcc"
+clusters = 100
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from foresay.contracts import SpeechModel
-from foresay.corpora.labels import LabelSettings
+from torch import nn
+
+from foresay.building import Part, assemble, find_model, is_baseline, taken_apart
+from foresay.contracts import Estimator, Model, Trainable
 from foresay.corpora.plans.windows import DataSettings
 from foresay.errors import UserError, nearest
 from foresay.files import read_text
 from foresay.settings import (
     Table,
     assignment,
-    construct,
-    find_class,
     from_table,
     merge,
+    parts_of,
     read_toml,
     require_not_negative,
-    settings_class,
     to_table,
     write_toml,
 )
 from foresay.training.built_in import RETIRED, built_in
 from foresay.training.optimizers import OptimizerSettings
 from foresay.trust import named_in
-from foresay.version import __version__
 
-SECTIONS = ("base", "model", "data", "optimizer", "trainer", "labels")
+SECTIONS = ("base", "model", "parts", "data", "optimizer", "trainer")
+LABELS = "labels"
+"""The part that gives `Batch.labels`, to models that learn them: a tokenizer."""
 
 
 @dataclass(frozen=True)
@@ -113,38 +122,33 @@ class Recipe:
     data: DataSettings
     optimizer: OptimizerSettings
     trainer: TrainerSettings
-    labels: LabelSettings | None = None
-    """Of frames, for models that learn some."""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """Of the model, and `labels`: what each is loaded from, or how it is built."""
+
+    @property
+    def kind(self) -> type[Model]:
+        """The model's class."""
+        with named_in("recipe"):
+            return find_model(self.model)
 
     @property
     def depends_on_length(self) -> bool:
         """Whether an update depends on how many there will be: by the learning rate, or by a schedule of the model."""
-        cls = find_class("foresay.models", self.model, SpeechModel)
-        return self.optimizer.depends_on_length or bool(cls.depends_on_length(self.model_settings))
+        kind = self.kind
+        return issubclass(kind, Trainable) and (self.optimizer.depends_on_length or kind.depends_on_length(self.model_settings))
 
-    def build_model(self) -> SpeechModel:
-        """Build the model, untrained, from torch's current random state."""
-        with named_in("recipe"):
-            cls = find_class("foresay.models", self.model, SpeechModel)
-            model: SpeechModel = construct(cls, self.model_settings)
-        return model
+    def build_model(self, parts: Mapping[str, nn.Module] | None = None) -> Model:
+        """Build the model, untrained, from torch's current random state, around its `parts`."""
+        return assemble(self.kind, self.model_settings, parts or {})
 
     def table(self) -> Table:
-        """Everything, defaults included."""
-        return {
-            "model": self.model_table(),
-            "data": to_table(self.data),
-            "optimizer": to_table(self.optimizer),
-            "trainer": to_table(self.trainer),
-        } | ({"labels": to_table(self.labels)} if self.labels else {})
-
-    def model_table(self) -> Table:
-        """The model's name and settings."""
-        return {"name": self.model, **to_table(self.model_settings)}
-
-    def model_toml(self, step: int) -> str:
-        """What a model folder says: how to build the model, and where it comes from."""
-        return write_toml({"recipe": self.name, "step": step, "version": __version__, "model": self.model_table()})
+        """Everything, defaults included. Of an estimator, which is not trained by steps: the model, its parts and the seed."""
+        model: Table = {"model": {"name": self.model, **to_table(self.model_settings)}}
+        if self.parts:
+            model["parts"] = dict(self.parts)
+        if issubclass(self.kind, Estimator):
+            return model | {"trainer": {"seed": self.trainer.seed}}
+        return model | {"data": to_table(self.data), "optimizer": to_table(self.optimizer), "trainer": to_table(self.trainer)}
 
     def toml(self) -> str:
         """The resolved recipe as TOML: reading it gives this recipe again."""
@@ -169,22 +173,60 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def resolve(table: Table, name: str) -> Recipe:
     """Turn a whole table into a recipe, each section checked by its owner."""
     table = _named_model(table, f"recipe {name}")
-    model = dict(table.get("model", {}))
-    model_name = model.pop("name", None)
-    if not isinstance(model_name, str):
+    model = table.get("model", {})
+    if not isinstance(model.get("name"), str):
         msg = f'recipe {name} names no model: add `model = "acpc"`, or `name` in its [model] section'
         raise UserError(msg)
+    if is_baseline(model["name"]):
+        msg = f"recipe {name}: {model['name']} is a baseline, which learns nothing"
+        raise UserError(msg)
     with named_in("recipe"):
-        cls = find_class("foresay.models", model_name, SpeechModel)
-    return Recipe(
-        name=name,
-        model=model_name,
-        model_settings=from_table(settings_class(cls), model, "model"),
-        data=from_table(DataSettings, table.get("data", {}), "data"),
-        optimizer=from_table(OptimizerSettings, table.get("optimizer", {}), "optimizer"),
-        trainer=from_table(TrainerSettings, table.get("trainer", {}), "trainer"),
-        labels=from_table(LabelSettings, table["labels"], "labels") if "labels" in table else None,
-    )
+        model_name, settings, inner = taken_apart(model)
+        parts = {**inner, **table.get("parts", {})}
+        return Recipe(
+            name=name,
+            model=model_name,
+            model_settings=settings,
+            parts=_checked_parts(parts, find_model(model_name), model_name),
+            **_loop(table, find_model(model_name)),
+        )
+
+
+def _loop(table: Table, kind: type[Model]) -> dict[str, Any]:
+    """Check the sections of the training loop, of which an estimator has the seed alone."""
+    trainer = table.get("trainer", {})
+    if issubclass(kind, Estimator):
+        idle = [section for section in ("data", "optimizer") if table.get(section)] + [f"trainer.{key}" for key in trainer if key != "seed"]
+        if idle:
+            msg = f"{kind.__name__} is fitted in passes over the corpus, not trained by steps: leave out {', '.join(idle)}"
+            raise UserError(msg)
+        trainer = {"steps": 1, **trainer}
+    return {
+        "data": from_table(DataSettings, table.get("data", {}), "data"),
+        "optimizer": from_table(OptimizerSettings, table.get("optimizer", {}), "optimizer"),
+        "trainer": from_table(TrainerSettings, trainer, "trainer"),
+    }
+
+
+def _checked_parts(parts: Mapping[str, Part], kind: type[Model], name: str) -> dict[str, Part]:
+    """Check the names of parts, and complete those that are built anew with their defaults."""
+    known = [*parts_of(kind), LABELS] if issubclass(kind, Trainable) else [*parts_of(kind)]
+    for part in parts:
+        if part not in known:
+            msg = f"unknown part {part!r}: {nearest(part, known) if known else f'{name} is made of no other models'}"
+            raise UserError(msg)
+    return {part: _completed(value, f"parts.{part}") for part, value in parts.items()}
+
+
+def _completed(part: Any, where: str) -> Part:  # noqa: ANN401 - whatever stands in a file
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        msg = f"{where} must be a MODEL (a run, a model folder, a baseline, hf:NAME) or the table of a model, not {part!r}"
+        raise UserError(msg)
+    name, settings, parts = taken_apart(part, where)
+    stated = {} if settings is None else to_table(settings)
+    return {"name": name, **stated, **{inner: _completed(value, f"{where}.{inner}") for inner, value in parts.items()}}
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
@@ -225,6 +267,12 @@ def _with_bases(name: str, seen: tuple[str, ...]) -> Table:
 
 def _named_model(table: Table, where: str) -> Table:
     """Let `model = "acpc"` stand for `[model] name = "acpc"`, and refuse unknown sections."""
+    if "labels" in table:
+        msg = (
+            f'{where}: [labels] is a part now. Write [parts.labels] with name = "kmeans", encoder = (before: of), layer and clusters; '
+            "on the command line --set parts.labels.encoder=MODEL --set parts.labels.layer=LAYER"
+        )
+        raise UserError(msg)
     for section, value in table.items():
         if section not in SECTIONS:
             msg = f"{where}: unknown section {section!r}: {nearest(section, SECTIONS)}"

@@ -21,12 +21,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from foresay import draws
+from foresay.building import describe
 from foresay.contracts import Batch, Trainable
 from foresay.corpora.batches import BatchLoader
 from foresay.errors import UserError
 from foresay.layers.moving_average import early, follow
 from foresay.progress import ProgressBar
 from foresay.runs import Checkpoint, DamagedError, Run
+from foresay.settings import Table, write_toml
 from foresay.training.collapse import CollapseWatch
 from foresay.training.devices import Process, give_back_freed_memory
 from foresay.training.logs import MetricsLog
@@ -34,6 +36,7 @@ from foresay.training.parallel import load_weights, whole
 from foresay.training.recipe import Recipe
 from foresay.training.tally import Tally
 from foresay.training.update import Outcome, Read, Updater
+from foresay.version import __version__
 
 NON_FINITE_LIMIT = 3
 """Updates in a row that may fail before the run stops."""
@@ -68,6 +71,7 @@ class Trainer:
         place: Process,
     ) -> None:
         """`loader` and `validation` open the audio to learn from and to test on; `updates` is how many there will be."""
+        self.table = describe(model)
         self.model = model.to(place.device)
         self.model.updates, self.model.seed = updates, recipe.trainer.seed
         self.recipe, self.settings = recipe, recipe.trainer
@@ -207,7 +211,8 @@ class Trainer:
         if self.average is not None:  # what a run keeps as its model is the average
             state["weights"], weights = weights, whole(self.average, self.place)
         if self.place.leads:
-            self.run.save(self.progress.step, weights, state, self.description, self.settings.keep)
+            description = described(self.recipe.name, self.progress.step, self.table)
+            self.run.save(self.progress.step, weights, state, description, self.settings.keep)
         give_back_freed_memory()
 
     def resume(self) -> Checkpoint | None:
@@ -269,11 +274,6 @@ class Trainer:
                 f"a checkpoint is damaged: {why}. The run goes on from the one of step {checkpoint.step}; it lies in {folder.name} now"
             )
 
-    @property
-    def description(self) -> str:
-        """What `model.toml` says: how to build the model, and where it comes from."""
-        return self.recipe.model_toml(self.progress.step)
-
     def event(self, message: str, step: int | None = None) -> None:
         """Tell the log and whoever watches; `step`: that it belongs to, or the last one done."""
         if self.place.leads:
@@ -316,6 +316,11 @@ class Trainer:
         return ProgressBar(
             what=self.recipe.name, unit="update", total=self.updates, initial=self.progress.step, leave=True, shown=self.place.leads
         )
+
+
+def described(recipe: str, step: int, model: Table) -> str:
+    """Return what `model.toml` says: how to build the model, and where it comes from."""
+    return write_toml({"recipe": recipe, "step": step, "version": __version__, "model": model})
 
 
 def _dealt(batches: Iterable[Batch], place: Process) -> Iterator[tuple[Batch, float]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foresay import draws
-from foresay.contracts import SpeechModel
+from foresay.building import untrained_copy
+from foresay.contracts import Extractor, SpeechModel
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.fingerprint import of_model, of_saved
@@ -99,8 +100,9 @@ def _image_side(run: Path | None) -> int:
     return int(recipe.get("data", {}).get("image_side", Subject.image_side))
 
 
-def _untrained(model: SpeechModel, seed: int, device: str) -> SpeechModel:
-    """Build the model anew: the same network, which has heard nothing."""
+def _untrained(model: SpeechModel, seed: int, device: str) -> Extractor:
+    """Build the model anew, untrained."""
     with draws.torch_seeded("weights", seed):
-        copy: SpeechModel = type(model)(model.settings)
+        copy = untrained_copy(model)
+    assert isinstance(copy, SpeechModel)  # noqa: S101 - as what it is a copy of
     return copy.to(device).eval()

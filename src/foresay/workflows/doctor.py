@@ -20,7 +20,7 @@ import torch
 
 from foresay import draws
 from foresay.audio.read import read_audio
-from foresay.contracts import Batch
+from foresay.contracts import Batch, SpeechModel
 from foresay.extras import install, requirements
 from foresay.files import is_disk_full
 from foresay.monotonic import monotonic_alignment
@@ -124,6 +124,7 @@ def _learn() -> str:
     draws.seed_torch("self-test", 0)
     recipe = read_recipe("demo-acpc")
     model = recipe.build_model()
+    assert isinstance(model, SpeechModel)  # noqa: S101 - as every recipe that pre-trains
     waveforms = torch.randn(model.group, recipe.data.window)
     lengths = torch.full((model.group,), recipe.data.window)
     names = tuple(map(str, range(model.group)))

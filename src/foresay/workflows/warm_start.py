@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from foresay import draws
-from foresay.contracts import Frames, SpeechModel
+from foresay.contracts import Frames, SpeechModel, Trainable
 from foresay.errors import UserError, nearest
 from foresay.files import read_text, write_text
 from foresay.fingerprint import of_weights
@@ -44,12 +44,15 @@ class WarmStart:
     renew: tuple[str, ...] = ()
     """Parameters, or modules with all of theirs, that start anew although the source has them."""
 
-    def into(self, model: SpeechModel) -> "Origin":
+    def into(self, model: Trainable) -> "Origin":
         """Copy the source's weights into an untrained model.
 
         Raises:
             UserError: the source is no model of this package; a tensor has another shape; or features would not be the source's.
         """
+        if not isinstance(model, SpeechModel):
+            msg = f"--from begins an encoder with the weights of another, and {type(model).__name__} is none: name it in [parts] instead"
+            raise UserError(msg)
         source = load(self.source)
         if not isinstance(source, SpeechModel):
             msg = (

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foresay.building import build
 from foresay.contracts import Batch
 from foresay.corpora.manifest import Interval, Manifest
 from foresay.corpora.plans.windows import Segment, Window
@@ -29,7 +30,7 @@ from foresay.evaluation.segmentation.boundaries import (
 from foresay.evaluation.segmentation.boundary_cues import Peaks, add_at_frames, dissimilarity, peaks, taking_over
 from foresay.evaluation.segmentation.posterior_curves import posterior_curves
 from foresay.evaluation.segmentation.segmentation import PERIODIC, POSTERIOR, Segmentation, SegmentationProtocol
-from foresay.loading import build, load
+from foresay.loading import load
 from foresay.results import Result
 from reference.boundary_loops import change_probability, most_hits
 from reference.levels import STEP, Levels, trained, write_corpus

@@ -17,7 +17,8 @@ from foresay.objectives.hybrid_contrastive import HybridContrast
 from foresay.objectives.paired_contrastive import PairedContrast
 from foresay.runs import Run
 from foresay.training.recipe import read_recipe
-from foresay.workflows.pretrain import pretrain, rehearse
+from foresay.workflows.pretrain import pretrain
+from foresay.workflows.rehearsal import rehearse
 from reference.two_processes import Job, alone, together
 
 GROUP = 2
@@ -208,7 +209,7 @@ def test_a_run_goes_on_with_half_a_queue_as_if_it_had_never_stopped(corpus: Path
 
 
 def test_a_rehearsal_of_pictures_counts_pictures(corpus: Path, tmp_path: Path) -> None:
-    found = rehearse("mmcpc-bars", corpus, tmp_path / "run", overrides=(*SMALL, "model.modalities=image"), device="cpu")
+    found = rehearse("pretrain", "mmcpc-bars", corpus, tmp_path / "run", overrides=(*SMALL, "model.modalities=image"), device="cpu")
     assert (found.audio_hours, found.updates) == (0, 4)
     assert found.epochs == pytest.approx(4 * 4 / 12)
 

@@ -95,7 +95,7 @@ class MaskedPrediction(MaskedTransformer, ABC):
         """(B, T), on the CPU."""
         if batch.labels is None:
             kind = type(self).__name__
-            msg = f"{kind} learns labels, and this batch has none: the recipe's [labels] say whose (`foresay recipes hubert-tiny`)"
+            msg = f"{kind} learns labels, and this batch has none: the recipe's [parts.labels] say whose (`foresay recipes hubert-tiny`)"
             raise UserError(msg)
         if batch.labels.shape[1] != frames:
             msg = f"labels of {batch.labels.shape[1]} frames, where the model hears {frames}: they must be read at the model's frames"
@@ -103,7 +103,7 @@ class MaskedPrediction(MaskedTransformer, ABC):
         if int(batch.labels.max()) >= self.settings.classes:
             msg = (
                 f"a label is {int(batch.labels.max())}, but the model has {self.settings.classes} classes: set model.classes to the number "
-                "of clusters (labels.clusters), or were these labels made with other clusters?"
+                "of clusters (parts.labels.clusters), or were these labels made with other clusters?"
             )
             raise UserError(msg)
         return batch.labels

@@ -1,0 +1,117 @@
+"""What the verbs that train have in common: options, a rehearsal, and one voice of several processes."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from foresay.cli import INTERRUPTED
+from foresay.errors import UserError
+from foresay.training.devices import leave, speaks
+from foresay.training.recipe import read_recipe
+from foresay.trust import trusting
+from foresay.workflows.rehearsal import rehearse
+from foresay.workflows.train import Verb, check_verb, run_recipe
+from foresay.workflows.warm_start import WarmStart
+
+PATIENCE = 5.0
+"""Seconds that a process which failed waits before it says so: if the first one failed too, torchrun ends this one meanwhile."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to train, on what, into which folder."""
+
+    recipe: tyro.conf.Positional[str]
+    """A built-in recipe (`foresay recipes` lists them) or a TOML file."""
+    corpus: Path | None = None
+    """Manifest of the audio to learn from."""
+    run: Path | None = None
+    """Folder of the run; a run that exists goes on."""
+    valid: Path | None = None
+    """Manifest of held-out audio."""
+    start: Annotated[str | None, tyro.conf.arg(name="from", metavar="MODEL")] = None
+    """Begin with the weights of a run, a model folder, hf:NAME or a .pt file of fairseq, instead of untrained ones."""
+    renew: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MODULE")] = field(default=())
+    """With --from: parameters, or modules, that start anew all the same; may be given several times."""
+    set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="SECTION.KEY=VALUE")] = field(default=())
+    """Override a setting of the recipe; may be given several times."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, …; default: a GPU if there is one."""
+    show: bool = False
+    """Print the resolved recipe and stop."""
+    dry_run: bool = False
+    """Do a few updates, keep nothing, and say what the run will take."""
+    trust: bool = False
+    """Run code outside Foresay that the recipe, or a model folder, names or brings along."""
+
+
+def train_as(verb: Verb, arguments: list[str], description: str | None) -> int:
+    """Train what the arguments ask for, under the name of a verb."""
+    options = tyro.cli(Options, prog=f"foresay {verb}", args=arguments, description=description)
+    if options.show:
+        with trusting(options.trust):
+            recipe = read_recipe(options.recipe, options.set)
+            check_verb(verb, recipe)
+            print(recipe.toml(), end="")
+        return 0
+    corpus, folder = _needed(options)
+    with _one_voice(), trusting(options.trust):
+        said = _rehearse(verb, options, corpus, folder) if options.dry_run else _train(verb, options, corpus, folder)
+    leave()
+    if speaks():
+        print(said)
+    return 0
+
+
+def _needed(options: Options) -> tuple[Path, Path]:
+    if options.corpus is None or options.run is None:
+        msg = "--corpus MANIFEST and --run DIR are needed to train (only --show does without)"
+        raise UserError(msg)
+    return options.corpus, options.run
+
+
+def _start(options: Options) -> WarmStart | None:
+    if options.start is None and options.renew:
+        msg = "--renew says what of --from MODEL starts anew, and there is no --from: without it everything does"
+        raise UserError(msg)
+    return None if options.start is None else WarmStart(options.start, options.renew)
+
+
+def _train(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:
+    progress = run_recipe(
+        verb, options.recipe, corpus, folder, valid=options.valid, start=_start(options), overrides=options.set, device=options.device
+    )
+    skipped = f", {progress.skipped} skipped" if progress.skipped else ""
+    return f"{folder}: {progress.step} updates done{skipped}. The model is in {folder / 'model'}."
+
+
+def _rehearse(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:
+    found = rehearse(verb, options.recipe, corpus, folder, start=_start(options), overrides=options.set, device=options.device)
+    return f"""\
+parameters          {found.parameters:,}
+updates             {found.updates:,} ({found.epochs:.1f} times through the corpus)
+audio heard         {found.audio_hours:.1f} h
+seconds an update   {found.seconds_per_update:.2f}
+peak memory         {found.memory_gib:.1f} GiB
+time the run takes  {found.hours:.2f} h, validation and saving not counted"""
+
+
+@contextlib.contextmanager
+def _one_voice() -> Iterator[None]:
+    """Let what stops all the processes of torchrun be said once."""
+    try:
+        yield
+    except KeyboardInterrupt:  # it reaches all of them
+        if speaks():
+            raise
+        sys.exit(INTERRUPTED)
+    except Exception:
+        if not speaks():
+            time.sleep(PATIENCE)
+        raise

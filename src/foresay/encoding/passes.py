@@ -1,0 +1,28 @@
+"""A corpus as an estimator goes through it, pass by pass."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from foresay.contracts import FeatureExtractor
+from foresay.corpora.manifest import Manifest
+from foresay.encoding.fitted_clusters import draw_frames
+from foresay.encoding.recordings import draw_recordings
+from foresay.encoding.subjects import Subject
+from foresay.errors import AudioError
+
+
+@dataclass(frozen=True)
+class CorpusPasses:
+    """The passes over a manifest (`FitData`). Recordings that cannot be read are left out."""
+
+    manifest: Manifest
+    seed: int
+    device: str = "cpu"
+
+    def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
+        """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""
+        drawn = draw_recordings(self.manifest, 3600 * hours, self.seed)
+        unreadable: dict[int, AudioError] = {}
+        subject = Subject("the encoder", encoder, (layer,))
+        return draw_frames(subject, layer, self.manifest, most, self.seed, self.device, drawn, unreadable)

@@ -1,0 +1,134 @@
+"""The parts of a run: the models that its model is made of, or takes labels from (`[parts]` of a recipe).
+
+    encoder = "runs/hubert"                        loaded
+    labels = {name = "kmeans", encoder = …}        fitted on the run's corpus, into RUN/parts/labels, a run of its own
+    encoder = {name = "cpc"}                       built untrained
+
+    RUN/parts.toml      of each part: what it is (its [model] table), where it came from, and the digest of its weights
+
+What was loaded is in the run's own weights from the first checkpoint on: whatever becomes of its source, the run goes on.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from torch import nn
+
+from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, taken_apart
+from foresay.contracts import Estimator, Tokenizer
+from foresay.corpora.labels import FrameLabels
+from foresay.corpora.manifest import Manifest
+from foresay.encoding.labels import are_made, make_labels
+from foresay.errors import UserError
+from foresay.files import write_text
+from foresay.fingerprint import of_model
+from foresay.loading import load
+from foresay.runs import Run
+from foresay.settings import Table, parts_of, read_toml_file, write_toml
+from foresay.training.devices import Process
+from foresay.training.recipe import LABELS, Recipe
+from foresay.trust import named_in
+
+FitPart: TypeAlias = Callable[[Recipe, Mapping[str, Manifest], Run, Process], object]
+"""Fits the estimator of a recipe into a run."""
+
+
+class Parts:
+    """Loads, fits or builds the parts of one run."""
+
+    def __init__(self, recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, fit: FitPart | None) -> None:
+        """`fit`: what fits an estimator; None: estimators stay as they are built, for a rehearsal."""
+        self.recipe, self.corpora, self.run, self.process, self.fit = recipe, corpora, run, process, fit
+
+    @functools.cached_property
+    def of_model(self) -> dict[str, nn.Module]:
+        """The models that the run's model is made of, by the names of its constructor's parameters."""
+        names = [name for name in parts_of(self.recipe.kind) if name in self.recipe.parts]
+        if names and self.run.checkpoints():
+            return {name: build(self._recorded(name)["model"]) for name in names}
+        found = {name: self._made(name, self.recipe.parts[name]) for name in names}
+        for name, part in found.items():
+            self._refuse_other(name, of_model(part))
+        return found
+
+    @functools.cached_property
+    def labels(self) -> dict[str, FrameLabels]:
+        """The labels of the run's corpora, made by its tokenizer when they are first asked for: then the run is known to be valid."""
+        folder = self.run.folder / "labels"
+        if self.process.leads:  # the others wait, and then find them made
+            self._make_labels(folder)
+        self.process.wait()
+        return {purpose: FrameLabels(folder / purpose, manifest) for purpose, manifest in self.corpora.items()}
+
+    def record(self) -> None:
+        """Write down what each part of the model is."""
+        if self.of_model:
+            self._keep({name: self._about(name, part) for name, part in self.of_model.items()})
+
+    def _make_labels(self, folder: Path) -> None:
+        known = str(self._known().get(LABELS, {}).get("fingerprint"))
+        if all(are_made(folder / purpose, known, manifest) for purpose, manifest in self.corpora.items()):
+            return  # whatever has become of their source
+        tokenizer = self._made(LABELS, self.recipe.parts[LABELS], fitted_by=Process(self.process.device))
+        if not isinstance(tokenizer, Tokenizer):
+            msg = (
+                f"parts.{LABELS} must be a tokenizer, and {self.recipe.parts[LABELS]} is a {type(tokenizer).__name__}: fit one "
+                f"(foresay train kmeans --set parts.encoder=MODEL …), or let this run do it (`foresay recipes hubert-tiny` shows how)"
+            )
+            raise UserError(msg)
+        self._refuse_other(LABELS, of_model(tokenizer))
+        self._keep({LABELS: self._about(LABELS, tokenizer)})
+        make_labels(tokenizer, self.corpora, folder, device=str(self.process.device))
+
+    def _made(self, name: str, part: Part, fitted_by: Process | None = None) -> nn.Module:
+        """Load, fit or build a part."""
+        if isinstance(part, str):
+            return load(part)
+        process = fitted_by or self.process
+        with named_in("recipe"):
+            kind, settings, inner = taken_apart(part)
+            if is_baseline(kind):
+                return baseline(kind)
+            cls = find_model(kind)
+        if self.fit and issubclass(cls, Estimator):
+            recipe = Recipe(name, kind, settings, self.recipe.data, self.recipe.optimizer, self.recipe.trainer, inner)
+            run = Run(self.run.folder / "parts" / name)
+            if not run.checkpoints():
+                self.fit(recipe, {"train": self.corpora["train"]}, run, process)
+            return load(run.folder)
+        return assemble(cls, settings, {key: self._made(key, value) for key, value in inner.items()})
+
+    def _about(self, name: str, part: nn.Module) -> Table:
+        given = self.recipe.parts[name]
+        source: Table = {"from": given} if isinstance(given, str) else {}
+        return source | {"fingerprint": of_model(part), "model": describe(part)}
+
+    def _recorded(self, name: str) -> Table:
+        known: Table = self._known().get(name, {})
+        if not isinstance(known.get("model"), dict):
+            msg = f"{self._path} does not say what the part {name} of this run is: was the run copied whole, or edited by hand?"
+            raise UserError(msg)
+        return known
+
+    def _refuse_other(self, name: str, fingerprint: str) -> None:
+        """Make sure that a part is what the run was begun with; one that is built untrained is drawn anew."""
+        known = self._known().get(name)
+        if known and isinstance(given := self.recipe.parts[name], str) and known.get("fingerprint") != fingerprint:
+            msg = (
+                f"{self.run.folder} was begun when the part {name}, {given}, had other weights ({known.get('fingerprint')}, now "
+                f"{fingerprint}): it has been trained on since. Begin another --run, or name what it was then"
+            )
+            raise UserError(msg)
+
+    def _keep(self, about: Table) -> None:
+        self.run.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self._path, write_toml(self._known() | about))
+
+    def _known(self) -> Table:
+        return read_toml_file(self._path) if self._path.exists() else {}
+
+    @property
+    def _path(self) -> Path:
+        return self.run.folder / "parts.toml"

@@ -1,0 +1,90 @@
+"""A rehearsal of a run: its first few updates, of which nothing is kept, and what the whole would take."""
+
+import dataclasses
+import itertools
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from foresay.contracts import Trainable
+from foresay.corpora.labels import LabelReader
+from foresay.corpora.manifest import Manifest
+from foresay.runs import Run
+from foresay.training.devices import find_process
+from foresay.training.recipe import read_recipe
+from foresay.workflows.parts import Parts
+from foresay.workflows.train import Verb, build_model, check_verb, clock_of, prepare
+from foresay.workflows.warm_start import WarmStart
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+    """What a run would be, measured on its first updates."""
+
+    parameters: int
+    updates: int
+    audio_hours: float
+    """Heard in all, repetitions counted."""
+    epochs: float
+    seconds_per_update: float
+    memory_gib: float
+    """Peak of the process, or of the GPU."""
+
+    @property
+    def hours(self) -> float:
+        """The time the run will take."""
+        return self.updates * self.seconds_per_update / 3600
+
+
+def rehearse(
+    verb: Verb,
+    recipe: str | Path,
+    corpus: str | Path,
+    run: str | Path,
+    *,
+    start: WarmStart | None = None,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    updates: int = 4,
+) -> Rehearsal:
+    """Do the first few updates of a run, keep nothing, and say what the whole would take."""
+    resolved = read_recipe(recipe, overrides)
+    check_verb(verb, resolved)
+    process, folder = find_process(device), Run(Path(run))
+    manifest = Manifest.open(corpus)
+    model = build_model(resolved, process, Parts(resolved, {"train": manifest}, folder, process, None))
+    if start:
+        start.into(model)
+    trainer = prepare(model, resolved, {"train": manifest}, folder, process, no_labels)
+    seconds = []
+    with trainer.loader() as loader:
+        for _, batches in itertools.islice(loader.updates(), updates):
+            began = time.perf_counter()
+            trainer.update(batches)
+            seconds.append(time.perf_counter() - began)
+    if process.device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated(process.device)
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    heard = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.modalities else 0.0
+    items = trainer.updates * resolved.data.batch
+    return Rehearsal(
+        parameters=sum(p.numel() for p in trainer.model.parameters()),
+        updates=trainer.updates,
+        audio_hours=heard / 3600,
+        epochs=items / len(manifest) if resolved.data.sampler == "items" else heard / float(manifest.durations.sum()),
+        seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
+        memory_gib=memory / 2**30,
+    )
+
+
+def no_labels(purpose: str, model: Trainable) -> LabelReader:  # noqa: ARG001 - of a rehearsal
+    """All frames are of class 0: what an update costs does not depend on what is learnt."""
+    clock = clock_of(model)
+    return lambda window: np.zeros(clock.frame_count(window.samples), np.int64)

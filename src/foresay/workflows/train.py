@@ -1,0 +1,198 @@
+"""Train a model: from a recipe and manifests to a run folder. Every verb that trains comes here.
+
+recipe ──► parts: loaded, fitted, or built untrained ──► model, around them ──► the training loop      (models with a loss)
+└──► passes over the corpus  (estimators)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+
+from foresay import draws
+from foresay.building import describe
+from foresay.contracts import Estimator, FeatureExtractor, Model, SpeechModel, Trainable
+from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
+from foresay.corpora.labels import Clock, LabelReader
+from foresay.corpora.manifest import Manifest
+from foresay.corpora.plans.windows import Plan
+from foresay.encoding.passes import CorpusPasses
+from foresay.errors import UserError
+from foresay.runs import Run
+from foresay.training.devices import Process, find_process, keep_freed_memory
+from foresay.training.recipe import LABELS, Recipe, read_recipe
+from foresay.training.trainer import Progress, Trainer, described
+from foresay.workflows.entry import enter, refuse_other_recipe
+from foresay.workflows.parts import Parts
+from foresay.workflows.warm_start import WarmStart, keep_origin
+
+Verb: TypeAlias = Literal["pretrain", "train"]
+
+
+def run_recipe(
+    verb: Verb,
+    recipe: str | Path,
+    corpus: str | Path,
+    run: str | Path,
+    *,
+    valid: str | Path | None = None,
+    start: WarmStart | None = None,
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+) -> Progress:
+    """Train a model, or go on with a run that exists, as the command `verb` does.
+
+    `recipe`: a built-in name or a TOML file; `corpus`, `valid`: manifests; `start`: whose weights it begins with, instead of
+    untrained ones; `overrides`: `section.key=value`.
+    Returns how far the run is. A run begun with another recipe or on another corpus is refused: its name would lie.
+    """
+    resolved = read_recipe(recipe, overrides)
+    check_verb(verb, resolved)
+    given = {"train": corpus} | ({"valid": valid} if valid else {})
+    return train(
+        resolved, {purpose: Manifest.open(path) for purpose, path in given.items()}, Run(Path(run)), find_process(device), start=start
+    )
+
+
+def check_verb(verb: Verb, recipe: Recipe) -> None:
+    """Make sure that a recipe is one for this command.
+
+    Raises:
+        UserError: it is for another; the message names it.
+    """
+    right: Verb = "pretrain" if issubclass(recipe.kind, SpeechModel) else "train"
+    if verb != right:
+        what = "learns features from audio alone" if right == "pretrain" else f"is no pre-trained encoder but {_article(recipe.kind)}"
+        msg = f"the model {recipe.model} {what}: use `foresay {right} {recipe.name} …`"
+        raise UserError(msg)
+
+
+def _article(kind: type[Model]) -> str:
+    return "an estimator, fitted in passes" if issubclass(kind, Estimator) else f"a {kind.__name__}"
+
+
+def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, *, start: WarmStart | None = None) -> Progress:
+    """Train the model of a recipe on the corpora `train` and, if it is there, `valid`; go on where the run is.
+
+    Returns how far the run is.
+
+    Raises:
+        UserError: the run was begun with another recipe, other data or other parts, or what is asked for cannot be done with these.
+    """
+    refuse_other_recipe(run, recipe)
+    parts = Parts(recipe, corpora, run, process, train)
+    if issubclass(recipe.kind, Estimator):
+        return _fit(recipe, corpora, run, process, parts)
+    model = build_model(recipe, process, parts)
+    origin = start.into(model) if start and not run.checkpoints() else None
+    trainer = prepare(model, recipe, corpora, run, process, _labels_of(parts))
+    notes = [str(origin)] if origin else []
+    if not process.leads:
+        return trainer.fit()
+    with run.alone():
+        notes += enter(run, recipe, corpora)
+        parts.record()
+        keep_origin(run, start, origin)
+        return trainer.fit(notes)
+
+
+def _fit(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, parts: Parts) -> Progress:
+    """Fit an estimator, unless that was done; in one process of several, for which the others wait."""
+    model = recipe.build_model(parts.of_model)
+    assert isinstance(model, Estimator)  # noqa: S101 - the caller looked
+    if process.leads:
+        with run.alone():
+            enter(run, recipe, {"train": corpora["train"]})
+            parts.record()
+            if not run.checkpoints():
+                model.to(process.device).eval().fit(CorpusPasses(corpora["train"], recipe.trainer.seed, str(process.device)))
+                run.save(1, model.state_dict(), {}, described(recipe.name, 1, describe(model)), keep=1)
+    process.wait()
+    return Progress(step=1)
+
+
+MakeReader: TypeAlias = Callable[[str, Trainable], LabelReader]
+"""Makes what reads the labels of a corpus, `train` or `valid`, at the frames of a model."""
+
+
+def _labels_of(parts: Parts) -> MakeReader:
+    return lambda purpose, model: parts.labels[purpose].reader(clock_of(model))
+
+
+def clock_of(model: Trainable) -> Clock:
+    """Return when the frames are that a model learns labels of.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not isinstance(model, FeatureExtractor):
+        msg = f"{type(model).__name__} has no frames that labels could be of: leave out parts.{LABELS}"
+        raise UserError(msg)
+    layer = model.layer_names[-1]
+    return Clock(
+        model.sample_rate, model.first_center, model.hop(layer), lambda samples: int(model.frame_count(torch.tensor([samples]), layer)[0])
+    )
+
+
+def build_model(recipe: Recipe, process: Process, parts: Parts) -> Trainable:
+    """Build the model around its parts, untrained, from the recipe's seed."""
+    if process.device.type == "cpu":
+        keep_freed_memory()
+    draws.seed_torch("weights", recipe.trainer.seed)
+    model = recipe.build_model(parts.of_model)
+    assert isinstance(model, Trainable)  # noqa: S101 - a model is that or an estimator
+    return model
+
+
+def prepare(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, labels: MakeReader) -> Trainer:
+    """Plan the batches, and make what trains on them.
+
+    Raises:
+        UserError: the recipe does not fit the model or the corpora.
+    """
+    _refuse_misfits(model, recipe)
+    manifest, held_out = corpora["train"], corpora.get("valid")
+    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
+
+    def loader() -> BatchLoader:
+        settings = recipe.trainer
+        return BatchLoader(
+            manifest,
+            plan,
+            labels=labels("train", model) if LABELS in recipe.parts else None,
+            rank=process.rank,
+            world=process.world,
+            workers=settings.workers,
+            accumulate=settings.accumulate,
+        )
+
+    validation = _validation(recipe, model, held_out, labels) if held_out else None
+    return Trainer(model, recipe, loader, validation, _updates(recipe, plan), run, process)
+
+
+def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
+    if isinstance(model, FeatureExtractor) and model.sample_rate != recipe.data.sample_rate:
+        msg = f"the model encodes audio of {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
+        raise UserError(msg)
+    if recipe.data.augment_future and not model.uses_targets:
+        msg = (
+            f"data.augment_future changes what is predicted, and {recipe.model} predicts nothing that is made of audio versions: leave it "
+            "out (data.augment_past changes what is encoded)"
+        )
+        raise UserError(msg)
+
+
+def _validation(recipe: Recipe, model: Trainable, manifest: Manifest, labels: MakeReader) -> Callable[[], BatchLoader]:
+    """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
+    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
+    return lambda: BatchLoader(
+        manifest, plan, labels=labels("valid", model) if LABELS in recipe.parts else None, workers=recipe.trainer.workers
+    )
+
+
+def _updates(recipe: Recipe, plan: Plan) -> int:
+    if recipe.trainer.steps is not None:
+        return recipe.trainer.steps
+    assert recipe.trainer.epochs is not None  # noqa: S101 - the settings see to it that there is one of the two
+    return sum(plan.steps(epoch) for epoch in range(recipe.trainer.epochs))
