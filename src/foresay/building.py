@@ -119,5 +119,5 @@ def taken_apart(table: Mapping[str, Any], where: str = "model") -> tuple[str, An
 
 def _kind(contract: type) -> str:
     """Say what a part must be: the first line of its contract."""
-    first = (contract.__doc__ or "").partition("\n")[0].rstrip(".")
+    first = (contract.__doc__ or "").partition(".")[0]
     return f"a {contract.__name__} ({first[:1].lower()}{first[1:]})"

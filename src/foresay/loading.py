@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from foresay.building import BASELINES, baseline, build, is_baseline
+from foresay.contracts import Extractor
 from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
@@ -38,6 +39,19 @@ def load(name: str | Path, device: str = "cpu", *, trust: bool = False, **overri
     """
     with trusting(trust):
         return _loaded(str(name), device, overrides)
+
+
+def load_extractor(name: str | Path, device: str = "cpu") -> Extractor:
+    """Load what makes frames, as `load` does.
+
+    Raises:
+        UserError: the model makes none.
+    """
+    loaded = load(name, device)
+    if not isinstance(loaded, Extractor):
+        msg = f"{name} is a {type(loaded).__name__}, which gives no features: name the encoder that it is made of, or another model"
+        raise UserError(msg)
+    return loaded
 
 
 def _loaded(text: str, device: str, overrides: dict[str, object]) -> nn.Module:

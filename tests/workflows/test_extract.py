@@ -54,7 +54,7 @@ def test_a_manifest_becomes_a_file_an_item_and_an_index(tmp_path: Path, run: Pat
     assert (done.written, done.there, done.failures) == (3, 0, ())
     index = lines(tmp_path / "out")
     assert list(index) == manifest.ids
-    model = module.load(run)
+    model = module.load_extractor(run)
     for item in manifest:
         line = index[item.id]
         features = np.load(tmp_path / "out" / line["file"])
@@ -73,7 +73,7 @@ def test_a_folder_and_a_file(tmp_path: Path, run: Path) -> None:
     assert list(lines(tmp_path / "out")) == ["eight", "anna/1"]
     for name, path in (("anna/1", first), ("eight", second)):
         features = np.load(tmp_path / "out" / lines(tmp_path / "out")[name]["file"])
-        np.testing.assert_array_equal(features, whole(module.load(run), path, "z"))
+        np.testing.assert_array_equal(features, whole(module.load_extractor(run), path, "z"))
     extract("mfcc", first, tmp_path / "one", layer="mfcc")
     assert [(line["id"], line["frames"]) for line in lines(tmp_path / "one").values()] == [("1", 50)]
 
@@ -87,10 +87,10 @@ def test_a_long_recording_in_pieces_is_the_whole(tmp_path: Path, run: Path, monk
     monkeypatch.setattr(module, "read_audio", lambda *of: pushed.append(of) or read(*of))
     for layer in ("z", "c"):
         extract(run, path, tmp_path / layer, layer=layer)
-        np.testing.assert_allclose(np.load(tmp_path / layer / "long.npy"), whole(module.load(run), path, layer), atol=1e-5)
+        np.testing.assert_allclose(np.load(tmp_path / layer / "long.npy"), whole(module.load_extractor(run), path, layer), atol=1e-5)
     assert len(pushed) == 2 * 11
     extract("logmel", path, tmp_path / "logmel", layer="logmel")  # which does not stream: in parts that overlap
-    np.testing.assert_allclose(np.load(tmp_path / "logmel" / "long.npy"), whole(module.load("logmel"), path, "logmel"), atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "logmel" / "long.npy"), whole(module.load_extractor("logmel"), path, "logmel"), atol=1e-5)
     assert len(pushed) == 3 * 11
     assert max(stop - start for *_, start, stop in pushed) <= (0.3 + 2 * 0.12) * RATE
 

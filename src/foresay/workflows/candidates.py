@@ -4,13 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
 from foresay import draws
 from foresay.building import untrained_copy
 from foresay.contracts import Extractor, SpeechModel
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.fingerprint import of_model, of_saved
-from foresay.loading import is_foreign, load, locate
+from foresay.loading import is_foreign, load_extractor, locate
 from foresay.reports.comparisons import UNTRAINED
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml_file
@@ -53,8 +55,9 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
     candidates: list[Candidate] = []
     copies: dict[Path, Subject] = {}  # shared by all steps of a run
     for (folder, step), text in given.items():
-        extractor = load(text, device)
+        extractor = load_extractor(text, device)
         run = folder if Run(folder).recipe.exists() else None
+        assert isinstance(extractor, nn.Module)  # noqa: S101 - what is loaded from a folder has weights
         subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run))
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
@@ -65,7 +68,7 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
         fingerprints = {subject: of_saved(extractor.state_dict(), read_toml_file(locate(text)[0])), **of_copy}
         candidates.append(Candidate(subject, fingerprints, run, finished=Path(text).resolve() == folder))
     for name in (*foreign, *baselines):
-        extractor = load(name, device)
+        extractor = load_extractor(name, device)
         chosen = tuple(layers or extractor.layer_names) if name in foreign else extractor.layer_names
         subject = Subject(name, extractor, chosen)
         candidates.append(Candidate(subject, {subject: of_model(extractor)}, baseline=name in baselines))

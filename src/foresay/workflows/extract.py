@@ -20,7 +20,7 @@ from foresay.encoding.parts import Cutting
 from foresay.errors import AudioError, UserError, nearest
 from foresay.files import make_folder, write_list, write_text, writing
 from foresay.fingerprint import fingerprint, of_model
-from foresay.loading import load
+from foresay.loading import load_extractor
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 from foresay.results import read_lines
@@ -61,8 +61,8 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     `left-out.txt`. Long recordings are encoded and written in parts, so an hour takes hardly more memory than a minute.
     """
     place = str(find_process(device).device)
-    extractor: FeatureExtractor = load(model, place)
-    if "audio" not in extractor.modalities:
+    extractor = load_extractor(model, place)
+    if not isinstance(extractor, FeatureExtractor) or "audio" not in extractor.modalities:
         msg = f"{model} sees pictures and hears no audio, and features are extracted of audio"
         raise UserError(msg)
     if layer not in extractor.layer_names:

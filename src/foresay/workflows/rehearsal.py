@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foresay.contracts import Trainable
+from foresay.contracts import Estimator, Trainable
 from foresay.corpora.labels import LabelReader
 from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.training.devices import find_process
 from foresay.training.recipe import read_recipe
@@ -56,6 +57,9 @@ def rehearse(
     """Do the first few updates of a run, keep nothing, and say what the whole would take."""
     resolved = read_recipe(recipe, overrides)
     check_verb(verb, resolved)
+    if issubclass(resolved.kind, Estimator):
+        msg = f"the model {resolved.model} is fitted in passes over the corpus: there are no updates to rehearse, leave out --dry-run"
+        raise UserError(msg)
     process, folder = find_process(device), Run(Path(run))
     manifest = Manifest.open(corpus)
     model = build_model(resolved, process, Parts(resolved, {"train": manifest}, folder, process, None))
