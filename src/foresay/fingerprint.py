@@ -50,8 +50,12 @@ def of_saved(weights: Mapping[str, Tensor], description: Table) -> str:
 
 def of_weights(model: Extractor | nn.Module) -> str:
     """Digest a model's class and the weights it has."""
-    weights = model.state_dict() if isinstance(model, nn.Module) else {}
-    return fingerprint(type(model).__qualname__, of_tensors(weights))
+    return fingerprint(type(model).__qualname__, of_tensors(weights_of(model)))
+
+
+def weights_of(model: Extractor | nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a model by their names; some extractors have none."""
+    return model.state_dict() if isinstance(model, nn.Module) else {}
 
 
 def of_model(model: Extractor | nn.Module) -> str:

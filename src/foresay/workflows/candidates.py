@@ -4,14 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import nn
-
 from foresay import draws
 from foresay.building import untrained_copy
 from foresay.contracts import Extractor, SpeechModel
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.fingerprint import of_model, of_saved
+from foresay.fingerprint import of_model, of_saved, weights_of
 from foresay.loading import is_foreign, load_extractor, locate
 from foresay.reports.comparisons import UNTRAINED
 from foresay.runs import Run
@@ -57,7 +55,6 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
     for (folder, step), text in given.items():
         extractor = load_extractor(text, device)
         run = folder if Run(folder).recipe.exists() else None
-        assert isinstance(extractor, nn.Module)  # noqa: S101 - what is loaded from a folder has weights
         subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run))
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
@@ -65,7 +62,7 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
                 copies[folder] = replace(subject, name=f"{subject.name}{UNTRAINED}", model=copy, step=None)
             subject = replace(subject, untrained=copies[folder])
         of_copy = {subject.untrained: of_model(subject.untrained.model)} if subject.untrained else {}
-        fingerprints = {subject: of_saved(extractor.state_dict(), read_toml_file(locate(text)[0])), **of_copy}
+        fingerprints = {subject: of_saved(weights_of(extractor), read_toml_file(locate(text)[0])), **of_copy}
         candidates.append(Candidate(subject, fingerprints, run, finished=Path(text).resolve() == folder))
     for name in (*foreign, *baselines):
         extractor = load_extractor(name, device)
