@@ -140,5 +140,5 @@ def test_transformers_is_told_what_to_do_and_never_asks(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(transformers, "AutoModel", SimpleNamespace(from_pretrained=from_pretrained))
     with pytest.raises(UserError, match="stop"), trusting(trust):
-        huggingface.HuggingFaceModel(str(tmp_path))
+        huggingface.read_model(tmp_path)
     assert given == [trust]

@@ -16,7 +16,7 @@ from foresay.contracts import Extractor
 from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
-from foresay.hub.huggingface import HuggingFaceModel
+from foresay.hub.huggingface import read_model
 from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
 from foresay.settings import list_names, read_toml_file
 from foresay.trust import named_in, trusting
@@ -143,4 +143,4 @@ def _foreign(name: str, overrides: dict[str, object]) -> nn.Module:
     if overrides:
         msg = f"{name} is heard by transformers' own network, of which Foresay changes nothing: leave out {', '.join(overrides)}"
         raise UserError(msg)
-    return HuggingFaceModel(str(folder))
+    return read_model(folder)

@@ -7,9 +7,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from foresay.building import build, describe
 from foresay.contracts import FeatureExtractor
 from foresay.errors import UserError
-from foresay.hub.huggingface import HuggingFaceModel
+from foresay.fingerprint import of_model
+from foresay.hub.huggingface import HuggingFaceModel, HuggingFaceSettings
 from foresay.loading import load
 
 transformers = pytest.importorskip("transformers")
@@ -52,6 +54,18 @@ def test_layers_are_transformers_own(folder: Path) -> None:
         torch.testing.assert_close(frames.values[layer][1, :15], hidden[number][0], atol=1e-5, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_as_a_part_it_is_built_again_without_its_folder(folder: Path) -> None:
+    model = load(f"hf:{folder}")
+    copy = build(describe(model)).eval()
+    copy.load_state_dict(model.state_dict())
+    waveforms, lengths = 0.1 * torch.randn(2, 4_000), torch.tensor([4_000, 3_000])
+    torch.testing.assert_close(copy.features(waveforms, lengths).values["L2"], model.features(waveforms, lengths).values["L2"])
+    assert of_model(copy) == of_model(model)
+    with pytest.raises(UserError, match="cannot build a network of the kind 'nonesuch'"):
+        HuggingFaceModel(HuggingFaceSettings('{"model_type": "nonesuch", "conv_kernel": [10]}'))
+
+
 def test_what_is_lost_is_not_made_up(folder: Path) -> None:
     weights = folder / "model.safetensors"
     tensors = safetensors.torch.load_file(weights)
@@ -73,5 +87,5 @@ def test_what_cannot_be_had_is_explained(tmp_path: Path) -> None:
     transformers.BertModel(
         transformers.BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9)
     ).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="is a bert, which does not hear"):
+    with pytest.raises(UserError, match="is a bert, which does not encode waveforms"):
         load(f"hf:{tmp_path}")

@@ -9,34 +9,50 @@ clip is heard by itself: with padding the published base models would give it ot
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from foresay.contracts import FeatureExtractor, Frames
+from foresay.contracts import FeatureExtractor, Frames, Model
 from foresay.errors import UserError
 from foresay.extras import optional
 from foresay.files import parse_json_object, read_text
 from foresay.hub._tensors import misfit
+from foresay.settings import Table
 from foresay.trust import is_trusted
 
 MASK_VECTOR = "masked_spec_embed"
 """Is not needed to hear; fine-tuned without masks, a checkpoint has none."""
 
 
-class HuggingFaceModel(nn.Module, FeatureExtractor):
-    """A checkpoint from a folder."""
+@dataclass(frozen=True)
+class HuggingFaceSettings:
+    """A network of transformers, and how its waveforms are prepared."""
 
-    def __init__(self, name: str) -> None:
+    config: str
+    """The text of its config.json."""
+    standardize: bool = False
+    sample_rate: int = 16_000
+    """Hz."""
+
+
+class HuggingFaceModel(Model, FeatureExtractor):
+    """A network of transformers, untrained; `read_model` gives it the weights of a checkpoint."""
+
+    def __init__(self, settings: HuggingFaceSettings) -> None:
+        """Build the network.
+
+        Raises:
+            UserError: it takes no waveforms, or transformers knows none of its kind.
+        """
         super().__init__()
-        self.network, standardize, self.sample_rate = _read(Path(name))
+        self.settings = settings
+        self.network = _untrained(parse_json_object(settings.config, "the checkpoint's config.json"))
         config = self.network.config
-        if "conv_kernel" not in config.to_dict():
-            msg = f"{name} is a {config.model_type}, which does not hear waveforms through convolutions as wav2vec 2.0, HuBERT and WavLM do"
-            raise UserError(msg)
-        self.standardize: bool = standardize
+        self.standardize, self.sample_rate = settings.standardize, settings.sample_rate
         self.layer_names = tuple(f"L{number}" for number in range(config.num_hidden_layers + 1))
         self.kernels, self.strides = tuple(config.conv_kernel), tuple(config.conv_stride)
         self.downsampling = functools.reduce(int.__mul__, self.strides)
@@ -70,8 +86,12 @@ class HuggingFaceModel(nn.Module, FeatureExtractor):
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
 
-def _read(folder: Path) -> tuple[Any, bool, int]:
-    """Return the network of a checkpoint, whether it wants standardized waveforms, and its sample rate."""
+def read_model(folder: Path) -> HuggingFaceModel:
+    """Read a checkpoint from a folder.
+
+    Raises:
+        UserError: it cannot be read, lacks weights, or takes no waveforms.
+    """
     with optional("transformers", "hf", f"a checkpoint of the kind of {folder}"):
         import transformers  # noqa: PLC0415 - an extra, and four seconds
     transformers.logging.set_verbosity_error()
@@ -85,9 +105,28 @@ def _read(folder: Path) -> tuple[Any, bool, int]:
     if missing := sorted(name for name in found["missing_keys"] if name != MASK_VECTOR):
         raise misfit(str(folder), missing)  # transformers would go on, with random numbers in their place
     file = folder / "preprocessor_config.json"
-    settings = parse_json_object(read_text(file), str(file)) if file.is_file() else {}
-    rate = settings.get("sampling_rate", 16_000)
+    prepared = parse_json_object(read_text(file), str(file)) if file.is_file() else {}
+    rate = prepared.get("sampling_rate", 16_000)
     if type(rate) is not int or rate <= 0:
         msg = f"{file}: sampling_rate must be a whole number of Hz, not {rate!r}"
         raise UserError(msg)
-    return network, bool(settings.get("do_normalize", False)), rate
+    model = HuggingFaceModel(HuggingFaceSettings(network.config.to_json_string(use_diff=False), bool(prepared.get("do_normalize", False)), rate))
+    model.network = network
+    return model
+
+
+def _untrained(table: Table) -> Any:  # noqa: ANN401 - of transformers, which may not be there
+    """Build the network that a config.json describes."""
+    kind = table.pop("model_type", None)
+    with optional("transformers", "hf", f"a network of the kind {kind!r}"):
+        import transformers  # noqa: PLC0415 - an extra, and four seconds
+    if "conv_kernel" not in table:
+        msg = f"the checkpoint is a {kind}, which does not encode waveforms through convolutions as wav2vec 2.0, HuBERT and WavLM do"
+        raise UserError(msg)
+    try:
+        config = transformers.AutoConfig.for_model(kind, **table)
+        return transformers.AutoModel.from_config(config, trust_remote_code=is_trusted())
+    except (ImportError, KeyError, TypeError, ValueError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        msg = f"transformers {transformers.__version__} cannot build a network of the kind {kind!r} ({why}): is it too old for it?"
+        raise UserError(msg) from error
