@@ -37,6 +37,7 @@ class Batch:
     labels: Tensor | None = None
     """(B, T) int64 on the CPU: the classes of frames; -1: none."""
     text: tuple[str, ...] | None = None
+    """The transcript of each utterance."""
     images: Tensor | None = None
     """(B, 3, height, width) float32 from 0 to 1: red, green, blue."""
     targets: Tensor | None = None

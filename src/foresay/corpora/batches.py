@@ -28,6 +28,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
 from foresay.corpora.noise import RecordedNoise
 from foresay.corpora.plans.items import ItemPlan
+from foresay.corpora.plans.transcripts import TranscriptPlan
 from foresay.corpora.plans.utterances import UtterancePlan
 from foresay.corpora.plans.windows import BatchPlan, DataSettings, Plan, PlannedBatch, Window
 from foresay.errors import AudioError, UserError
@@ -72,6 +73,11 @@ def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group
     if "image" in modalities:
         msg = f"this model sees pictures, which the sampler {settings.sampler!r} knows nothing of: --set data.sampler=items"
         raise UserError(msg)
+    if settings.sampler == "transcripts":
+        if group > 1:
+            msg = f"this model keeps groups of {group} utterances together, and transcribed ones go by length: choose another sampler"
+            raise UserError(msg)
+        return TranscriptPlan(manifest, settings, seed=seed)
     kind = UtterancePlan if settings.sampler == "utterances" else BatchPlan
     return kind(manifest, settings, seed=seed, group=group)
 
@@ -82,6 +88,8 @@ def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group:
     plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, mix=0.0, augment_past=(), augment_future=())
     if settings.sampler == "utterances":
         return UtterancePlan(manifest, plain, seed=seed, group=group, most_groups=1)
+    if settings.sampler == "transcripts":
+        plain = dataclasses.replace(plain, seconds=settings.seconds)
     return plan_batches(manifest, plain, seed=seed, group=group, modalities=modalities)
 
 
@@ -204,7 +212,7 @@ class BatchLoader:
                 ]
             if self._versions:
                 heard = [_augment(one, key, *self._versions) for one, key in zip(heard, keys.tolist(), strict=True)]
-            batches.append(_collate(self._manifest, heard, sample_rate, keys, self._labels))
+            batches.append(_collate(self._manifest, heard, sample_rate, keys, self._labels, texts=self._plan.texts))
         return Update(planned, tuple(batches)), reading.unreadable(share.ravel().tolist())
 
     def _report(self, unreadable: list[Unreadable]) -> None:
@@ -252,7 +260,7 @@ class _Reading:
 
 def _too_few(plan: Plan, world: int, accumulate: int) -> str:
     data = plan.settings
-    if data.sampler == "utterances":
+    if data.sampler in {"utterances", "transcripts"}:
         batch, way_out = f"{data.seconds} s", f"data.seconds={data.seconds / plan.fewest * world * accumulate + 1:.0f}"
     else:
         batch, way_out = f"{data.batch} windows", f"data.batch={world * accumulate * plan.group}"
@@ -321,6 +329,8 @@ def _collate(
     sample_rate: int,
     keys: npt.NDArray[np.int64] | None,
     labels: LabelReader | None = None,
+    *,
+    texts: bool = False,
 ) -> Batch:
     waveforms = [one.waveform for one in heard if one.waveform is not None]
     targets = [one.target for one in heard if one.target is not None]
@@ -334,6 +344,7 @@ def _collate(
         keys=None if keys is None else torch.from_numpy(keys),
         speakers=torch.tensor([one.window.speaker for one in heard]),
         labels=None if labels is None else _stack_labels([labels(one.window) for one in heard]),
+        text=tuple(manifest[one.window.segments[0].item].text or "" for one in heard) if texts else None,
     )
 
 

@@ -110,7 +110,9 @@ def read_model(folder: Path) -> HuggingFaceModel:
     if type(rate) is not int or rate <= 0:
         msg = f"{file}: sampling_rate must be a whole number of Hz, not {rate!r}"
         raise UserError(msg)
-    model = HuggingFaceModel(HuggingFaceSettings(network.config.to_json_string(use_diff=False), bool(prepared.get("do_normalize", False)), rate))
+    model = HuggingFaceModel(
+        HuggingFaceSettings(network.config.to_json_string(use_diff=False), bool(prepared.get("do_normalize", False)), rate)
+    )
     model.network = network
     return model
 

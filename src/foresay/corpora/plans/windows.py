@@ -40,17 +40,18 @@ class DataSettings:
     """Samples that the model hears at once; CPC's 1.28 s."""
     join: bool = True
     """Whether windows run across a speaker's recordings, sorted by id, as in the reference; `same-recording` never joins."""
-    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances", "items"] = "same-speaker"
+    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances", "items", "transcripts"] = "same-speaker"
     """`same-speaker`, `same-recording`: a group of utterances has one speaker, or comes from one recording.
     `uniform`: windows at random. `sequential`: `batch` parallel streams, in order.
     `utterances`: no windows but whole utterances of like length, cropped to the shortest, until there are `seconds` of them.
-    `items`: the same, but `batch` of them, and of pictures too, or of pairs of both."""
+    `items`: the same, but `batch` of them, and of pictures too, or of pairs of both.
+    `transcripts`: whole utterances with their text, padded to the longest of the batch, as many as `seconds` hold, padding included."""
     batch: int = 64
     """Windows or items an update, over all devices."""
     image_side: int = 128
     """Pixels in height and width that pictures are resized to, after the middle square is cut out of those that are none."""
     seconds: float = 5600.0
-    """Audio an update, over all devices, where the sampler is `utterances`; wav2vec 2.0 BASE's 1.56 h (arXiv:2006.11477, section 4.2)."""
+    """Audio an update, over all devices, where the sampler is `utterances` or `transcripts`; wav2vec 2.0 BASE's 1.56 h (section 4.2)."""
     longest: float = 15.625
     """Seconds that are heard of an utterance at most; wav2vec 2.0 BASE's 250,000 samples. One of twice the length is heard in two parts."""
     shortest: float = 2.0
@@ -91,21 +92,23 @@ class DataSettings:
             if not 0 <= getattr(self, name) <= 1:
                 msg = f"{name} is a share of the utterances, from 0 to 1, not {getattr(self, name)}"
                 raise ValueError(msg)
-        self._check_balance("speaker", "the samplers same-speaker, same-recording and utterances", {"sequential", "uniform", "items"})
+        self._check_balance(
+            "speaker", "the samplers same-speaker, same-recording and utterances", {"same-speaker", "same-recording", "utterances"}
+        )
         for kind in ("language", "corpus"):
-            self._check_balance(kind, "the sampler utterances", {"same-speaker", "same-recording", "sequential", "uniform", "items"})
+            self._check_balance(kind, "the sampler utterances", {"utterances"})
 
     @property
     def audio_per_update(self) -> float:
         """Seconds of audio in an update over all devices; where it is made of utterances, at most."""
-        return self.seconds if self.sampler == "utterances" else self.batch * self.window / self.sample_rate
+        return self.seconds if self.sampler in {"utterances", "transcripts"} else self.batch * self.window / self.sample_rate
 
-    def _check_balance(self, kind: str, balancing: str, others: set[str]) -> None:
+    def _check_balance(self, kind: str, balancing: str, samplers: set[str]) -> None:
         exponent = getattr(self, f"{kind}_exponent")
         if not 0 <= exponent <= 1:
             msg = f"{kind}_exponent must be from 0 (every {kind} is heard as often) to 1 (as recorded), not {exponent}"
             raise ValueError(msg)
-        if exponent < 1 and self.sampler in others:
+        if exponent < 1 and self.sampler not in samplers:
             msg = f"{kind}_exponent = {exponent} is for {balancing}, not for {self.sampler!r}, which would hear the corpus as recorded"
             raise ValueError(msg)
 
@@ -152,6 +155,8 @@ class Plan(ABC):
     """What whoever trains should know."""
     modalities: Sequence[Modality] = ("audio",)
     """What is to be read of every window."""
+    texts: bool = False
+    """Whether every window has a transcript, which is to be read too."""
 
     def __init__(self, settings: DataSettings, seed: int, group: int) -> None:
         self.settings = settings
