@@ -17,7 +17,7 @@ import pytest
 
 from foresay.cli import main
 from foresay.corpora.forced_alignment import Aligner, spoken_words
-from foresay.corpora.made.demo import make_demo_corpus
+from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.workflows.align import align_corpus
@@ -30,7 +30,7 @@ pytest.importorskip("espeakng_loader")
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("spoken") / "corpus"
-    make_demo_corpus(folder, minutes=1.0, voices=4)
+    EmbeddedCorpus(minutes=1.0, voices=4).make(folder)
     lines = (folder / "manifest.jsonl").read_text().splitlines()
     header = [line for line in lines if '"id"' not in line]
     path = folder / "few.jsonl"

@@ -18,18 +18,16 @@ from typing import Annotated, Generic, TypeAlias, TypeVar
 import tyro
 
 from foresay.corpora.check import REMARKS, Finding, Report
-from foresay.corpora.generated import MadeCorpus
-from foresay.corpora.made.bars import make_bars
-from foresay.corpora.made.digit_pairs import pair_digits
-from foresay.corpora.made.sines import make_sines
+from foresay.corpora.generated import Maker, find_maker, list_makers
 from foresay.corpora.packing import SKIPPED
 from foresay.corpora.reader import Reader, find_reader, list_readers
 from foresay.corpora.statistics import Spread, Statistics
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError, nearest
 from foresay.workflows.align import align_corpus
-from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, make_corpus, pack_corpus
+from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, pack_corpus
 
+MakerT = TypeVar("MakerT", bound=Maker)
 ReaderT = TypeVar("ReaderT", bound=Reader)
 ManifestPath: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
 Destination: TypeAlias = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DEST")]
@@ -80,71 +78,39 @@ def run(arguments: list[str]) -> int:
     return actions[action](rest)
 
 
-def _demo(destination: Destination, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
-    """Let a synthesizer speak a corpus.
+@dataclass(frozen=True)
+class Make(Generic[MakerT]):
+    """What to make."""
 
-    Args:
-        destination: Folder of the corpus, new or empty.
-        seed: Another number, another corpus.
-        minutes: Minutes of speech in all.
-        voices: How many voices speak; a quarter of them are for the test only.
-    """
-    return make_corpus(destination, seed=seed, minutes=minutes, voices=voices)
-
-
-def _sines(destination: Destination, seed: int = 0, train: int = 1000, test: int = 200) -> MadeCorpus:
-    """Draw sines of two classes, an octave of low and one of high frequencies, in noise.
-
-    Args:
-        destination: Folder of the corpus, new or empty.
-        seed: Another number, another corpus.
-        train: Clips of a second to learn from.
-        test: Clips to test on.
-    """
-    return make_sines(destination, seed=seed, train=train, test=test)
-
-
-def _bars(destination: Destination, seed: int = 0, train: int = 1000, test: int = 200) -> MadeCorpus:
-    """Draw pictures of bars in two classes, each paired with a sine of its class.
-
-    Args:
-        destination: Folder of the corpus, new or empty.
-        seed: Another number, another corpus.
-        train: Pairs to learn from.
-        test: Pairs to test on.
-    """
-    return make_bars(destination, seed=seed, train=train, test=test)
-
-
-def _digit_pairs(destination: Destination, spoken: Path | None = None, seed: int = 0, takes: int = 10) -> MadeCorpus:
-    """Pair spoken digits with the written ones that come with scikit-learn; the test has voices and pictures of its own.
-
-    Args:
-        destination: Folder of the corpus, new or empty.
-        spoken: Folder of the Free Spoken Digit Dataset, or a manifest of clips whose labels are 0 to 9. Default: eSpeak NG speaks.
-        seed: Another number, other pairs.
-        takes: How often each of 16 voices of eSpeak NG says each digit.
-    """
-    return pair_digits(destination, spoken, seed=seed, takes=takes)
-
-
-MAKERS: dict[str, Callable[..., MadeCorpus]] = {"demo": _demo, "sines": _sines, "bars": _bars, "digit-pairs": _digit_pairs}
+    destination: Destination
+    """Folder of the corpus, new or empty."""
+    maker: MakerT
 
 
 def _make(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
-        lines = {name: (maker.__doc__ or "").partition("\n")[0] for name, maker in MAKERS.items()}
-        print(MAKE_HELP.format(makers="\n".join(f"  {name:14}{line}" for name, line in lines.items())))
+        print(MAKE_HELP.format(makers=_listing(list_makers())))
         return 0 if arguments else 2
     name, *rest = arguments
-    if name not in MAKERS:
-        msg = f"there is no corpus {name!r} that can be made: {nearest(name, MAKERS)} Those that you have are imported."
-        raise UserError(msg)
-    made = tyro.cli(MAKERS[name], prog=f"foresay corpus make {name}", args=rest)
+    maker = find_maker(name)
+    options: Make[Maker] = tyro.cli(
+        Make[maker],  # type: ignore[valid-type]  # which maker is known only now
+        prog=f"foresay corpus make {name}",
+        description=list_makers().get(name),
+        args=rest,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    made = options.maker.make(options.destination)
     print(f"{made.manifests['all'].parent}{' was there already' if made.reused else ': made'}")
     for path in made.manifests.values():
         _print_row(path.name, corpus_stats(path))
     return 0
+
+
+def _listing(corpora: Mapping[str, str]) -> str:
+    """Lay out names of corpora, each with what it is."""
+    width = max(map(len, corpora)) + 2
+    return "\n".join(f"  {name:{width}}{line}" for name, line in corpora.items())
 
 
 def _align(arguments: list[str]) -> int:
@@ -217,9 +183,7 @@ class Import(Generic[ReaderT]):
 
 def _import(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
-        readers = list_readers()
-        width = max(map(len, readers)) + 2
-        print(IMPORT_HELP.format(readers="\n".join(f"  {name:{width}}{line}" for name, line in readers.items())))
+        print(IMPORT_HELP.format(readers=_listing(list_readers())))
         return 0 if arguments else 2
     name, *rest = arguments
     reader = find_reader(name)

@@ -1,20 +1,26 @@
-"""A folder for a corpus that is made, not recorded: made once for the same settings, whole or not at all, and mixed with nothing else."""
+"""What the makers of corpora share. One corpus = one file of `made/`: `sines` is made by the `Maker` that `sines.py` defines.
+
+A corpus is made once for the same settings, whole or not at all, and mixed with nothing else. To add one, add a file; nothing else changes.
+"""
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import soundfile
 
 from foresay.corpora.manifest import Item, write_manifest
-from foresay.errors import UserError
+from foresay.errors import UserError, nearest
 from foresay.files import finished, write_text
 from foresay.locks import exclusive
-from foresay.settings import read_toml_file, write_toml
+from foresay.settings import find_class, first_line, list_names, read_toml_file, write_toml
 
 SplitT = TypeVar("SplitT", bound=str)
+
+PACKAGE = "foresay.corpora.made"
 
 FOLDERS = ("audio", "images")
 """What is emptied when a corpus is made anew."""
@@ -30,7 +36,33 @@ class MadeCorpus:
     """It was there already, complete and with the same settings."""
 
 
-def make(
+@dataclass(frozen=True)
+class Maker(ABC):
+    """Makes one corpus. The fields of a maker are its options, on the command line too."""
+
+    @abstractmethod
+    def make(self, destination: Path) -> MadeCorpus:
+        """Make the corpus in a folder: a new or empty one, or one that holds a corpus of this kind.
+
+        Raises:
+            UserError: the options make no sense, an extra is not installed, or the folder holds something else or cannot be written.
+        """
+
+
+def list_makers() -> dict[str, str]:
+    """Return the corpora that can be made, each with the first line of its file, without importing them."""
+    return {name: first_line(PACKAGE, name) for name in list_names(PACKAGE, "Maker")}
+
+
+def find_maker(name: str) -> type[Maker]:
+    """Find the maker of a corpus: the one in the file of its name, or, for a dotted name, in that module."""
+    if "." not in name and name not in list_makers():
+        msg = f"there is no corpus {name!r} that can be made: {nearest(name, list_makers())} Those that you have are imported."
+        raise UserError(msg)
+    return cast("type[Maker]", find_class(PACKAGE, name, Maker))
+
+
+def make_once(
     folder: Path,
     title: str,
     description: Mapping[str, Any],

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from foresay.audio.read import audio_info
 from foresay.corpora.check import Report, check
 from foresay.corpora.generated import MadeCorpus
-from foresay.corpora.made.demo import make_demo_corpus
+from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.packing import Packed, pack
 from foresay.corpora.reader import Found, Reader, Skipped, find_reader, write_skipped
@@ -48,8 +48,8 @@ class Imported:
 
 
 def make_corpus(destination: str | Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
-    """Make the embedded corpus, see `foresay.corpora.made.demo.make_demo_corpus`."""
-    return make_demo_corpus(Path(destination), seed=seed, minutes=minutes, voices=voices)
+    """Make the embedded corpus, see `foresay.corpora.made.demo.EmbeddedCorpus`."""
+    return EmbeddedCorpus(seed, minutes, voices).make(Path(destination))
 
 
 def pack_corpus(manifests: str | Path | Sequence[str | Path], destination: str | Path, *, shard: str = "1GB") -> Packed:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from foresay.corpora.made.demo import make_demo_corpus
+from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.progress import stage
 from foresay.results import Result
 from foresay.workflows.evaluate import evaluate
@@ -55,7 +55,7 @@ def demo(run: str | Path = "runs", scale: Literal["tiny", "full"] = "full") -> D
     parent, size = Path(run), SCALES[scale]
     corpus = parent / "demo-corpus"
     with stage(f"1/5 making a corpus of {size.minutes:.0f} minutes"):
-        make_demo_corpus(corpus, minutes=size.minutes)
+        EmbeddedCorpus(minutes=size.minutes).make(corpus)
     runs = tuple(parent / name for name in RUNS)
     for number, (name, folder) in enumerate(zip(RUNS, runs, strict=True), start=2):
         with stage(f"{number}/5 training {name}"):

@@ -7,7 +7,7 @@ import pytest
 
 from foresay.corpora.check import check
 from foresay.corpora.generated import MadeCorpus
-from foresay.corpora.made.bars import BARS, SIDE, draw_bars, make_bars
+from foresay.corpora.made.bars import BARS, SIDE, BarsWithSines, draw_bars
 from foresay.corpora.made.sines import BANDS
 from foresay.corpora.manifest import Manifest
 from foresay.images.read import Pixels, read_pixels
@@ -17,7 +17,7 @@ pytest.importorskip("PIL")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> MadeCorpus:
-    return make_bars(tmp_path_factory.mktemp("bars"), train=20, test=6)
+    return BarsWithSines(train=20, test=6).make(tmp_path_factory.mktemp("bars"))
 
 
 def steepest(pixels: Pixels) -> int:
@@ -63,7 +63,7 @@ def test_halves_of_a_pair_are_of_one_class(corpus: MadeCorpus) -> None:
 
 def test_made_again_it_is_the_same(corpus: MadeCorpus, tmp_path: Path) -> None:
     folder = corpus.manifests["all"].parent
-    make_bars(tmp_path, train=20, test=6)
+    BarsWithSines(train=20, test=6).make(tmp_path)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert len(files) == 2 * 26 + 4
     assert [(folder / path).read_bytes() for path in files] == [(tmp_path / path).read_bytes() for path in files]

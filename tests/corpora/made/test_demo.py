@@ -17,14 +17,14 @@ from foresay.audio.voice import LABELS, PHONE_SET, SILENCE, speak
 from foresay.corpora import generated
 from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.made import demo
-from foresay.corpora.made.demo import SHARES, VOICES, make_demo_corpus
+from foresay.corpora.made.demo import SHARES, VOICES, EmbeddedCorpus
 from foresay.corpora.made.sentences import draw_sentences
 from foresay.corpora.manifest import Item, Manifest
 from foresay.errors import UserError
 
 
 def make_small(folder: Path) -> MadeCorpus:
-    return make_demo_corpus(folder, seed=3, minutes=0.8, voices=4)
+    return EmbeddedCorpus(seed=3, minutes=0.8, voices=4).make(folder)
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +139,9 @@ def test_a_half_made_corpus_is_made_anew(tmp_path: Path, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(generated, "write_manifest", _interrupted)
         with pytest.raises(KeyboardInterrupt):
-            make_demo_corpus(tmp_path, minutes=0.1, voices=2)
+            EmbeddedCorpus(minutes=0.1, voices=2).make(tmp_path)
     (tmp_path / "audio" / "left-over.flac").touch()
-    made = make_demo_corpus(tmp_path, minutes=0.1, voices=2)
+    made = EmbeddedCorpus(minutes=0.1, voices=2).make(tmp_path)
     assert not made.reused
     assert len(list(tmp_path.rglob("*.flac"))) == len(Manifest.open(made.manifests["all"]))
 
@@ -151,8 +151,8 @@ def _interrupted(*_: object, **__: object) -> None:
 
 
 def test_other_settings_replace_it(tmp_path: Path) -> None:
-    make_demo_corpus(tmp_path, minutes=0.1, voices=2, seed=0)
-    made = make_demo_corpus(tmp_path, minutes=0.1, voices=2, seed=1)
+    EmbeddedCorpus(minutes=0.1, voices=2, seed=0).make(tmp_path)
+    made = EmbeddedCorpus(minutes=0.1, voices=2, seed=1).make(tmp_path)
     assert not made.reused
     assert len(list(tmp_path.rglob("*.flac"))) == len(Manifest.open(made.manifests["all"]))
 
@@ -160,7 +160,7 @@ def test_other_settings_replace_it(tmp_path: Path) -> None:
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match="something else than the embedded corpus"):
-        make_demo_corpus(tmp_path)
+        EmbeddedCorpus().make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -170,13 +170,13 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"cannot write the embedded corpus to .*No space left.*make room"):
-        make_demo_corpus(tmp_path / "demo", minutes=0.1, voices=2)
+        EmbeddedCorpus(minutes=0.1, voices=2).make(tmp_path / "demo")
 
 
 @pytest.mark.parametrize("wrong", [{"minutes": 0}, {"minutes": math.inf}, {"voices": 1}, {"voices": 17}, {"seed": -1}])
 def test_what_cannot_be_made_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="voices=.* from 2 to 16"):
-        make_demo_corpus(tmp_path / "demo", **wrong)
+        EmbeddedCorpus(**wrong).make(tmp_path / "demo")
 
 
 def test_its_description_names_seed_phone_set_engine_and_license(corpus: MadeCorpus) -> None:

@@ -10,7 +10,7 @@ import soundfile
 
 from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.made import digit_pairs
-from foresay.corpora.made.digit_pairs import DIGITS, pair_digits
+from foresay.corpora.made.digit_pairs import DIGITS, DigitPairs
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.images.read import read_pixels
@@ -37,7 +37,7 @@ def write_spoken(folder: Path, speakers: tuple[str, ...] = SPEAKERS) -> Path:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> MadeCorpus:
     folder = tmp_path_factory.mktemp("pairs")
-    return pair_digits(folder / "pairs", write_spoken(folder / "spoken"))
+    return DigitPairs(write_spoken(folder / "spoken")).make(folder / "pairs")
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +86,18 @@ def test_where_there_are_fewer_pictures_than_clips_they_are_used_again() -> None
 def test_other_seeds_give_other_pairs_and_a_manifest_serves_as_well(corpus: MadeCorpus, tmp_path: Path) -> None:
     spoken = corpus.manifests["all"].parent.parent / "spoken"
     import_corpus("digits", spoken, tmp_path / "fsdd")
-    same = pair_digits(tmp_path / "same", tmp_path / "fsdd" / "manifest.jsonl")
-    other = pair_digits(tmp_path / "other", spoken, seed=1)
+    same = DigitPairs(tmp_path / "fsdd" / "manifest.jsonl").make(tmp_path / "same")
+    other = DigitPairs(spoken, seed=1).make(tmp_path / "other")
     ids = [sorted(Manifest.open(made.manifests["train"]).ids) for made in (corpus, same, other)]
     assert ids[0] == ids[1] != ids[2]
-    assert pair_digits(tmp_path / "other", spoken, seed=1).reused
+    assert DigitPairs(spoken, seed=1).make(tmp_path / "other").reused
 
 
 def test_by_default_a_synthesizer_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("espeakng_loader")
     voices = dict(list(digit_pairs.VOICES.items())[:2])
     monkeypatch.setattr(digit_pairs, "VOICES", voices)
-    made = pair_digits(tmp_path / "pairs", takes=1)
+    made = DigitPairs(takes=1).make(tmp_path / "pairs")
     items = {split: list(Manifest.open(made.manifests[split])) for split in ("train", "test")}
     assert {split: {item.speaker for item in found} for split, found in items.items()} == {"train": {"gb-ada"}, "test": {"us-leo"}}
     for found in items.values():
@@ -108,24 +108,24 @@ def test_by_default_a_synthesizer_speaks(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_what_cannot_be_paired_is_explained(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="of one speaker"):
-        pair_digits(tmp_path / "pairs", write_spoken(tmp_path / "one", ("adam",)))
+        DigitPairs(write_spoken(tmp_path / "one", ("adam",))).make(tmp_path / "pairs")
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="holds no spoken digits"):
-        pair_digits(tmp_path / "pairs", tmp_path / "none")
+        DigitPairs(tmp_path / "none").make(tmp_path / "pairs")
     with pytest.raises(UserError, match="takes=0 must be 1 or more"):
-        pair_digits(tmp_path / "pairs", takes=0)
+        DigitPairs(takes=0).make(tmp_path / "pairs")
 
 
 def test_other_clips_in_the_same_place_are_noticed(tmp_path: Path) -> None:
     spoken = write_spoken(tmp_path / "spoken")
-    assert not pair_digits(tmp_path / "pairs", spoken).reused
-    assert pair_digits(tmp_path / "pairs", spoken).reused
+    assert not DigitPairs(spoken).make(tmp_path / "pairs").reused
+    assert DigitPairs(spoken).make(tmp_path / "pairs").reused
     next(spoken.rglob("*.wav")).unlink()
-    assert not pair_digits(tmp_path / "pairs", spoken).reused
+    assert not DigitPairs(spoken).make(tmp_path / "pairs").reused
 
 
 def test_clips_of_nobody_are_refused(corpus: MadeCorpus, tmp_path: Path) -> None:
     items = [replace(item, speaker=None, image=None) for item in Manifest.open(corpus.manifests["all"])]
     write_manifest(tmp_path / "spoken.jsonl", items)
     with pytest.raises(UserError, match="have no speaker"):
-        pair_digits(tmp_path / "pairs", tmp_path / "spoken.jsonl")
+        DigitPairs(tmp_path / "spoken.jsonl").make(tmp_path / "pairs")

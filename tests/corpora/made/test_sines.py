@@ -7,13 +7,13 @@ import pytest
 import soundfile
 
 from foresay.corpora.generated import MadeCorpus
-from foresay.corpora.made.sines import BANDS, SAMPLE_RATE, draw_sine, make_sines
+from foresay.corpora.made.sines import BANDS, SAMPLE_RATE, Sines, draw_sine
 from foresay.corpora.manifest import Item, Manifest
 from foresay.errors import UserError
 
 
 def make_small(folder: Path, seed: int = 0) -> MadeCorpus:
-    return make_sines(folder, seed=seed, train=40, test=10)
+    return Sines(seed=seed, train=40, test=10).make(folder)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,8 @@ def test_made_again_it_is_the_same_and_with_another_seed_another(corpus: MadeCor
 def test_what_cannot_be_made_is_explained(tmp_path: Path) -> None:
     for wrong in ({"train": 1}, {"test": 0}, {"seed": -1}):
         with pytest.raises(UserError, match="one of each class"):
-            make_sines(tmp_path / "sines", **wrong)
+            Sines(**wrong).make(tmp_path / "sines")
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(UserError, match="something else than the sines"):
-        make_sines(tmp_path)
+        Sines().make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

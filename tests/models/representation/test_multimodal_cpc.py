@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Batch
-from foresay.corpora.made.bars import make_bars
+from foresay.corpora.made.bars import BarsWithSines
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.representation.multimodal_cpc import PERTURBED, MultimodalCPC, MultimodalCPCSettings
@@ -189,7 +189,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("PIL")
-    return make_bars(tmp_path_factory.mktemp("bars"), train=12, test=4).manifests["train"]
+    return BarsWithSines(train=12, test=4).make(tmp_path_factory.mktemp("bars")).manifests["train"]
 
 
 @pytest.mark.parametrize("modalities", ["audio", "image", "both"])

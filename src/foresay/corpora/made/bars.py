@@ -7,12 +7,13 @@ high (`sines.py`); width, place, colors and noise are drawn for each picture.
     low     wide bars from left to right, a low sine             high    narrow bars from top to bottom, a high sine
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from foresay.corpora.generated import MadeCorpus, make
+from foresay.corpora.generated import MadeCorpus, Maker, make_once
 from foresay.corpora.made.sines import RECIPE, SAMPLE_RATE, classes, counted, write_sine
 from foresay.corpora.manifest import Item
 from foresay.images.read import Pixels
@@ -38,23 +39,30 @@ class Bars(NamedTuple):
 BARS = {"low": Bars(0, (24.0, 36.0)), "high": Bars(1, (8.0, 12.0))}
 
 
-def make_bars(destination: str | Path, *, seed: int = 0, train: int = 1000, test: int = 200) -> MadeCorpus:
-    """Make a corpus of pairs in a folder: `train` and `test` of them, half of each class.
+@dataclass(frozen=True)
+class BarsWithSines(Maker):
+    """Makes pairs, half of them of each class. Needs the extra `images`."""
 
-    Raises:
-        UserError: the extra `images` is not installed, the folder holds something else or cannot be written, or there would be too few.
-    """
-    folder, counts = Path(destination), counted(train, test, seed)
-    description = {"name": "bars", "recipe": RECIPE, "seed": seed, **counts, "sample_rate": SAMPLE_RATE}
+    seed: int = 0
+    """Another number, another corpus."""
+    train: int = 1000
+    """Pairs to learn from."""
+    test: int = 200
+    """Pairs to test on."""
 
-    def record() -> dict[str, list[Item]]:
-        drawn = {split: ProgressBar(classes(split, count, seed), f"drawing {split}", "item") for split, count in counts.items()}
-        return {
-            split: [_write(folder, split, number, label, rng) for number, (label, rng) in enumerate(labels)]
-            for split, labels in drawn.items()
-        }
+    def make(self, destination: Path) -> MadeCorpus:
+        """Make the corpus in a folder."""
+        counts = counted(self.train, self.test, self.seed)
+        description = {"name": "bars", "recipe": RECIPE, "seed": self.seed, **counts, "sample_rate": SAMPLE_RATE}
 
-    return make(folder, "the bars", description, counts, record, megabytes=sum(counts.values()) // 12 + 1)
+        def record() -> dict[str, list[Item]]:
+            drawn = {split: ProgressBar(classes(split, count, self.seed), f"drawing {split}", "item") for split, count in counts.items()}
+            return {
+                split: [_write(destination, split, number, label, rng) for number, (label, rng) in enumerate(labels)]
+                for split, labels in drawn.items()
+            }
+
+        return make_once(destination, "the bars", description, counts, record, megabytes=sum(counts.values()) // 12 + 1)
 
 
 def draw_bars(label: str, rng: np.random.Generator) -> Pixels:

@@ -27,7 +27,7 @@ from foresay import draws
 from foresay.audio import espeak
 from foresay.audio.room import NOISES, add_noise, draw_noise, reverberate, room_response
 from foresay.audio.voice import PHONE_SET, SILENCE, Speech, Timed, Voice, speak
-from foresay.corpora.generated import MadeCorpus, make
+from foresay.corpora.generated import MadeCorpus, Maker, make_once
 from foresay.corpora.made.sentences import draw_sentences
 from foresay.corpora.manifest import Interval, Item
 from foresay.errors import UserError
@@ -84,33 +84,35 @@ class _Part:
     """More than are needed."""
 
 
-def make_demo_corpus(destination: Path, *, seed: int = 0, minutes: float = 40.0, voices: int = 12) -> MadeCorpus:
-    """Make the embedded corpus in the folder `destination`, with a progress bar.
+@dataclass(frozen=True)
+class EmbeddedCorpus(Maker):
+    """Lets a synthesizer speak. Needs the extra `demo`.
 
-    A complete corpus of the same settings that is there already is left as it is; any other embedded corpus, whole or half-made, is
-    replaced. To train on it with the usual windows each train voice should have 20 s: five minutes are enough for 12 voices.
-
-    Args:
-        destination: a new or empty folder, or one with an embedded corpus.
-        seed: another number, another corpus.
-        minutes: of audio in all; three quarters train, a tenth valid, the rest test.
-        voices: up to 16, a quarter of them for the test only.
-
-    Raises:
-        UserError: the extra `demo` is not installed; the folder holds something else or cannot be written; no such number of voices.
+    To train on it with the usual windows each train voice should have 20 s: five minutes are enough for 12 voices.
     """
-    if not (0 < minutes < math.inf and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
-        msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}"
-        raise UserError(msg)
-    return make(
-        destination,
-        "the embedded corpus",
-        _describe(seed, minutes, voices),
-        SHARES,
-        lambda: _record_all(_plan(seed, minutes, voices), destination, seed),
-        megabytes=round(1.5 * minutes),
-        phone_set=PHONE_SET,
-    )
+
+    seed: int = 0
+    """Another number, another corpus."""
+    minutes: float = 40.0
+    """Minutes of speech in all; three quarters train, a tenth valid, the rest test."""
+    voices: int = 12
+    """How many voices speak, up to 16; a quarter of them are for the test only."""
+
+    def make(self, destination: Path) -> MadeCorpus:
+        """Make the corpus in a folder, with a progress bar."""
+        seed, minutes, voices = self.seed, self.minutes, self.voices
+        if not (0 < minutes < math.inf and seed >= 0 and 2 <= voices <= len(VOICES)):  # noqa: PLR2004 - one to learn from, one to test
+            msg = f"minutes={minutes} must be above 0, seed={seed} not below it, voices={voices} from 2 to {len(VOICES)}"
+            raise UserError(msg)
+        return make_once(
+            destination,
+            "the embedded corpus",
+            _describe(seed, minutes, voices),
+            SHARES,
+            lambda: _record_all(_plan(seed, minutes, voices), destination, seed),
+            megabytes=round(1.5 * minutes),
+            phone_set=PHONE_SET,
+        )
 
 
 def _describe(seed: int, minutes: float, voices: int) -> dict[str, Any]:

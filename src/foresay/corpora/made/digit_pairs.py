@@ -14,7 +14,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ import soxr
 from foresay import draws
 from foresay.audio.read import audio_info
 from foresay.audio.voice import speak
-from foresay.corpora.generated import MadeCorpus, make
+from foresay.corpora.generated import MadeCorpus, Maker, make_once
 from foresay.corpora.made.demo import SAMPLE_RATE, VOICES
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.reader import Found
@@ -45,43 +45,42 @@ DEPTH = 16
 """The brightest pixel of scikit-learn's."""
 
 
-def pair_digits(destination: str | Path, spoken: str | Path | None = None, *, seed: int = 0, takes: int = 10) -> MadeCorpus:
-    """Make a corpus of pairs in a folder. No audio is copied.
+@dataclass(frozen=True)
+class DigitPairs(Maker):
+    """Pairs clips with pictures; no audio is copied. Needs the extras `images` and `eval`, or `demo`."""
 
-    Args:
-        destination: a new or empty folder.
-        spoken: the folder of the Free Spoken Digit Dataset, or a manifest of clips whose labels are 0 to 9; None: eSpeak NG speaks.
-        seed: another number, other pairs.
-        takes: how often each voice of eSpeak NG says each digit.
+    spoken: Path | None = None
+    """Folder of the Free Spoken Digit Dataset, or a manifest of clips whose labels are 0 to 9. Default: eSpeak NG speaks."""
+    seed: int = 0
+    """Another number, other pairs."""
+    takes: int = 10
+    """How often each of 16 voices of eSpeak NG says each digit."""
 
-    Raises:
-        UserError: the extras `images` and `eval`, or `demo`, are not installed, there are less than two voices, or the folder holds
-            something else or cannot be written.
-    """
-    folder = Path(destination)
-    if takes < 1 or seed < 0:
-        msg = f"takes={takes} must be 1 or more, and seed={seed} not below 0"
-        raise UserError(msg)
-    source: dict[str, str | int] = {"spoken": "eSpeak NG", "takes": takes}
-    if spoken:
-        source = {"spoken": str(Path(spoken).absolute()), "digest": _digest(Path(spoken))}
-    description = {"name": "digit-pairs", "recipe": RECIPE, "seed": seed, **source}
+    def make(self, destination: Path) -> MadeCorpus:
+        """Make the corpus in a folder."""
+        if self.takes < 1 or self.seed < 0:
+            msg = f"takes={self.takes} must be 1 or more, and seed={self.seed} not below 0"
+            raise UserError(msg)
+        source: dict[str, str | int] = {"spoken": "eSpeak NG", "takes": self.takes}
+        if self.spoken:
+            source = {"spoken": str(self.spoken.absolute()), "digest": _digest(self.spoken)}
+        description = {"name": "digit-pairs", "recipe": RECIPE, "seed": self.seed, **source}
+        megabytes = 5 if self.spoken else 5 + 3 * self.takes
+        return make_once(destination, "the digit pairs", description, SPLITS, lambda: self._record(destination), megabytes=megabytes)
 
-    def record() -> dict[str, list[Item]]:
-        clips = _find(Path(spoken)) if spoken else _say(folder, takes, seed)
+    def _record(self, folder: Path) -> dict[str, list[Item]]:
+        clips = _find(self.spoken) if self.spoken else _say(folder, self.takes, self.seed)
         if nameless := [clip.id for clip in clips if not clip.speaker]:
-            msg = f"{len(nameless)} of {len(clips)} clips of {spoken} have no speaker (the first: {nameless[0]}), but the test takes others"
+            msg = f"{len(nameless)} of {len(clips)} clips of {self.spoken} have no speaker (first: {nameless[0]}); the test takes others"
             raise UserError(msg)
         voices = sorted({clip.speaker or "" for clip in clips})
         unseen = voices[TEST_EVERY - 1 :: TEST_EVERY] or voices[-1:]
         if len(voices) == 1:
-            msg = f"all clips of {spoken} are of one speaker ({voices[0]}), but the test takes another than the training: add one"
+            msg = f"all clips of {self.spoken} are of one speaker ({voices[0]}), but the test takes another than the training: add one"
             raise UserError(msg)
-        pictures = _write_pictures(folder, seed)
+        pictures = _write_pictures(folder, self.seed)
         parts = {split: [clip for clip in clips if (clip.speaker in unseen) == (split == "test")] for split in SPLITS}
         return {split: list(_paired(parts[split], pictures[split])) for split in SPLITS}
-
-    return make(folder, "the digit pairs", description, SPLITS, record, megabytes=5 if spoken else 5 + 3 * takes)
 
 
 def _paired(clips: Sequence[Item], pictures: dict[str, list[Path]]) -> Iterator[Item]:

@@ -7,6 +7,7 @@ below it are drawn for each clip, and nothing changes while it lasts.
     DESTINATION/train.jsonl  test.jsonl  manifest.jsonl (both)  corpus.toml  audio/SPLIT/ID.wav
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import soundfile
 
 from foresay import draws
 from foresay.audio.read import Waveform
-from foresay.corpora.generated import MadeCorpus, make
+from foresay.corpora.generated import MadeCorpus, Maker, make_once
 from foresay.corpora.manifest import Item
 from foresay.errors import UserError
 from foresay.progress import ProgressBar
@@ -31,23 +32,30 @@ NOISE = 10.0, 30.0
 """dB that white noise lies below the sine."""
 
 
-def make_sines(destination: str | Path, *, seed: int = 0, train: int = 1000, test: int = 200) -> MadeCorpus:
-    """Make a corpus of sines in a folder: `train` and `test` clips, half of them of each class.
+@dataclass(frozen=True)
+class Sines(Maker):
+    """Makes clips of a second, half of them of each class."""
 
-    Raises:
-        UserError: the folder holds something else or cannot be written, or there would be too few clips.
-    """
-    folder, counts = Path(destination), counted(train, test, seed)
-    description = {"name": "sines", "recipe": RECIPE, "seed": seed, **counts, "sample_rate": SAMPLE_RATE}
+    seed: int = 0
+    """Another number, another corpus."""
+    train: int = 1000
+    """Clips of a second to learn from."""
+    test: int = 200
+    """Clips to test on."""
 
-    def record() -> dict[str, list[Item]]:
-        drawn = {split: ProgressBar(classes(split, count, seed), f"drawing {split}", "item") for split, count in counts.items()}
-        return {
-            split: [write_sine(folder, split, number, label, rng) for number, (label, rng) in enumerate(labels)]
-            for split, labels in drawn.items()
-        }
+    def make(self, destination: Path) -> MadeCorpus:
+        """Make the corpus in a folder."""
+        counts = counted(self.train, self.test, self.seed)
+        description = {"name": "sines", "recipe": RECIPE, "seed": self.seed, **counts, "sample_rate": SAMPLE_RATE}
 
-    return make(folder, "the sines", description, counts, record, megabytes=sum(counts.values()) // 30 + 1)
+        def record() -> dict[str, list[Item]]:
+            drawn = {split: ProgressBar(classes(split, count, self.seed), f"drawing {split}", "item") for split, count in counts.items()}
+            return {
+                split: [write_sine(destination, split, number, label, rng) for number, (label, rng) in enumerate(labels)]
+                for split, labels in drawn.items()
+            }
+
+        return make_once(destination, "the sines", description, counts, record, megabytes=sum(counts.values()) // 30 + 1)
 
 
 def draw_sine(label: str, rng: np.random.Generator) -> Waveform:

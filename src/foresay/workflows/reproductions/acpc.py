@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from foresay.corpora.made.demo import make_demo_corpus
+from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.errors import UserError
 from foresay.reports.wording import PERCENT, amount
 from foresay.results import Result, read_lines
@@ -166,7 +166,7 @@ class AlignedCPC(Reproduction):
     def make_corpus(self, scale: str, folder: Path) -> bool:
         """Make the embedded corpus for the demo."""
         if scale == "demo":
-            make_demo_corpus(folder)
+            EmbeddedCorpus().make(folder)
         return scale == "demo"
 
     def check(self, scale: str, corpus: Path) -> None:

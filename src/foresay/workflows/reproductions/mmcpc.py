@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
-from foresay.corpora.made.digit_pairs import pair_digits
+from foresay.corpora.made.digit_pairs import DigitPairs
 from foresay.corpora.manifest import Manifest
 from foresay.draws import stream
 from foresay.errors import UserError
@@ -137,7 +137,7 @@ class MultimodalCPC(Reproduction):
     def make_corpus(self, scale: str, folder: Path) -> bool:
         """Make pairs of spoken and written digits for the demo."""
         if scale == "demo":
-            pair_digits(folder)
+            DigitPairs().make(folder)
         return scale == "demo"
 
     def check(self, scale: str, corpus: Path) -> None:  # noqa: ARG002 - the same for all
