@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from foresay import shards
-from foresay.shards import Part, ShardError, digest_in_name, digest_of, file_of, open_part, part_of, pointer
+from foresay.shards import ShardError, ShardPart, digest_in_name, digest_of, file_of, open_part, part_of, pointer
 
 CONTENTS = [np.random.default_rng(number).bytes(size) for number, size in enumerate((0, 1, 511, 512, 513, 100_000))]
 
 
 @pytest.fixture
-def shard(tmp_path: Path) -> tuple[Path, list[Part]]:
+def shard(tmp_path: Path) -> tuple[Path, list[ShardPart]]:
     """Write a tar file with Python's own writer, which also says where everything lies in it."""
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
@@ -26,10 +26,10 @@ def shard(tmp_path: Path) -> tuple[Path, list[Part]]:
             header.size = len(content)
             tar.addfile(header, io.BytesIO(content))
     with tarfile.open(path) as tar:
-        return path, [Part(path, member.offset_data, member.size) for member in tar]
+        return path, [ShardPart(path, member.offset_data, member.size) for member in tar]
 
 
-def test_a_part_has_the_bytes_that_were_packed(shard: tuple[Path, list[Part]]) -> None:
+def test_a_part_has_the_bytes_that_were_packed(shard: tuple[Path, list[ShardPart]]) -> None:
     for number, (part, content) in enumerate(zip(shard[1], CONTENTS, strict=True)):
         with open_part(part) as file:
             assert file.name == f"{number}.bin"
@@ -41,7 +41,7 @@ def test_a_part_has_the_bytes_that_were_packed(shard: tuple[Path, list[Part]]) -
             assert file.seek(-1) == 0
 
 
-def test_any_number_of_threads_read_at_once(shard: tuple[Path, list[Part]]) -> None:
+def test_any_number_of_threads_read_at_once(shard: tuple[Path, list[ShardPart]]) -> None:
     def read(number: int) -> bool:
         with open_part(shard[1][number % 6]) as file:
             return b"".join(iter(lambda: file.read(777), b"")) == CONTENTS[number % 6]
@@ -51,7 +51,7 @@ def test_any_number_of_threads_read_at_once(shard: tuple[Path, list[Part]]) -> N
 
 
 def test_a_pointer_is_a_path_and_back(tmp_path: Path) -> None:
-    part = Part(tmp_path / "a.tar", 512, 10)
+    part = ShardPart(tmp_path / "a.tar", 512, 10)
     assert part_of(pointer(part)) == part
     assert file_of(pointer(part)) == part.shard
     for plain in ("a.tar", "a.wav", "a.tar:1", "a.tar:1:x", "a.zip:1:2", "a.tar:1:2/b.wav", ".tar:1:2"):
@@ -59,10 +59,15 @@ def test_a_pointer_is_a_path_and_back(tmp_path: Path) -> None:
         assert file_of(tmp_path / plain) == tmp_path / plain
 
 
-def test_what_the_shard_does_not_hold_there_is_refused(shard: tuple[Path, list[Part]], tmp_path: Path) -> None:
+def test_what_the_shard_does_not_hold_there_is_refused(shard: tuple[Path, list[ShardPart]], tmp_path: Path) -> None:
     path, parts = shard
     last = parts[-1]
-    for wrong in (last._replace(offset=last.offset - 512), last._replace(offset=last.offset + 1), Part(path, 0, 1), Part(path, 512, 1)):
+    for wrong in (
+        last._replace(offset=last.offset - 512),
+        last._replace(offset=last.offset + 1),
+        ShardPart(path, 0, 1),
+        ShardPart(path, 512, 1),
+    ):
         with pytest.raises(ShardError, match=re.escape(f"in the shard {path} nothing of {wrong.length:,} bytes begins")) as caught:
             open_part(wrong)
         assert caught.value.kind == "damaged"
@@ -76,7 +81,7 @@ def test_what_the_shard_does_not_hold_there_is_refused(shard: tuple[Path, list[P
     assert caught.value.kind == "unreadable"
 
 
-def test_a_cut_shard_is_told_though_it_was_read_before(shard: tuple[Path, list[Part]]) -> None:
+def test_a_cut_shard_is_told_though_it_was_read_before(shard: tuple[Path, list[ShardPart]]) -> None:
     path, parts = shard
     open_part(parts[-1]).close()
     os.truncate(path, parts[-1].offset + 99_999)
@@ -87,7 +92,7 @@ def test_a_cut_shard_is_told_though_it_was_read_before(shard: tuple[Path, list[P
 
 
 @pytest.mark.parametrize("place, field", [(257, b"ustax"), (156, b"5"), (124, b"00000000009"), (124, b"           ")])
-def test_a_header_that_makes_no_sense_is_refused(shard: tuple[Path, list[Part]], place: int, field: bytes) -> None:
+def test_a_header_that_makes_no_sense_is_refused(shard: tuple[Path, list[ShardPart]], place: int, field: bytes) -> None:
     path, parts = shard
     content = bytearray(path.read_bytes())
     begin = parts[-1].offset - 512 + place
@@ -109,7 +114,7 @@ def test_a_directory_in_a_tar_file_is_no_file(tmp_path: Path) -> None:
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
     with pytest.raises(ShardError, match="nothing of 0 bytes begins at byte 512"):
-        open_part(Part(tmp_path / "a.tar", 512, 0))
+        open_part(ShardPart(tmp_path / "a.tar", 512, 0))
 
 
 def test_few_files_are_kept_open(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_few_files_are_kept_open(tmp_path: Path) -> None:
             header = tarfile.TarInfo("a")
             header.size = 1
             tar.addfile(header, io.BytesIO(b"a"))
-        parts.append(Part(tmp_path / f"{number}.tar", 512, 1))
+        parts.append(ShardPart(tmp_path / f"{number}.tar", 512, 1))
     shards._handle.cache_clear()
     before = descriptors()
     held = open_part(parts[0])
@@ -139,7 +144,7 @@ def test_fewer_where_few_may_be_opened(monkeypatch: pytest.MonkeyPatch, limit: i
     assert shards._most_handles() == most
 
 
-def test_the_digest_is_of_all_bytes(shard: tuple[Path, list[Part]]) -> None:
+def test_the_digest_is_of_all_bytes(shard: tuple[Path, list[ShardPart]]) -> None:
     path = shard[0]
     digest = digest_of(path)
     named = path.rename(path.with_name(f"shard-00000-{digest}.tar"))

@@ -39,7 +39,7 @@ class ShardError(UserError):
         self.kind = kind
 
 
-class Part(NamedTuple):
+class ShardPart(NamedTuple):
     """Where something lies in a shard."""
 
     shard: Path
@@ -48,17 +48,17 @@ class Part(NamedTuple):
     """Bytes."""
 
 
-def part_of(path: Path) -> Part | None:
+def part_of(path: Path) -> ShardPart | None:
     """Read a path as a part of a shard; None if it is the path of a file.
 
     >>> part_of(Path("clips/a.tar:1536:48044"))
-    Part(shard=PosixPath('clips/a.tar'), offset=1536, length=48044)
+    ShardPart(shard=PosixPath('clips/a.tar'), offset=1536, length=48044)
     """
     found = _POINTER.fullmatch(path.name)
-    return Part(path.with_name(found[1]), int(found[2]), int(found[3])) if found else None
+    return ShardPart(path.with_name(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def pointer(part: Part) -> Path:
+def pointer(part: ShardPart) -> Path:
     """Write a part of a shard as a path, for manifests."""
     return part.shard.with_name(f"{part.shard.name}:{part.offset}:{part.length}")
 
@@ -72,7 +72,7 @@ def file_of(path: Path) -> Path:
 class ShardFile(io.RawIOBase):
     """A part of a shard, read like a file."""
 
-    def __init__(self, handle: "_Handle", part: Part, name: str) -> None:
+    def __init__(self, handle: "_Handle", part: ShardPart, name: str) -> None:
         """Read from an open shard what lies in `part`; `name` is what the tar file calls it."""
         super().__init__()
         self.name = name
@@ -81,7 +81,7 @@ class ShardFile(io.RawIOBase):
 
     def again(self) -> "ShardFile":
         """Open the same once more."""
-        return ShardFile(self._handle, Part(Path(), self._begin, self.size), self.name)
+        return ShardFile(self._handle, ShardPart(Path(), self._begin, self.size), self.name)
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -113,7 +113,7 @@ class ShardFile(io.RawIOBase):
         return count
 
 
-def open_part(part: Part) -> ShardFile:
+def open_part(part: ShardPart) -> ShardFile:
     """Open a part of a shard.
 
     Raises:

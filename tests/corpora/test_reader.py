@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.reader import Found, files, find_reader, list_readers
+from foresay.corpora.reader import FoundItem, files, find_reader, list_readers
 from foresay.corpora.readers.cifar import Cifar
 from foresay.corpora.readers.digits import Digits
 from foresay.corpora.readers.folder import Folder
@@ -34,18 +34,18 @@ def test_a_reader_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "lab" / "corpus.py").write_text("""
 from dataclasses import dataclass
 from foresay.corpora.manifest import Item
-from foresay.corpora.reader import Found, Reader, files
+from foresay.corpora.reader import FoundItem, Reader, files
 
 @dataclass(frozen=True)
 class Corpus(Reader):
     def find(self, source):
         for path in files(source, {".wav"}):
-            yield Found(Item(path.stem, audio=path))
+            yield FoundItem(Item(path.stem, audio=path))
 """)
     (tmp_path / "a.wav").touch()
     monkeypatch.syspath_prepend(tmp_path)
     (found,) = find_reader("lab.corpus")().find(tmp_path)
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundItem)
     assert found.item.id == "a"
 
 

@@ -13,7 +13,7 @@ from foresay.training.recipe import read_recipe
 from foresay.workflows.reproduce import reproduce
 from foresay.workflows.reproductions import mmcpc
 from foresay.workflows.reproductions._tables import markdown, mean_and_interval
-from foresay.workflows.reproductions.mmcpc import ABLATION, MultimodalCPC, rank_correlation
+from foresay.workflows.reproductions.mmcpc import ABLATION, MultimodalReproduction, rank_correlation
 from reference.pairs import write_pairs
 
 TINY = (
@@ -36,7 +36,7 @@ def corpus(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("scale", mmcpc.SCALES)
 def test_every_cell_is_a_valid_recipe_of_its_own(scale: str) -> None:
-    trainings = MultimodalCPC().trainings(scale)
+    trainings = MultimodalReproduction().trainings(scale)
     assert len({training.folder for training in trainings}) == len(trainings)
     recipes = [read_recipe(training.recipe, training.overrides) for training in trainings]
     assert len({str(recipe) for recipe in recipes}) == len(trainings)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from foresay.audio.faults import Fault, FaultyAudioError
-from foresay.shards import Part, ShardError, open_part, part_of
+from foresay.shards import ShardError, ShardPart, open_part, part_of
 
 Opener: TypeAlias = Callable[[], Any]
 """Opens a binary file, without a buffer."""
@@ -130,7 +130,7 @@ def open_content(path: Path) -> Content:
         raise _unreadable(path, error) from error
 
 
-def _open_in_shard(path: Path, part: Part) -> Content:
+def _open_in_shard(path: Path, part: ShardPart) -> Content:
     """Open a part of a shard; messages name the shard and what the recording is called in it."""
     try:
         file = open_part(part)

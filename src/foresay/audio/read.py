@@ -22,7 +22,7 @@ from foresay.audio.headers import mend_sizes
 from foresay.audio.mpeg import mpeg_tracks
 from foresay.audio.ogg import MARK as OGG
 from foresay.audio.ogg import ogg_sounds
-from foresay.audio.sound import Frames, Recording, Sound
+from foresay.audio.sound import Decodable, Frames, Sound
 
 Waveform: TypeAlias = npt.NDArray[np.float32]
 
@@ -116,7 +116,7 @@ def _open(path: Path) -> "_Parts":
     return parts
 
 
-def _recordings(content: Content) -> Sequence[Recording]:
+def _recordings(content: Content) -> Sequence[Decodable]:
     """Open what stands one after another in a file; mostly that is one recording."""
     if tracks := mpeg_tracks(content):
         return tracks
@@ -129,7 +129,7 @@ def _recordings(content: Content) -> Sequence[Recording]:
 class _Parts:
     """Recordings that stand in one file, one after another."""
 
-    def __init__(self, path: Path, parts: Sequence[Recording]) -> None:
+    def __init__(self, path: Path, parts: Sequence[Decodable]) -> None:
         self.path = path
         self._parts = parts
         self.sample_rate, self.channels = parts[0].sample_rate, parts[0].channels

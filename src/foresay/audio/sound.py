@@ -56,7 +56,7 @@ SPHERE_HEADER = 1024
 SPHERE_SAMPLES = re.compile(rb"^sample_count -i (\d+)", re.MULTILINE)
 
 
-class Recording(Protocol):
+class Decodable(Protocol):
     """What can be decoded."""
 
     frames: int

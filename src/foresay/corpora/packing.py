@@ -28,7 +28,7 @@ from foresay.files import UNFINISHED, finished, read_text, write_list, write_tex
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 from foresay.settings import Table, read_toml, write_toml
-from foresay.shards import BLOCK, DIGEST, Part, ShardFile, open_part, part_of, pointer
+from foresay.shards import BLOCK, DIGEST, ShardFile, ShardPart, open_part, part_of, pointer
 
 ABOUT, SKIPPED = "pack.toml", "skipped.txt"
 FORMAT = 1
@@ -147,7 +147,7 @@ def _unusable(plan: _Plan, item: Item) -> str | None:
 def _moved(plan: _Plan, shards: Sequence[Path], path: Path | None) -> Path | None:
     """Point into the shard that a file is in."""
     place = plan.place(path)
-    return pointer(Part(shards[place[0]], place[1], place[2])) if isinstance(place, tuple) else None
+    return pointer(ShardPart(shards[place[0]], place[1], place[2])) if isinstance(place, tuple) else None
 
 
 def _begin(plan: _Plan, manifests: Sequence[Manifest], folder: Path) -> Table:

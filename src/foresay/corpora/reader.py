@@ -22,7 +22,7 @@ UNREADABLE = {".aac", ".amr", ".m4a", ".mp4", ".raw", ".webm", ".wma"}
 PACKAGE = "foresay.corpora.readers"
 
 
-class Found(NamedTuple):
+class FoundItem(NamedTuple):
     """A recording, of which the audio is still to be looked at: `item` has no duration and no sample rate yet."""
 
     item: Item
@@ -46,7 +46,7 @@ class Reader(ABC):
         return source
 
     @abstractmethod
-    def find(self, source: Path) -> Iterator[Found | Skipped]:
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find the recordings in a folder, in an order that is always the same.
 
         Raises:

@@ -31,7 +31,7 @@ Read: TypeAlias = Callable[[int, int], NDArray[np.float32]]
 """Reads a recording from one sample to another, at the model's rate."""
 
 
-class Part(NamedTuple):
+class EncodedPart(NamedTuple):
     """A stretch of a recording, and which of its frames are kept."""
 
     start: int
@@ -62,16 +62,16 @@ class Cutting:
         """Samples that are encoded at once."""
         self._context, self._grid = context, grid
 
-    def parts(self, length: int) -> list[Part]:
+    def parts(self, length: int) -> list[EncodedPart]:
         """Cut a recording of so many samples."""
         if length <= self.longest:
-            return [Part(0, length, 0, None)]
+            return [EncodedPart(0, length, 0, None)]
         parts = []
         for begin in range(0, length, self.size):
             end = begin + self.size
             stop = min(end + self._context, length)
             start = max(0, -((self.longest - stop) // self._grid) * self._grid)
-            parts.append(Part(start, stop, begin, end if end < length else None))
+            parts.append(EncodedPart(start, stop, begin, end if end < length else None))
         return parts
 
     def streams(self, length: int) -> bool:

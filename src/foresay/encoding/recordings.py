@@ -16,7 +16,7 @@ from foresay import draws
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.alignments import labels_at
 from foresay.corpora.manifest import Item, Manifest
-from foresay.encoding.parts import Cutting, Part
+from foresay.encoding.parts import Cutting, EncodedPart
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError, UserError
 from foresay.progress import ProgressBar
@@ -105,7 +105,7 @@ class _Encoding(NamedTuple):
         """Yield the parts of recordings in order, each with its recording's place: layer -> (t, D)."""
         rate = self.subject.extractor.sample_rate
         cutting, lengths = Cutting(self.subject.extractor, self.subject.layers), self.manifest.lengths(rate).tolist()
-        waiting: list[tuple[int, Part]] = []
+        waiting: list[tuple[int, EncodedPart]] = []
         for place in ProgressBar(places, f"encoding, {self.subject.name}", "recording"):
             if cutting.streams(lengths[place]):
                 yield from self._together(waiting, cutting)
@@ -127,7 +127,7 @@ class _Encoding(NamedTuple):
         except AudioError as error:
             self._leave_out(place, error)
 
-    def _together(self, parts: Sequence[tuple[int, Part]], cutting: Cutting) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+    def _together(self, parts: Sequence[tuple[int, EncodedPart]], cutting: Cutting) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
         """Encode some parts in one batch."""
         extractor, layers = self.subject.extractor, self.subject.layers
         whole, waveforms = [], []

@@ -16,7 +16,7 @@ from torch import Tensor
 from foresay.errors import UserError
 from foresay.hub._pickles import only_tensors, plain, read_pickle
 from foresay.hub._tensors import to_ours, without_prefix
-from foresay.hub.wav2vec2 import Found, assemble, fairseq_names, words
+from foresay.hub.wav2vec2 import ReadCheckpoint, assemble, fairseq_names, words
 from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.settings import Table
 
@@ -56,7 +56,7 @@ def read_file(path: Path, overrides: Mapping[str, Any]) -> MaskedTransformer:
         stated["strides"] = _strides(stated["strides"], path)
     stated["standardize"] = settings.get("normalize", "convolutions.norms.1.weight" in tensors)
     left = tuple(name for name in rest if name not in heads)
-    return assemble(Found(str(path), family, names, tensors, left, stated, fine_tuned=bool(heads)), overrides)
+    return assemble(ReadCheckpoint(str(path), family, names, tensors, left, stated, fine_tuned=bool(heads)), overrides)
 
 
 def flat(settings: object) -> Table:

@@ -19,7 +19,7 @@ from foresay.files import parse_json_object, read_text, write_text
 from foresay.hub._pickles import only_tensors, read_pickle
 from foresay.hub._tensors import Tensors, to_ours, without_prefix
 from foresay.hub.encoder import Encoder
-from foresay.hub.wav2vec2 import FAMILIES, Found, assemble, exported, strangers, transformers_names, words
+from foresay.hub.wav2vec2 import FAMILIES, ReadCheckpoint, assemble, exported, strangers, transformers_names, words
 from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.models.representation.wav2vec2 import Wav2Vec2Settings
 from foresay.settings import Table
@@ -77,7 +77,7 @@ def read_folder(folder: Path, overrides: Mapping[str, Any]) -> MaskedTransformer
     stated["standardize"] = preprocessor.get("do_normalize", "convolutions.norms.1.weight" in tensors)
     stated["sample_rate"] = preprocessor.get("sampling_rate", 16_000)
     left = tuple(name for name in rest if name not in heads)
-    return assemble(Found(str(folder), family, names, tensors, left, stated, fine_tuned=bool(heads)), overrides)
+    return assemble(ReadCheckpoint(str(folder), family, names, tensors, left, stated, fine_tuned=bool(heads)), overrides)
 
 
 def write_folder(model: MaskedTransformer, folder: Path) -> None:

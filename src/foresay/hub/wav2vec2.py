@@ -164,7 +164,7 @@ def _network_names(family: str) -> tuple[tuple[str, str, str], ...]:
 
 
 @dataclass(frozen=True)
-class Found:
+class ReadCheckpoint:
     """What a file of other people's holds."""
 
     source: str
@@ -179,7 +179,7 @@ class Found:
     fine_tuned: bool
 
 
-def assemble(found: Found, overrides: Mapping[str, Any]) -> MaskedTransformer:
+def assemble(found: ReadCheckpoint, overrides: Mapping[str, Any]) -> MaskedTransformer:
     """Build the model whose tensors were found: with its heads, if it was pre-trained and kept them, or else an `Encoder`.
 
     `overrides`: settings that shall be otherwise.

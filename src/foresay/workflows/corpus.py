@@ -14,7 +14,7 @@ from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.packing import Packed, pack
-from foresay.corpora.reader import Found, Reader, Skipped, find_reader, write_skipped
+from foresay.corpora.reader import FoundItem, Reader, Skipped, find_reader, write_skipped
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError, at_least
@@ -200,7 +200,7 @@ class _Usable(NamedTuple):
     channels: int
 
 
-def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], workers: int) -> Iterator[_Usable]:
+def _with_headers(found: Iterable[FoundItem | Skipped], skipped: list[Skipped], workers: int) -> Iterator[_Usable]:
     """Add duration and sample rate, on threads; leave out what cannot be used."""
     recordings = iter(found)
     ids: set[str] = set()
@@ -216,7 +216,7 @@ def _with_headers(found: Iterable[Found | Skipped], skipped: list[Skipped], work
                     yield seen
 
 
-def _look(found: Found | Skipped) -> _Usable | Skipped:
+def _look(found: FoundItem | Skipped) -> _Usable | Skipped:
     """Read a header; runs on a thread."""
     if isinstance(found, Skipped):
         return found

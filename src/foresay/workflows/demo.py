@@ -21,7 +21,7 @@ OPTIONS = ("abx.max_size_group=10", "abx.max_x_across=5", "clusters.restarts=1",
 
 
 @dataclass(frozen=True)
-class Scale:
+class DemoScale:
     """How much is done."""
 
     minutes: float
@@ -31,8 +31,8 @@ class Scale:
 
 
 SCALES = {
-    "full": Scale(minutes=40.0, measures=(*MEASURES, *MORE)),
-    "tiny": Scale(minutes=12.0, overrides=("trainer.steps=200",)),
+    "full": DemoScale(minutes=40.0, measures=(*MEASURES, *MORE)),
+    "tiny": DemoScale(minutes=12.0, overrides=("trainer.steps=200",)),
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.reader import Found, Skipped
+from foresay.corpora.reader import FoundItem, Skipped
 from foresay.corpora.readers.folder import Folder
 from foresay.errors import UserError
 
@@ -19,7 +19,7 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def found(source: Path, pattern: str | None = None) -> dict[str, str | None]:
-    return {one.item.id: one.item.speaker for one in Folder(pattern).find(source) if isinstance(one, Found)}
+    return {one.item.id: one.item.speaker for one in Folder(pattern).find(source) if isinstance(one, FoundItem)}
 
 
 def test_the_speaker_is_the_folder(recordings: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.reader import Found, Skipped
+from foresay.corpora.reader import FoundItem, Skipped
 from foresay.corpora.readers.librispeech import LibriSpeech
 
 
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def items(source: Path) -> dict[str, tuple[str | None, str | None, tuple[str, ...]]]:
-    found = [one for one in LibriSpeech().find(source) if isinstance(one, Found)]
+    found = [one for one in LibriSpeech().find(source) if isinstance(one, FoundItem)]
     assert all(one.item.language == "en" for one in found)
     return {item.id: (item.speaker, item.text, splits) for item, splits in found}
 

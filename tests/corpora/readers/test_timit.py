@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from foresay.corpora.manifest import Interval, Item
-from foresay.corpora.reader import Found, Skipped
+from foresay.corpora.reader import FoundItem, Skipped
 from foresay.corpora.readers.timit import PhoneSet, Timit, folded
 from foresay.errors import UserError
 
@@ -49,14 +49,14 @@ def original(tmp_path: Path) -> Path:
 
 
 def items(source: Path, reader: Timit) -> dict[str, Item]:
-    return {one.item.id: one.item for one in reader.find(source) if isinstance(one, Found)}
+    return {one.item.id: one.item for one in reader.find(source) if isinstance(one, FoundItem)}
 
 
 def splits(source: Path, reader: Timit) -> dict[str, set[str]]:
     """Return the ids of each split; those in none under ``."""
     members: dict[str, set[str]] = {}
     for one in reader.find(source):
-        assert isinstance(one, Found)
+        assert isinstance(one, FoundItem)
         for name in one.splits or ("",):
             members.setdefault(name, set()).add(one.item.id)
     return members

@@ -27,7 +27,7 @@ from foresay.audio.voice import speak
 from foresay.corpora.generated import MadeCorpus, Maker, make_once
 from foresay.corpora.made.demo import SAMPLE_RATE, VOICES
 from foresay.corpora.manifest import Item, Manifest
-from foresay.corpora.reader import Found
+from foresay.corpora.reader import FoundItem
 from foresay.corpora.readers.digits import WORDS, Digits
 from foresay.errors import UserError
 from foresay.extras import optional
@@ -96,7 +96,7 @@ def _paired(clips: Sequence[Item], pictures: dict[str, list[Path]]) -> Iterator[
 def _find(spoken: Path) -> list[Item]:
     """Find clips that are there already."""
     if spoken.is_dir():
-        found = [one.item for one in Digits().find(spoken) if isinstance(one, Found)]
+        found = [one.item for one in Digits().find(spoken) if isinstance(one, FoundItem)]
         heard = [(item, audio_info(item.audio)) for item in found if item.audio]
         clips = [replace(item, duration=info.frames / info.sample_rate, sample_rate=info.sample_rate) for item, info in heard]
     else:

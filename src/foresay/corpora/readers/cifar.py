@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from foresay.corpora.manifest import Item
-from foresay.corpora.reader import Found, Reader, Skipped, files
+from foresay.corpora.reader import FoundItem, Reader, Skipped, files
 from foresay.errors import UserError, nearest
 from foresay.files import parse_json, read_text
 from foresay.images.read import Pixels, read_pixels
@@ -71,12 +71,12 @@ class Cifar(Reader):
             first[split] += len(part.labels)
         return images
 
-    def find(self, source: Path) -> Iterator[Found | Skipped]:
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every picture that was written; its label is the class."""
         for path in files(source, {".png"}):
             split, label = path.relative_to(source).parts[:2]
             if label in self.classes:  # an earlier import may have left others
-                yield Found(Item(f"{split}-{label}-{path.stem}", image=path, label=label), (split,))
+                yield FoundItem(Item(f"{split}-{label}-{path.stem}", image=path, label=label), (split,))
 
 
 def _parts(source: Path) -> Iterator[tuple[str, _Part]]:

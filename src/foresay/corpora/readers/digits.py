@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresay.corpora.manifest import Item
-from foresay.corpora.reader import Found, Reader, Skipped, files
+from foresay.corpora.reader import FoundItem, Reader, Skipped, files
 
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -20,7 +20,7 @@ TEST_TAKES = 5
 class Digits(Reader):
     """Reads the digits."""
 
-    def find(self, source: Path) -> Iterator[Found | Skipped]:
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every clip; its label is the digit."""
         for path in files(source, {".wav"}):
             name = NAME.fullmatch(path.stem)
@@ -29,4 +29,4 @@ class Digits(Reader):
                 continue
             digit = name["digit"]
             item = Item(path.stem, audio=path, speaker=name["speaker"], language="en", text=WORDS[int(digit)], label=digit)
-            yield Found(item, ("test",) if int(name["take"]) < TEST_TAKES else ("train",))
+            yield FoundItem(item, ("test",) if int(name["take"]) < TEST_TAKES else ("train",))

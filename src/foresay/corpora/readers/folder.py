@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresay.corpora.manifest import Item
-from foresay.corpora.reader import READABLE, UNREADABLE, Found, Reader, Skipped, files
+from foresay.corpora.reader import READABLE, UNREADABLE, FoundItem, Reader, Skipped, files
 from foresay.errors import UserError
 
 
@@ -20,7 +20,7 @@ class Folder(Reader):
     speaker_pattern: str | None = None
     """Regular expression with a group (?P<speaker>…), searched in the path below the folder; without it, the folder a file lies in."""
 
-    def find(self, source: Path) -> Iterator[Found | Skipped]:
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every audio file. One whose path the pattern does not fit is skipped."""
         pattern = self._compiled()
         for path in files(source, READABLE | UNREADABLE):
@@ -32,7 +32,7 @@ class Folder(Reader):
                     yield Skipped(path, f"the speaker pattern {pattern.pattern} does not fit {below.as_posix()}")
                     continue
                 speaker = fits["speaker"]
-            yield Found(Item(below.with_suffix("").as_posix(), audio=path, speaker=speaker))
+            yield FoundItem(Item(below.with_suffix("").as_posix(), audio=path, speaker=speaker))
 
     def _compiled(self) -> re.Pattern[str] | None:
         if self.speaker_pattern is None:

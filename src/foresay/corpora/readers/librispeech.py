@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresay.corpora.manifest import Item
-from foresay.corpora.reader import Found, Reader, Skipped, files
+from foresay.corpora.reader import FoundItem, Reader, Skipped, files
 from foresay.errors import UserError
 from foresay.files import text_lines
 
@@ -21,7 +21,7 @@ DEPTH_OF_SUBSETS = 4
 class LibriSpeech(Reader):
     """Reads LibriSpeech."""
 
-    def find(self, source: Path) -> Iterator[Found | Skipped]:
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every clip, transcribed or not."""
         chapter: Path | None = None
         texts: dict[str, str] = {}
@@ -32,7 +32,7 @@ class LibriSpeech(Reader):
                 yield from skipped
             parts = path.relative_to(source).parts
             subsets = parts[:1] if len(parts) == DEPTH_OF_SUBSETS else ()
-            yield Found(Item(path.stem, audio=path, speaker=chapter.parent.name, language="en", text=texts.get(path.stem)), subsets)
+            yield FoundItem(Item(path.stem, audio=path, speaker=chapter.parent.name, language="en", text=texts.get(path.stem)), subsets)
 
 
 def _transcripts(chapter: Path) -> tuple[dict[str, str], list[Skipped]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from foresay.corpora.manifest import Interval, Item
-from foresay.corpora.reader import Found, Reader, Skipped, files
+from foresay.corpora.reader import FoundItem, Reader, Skipped, files
 from foresay.errors import UserError
 from foresay.files import text_lines
 
@@ -73,7 +73,7 @@ class Timit(Reader):
             raise UserError(msg)
         return self.phones
 
-    def find(self, source: Path) -> Iterator[Found | Skipped]:
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every sentence. One whose labels cannot be read is skipped."""
         phone_set = self.phone_set
         paths = list(files(source, {".wav", ".sph", ".flac"}))
@@ -85,7 +85,7 @@ class Timit(Reader):
             except (UserError, OSError) as error:
                 yield Skipped(path, str(error))
                 continue
-            yield Found(item, self._splits(item, test_speakers, _official_split(path, source)))
+            yield FoundItem(item, self._splits(item, test_speakers, _official_split(path, source)))
 
     def _held_out(self, speakers: Mapping[str, str | None]) -> set[str]:
         """Return the speakers that are for testing; `speakers`: name -> official split."""

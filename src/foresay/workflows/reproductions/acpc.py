@@ -35,7 +35,7 @@ class Accuracy(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableRow:
     """A line of Table 2."""
 
     name: str
@@ -53,16 +53,16 @@ class Cell:
         return "CPC" if self.predictions == self.matched else "ACPC"
 
 
-CPC = Cell("cpc", 12, 12, Accuracy(0.512, 0.675), 2.6)
-ACPC = Cell("acpc-k8", 8, 12, Accuracy(0.519, 0.686), 2.1)
+CPC = TableRow("cpc", 12, 12, Accuracy(0.512, 0.675), 2.6)
+ACPC = TableRow("acpc-k8", 8, 12, Accuracy(0.519, 0.686), 2.1)
 CELLS = (
     CPC,
-    Cell("acpc-k10", 10, 12, Accuracy(0.513, 0.684), 2.4),
+    TableRow("acpc-k10", 10, 12, Accuracy(0.513, 0.684), 2.4),
     ACPC,
-    Cell("acpc-k6", 6, 12, Accuracy(0.521, 0.688), 1.8),
-    Cell("acpc-k4", 4, 12, Accuracy(0.519, 0.687), 1.5),
-    Cell("acpc-k10-m16", 10, 16, Accuracy(0.519, 0.688), 2.4),
-    Cell("acpc-k12-m20", 12, 20, Accuracy(0.519, 0.678), 2.6),
+    TableRow("acpc-k6", 6, 12, Accuracy(0.521, 0.688), 1.8),
+    TableRow("acpc-k4", 4, 12, Accuracy(0.519, 0.687), 1.5),
+    TableRow("acpc-k10-m16", 10, 16, Accuracy(0.519, 0.688), 2.4),
+    TableRow("acpc-k12-m20", 12, 20, Accuracy(0.519, 0.678), 2.6),
 )
 PUBLISHED_ABX = {
     (CPC, "dev-clean"): {"within": 0.0668, "across": 0.0839},
@@ -84,12 +84,12 @@ class Test:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ACPCScale:
     """How much is done."""
 
     recipe: str
     """Of every cell, but for K and M."""
-    cells: tuple[Cell, ...]
+    cells: tuple[TableRow, ...]
     """Of Table 2."""
     seeds: tuple[int, ...]
     probe: str
@@ -105,15 +105,17 @@ class Scale:
 
 
 SCALES = {
-    "demo": Scale("demo-acpc", CELLS, (0,), "probe:converged", ("trainer.keep=10",), few=("clusters.restarts=1", "clusters.frames=60000")),
-    "small": Scale(
+    "demo": ACPCScale(
+        "demo-acpc", CELLS, (0,), "probe:converged", ("trainer.keep=10",), few=("clusters.restarts=1", "clusters.frames=60000")
+    ),
+    "small": ACPCScale(
         "acpc",
         (CPC, ACPC),
         (0, 1, 2),
         "probe:converged",
         ("trainer.steps=6000", "trainer.save_every=1000", "trainer.keep=10", "trainer.precision=bf16", "optimizer.warmup=500"),
     ),
-    "paper": Scale(
+    "paper": ACPCScale(
         "acpc",
         CELLS,
         (0,),
@@ -122,7 +124,7 @@ SCALES = {
         longer=("trainer.epochs=200",),
         items=("dev-clean", "dev-other"),
     ),
-    "cpu": Scale(
+    "cpu": ACPCScale(
         "demo-acpc",
         (CPC, ACPC),
         (0, 1, 2, 3, 4),
@@ -247,17 +249,17 @@ def _refuse_missing(corpus: Path, names: Sequence[str], why: str) -> None:
         raise UserError(msg)
 
 
-def _options(size: Scale, measures: Sequence[str]) -> tuple[str, ...]:
+def _options(size: ACPCScale, measures: Sequence[str]) -> tuple[str, ...]:
     """Those of the measures that are asked for."""
     asked = {measure.partition(":")[0] for measure in measures}
     return tuple(option for option in size.few if option.partition(".")[0] in asked)
 
 
-def _folder(cell: Cell, seed: int, *, longer: bool = False) -> str:
+def _folder(cell: TableRow, seed: int, *, longer: bool = False) -> str:
     return f"{cell.name}{'-long' if longer else ''}-seed{seed}"
 
 
-def _table_1(size: Scale) -> dict[Cell, list[str]]:
+def _table_1(size: ACPCScale) -> dict[TableRow, list[str]]:
     """The runs of Table 1."""
     return {cell: [_folder(cell, seed, longer=bool(size.longer)) for seed in size.seeds] for cell in (CPC, ACPC)}
 
@@ -267,7 +269,7 @@ def _evenly(saved: Sequence[Checkpoint], most: int = 10) -> Sequence[Checkpoint]
     return saved[:: -max(1, -(-len(saved) // most))][::-1]
 
 
-def _lines_of_table_1(size: Scale, parent: Path) -> str:
+def _lines_of_table_1(size: ACPCScale, parent: Path) -> str:
     runs = {cell: [parent / name for name in names] for cell, names in _table_1(size).items()}
     rows = ["| corpus | speakers | CPC | ACPC, K = 8 | ACPC - CPC | published: CPC | ACPC |", "|---|---|---|---|---|---|---|"]
     corpora = list(dict.fromkeys(row.corpus for row in _rows(runs[CPC], "abx", "c")))
@@ -283,7 +285,7 @@ def _lines_of_table_1(size: Scale, parent: Path) -> str:
     return "\n".join(rows)
 
 
-def _lines_of_table_2(size: Scale, parent: Path) -> str:
+def _lines_of_table_2(size: ACPCScale, parent: Path) -> str:
     runs = {cell: [parent / _folder(cell, seed) for seed in size.seeds] for cell in size.cells}
     head = ["", "K", "M", "ms / example", "z", "c", "z - CPC's", "c - CPC's", "published: ms", "z", "c"]
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]

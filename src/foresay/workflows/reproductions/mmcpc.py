@@ -62,7 +62,7 @@ RANKED = ("alignment", "relative_alignment", "uniformity")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Ablated:
     """A model: what it hears or sees, and what it is told from."""
 
     modalities: Modalities
@@ -92,27 +92,27 @@ class Cell:
         return (f"model.modalities={self.modalities}", *tables, *(f"model.{name}={str(value).lower()}" for name, value in crossing.items()))
 
 
-def _ablation(modalities: Modalities) -> list[Cell]:
+def _ablation(modalities: Modalities) -> list[Ablated]:
     both = modalities == "both"
     alone = [
-        Cell(modalities, "in batch"),
-        Cell(modalities, "+ queue", QUEUE),
-        Cell(modalities, "+ synthetic", synthetic=True),
+        Ablated(modalities, "in batch"),
+        Ablated(modalities, "+ queue", QUEUE),
+        Ablated(modalities, "+ synthetic", synthetic=True),
     ]
-    whole = Cell(modalities, "all", QUEUE, synthetic=True, cross_modal=both)
-    crossing = [Cell(modalities, "+ cross-modal", cross_modal=True)] if both else []
-    pulled = [Cell(modalities, "all + pairs as positives", QUEUE, synthetic=True, cross_modal=True, positives=True)] if both else []
+    whole = Ablated(modalities, "all", QUEUE, synthetic=True, cross_modal=both)
+    crossing = [Ablated(modalities, "+ cross-modal", cross_modal=True)] if both else []
+    pulled = [Ablated(modalities, "all + pairs as positives", QUEUE, synthetic=True, cross_modal=True, positives=True)] if both else []
     return [*alone, *crossing, whole, *pulled]
 
 
-ABLATION: dict[Modalities, list[Cell]] = {modalities: _ablation(modalities) for modalities in ("audio", "image", "both")}
+ABLATION: dict[Modalities, list[Ablated]] = {modalities: _ablation(modalities) for modalities in ("audio", "image", "both")}
 SWEPT = {"temperature": (0.05, 0.1, 0.2, 0.5), "sigma": (0.03, 0.1, 0.3, 1.0), "queue": (256, 1024, 4096, 16_384)}
 STANDARD = {"temperature": 0.1, "sigma": 0.1, "queue": QUEUE}
 ALONE: tuple[Modalities, ...] = ("audio", "image")
 
 
 @dataclass(frozen=True)
-class Scale:
+class MultimodalScale:
     """How much is done."""
 
     recipe: str
@@ -123,13 +123,13 @@ class Scale:
 
 
 SCALES = {
-    "demo": Scale("mmcpc-digits", (0, 1, 2), ("trainer.steps=300", "data.image_side=64")),
-    "full": Scale("mmcpc-digits", (0, 1, 2, 3, 4), ("trainer.steps=5000",), (0, 1, 2)),
+    "demo": MultimodalScale("mmcpc-digits", (0, 1, 2), ("trainer.steps=300", "data.image_side=64")),
+    "full": MultimodalScale("mmcpc-digits", (0, 1, 2, 3, 4), ("trainer.steps=5000",), (0, 1, 2)),
 }
 """demo: spoken and written digits, spoken by eSpeak NG, pictures of 64 x 64. full: pairs of one's own. Only the demo was run by us."""
 
 
-class MultimodalCPC(Reproduction):
+class MultimodalReproduction(Reproduction):
     """Which negatives help?"""
 
     scales: ClassVar[Sequence[str]] = tuple(SCALES)
@@ -201,20 +201,20 @@ class MultimodalCPC(Reproduction):
         return "\n\n".join(parts) + "\n"
 
 
-def _sweep(modality: Modalities) -> Iterator[tuple[str, float, Cell]]:
+def _sweep(modality: Modalities) -> Iterator[tuple[str, float, Ablated]]:
     """List option, value and model. The standard value is that of Table 1's last line."""
     for option, values in SWEPT.items():
         for value in values:
             standard = value == STANDARD[option]
-            cell = Cell(modality, "all", QUEUE, synthetic=True, changed=() if standard else (f"{option}={value}",))
+            cell = Ablated(modality, "all", QUEUE, synthetic=True, changed=() if standard else (f"{option}={value}",))
             yield option, value, cell
 
 
-def _folder(cell: Cell, seed: int) -> str:
+def _folder(cell: Ablated, seed: int) -> str:
     return f"{cell.name}-seed{seed}"
 
 
-def _runs(parent: Path, cell: Cell, seeds: Sequence[int]) -> list[Path]:
+def _runs(parent: Path, cell: Ablated, seeds: Sequence[int]) -> list[Path]:
     return [parent / _folder(cell, seed) for seed in seeds]
 
 
@@ -250,7 +250,7 @@ def _references(run: Path) -> str:
     return markdown(["linear probe of", *(column.title for column in PROBES.values())], lines)
 
 
-def _lines_of_table_2(size: Scale, parent: Path) -> str:
+def _lines_of_table_2(size: MultimodalScale, parent: Path) -> str:
     swept = {modality: list(_sweep(modality)) for modality in ALONE}
     lines = []
     for (option, value, heard), (_, _, seen) in zip(*swept.values(), strict=True):
@@ -259,7 +259,7 @@ def _lines_of_table_2(size: Scale, parent: Path) -> str:
     return markdown(["option", "value", *(column.title for column in PROBES.values())], lines)
 
 
-def _lines_of_table_3(size: Scale, parent: Path) -> str:
+def _lines_of_table_3(size: MultimodalScale, parent: Path) -> str:
     lines = []
     for modality, probe in PROBES.items():
         runs = [run for cells in ABLATION.values() for cell in cells for run in _runs(parent, cell, size.seeds)]
