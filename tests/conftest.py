@@ -11,6 +11,9 @@ import hypothesis
 import numpy as np
 import pytest
 
+# What `house/test_additions.py` adds to a copy of the tree.
+collect_ignore = ["reference/additions"]
+
 hypothesis.settings.register_profile("foresay", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("foresay")
 

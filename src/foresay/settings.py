@@ -6,6 +6,7 @@ An unknown key or a wrong type is an error that names the nearest valid key. Not
 
 import ast
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -16,7 +17,7 @@ import tomllib
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -251,7 +252,7 @@ def list_names(package: str, base: str | None = None) -> list[str]:
     `base`: only files that define a subclass of a class of this name, such as `Measure`.
     """
     found = modules(package)
-    return sorted(name.replace("_", "-") for name, module in found.items() if base is None or _defines(module, base))
+    return sorted(name.replace("_", "-") for name, module in found.items() if base is None or base in _outline(module).bases)
 
 
 def modules(package: str) -> dict[str, str]:
@@ -261,37 +262,43 @@ def modules(package: str) -> dict[str, str]:
         if module.ispkg:
             found |= modules(f"{package}.{module.name}")
         elif not module.name.startswith("_"):
-            found |= dict.fromkeys(_kinds(f"{package}.{module.name}") or [module.name], f"{package}.{module.name}")
+            found |= dict.fromkeys(_outline(f"{package}.{module.name}").kinds or [module.name], f"{package}.{module.name}")
     return found
-
-
-def _kinds(module: str) -> list[str]:
-    """Return the names of what a file holds several of: the classes in its `__all__`."""
-    assigned = [node for node in _tree(module).body if isinstance(node, ast.Assign)]
-    stated = [node.value for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
-    return [_snake(name) for value in stated for name in ast.literal_eval(value)]
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def first_line(package: str, name: str) -> str:
     """Return the first line of a listed file's docstring, without importing it."""
-    return (ast.get_docstring(_tree(modules(package)[name.replace("-", "_")])) or "").partition("\n")[0]
+    return _outline(modules(package)[name.replace("-", "_")]).first_line
 
 
-def _tree(module: str) -> ast.Module:
+class _Outline(NamedTuple):
+    """What can be read off a file without importing it."""
+
+    first_line: str
+    kinds: tuple[str, ...]
+    """What it holds several of: the classes in its `__all__`, in snake case."""
+    bases: frozenset[str]
+    """Classes that its own classes derive from."""
+
+
+@functools.cache
+def _outline(module: str) -> _Outline:
+    """Read a module's file; a file does not change while we run."""
     spec = importlib.util.find_spec(module)
-    return ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    stated = [node.value for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
+    given = [base for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases]
+    named = [base.value if isinstance(base, ast.Subscript) else base for base in given]
+    return _Outline(
+        (ast.get_docstring(tree) or "").partition("\n")[0],
+        tuple(_snake(name) for value in stated for name in ast.literal_eval(value)),
+        frozenset(base.id for base in named if isinstance(base, ast.Name)),
+    )
 
 
-def _defines(module: str, base: str) -> bool:
-    """Whether a module's file defines a class that names `base` as its own, without importing it."""
-    tree = _tree(module)
-    bases = [given for node in tree.body if isinstance(node, ast.ClassDef) for given in node.bases]
-    named = [given.value if isinstance(given, ast.Subscript) else given for given in bases]
-    return any(isinstance(given, ast.Name) and given.id == base for given in named)
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def _checked(value: Any, wanted: Any, where: str) -> Any:  # noqa: ANN401 - values of any type come in

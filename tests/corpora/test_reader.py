@@ -17,7 +17,7 @@ READERS = {"cifar": Cifar, "digits": Digits, "folder": Folder, "librispeech": Li
 
 
 def test_the_file_name_is_the_registry() -> None:
-    assert list(list_readers()) == sorted(READERS)
+    assert READERS.keys() <= list_readers().keys()
     assert all(list_readers().values())
     assert {name: find_reader(name) for name in READERS} == READERS
 

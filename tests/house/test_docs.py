@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import importlib.util
 import io
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -14,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+import foresay
 from foresay import cli
-from house.tree import MODELS, ROOT, name
+from foresay.settings import modules
+from house.tree import ROOT, name
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"(?P<not_run>^<!-- not run: [^>]+ -->\n)?^```(?P<kind>\w+)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -134,9 +138,41 @@ def test_the_layers_on_the_page_are_those_that_are_checked() -> None:
     assert [{name.strip() for name in re.split(r" {2,}", line)[0].split("|")} for line in page.splitlines()] == checked
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name)
-def test_every_model_stands_in_the_reference_and_in_the_table_of_models(model: Path) -> None:
-    assert f"::: foresay.models.{model.parent.name}.{model.stem}\n" in (ROOT / "docs" / "reference" / "models.md").read_text(
-        encoding="utf-8"
+API_PAGES = sorted((ROOT / "docs" / "reference").glob("*.md"))
+ENTRY = re.compile(r"^::: (?P<module>[\w.]+)\n(?P<whole>    options:\n      show_submodules: true\n)?", re.MULTILINE)
+
+
+def test_the_reference_holds_the_tree() -> None:
+    """Every public file of a package that is extended by files, and every home of a name of `foresay`, has its entry or lies in one."""
+    entries = [match for page in API_PAGES for match in ENTRY.finditer(page.read_text(encoding="utf-8"))]
+    named = {match["module"] for match in entries}
+    whole = {match["module"] for match in entries if match["whole"]}
+    extended = (
+        "models",
+        "baselines",
+        "corpora",
+        "evaluation",
+        "encoders",
+        "context",
+        "predictors",
+        "quantizers",
+        "negatives",
+        "objectives",
     )
-    assert f"| `{model.stem.replace('_', '-')}`" in (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    files = {module for package in extended for module in modules(f"foresay.{package}").values()}
+    homes = {f"foresay.{home}" for home in foresay._HOMES}
+    missing = {module for module in files | homes if module not in named and not any(module.startswith(f"{entry}.") for entry in whole)}
+    assert not missing
+    assert not [module for module in named if importlib.util.find_spec(module) is None]
+
+
+def test_tables_of_the_tree_stand_on_the_pages() -> None:
+    """Those that `docs/catalog.py` makes have a row for each file, and each stands on a page."""
+    hook = runpy.run_path(str(ROOT / "docs" / "catalog.py"))
+    marks = [match["kind"] for page in PAGES for match in hook["MARK"].finditer(page.read_text(encoding="utf-8"))]
+    assert sorted(marks) == sorted(hook["LISTS"])
+    for kind, found in hook["LISTS"].items():
+        made = hook["on_page_markdown"](f"# Title\n\n<!-- every {kind} -->\n\nand so on\n", page=None)
+        assert [row.split("`")[1] for row in made.splitlines() if row.startswith("| `")] == list(found())
+        assert made.startswith("# Title\n\n| ")
+        assert made.endswith(" |\n\nand so on\n")

@@ -12,7 +12,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError, nearest
 from foresay.results import Draws, Metric, Result
-from foresay.settings import Table, find_class, from_table, list_names, to_table
+from foresay.settings import Table, find_class, first_line, from_table, list_names, to_table
 from foresay.statistics.intervals import ConfidenceInterval
 
 PACKAGE = "foresay.evaluation"
@@ -168,6 +168,11 @@ def list_measures() -> list[str]:
     """Return every measure with each of its protocols: `probe:paper` and so on."""
     measures: list[type[Measure[Any]]] = [find_class(PACKAGE, name, Measure) for name in list_names(PACKAGE, "Measure")]
     return sorted(f"{measure.name}:{protocol}" for measure in measures for protocol in measure.protocols)
+
+
+def describe_measures() -> dict[str, str]:
+    """Return the measures that there are, without their protocols, each with the first line of its file, without importing them."""
+    return {name.replace("-", "_"): first_line(PACKAGE, name) for name in list_names(PACKAGE, "Measure")}
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
