@@ -105,7 +105,7 @@ def _batch(model: SpeechModel) -> Batch:
     lengths = torch.full((size,), samples)
     batch = Batch(tuple(map(str, range(size))), 0.1 * torch.randn(size, samples), lengths, keys=torch.arange(size))
     frames = int(model.frame_count(lengths, model.layer_names[-1])[0])
-    images = torch.rand(size, 3, 64, 64) if "image" in model.modalities else None
+    images = torch.rand(size, 3, 64, 64) if "image" in model.needs else None
     return replace(batch, labels=torch.arange(size * frames).view(size, frames) % 5, images=images)
 
 
@@ -124,7 +124,7 @@ def test_no_step_waits_for_the_device(recipe: str) -> None:
     model = _model(recipe)
     optimizer = build_optimizer(read_recipe(recipe).optimizer, model.parameters())
     there = Device([*model.parameters(), *model.buffers()])
-    for step in range(3 if "image" in model.modalities else 2):  # of those with a queue, the third knows that it is full
+    for step in range(3 if "image" in model.needs else 2):  # of those with a queue, the third knows that it is full
         batch = _batch(model)
         there.take([value for value in (batch.waveforms, batch.images) if value is not None])
         with there:

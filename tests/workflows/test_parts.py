@@ -1,5 +1,6 @@
 """Models made of models: parts are loaded, fitted or built; a run goes on, and loads, without their sources."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -186,3 +187,34 @@ def test_an_untrained_copy_has_untrained_parts(recipe: Path, encoder: Path) -> N
     assert not torch.equal(copy.encoder.context.network.weight_ih_l0, model.encoder.context.network.weight_ih_l0)
     batch = Batch(("a",), torch.zeros(1, 16_000), torch.tensor([16_000]))
     assert copy(batch, 0).total().isfinite()
+
+
+@pytest.mark.parametrize(
+    "recipe, override, message",
+    [
+        ("hubert", "trainer.steps=1", r"learns labels, and the recipe says not whose"),
+        ("cpc", "parts.labels=mfcc", r"cpc learns no labels: leave out"),
+        ("reference.toy_reader", "trainer.steps=1", r"learns from transcripts, .* --set data.sampler=transcripts"),
+    ],
+)
+def test_what_a_model_needs_is_checked_before_the_first_step(
+    recipe: str, override: str, message: str, tmp_path: Path, corpus: Path
+) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(f'model = "{recipe}"\n[trainer]\nsteps = 1\n[data]\nbatch = 8\nwindow = 4800\n')
+    with pytest.raises(UserError, match=message):
+        run_recipe("train" if "toy" in recipe else "pretrain", path, corpus, tmp_path / "run", overrides=[override])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_learns_from_transcripts(tmp_path: Path, corpus: Path) -> None:
+    lines = [json.loads(line) for line in corpus.read_text().splitlines()]
+    for line in lines:
+        if "id" in line:
+            line["text"] = "x" * round(10 * line["duration"])  # ten letters a second
+    corpus.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path = tmp_path / "recipe.toml"
+    data = 'sampler = "transcripts"\nseconds = 8\nshortest = 0.5\nlongest = 8'
+    path.write_text(f'model = "reference.toy_reader"\n[trainer]\nsteps = 200\n[data]\n{data}\n[optimizer]\nlr = 0.1\n')
+    run_recipe("train", path, corpus, tmp_path / "run", valid=corpus)
+    assert load(tmp_path / "run").rate.item() == pytest.approx(10, abs=0.5)

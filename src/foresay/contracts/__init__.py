@@ -13,7 +13,7 @@ C classes or codes, G codebooks or levels, L layers, H heads, P image patches, U
 Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 """
 
-from foresay.contracts.batches import Audio, Batch, Modality, sent
+from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.models import Estimator, FitData, Model, SpeechModel, Trainable
@@ -32,6 +32,7 @@ __all__ = [
     "Losses",
     "Modality",
     "Model",
+    "Need",
     "SpeechModel",
     "Term",
     "Tokenizer",

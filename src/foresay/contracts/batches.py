@@ -9,6 +9,8 @@ from torch import Tensor
 from foresay.errors import UserError
 
 Modality: TypeAlias = Literal["audio", "image"]
+Need: TypeAlias = Literal["audio", "image", "labels", "text"]
+"""What a model can need of every utterance."""
 
 
 class Audio(NamedTuple):

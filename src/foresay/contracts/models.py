@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts.batches import Batch, Modality
+from foresay.contracts.batches import Batch, Need
 from foresay.contracts.frames import FeatureExtractor, FeatureStream
 from foresay.contracts.losses import Losses
 
@@ -32,8 +32,11 @@ class Trainable(Model, ABC):
     group: int = 1
     """How many consecutive utterances of a batch must stay together on one device (they share negatives)."""
 
-    modalities: Sequence[Modality] = ("audio",)
-    """What every utterance of a batch must bring along: with both, a batch is made of pairs."""
+    needs: Sequence[Need] = ("audio",)
+    """What every batch must hold: with audio and image, it is made of pairs. Checked before the first step, against recipe and corpus."""
+
+    classes: int | None = None
+    """C: how many labels it knows, if it needs labels."""
 
     uses_targets: bool = False
     """Whether it predicts `Batch.targets`, another version of its input."""

@@ -76,7 +76,7 @@ def rehearse(
         memory = torch.cuda.max_memory_allocated(process.device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    heard = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.modalities else 0.0
+    heard = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.needs else 0.0
     items = trainer.updates * resolved.data.batch
     return Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),

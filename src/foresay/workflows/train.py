@@ -12,7 +12,7 @@ import torch
 
 from foresay import draws
 from foresay.building import describe
-from foresay.contracts import Estimator, FeatureExtractor, Model, SpeechModel, Trainable
+from foresay.contracts import Estimator, FeatureExtractor, Modality, Model, SpeechModel, Trainable
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.labels import Clock, LabelReader
 from foresay.corpora.manifest import Manifest
@@ -117,7 +117,17 @@ MakeReader: TypeAlias = Callable[[str, Trainable], LabelReader]
 
 
 def _labels_of(parts: Parts) -> MakeReader:
-    return lambda purpose, model: parts.labels[purpose].reader(clock_of(model))
+    def reader(purpose: str, model: Trainable) -> LabelReader:
+        labels = parts.labels[purpose]
+        if labels.classes > (model.classes or 0):
+            msg = (
+                f"there are {labels.classes} labels, but the model has {model.classes} classes: set model.classes to the number of "
+                f"clusters (parts.{LABELS}.clusters)"
+            )
+            raise UserError(msg)
+        return labels.reader(clock_of(model))
+
+    return reader
 
 
 def clock_of(model: Trainable) -> Clock:
@@ -153,7 +163,7 @@ def prepare(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest], r
     """
     _refuse_misfits(model, recipe)
     manifest, held_out = corpora["train"], corpora.get("valid")
-    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
+    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model))
 
     def loader() -> BatchLoader:
         settings = recipe.trainer
@@ -175,6 +185,16 @@ def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
     if isinstance(model, FeatureExtractor) and model.sample_rate != recipe.data.sample_rate:
         msg = f"the model encodes audio of {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
+    if "labels" in model.needs and LABELS not in recipe.parts:
+        msg = f"{recipe.model} learns labels, and the recipe says not whose: add [parts.labels] (`foresay recipes hubert-tiny`)"
+        raise UserError(msg)
+    if "labels" not in model.needs and LABELS in recipe.parts:
+        msg = f"{recipe.model} learns no labels: leave out [parts.labels]"
+        raise UserError(msg)
+    if "text" in model.needs and recipe.data.sampler != "transcripts":
+        reads = recipe.data.sampler
+        msg = f"{recipe.model} learns from transcripts, which the sampler {reads!r} does not read: --set data.sampler=transcripts"
+        raise UserError(msg)
     if recipe.data.augment_future and not model.uses_targets:
         msg = (
             f"data.augment_future changes what is predicted, and {recipe.model} predicts nothing that is made of audio versions: leave it "
@@ -183,9 +203,14 @@ def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
         raise UserError(msg)
 
 
+def _modalities(model: Trainable) -> tuple[Modality, ...]:
+    both: tuple[Modality, ...] = ("audio", "image")
+    return tuple(modality for modality in both if modality in model.needs)
+
+
 def _validation(recipe: Recipe, model: Trainable, manifest: Manifest, labels: MakeReader) -> Callable[[], BatchLoader]:
     """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
-    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=model.modalities)
+    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model))
     return lambda: BatchLoader(
         manifest, plan, labels=labels("valid", model) if LABELS in recipe.parts else None, workers=recipe.trainer.workers
     )

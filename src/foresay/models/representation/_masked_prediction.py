@@ -45,12 +45,15 @@ class MaskedPredictionSettings(MaskedTransformerSettings):
 
 
 class MaskedPrediction(MaskedTransformer, ABC):
-    """Tells the classes of frames that it does not hear."""
+    """Predicts the classes of masked frames."""
+
+    needs = ("audio", "labels")
 
     def __init__(self, settings: MaskedPredictionSettings, position_bias: PositionBias | None = None) -> None:
         """`position_bias`: what is added to the attention's logits; None: nothing."""
         super().__init__(settings, position_bias)
         s = self.settings = settings
+        self.classes = s.classes
         self.mask = SpanMask(s.mask_probability, s.mask_length)
         self.final_projection = nn.Linear(s.size, s.target_size)
         self.label_vectors = nn.Parameter(torch.rand(s.classes, s.target_size))

@@ -88,7 +88,7 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
             audio_encoder(s.channels, sample_rate=s.sample_rate, norm=_norm(s)) if "audio" in modalities else Missing("audio"),
             s.sample_rate,
         )
-        self.settings, self.modalities, self.group = settings, modalities, s.negative_group
+        self.settings, self.modalities, self.needs, self.group = settings, modalities, modalities, s.negative_group
         self.image_encoder = image_encoder(s.channels, norm=_norm(s)) if "image" in modalities else Missing("image")
         self.context = find_class("foresay.context", s.context, Context)(s.channels, s.context_size, s.context_layers)
         self.heads = nn.Linear(s.context_size, s.predictions * s.channels)
