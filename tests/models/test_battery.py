@@ -1,4 +1,4 @@
-"""One battery for every model, found by listing the files of `models/`: what each of them promises."""
+"""One battery for every model of speech, found by listing the files of `models/`: what each of them promises."""
 
 import dataclasses
 from pathlib import Path
@@ -13,11 +13,11 @@ from foresay.contracts import Batch, SpeechModel
 from foresay.loading import load
 from foresay.models.representation._encoder_and_context import CausalModel
 from foresay.runs import DESCRIPTION, WEIGHTS
-from foresay.settings import find_class, list_names, settings_class, to_table, write_toml
+from foresay.settings import find_class, settings_class, to_table, write_toml
 from foresay.training.devices import Process
 from foresay.training.tally import Tally
+from reference.listed import models_of
 
-MODELS = list_names("foresay.models")
 SCALED_DOWN = {
     "channels": 32,
     "context_size": 32,
@@ -39,7 +39,7 @@ SCALED_DOWN = {
 SECONDS = 0.64
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=models_of(SpeechModel))
 def model(request: pytest.FixtureRequest) -> SpeechModel:
     torch.manual_seed(0)
     cls = find_class("foresay.models", request.param, SpeechModel)

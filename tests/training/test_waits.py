@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from foresay.contracts import Batch, SpeechModel
+from foresay.contracts import Batch, SpeechModel, Trainable
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
-from house.tree import MODELS
+from reference.listed import models_of
 
 aten = torch.ops.aten
 WAITING = {
@@ -116,7 +116,7 @@ def _model(recipe: str) -> SpeechModel:
 
 
 def test_every_model_is_here() -> None:
-    assert {path.stem for path in MODELS} == set(RECIPES)
+    assert {name.replace("-", "_") for name in models_of(Trainable)} == set(RECIPES)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values())
