@@ -14,6 +14,9 @@ from foresay.errors import AudioError
 from foresay.progress import ProgressBar
 from foresay.quantizers.kmeans import KMeans
 
+FRAMES_HELD = 1_000_000
+"""Of all layers that are drawn in one pass: 4 GB where D = 1024."""
+
 
 def fit_clusters(
     frames: Tensor, clusters: Iterable[int], *, spherical: bool = False, restarts: int, seed: int, title: str
@@ -28,28 +31,31 @@ def fit_clusters(
 
 def draw_frames(
     subject: Subject,
-    layer: str,
     manifest: Manifest,
     most: int,
     seed: int,
     device: str,
     items: Sequence[int] | None = None,
     unreadable: dict[int, AudioError] | None = None,
-) -> Tensor:
-    """Hear a corpus, or the recordings in the places `items` only, and keep about `most` of the frames: (N, D) float32.
+) -> dict[str, Tensor]:
+    """Encode a corpus, or the recordings in the places `items` only, and keep about `most` frames of each layer: (N, D) float32.
 
-    They are drawn at random; all, if there are not so many. `unreadable`: as of `encode_recordings`.
+    They are drawn at random, alike in layers of one clock; all, if there are not so many. `unreadable`: as of `encode_recordings`.
     """
     extractor = subject.extractor
     lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
     lengths = lengths if items is None else lengths[list(items)]
-    share = most / max(1, int(extractor.frame_count(lengths, layer).sum()))
-    random = draws.stream("frames", seed)
-    kept = []
-    for recording in encode_recordings(
-        replace(subject, layers=(layer,)), manifest, device, None if items is None else set(items), unreadable
-    ):
-        features = recording.features[layer]
-        drawn = torch.from_numpy(random.random(len(features)) < share)
-        kept.append(features[drawn.to(features.device)])
-    return torch.cat(kept)
+    shares = {layer: most / max(1, int(extractor.frame_count(lengths, layer).sum())) for layer in subject.layers}
+    random = {layer: draws.stream("frames", seed) for layer in subject.layers}
+    kept: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
+    for recording in encode_recordings(subject, manifest, device, None if items is None else set(items), unreadable):
+        for layer, features in recording.features.items():
+            drawn = torch.from_numpy(random[layer].random(len(features)) < shares[layer])
+            kept[layer].append(features[drawn.to(features.device)])
+    return {layer: torch.cat(kept.pop(layer)) for layer in subject.layers}
+
+
+def layers_together(subject: Subject, frames: int) -> list[Subject]:
+    """Take as many layers of a subject at once as `frames` frames of each may be held of: fewer passes, and bounded memory."""
+    count = max(1, FRAMES_HELD // frames)
+    return [replace(subject, layers=subject.layers[first : first + count]) for first in range(0, len(subject.layers), count)]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from foresay.contracts import FeatureExtractor, FeatureStream, SpeechModel
 
@@ -77,6 +78,19 @@ class Cutting:
     def streams(self, length: int) -> bool:
         """Whether a recording of so many samples is better encoded as it arrives."""
         return length > self.longest and _stream(self.extractor) is not None
+
+    @torch.no_grad()
+    def encode_batch(self, parts: Sequence[EncodedPart], waveforms: Sequence[Tensor], device: str) -> Mapping[str, list[Tensor]]:
+        """Encode parts of recordings side by side, each (S,): layer -> the frames (t, D) of each."""
+        lengths = torch.tensor([len(waveform) for waveform in waveforms], device=device)
+        frames = self.extractor.features(pad_sequence(list(waveforms), batch_first=True).to(device), lengths, list(self.hops))
+        return {
+            layer: [
+                part.own(values[:count], hop)
+                for part, values, count in zip(parts, frames.values[layer], frames.lengths[layer].tolist(), strict=True)
+            ]
+            for layer, hop in self.hops.items()
+        }
 
     @torch.no_grad()
     def encode(self, read: Read, length: int, device: str) -> Iterator[Mapping[str, Tensor]]:

@@ -25,4 +25,4 @@ class CorpusPasses:
         drawn = draw_recordings(self.manifest, 3600 * hours, self.seed)
         unreadable: dict[int, AudioError] = {}
         subject = Subject("the encoder", encoder, (layer,))
-        return draw_frames(subject, layer, self.manifest, most, self.seed, self.device, drawn, unreadable)
+        return draw_frames(subject, self.manifest, most, self.seed, self.device, drawn, unreadable)[layer]

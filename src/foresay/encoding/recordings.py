@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from foresay import draws
 from foresay.contracts import FeatureExtractor
@@ -128,23 +127,21 @@ class _Encoding(NamedTuple):
             self._leave_out(place, error)
 
     def _together(self, parts: Sequence[tuple[int, EncodedPart]], cutting: Cutting) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
-        """Encode some parts in one batch."""
-        extractor, layers = self.subject.extractor, self.subject.layers
-        whole, waveforms = [], []
+        """Encode some parts in one batch, unless that was done before."""
+        readable, waveforms = [], []
         for place, part in parts:
             try:
-                waveforms.append(torch.from_numpy(self.manifest.read(place, extractor.sample_rate, part.start, part.stop)))
-                whole.append((place, part))
+                waveforms.append(torch.from_numpy(self.manifest.read(place, cutting.extractor.sample_rate, part.start, part.stop)))
+                readable.append((place, part))
             except AudioError as error:
                 self._leave_out(place, error)
-        if not whole:
+        if not readable:
             return
-        lengths = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
-        with torch.no_grad():
-            frames = extractor.features(pad_sequence(waveforms, batch_first=True).to(self.device), lengths, layers)
-        counts = {layer: frames.lengths[layer].tolist() for layer in layers}
-        for row, (place, part) in enumerate(whole):
-            yield place, {layer: part.own(frames.values[layer][row, : counts[layer][row]], hop) for layer, hop in cutting.hops.items()}
+        batch = (cutting.extractor, self.manifest.path, self.manifest.digest, tuple(readable))
+        own = [part for _, part in readable]
+        encoded = self.subject.kept.get(batch, self.subject.layers, lambda: cutting.encode_batch(own, waveforms, self.device))
+        for row, (place, _) in enumerate(readable):
+            yield place, {layer: encoded[layer][row] for layer in self.subject.layers}
 
     def _leave_out(self, place: int, error: AudioError) -> None:
         if self.unreadable is None:

@@ -1,11 +1,12 @@
 """An extractor at work: a model in `eval()` mode on its device, under a name, and the layers that are asked of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from foresay.contracts import Batch, Extractor, FeatureExtractor, Frames, ImageExtractor
+from foresay.encoding.kept import KeptFeatures
 from foresay.errors import UserError, nearest
 
 
@@ -23,6 +24,8 @@ class Subject:
     """Its untrained copy: what is gained over it was learnt."""
     image_side: int = 128
     """Pixels in height and width of the pictures that it is shown."""
+    kept: KeptFeatures = field(default_factory=lambda: KeptFeatures(0))
+    """What was encoded before, of all subjects of an evaluation; nothing, where each measure is asked for by itself."""
 
     def __post_init__(self) -> None:
         for layer in self.layers:

@@ -7,6 +7,7 @@ from pathlib import Path
 from foresay import draws
 from foresay.building import untrained_copy
 from foresay.contracts import Extractor, SpeechModel
+from foresay.encoding.kept import KeptFeatures
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.fingerprint import of_model, of_saved, weights_of
@@ -51,11 +52,12 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
             msg = f"{folder} ends as the names of untrained copies do, and its numbers would be taken for those of one: rename the folder"
             raise UserError(msg)
     candidates: list[Candidate] = []
+    kept = KeptFeatures()
     copies: dict[Path, Subject] = {}  # shared by all steps of a run
     for (folder, step), text in given.items():
         extractor = load_extractor(text, device)
         run = folder if Run(folder).recipe.exists() else None
-        subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run))
+        subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run), kept=kept)
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
                 copy = _untrained(extractor, seed, device)
@@ -67,7 +69,7 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
     for name in (*foreign, *baselines):
         extractor = load_extractor(name, device)
         chosen = tuple(layers or extractor.layer_names) if name in foreign else extractor.layer_names
-        subject = Subject(name, extractor, chosen)
+        subject = Subject(name, extractor, chosen, kept=kept)
         candidates.append(Candidate(subject, {subject: of_model(extractor)}, baseline=name in baselines))
     return candidates
 

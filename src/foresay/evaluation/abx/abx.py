@@ -217,14 +217,14 @@ class Abx(Measure[AbxProtocol]):
 
 
 class _Recordings(Mapping[str, Tensor]):
-    """The features (T, D) of a corpus's recordings, encoded when they are asked for, long ones in parts (`parts.py`)."""
+    """The features (T, D) of a corpus's recordings, encoded when they are asked for, each by itself, long ones in parts (`parts.py`)."""
 
     def __init__(self, subject: Subject, layer: str, manifest: Manifest, device: str) -> None:
         extractor = subject.extractor
         self.frame_rate = extractor.sample_rate / extractor.hop(layer)
         self.first_center = extractor.first_center / extractor.sample_rate
-        self._layer, self._manifest, self._device = layer, manifest, device
-        self._cutting, self._lengths = Cutting(extractor, [layer]), manifest.lengths(extractor.sample_rate)
+        self._subject, self._layer, self._manifest, self._device = subject, layer, manifest, device
+        self._lengths = manifest.lengths(extractor.sample_rate).tolist()
         self._places = {name: place for place, name in enumerate(manifest.ids)}
 
     def __len__(self) -> int:
@@ -234,7 +234,17 @@ class _Recordings(Mapping[str, Tensor]):
         return iter(self._places)
 
     def __getitem__(self, name: str) -> Tensor:
-        place = self._places[name]
-        read = partial(self._manifest.read, place, self._cutting.extractor.sample_rate)
-        parts = self._cutting.encode(read, int(self._lengths[place]), self._device)
-        return torch.cat([part[self._layer] for part in parts]).float()
+        subject, place = self._subject, self._places[name]
+        recording = (subject.extractor, self._manifest.path, self._manifest.digest, place)
+        (features,) = subject.kept.get(recording, (self._layer,), lambda: self._encode(place))[self._layer]
+        return features.float()
+
+    def _encode(self, place: int) -> dict[str, list[Tensor]]:
+        """Encode the layer, and of a recording that is not cut also those on its clock, if they can be kept."""
+        extractor, length = self._subject.extractor, self._lengths[place]
+        cutting = Cutting(extractor, [self._layer])
+        if self._subject.kept.has_room and length <= cutting.longest:
+            hop = extractor.hop(self._layer)
+            cutting = Cutting(extractor, [layer for layer in self._subject.layers if extractor.hop(layer) == hop])
+        parts = list(cutting.encode(partial(self._manifest.read, place, extractor.sample_rate), length, self._device))
+        return {layer: [torch.cat([part[layer] for part in parts])] for layer in cutting.hops}

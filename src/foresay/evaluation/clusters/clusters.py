@@ -18,10 +18,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
-from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
+from foresay.encoding.fitted_clusters import draw_frames, fit_clusters, layers_together
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.evaluation.measure import Corpora, Measure, Where
@@ -84,35 +85,31 @@ class Clusters(Measure[ClusterProtocol]):
             about["missing"] = f"{test.name} has no phone times: without them NMI, PNMI and purities cannot be told"
         results = []
         for subject in with_untrained(subjects):
-            for layer in subject.layers:  # one by one, or the frames of a large model's many layers might not fit into memory
+            for some in layers_together(subject, self.protocol.frames):
                 where = Where("test", test, seed, perf_counter())
-                frames = draw_frames(subject, layer, train, self.protocol.frames, seed, device)
-                numbers = dict.fromkeys((1, *self.protocol.clusters))  # one center for all: what inertia is relative to
-                fitted = fit_clusters(
-                    frames,
-                    numbers,
-                    spherical=self.protocol.spherical,
-                    restarts=self.protocol.restarts,
-                    seed=seed,
-                    title=f"{subject.name}, {layer}",
-                )
-                heard = code_recordings(subject, layer, test, vocabulary, fitted, device)
-                counts = {"train_frames": len(frames), "frames": len(heard.utterances), "labelled_frames": int((heard.labels >= 0).sum())}
-                for metric, curve in self._curves(heard, seed).items():
-                    whole = mean(curve.values())
-                    drawn = _points(curve)
-                    results.append(self.row(subject, layer, metric, whole.value, whole.interval, where, **about, **counts, **drawn))
+                drawn = draw_frames(some, train, self.protocol.frames, seed, device)
+                fitted = {layer: self._fit(frames, seed, f"{subject.name}, {layer}") for layer, frames in drawn.items()}
+                for layer, coded in code_recordings(some, test, vocabulary, fitted, device).items():
+                    counts = {"train_frames": len(drawn[layer]), **coded.counts}
+                    for metric, curve in self._curves(coded, seed).items():
+                        whole = mean(curve.values())
+                        details = {**about, **counts, **_points(curve)}
+                        results.append(self.row(subject, layer, metric, whole.value, whole.interval, where, **details))
         return results
 
-    def _curves(self, heard: "CodedFrames", seed: int) -> dict[str, dict[int, Estimate]]:
+    def _fit(self, frames: Tensor, seed: int, title: str) -> dict[int, KMeans]:
+        numbers = dict.fromkeys((1, *self.protocol.clusters))  # one center for all: what inertia is relative to
+        return fit_clusters(frames, numbers, spherical=self.protocol.spherical, restarts=self.protocol.restarts, seed=seed, title=title)
+
+    def _curves(self, coded: "CodedFrames", seed: int) -> dict[str, dict[int, Estimate]]:
         """Rate the codes of each K: metric -> K -> its number."""
         curves: dict[str, dict[int, Estimate]] = {}
         for count in self.protocol.clusters:
-            codes, distances = heard.codes[count], heard.distances[count]
+            codes, distances = coded.codes[count], coded.distances[count]
             rated = {
-                **rate_distances(distances, heard.distances[1], heard.utterances, seed),
-                **rate_agreement(codes, heard.labels, heard.utterances, count, seed),
-                **rate_use(codes, heard.utterances, count, seed),
+                **rate_distances(distances, coded.distances[1], coded.utterances, seed),
+                **rate_agreement(codes, coded.labels, coded.utterances, count, seed),
+                **rate_use(codes, coded.utterances, count, seed),
             }
             for metric, number in rated.items():
                 curves.setdefault(metric, {})[count] = number
@@ -131,24 +128,39 @@ class CodedFrames(NamedTuple):
     distances: dict[int, NDArray[np.float32]]
     """K -> (N,) squared, to the nearest center."""
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many frames there are."""
+        return {"frames": len(self.utterances), "labelled_frames": int((self.labels >= 0).sum())}
+
 
 def code_recordings(
-    subject: Subject, layer: str, manifest: Manifest, vocabulary: Mapping[str, int], fitted: Mapping[int, KMeans], device: str
-) -> CodedFrames:
-    """Hear a corpus and name each frame's cluster."""
-    utterances, labels = [], []
-    codes: dict[int, list[Integers]] = {count: [] for count in fitted}
-    distances: dict[int, list[NDArray[np.float32]]] = {count: [] for count in fitted}
-    for recording in encode_recordings(replace(subject, layers=(layer,)), manifest, device):
-        utterances.append(np.full(len(recording.features[layer]), recording.index))
-        labels.append(recording.labels(layer, vocabulary))
-        for count, kmeans in fitted.items():
-            nearest, squares = kmeans.nearest(recording.features[layer])
-            codes[count].append(nearest.cpu().numpy())
-            distances[count].append(squares.cpu().numpy())
-    joined = {count: np.concatenate(parts) for count, parts in codes.items()}
+    subject: Subject, manifest: Manifest, vocabulary: Mapping[str, int], fitted: Mapping[str, Mapping[int, KMeans]], device: str
+) -> dict[str, CodedFrames]:
+    """Encode a corpus and name the cluster of each frame of each layer."""
+    found: dict[str, list[CodedFrames]] = {layer: [] for layer in subject.layers}
+    for recording in encode_recordings(subject, manifest, device):
+        for layer, features in recording.features.items():
+            nearest = {count: kmeans.nearest(features) for count, kmeans in fitted[layer].items()}
+            found[layer].append(
+                CodedFrames(
+                    np.full(len(features), recording.index),
+                    recording.labels(layer, vocabulary),
+                    {count: codes.cpu().numpy() for count, (codes, _) in nearest.items()},
+                    {count: squares.cpu().numpy() for count, (_, squares) in nearest.items()},
+                )
+            )
+    return {layer: _joined(parts) for layer, parts in found.items()}
+
+
+def _joined(parts: Sequence[CodedFrames]) -> CodedFrames:
+    """Put the frames of all recordings together."""
+    utterances, labels, codes, distances = zip(*parts, strict=True)
     return CodedFrames(
-        np.concatenate(utterances), np.concatenate(labels), joined, {count: np.concatenate(parts) for count, parts in distances.items()}
+        np.concatenate(utterances),
+        np.concatenate(labels),
+        {count: np.concatenate([part[count] for part in codes]) for count in codes[0]},
+        {count: np.concatenate([part[count] for part in distances]) for count in distances[0]},
     )
 
 

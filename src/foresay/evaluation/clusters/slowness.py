@@ -13,7 +13,7 @@ The first two depend on the frame rate, the others on K, which the protocol stat
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log
 from time import perf_counter
 from typing import ClassVar, NamedTuple
@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from foresay.encoding.fitted_clusters import draw_frames, fit_clusters
+from foresay.encoding.fitted_clusters import draw_frames, fit_clusters, layers_together
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
@@ -88,23 +88,31 @@ class Slowness(Measure[SlownessProtocol]):
         test, train = corpora.test, corpora.train or corpora.test
         results = []
         for subject in with_untrained(subjects):
-            for layer in subject.layers:
+            for some in layers_together(subject, self.protocol.frames):
                 where = Where("test", test, seed, perf_counter())
-                frames = draw_frames(subject, layer, train, self.protocol.frames, seed, device)
-                clusters = self.protocol.clusters
-                fitted = fit_clusters(frames, (clusters,), restarts=self.protocol.restarts, seed=seed, title=f"{subject.name}, {layer}")
-                point = frames.mean(dim=0)  # from near the frames squares are small, and so is what is lost of their differences
-                changes, names = [], []
-                for recording in encode_recordings(replace(subject, layers=(layer,)), test, device):
-                    features = recording.features[layer]
+                fitted, points = {}, {}
+                for layer, frames in draw_frames(some, train, self.protocol.frames, seed, device).items():
+                    title, clusters = f"{subject.name}, {layer}", self.protocol.clusters
+                    fitted[layer] = fit_clusters(frames, (clusters,), restarts=self.protocol.restarts, seed=seed, title=title)[clusters]
+                    points[layer] = frames.mean(
+                        dim=0
+                    )  # from near the frames squares are small, and so is what is lost of their differences
+                names: list[str] = []
+                changes: dict[str, list[Changes]] = {layer: [] for layer in some.layers}
+                for recording in encode_recordings(some, test, device):
                     names.append(recording.item.id)
-                    changes.append(sum_changes(features, fitted[clusters].assign(features), clusters, point, recording.item.duration))
-                heard, seconds = (sum(getattr(change, name) for change in changes) for name in ("frames", "seconds"))
-                about = {"clusters": clusters, "trained_on": train.name, "frames": int(heard), "frames_per_second": heard / seconds}
-                over = Population("utterances", names)
-                for metric, number in rate_changes(changes, seed).items():
-                    results.append(self.row(subject, layer, metric, number.value, number.interval, where._replace(over=over), **about))
+                    for layer, features in recording.features.items():
+                        codes, duration = fitted[layer].assign(features), recording.item.duration
+                        changes[layer].append(sum_changes(features, codes, self.protocol.clusters, points[layer], duration))
+                for layer in some.layers:
+                    results += self._rows(subject, layer, changes[layer], where._replace(over=Population("utterances", names)), train.name)
         return results
+
+    def _rows(self, subject: Subject, layer: str, changes: Sequence[Changes], where: Where, trained_on: str) -> list[Result]:
+        frames, seconds = (sum(getattr(change, name) for change in changes) for name in ("frames", "seconds"))
+        about = {"clusters": self.protocol.clusters, "trained_on": trained_on, "frames": int(frames), "frames_per_second": frames / seconds}
+        rated = rate_changes(changes, where.seed)
+        return [self.row(subject, layer, metric, number.value, number.interval, where, **about) for metric, number in rated.items()]
 
 
 def sum_changes(features: Tensor, codes: Tensor, clusters: int, point: Tensor, seconds: float) -> Changes:
