@@ -1,10 +1,11 @@
 """The shared types: what flows between the parts of Foresay, and what a model promises. Read this first.
 
-    batches.py    Batch                                             what a step is given
-    losses.py     Term, Losses                                      what it returns
-    frames.py     Frames, FeatureExtractor, ImageExtractor          the features of a model
-    tokens.py     Tokens, Tokenizer                                 discrete symbols, and what makes them
-    models.py     Model, Trainable, SpeechModel, Estimator          what recipes name: trained by gradients, or fitted
+    batches.py        Batch                                             what a step is given
+    losses.py         Term, Losses                                      what it returns
+    frames.py         Frames, FeatureExtractor, ImageExtractor          the features of a model
+    tokens.py         Tokens, Tokenizer                                 discrete symbols, and what makes them
+    models.py         Model, Trainable, SpeechModel, Estimator          what recipes name: trained by gradients, or fitted
+    recognition.py    Recognizer, Emissions, LanguageModel, Hypothesis  from speech to text
 
 One alphabet of shapes, everywhere:
 B utterances, S samples, T frames, D features, K predictions, M future frames aligned to them, N negatives,
@@ -17,22 +18,27 @@ from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.models import Estimator, FitData, Model, SpeechModel, Trainable
+from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer
 from foresay.contracts.tokens import Tokenizer, Tokens
 
 __all__ = [
     "Audio",
     "Batch",
+    "Emissions",
     "Estimator",
     "Extractor",
     "FeatureExtractor",
     "FeatureStream",
     "FitData",
     "Frames",
+    "Hypothesis",
     "ImageExtractor",
+    "LanguageModel",
     "Losses",
     "Modality",
     "Model",
     "Need",
+    "Recognizer",
     "SpeechModel",
     "Term",
     "Tokenizer",

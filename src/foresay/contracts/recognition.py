@@ -1,0 +1,78 @@
+"""Recognition: what emits symbols per frame, what scores words or symbols by those before them, and what a search finds."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from foresay.contracts.models import Trainable
+
+
+class Emissions(NamedTuple):
+    """What a recognizer says of each frame: log-probabilities of its symbols, the blank first."""
+
+    log_probabilities: Tensor
+    """(B, T, V) float32, normalized over V; beyond an utterance's length they mean nothing."""
+    lengths: Tensor
+    """(B,) int64 on the CPU, frames."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A transcript that a search found."""
+
+    text: str
+    score: float
+    """What it was ranked by, in nats."""
+    tokens: tuple[int, ...] = ()
+    """Symbols of the recognizer's vocabulary, without blanks."""
+    frames: tuple[int, ...] = ()
+    """The frame at which each symbol begins, where the search knows it."""
+    acoustic: float = 0.0
+    """log p of the symbols given the audio, in nats."""
+    language: float = 0.0
+    """log p of the words, or symbols, by the language model, in nats, before it is weighted."""
+
+
+class LanguageModel(Protocol):
+    """log p of the next symbol given those before it, for many hypotheses at once. A state is a number; all scores are in nats.
+
+    The symbols may be words, letters, phones or units: whose they are, `symbols` says.
+    """
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The V symbols by their numbers; the sentence's begin and end are none of them."""
+
+    @property
+    def start(self) -> int:
+        """The state at the beginning of a sentence."""
+
+    def advance(self, states: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        """Score a symbol in each state: (N,), (N,) int64 -> log p (N,) and the states after it (N,). -1 stands for an unknown symbol."""
+
+    def advance_all(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Score every symbol in each state: (N,) -> log p (N, V) and the states after it (N, V)."""
+
+    def end(self, states: Tensor) -> Tensor:
+        """Score the end of the sentence in each state: (N,) -> log p (N,)."""
+
+
+class Recognizer(Trainable, ABC):
+    """From speech to text, with a symbol or none in each frame."""
+
+    sample_rate: int
+    symbols: Sequence[str]
+    """The V symbols by their numbers; 0 is the blank."""
+    frame_rate: float
+    """Emissions per second."""
+
+    @abstractmethod
+    def emissions(self, waveforms: Tensor, lengths: Tensor) -> Emissions:
+        """Score the symbols of every frame of waveforms (B, S), of which `lengths` (B,) samples are real."""
+
+    @abstractmethod
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Write symbols, without blanks, as text."""
