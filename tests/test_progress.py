@@ -3,13 +3,14 @@
 import io
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from foresay import progress
-from foresay.progress import ProgressBar, stage
+from foresay.progress import ProgressBar, going_on, stage
 
 
 class Clock:
@@ -139,3 +140,20 @@ def test_a_stage_that_fails_is_not_done(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(KeyError), stage("training"):
         {}["loss"]
     assert lines(capsys) == ["training …"]
+
+
+def test_one_long_step_says_that_it_goes_on_until_it_ends(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with going_on("quick"):
+        clock.now += 5
+    assert lines(capsys) == []
+    monkeypatch.setattr(progress, "PERIOD", 0.01)
+    monkeypatch.setattr(progress, "LONGEST", 0.01)
+    with going_on("t-SNE of 50,000 points"):
+        clock.now += 90
+        time.sleep(0.3)
+    said = lines(capsys)
+    assert set(said) == {"t-SNE of 50,000 points: goes on, 1 min 30 s so far"}
+    time.sleep(0.05)
+    assert lines(capsys) == []

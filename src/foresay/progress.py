@@ -9,6 +9,7 @@ long work are further apart: those of a week are a thousand. Nothing here import
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
+from threading import Event, Thread
 from time import monotonic
 from typing import Any, Generic, Self, TypeVar
 
@@ -84,6 +85,24 @@ def stage(what: str) -> Iterator[None]:
     _write(f"{what}: done in {_duration(monotonic() - began)}")
 
 
+@contextmanager
+def going_on(what: str) -> Iterator[None]:
+    """Say now and then that one long step goes on, of which nobody knows how far it is."""
+    began, ended = monotonic(), Event()
+
+    def say() -> None:
+        while not ended.wait(_pause(monotonic() - began)):
+            _write(f"{what}: goes on, {_duration(monotonic() - began)} so far")
+
+    thread = Thread(target=say, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class _Lines:
     """What tqdm is to a terminal, for log files. All loops of a process share their silence: a job of many short ones has lines too."""
 
@@ -102,7 +121,7 @@ class _Lines:
     def update(self, steps: int) -> None:
         self.done += steps
         now = _Lines.last_sign = monotonic()
-        if now - self.written < max(PERIOD, min(SHARE * (now - self.began), LONGEST)):
+        if now - self.written < _pause(now - self.began):
             return
         self.written = _Lines.last_line = now
         self.lines += 1
@@ -125,6 +144,11 @@ class _Lines:
         seconds = (now - self.began) / max(self.done - self.initial, 1)
         pace = f", {_duration(seconds)} each" if seconds > 1 else f", {1 / max(seconds, 1e-9):.3g} per second"
         return pace + (f", {_duration(seconds * max(self.total - self.done, 0))} to go" if self.total else "")
+
+
+def _pause(taken: float) -> float:
+    """Seconds to the next line of what has taken so many."""
+    return max(PERIOD, min(SHARE * taken, LONGEST))
 
 
 def _write(line: str) -> None:

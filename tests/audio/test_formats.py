@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from foresay.audio import sound
 from foresay.audio.faults import FaultyAudioError
 from foresay.audio.read import audio_blocks, audio_info, read_audio
 
@@ -176,10 +177,22 @@ def test_what_is_joined_must_be_alike(kind: str, tmp_path: Path) -> None:
     assert caught.value.fault == "several recordings in one"
 
 
-@pytest.mark.parametrize("samples", [2000, 400_000])
-def test_two_flacs_in_a_file_are_not_passed_over(samples: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", [(2000, 2000), (400_000, 400_000), (4000, 3_000_000), (3_000_000, 4000)])
+def test_two_flacs_in_a_file_are_not_passed_over(samples: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
-    path.write_bytes(written("FLAC", samples=samples) * 2)
+    path.write_bytes(b"".join(written("FLAC", samples=count) for count in samples))
+    with pytest.raises(FaultyAudioError, match="one FLAC file after another"):
+        audio_info(path)
+
+
+@pytest.mark.parametrize("offset", range(-8, 2))
+def test_a_second_flac_is_found_wherever_it_begins(offset: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = written("FLAC", samples=2000)
+    monkeypatch.setattr(sound, "SCANNED", len(whole) + offset)  # the mark of the second lies across two blocks
+    path = tmp_path / "a.flac"
+    path.write_bytes(whole)
+    assert audio_info(path).frames == 2000
+    path.write_bytes(whole * 2)
     with pytest.raises(FaultyAudioError, match="one FLAC file after another"):
         audio_info(path)
 

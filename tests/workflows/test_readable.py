@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.errors import AudioError
 from foresay.results import Result
 from foresay.workflows.evaluate import evaluate
-from foresay.workflows.readable import unreadable
+from foresay.workflows.readable import too_short, unreadable
 from reference.levels import write_corpus
 
 MEASURES = ["slowness:k50", "abx:phone"]
@@ -66,3 +67,24 @@ def test_what_cannot_be_mended_so_is_told(tmp_path: Path) -> None:
     assert list(unreadable(test)) == [0, 1, 2]
     with pytest.raises(AudioError, match="there is no file .*test-0"):
         evaluate(["mfcc"], test.path, measures=["similarity:cosine"], out=tmp_path / "out")
+
+
+def test_what_is_too_short_for_a_frame_is_counted_and_listed_and_changes_no_number(tmp_path: Path) -> None:
+    whole = write_corpus(tmp_path / "test.jsonl", 6)
+    expected = evaluate(["mfcc"], whole.path, measures=["slowness:k50"], options=ALL[-1:], out=tmp_path / "whole")
+    short = tmp_path / "audio" / "short.wav"
+    soundfile.write(short, np.zeros(399), 16000)
+    item = Item("click", short, duration=399 / 16000, sample_rate=16000, speaker="speaker 0")
+    write_manifest(tmp_path / "with.jsonl", [*whole, item])
+    found = evaluate(["mfcc"], tmp_path / "with.jsonl", measures=["slowness:k50"], options=ALL[-1:], out=tmp_path / "out")
+    assert numbers(found) == numbers(expected)
+    assert (tmp_path / "out" / "left-out.txt").read_text() == f"{tmp_path / 'with.jsonl'}: click: it lasts 0.0249 s, and a frame 0.025 s\n"
+    assert {r.details["left_out"] for r in found} == {1}
+    note = "1 recordings that last less than 0.025 s, as a frame does, are left out of all numbers but ABX errors, listed in"
+    assert all(r.details["note"].startswith(note) for r in found)
+    assert not any("cannot be read" in r.details["note"] for r in found)
+    assert too_short(whole) == []
+    (tmp_path / "audio" / "test-1.wav").unlink()  # both faults at once
+    both = evaluate(["mfcc"], tmp_path / "with.jsonl", measures=["slowness:k50"], options=ALL[-1:], out=tmp_path / "both")
+    assert [line.split(": ")[1] for line in (tmp_path / "both" / "left-out.txt").read_text().splitlines()] == ["test-1", "click"]
+    assert {r.details["left_out"] for r in both} == {2}

@@ -46,7 +46,7 @@ MPEG_MARKS = re.compile(rb"\xff[\xe0-\xff]|ID3")
 PACKED = {"PAF", "SDS"}
 """Formats whose samples lie in packets, of which libsndfile loses the last sample unless everything is read at once."""
 SCANNED = 1 << 22
-"""Bytes of FLAC in which another FLAC file is looked for; of a larger file, what follows its last frame."""
+"""Bytes of FLAC in which another FLAC file is looked for at once."""
 COUNTS_KEPT = 100_000
 _counts: dict[Key, int] = {}
 
@@ -139,6 +139,8 @@ class Sound:
         """Decode the last frame, where the header is believed without; see whether anything follows it."""
         if self._addressable or not self._believed:
             return
+        if self._is_flac:
+            _refuse_joined_flac(self._content)  # in which libFLAC may search for a frame in the wrong one
         self.decode(self.frames - 1, self.frames)
         if self._is_flac:
             self._confirm_nothing_follows()
@@ -149,12 +151,8 @@ class Sound:
         self._content.close()
 
     def _confirm_nothing_follows(self) -> None:
-        """A FLAC file that says less than it holds, or two in one, ends before the file does."""
+        """A FLAC file that says less than it holds ends before the file does."""
         content, read = self._content, self._content.tell()
-        begin, count = (1, SCANNED) if content.size <= SCANNED else (read - READ_AHEAD, 2 * READ_AHEAD)
-        if FLAC_START in content.bytes_at(begin, count):
-            msg = f"{content.path} holds one FLAC file after another, of which players play the first: cut it in two, or leave it out."
-            raise FaultyAudioError(msg, Fault.SEVERAL)
         if content.size > READ_AHEAD and content.size - read <= KNOWN_TAIL:
             return
         unpromised = content.again()
@@ -251,6 +249,14 @@ def _opened(content: Content) -> Stream:
 def _caught(content: Content) -> AbstractContextManager[list[str]]:
     """Catch what libmpg123 says in the block, if it may be the one that decodes."""
     return caught_chatter() if MPEG_MARKS.match(content.bytes_at(0, len(b"ID3"))) else nullcontext([])
+
+
+def _refuse_joined_flac(content: Content) -> None:
+    """Look for a second beginning, in all of the file."""
+    for begin in range(1, content.size, SCANNED):
+        if FLAC_START in content.bytes_at(begin, SCANNED + len(FLAC_START) - 1):
+            msg = f"{content.path} holds one FLAC file after another, of which players play the first: cut it in two, or leave it out."
+            raise FaultyAudioError(msg, Fault.SEVERAL)
 
 
 def _not_audio(content: Content, reason: str) -> FaultyAudioError:

@@ -2,6 +2,7 @@
 
 Nobody reads a corpus twice for nothing. Only when a measure comes upon such a recording is everything read, and measured without what
 cannot be: numbers of fewer recordings are those of another corpus, and are not mixed with those of the whole.
+What is too short to hold a frame stays in the corpus, for it changes no number; it is counted and listed alike.
 """
 
 import dataclasses
@@ -9,7 +10,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.recordings import SHORTEST
 from foresay.errors import AudioError
 from foresay.evaluation.measure import Corpora
 from foresay.files import make_folder, write_list
@@ -26,21 +30,37 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
     Raises:
         AudioError: something else than the corpora cannot be read, or none of their recordings can.
     """
+    manifests = [manifest for manifest in (corpora.test, corpora.train) if manifest]
+    short = [f"{manifest.path}: {why}" for manifest in manifests for why in too_short(manifest)]
     try:
-        return measured(corpora)
+        results, faulty = measured(corpora), []
     except AudioError:
-        faults = {manifest.path: unreadable(manifest) for manifest in (corpora.test, corpora.train) if manifest}
-        if not any(faults.values()) or any(len(faults[m.path]) == len(m) for m in (corpora.test, corpora.train) if m):
+        faults = {manifest.path: unreadable(manifest) for manifest in manifests}
+        if not any(faults.values()) or any(len(faults[manifest.path]) == len(manifest) for manifest in manifests):
             raise
-    lines = [f"{path}: {why}" for path, found in faults.items() for why in found.values()]
+        faulty = [f"{path}: {why}" for path, found in faults.items() for why in found.values()]
+        test, train = (manifest and manifest.without(list(faults[manifest.path])) for manifest in (corpora.test, corpora.train))
+        assert test is not None  # noqa: S101 - there always is one
+        results = measured(Corpora(test, train))
+    lines = list(dict.fromkeys(faulty + short))
+    if not lines:
+        return results
     for folder in folders:
         make_folder(folder)
         write_list(folder / LEFT_OUT, lines)
-    test, train = (manifest and manifest.without(list(faults[manifest.path])) for manifest in (corpora.test, corpora.train))
-    assert test is not None  # noqa: S101 - there always is one
     where = f", listed in {folders[0] / LEFT_OUT}" if folders else ""
-    note = f"{len(lines):,} recordings that cannot be read are left out of all numbers{where}; the first: {lines[0]}"
-    return [_noted(result, len(lines), note) for result in measured(Corpora(test, train))]
+    told = (
+        ("cannot be read are left out of all numbers", faulty),
+        (f"last less than {SHORTEST} s, as a frame does, are left out of all numbers but ABX errors", short),
+    )
+    notes = [f"{len(some):,} recordings that {what}{where}; the first: {some[0]}" for what, some in told if some]
+    return [_noted(result, len(lines), notes) for result in results]
+
+
+def too_short(manifest: Manifest) -> list[str]:
+    """List the recordings in which no frame fits. (What is seen, and not heard, lasts no time at all.)"""
+    places = np.flatnonzero((manifest.durations > 0) & (manifest.durations < SHORTEST)).tolist()
+    return [f"{manifest.ids[place]}: it lasts {manifest.durations[place]:.4f} s, and a frame {SHORTEST} s" for place in places]
 
 
 def unreadable(manifest: Manifest) -> dict[int, str]:
@@ -60,6 +80,6 @@ def unreadable(manifest: Manifest) -> dict[int, str]:
     return {place: why for place, why in zip(places, found, strict=True) if why}
 
 
-def _noted(result: Result, count: int, note: str) -> Result:
-    notes = "\n".join(filter(None, (result.details.get("note"), note)))
-    return dataclasses.replace(result, details={**result.details, "left_out": count, "note": notes})
+def _noted(result: Result, count: int, notes: Sequence[str]) -> Result:
+    note = "\n".join(filter(None, (result.details.get("note"), *notes)))
+    return dataclasses.replace(result, details={**result.details, "left_out": count, "note": note})

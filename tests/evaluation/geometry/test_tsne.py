@@ -1,6 +1,8 @@
 """Maps of layers."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
+from foresay.evaluation.geometry import tsne
 from foresay.evaluation.geometry.tsne import TSNE, MapProtocol, make_map
 from foresay.evaluation.measure import Corpora
 from reference.levels import trained, write_corpus
@@ -63,3 +66,16 @@ def test_phones_are_needed_for_phones_only(tmp_path: Path) -> None:
         TSNE(MapProtocol("phones", "phones"))([Subject("levels", trained(), ("level",))], bare)
     (found,) = TSNE(MapProtocol("frames", "frames", points=50))([Subject("levels", trained(), ("level",))], bare)
     assert set(found.details["labels"]) == {-1}
+
+
+def test_a_long_map_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def going_on(what: str) -> Iterator[None]:
+        said.append(what)
+        yield
+
+    monkeypatch.setattr(tsne, "going_on", going_on)
+    make_map(torch.randn(48, 3, generator=torch.Generator().manual_seed(0)), np.zeros(48, dtype=int), ["a"])
+    assert said == ["t-SNE of 48 points"]

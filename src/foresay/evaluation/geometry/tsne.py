@@ -28,6 +28,7 @@ from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.extras import optional
+from foresay.progress import going_on
 from foresay.results import NO_RANK, Metric, Result
 from foresay.settings import require_positive
 from foresay.statistics.estimates import Statistic
@@ -102,8 +103,9 @@ def make_map(features: Tensor, labels: ArrayLike, phones: Sequence[str], seed: i
     perplexity = min(PERPLEXITY, (len(units) - 1) / 3.0)
     # Principal components are the better start, but points that are all alike have none.
     start = "pca" if float(units.std(axis=0).max()) > 0 else "random"
-    places: NDArray[np.float32] = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(units)
-    trust = float(manifold.trustworthiness(units, places, n_neighbors=NEIGHBORS))
+    with going_on(f"t-SNE of {len(units):,} points"):
+        places: NDArray[np.float32] = manifold.TSNE(perplexity=perplexity, init=start, random_state=seed).fit_transform(units)
+        trust = float(manifold.trustworthiness(units, places, n_neighbors=NEIGHBORS))
     details = {
         "points": [[round(float(x), 2), round(float(y), 2)] for x, y in places],
         "labels": np.asarray(labels).tolist(),
