@@ -20,7 +20,7 @@ from foresay.training.recipe import read_recipe
 from foresay.training.trainer import described
 from foresay.workflows.pretrain import pretrain
 from foresay.workflows.rehearsal import rehearse
-from foresay.workflows.warm_start import WarmStart
+from foresay.workflows.warm_start import WarmStart, read_recipe_from
 from reference.tiny_run import write_run
 from reference.two_processes import SMALL, write_corpus
 
@@ -169,6 +169,42 @@ def test_settings_that_show_in_no_weight_and_only_in_some_audio_are_refused(sett
     with pytest.raises(UserError, match=f"does not give its features .*--set 'model.{setting}'$"):
         WarmStart(str(tmp_path)).into(read_recipe("hubert-tiny", small).build_model())
     WarmStart(str(tmp_path)).into(read_recipe("hubert-tiny", (*small, f"model.{setting}")).build_model())
+
+
+HUBERT = ("trainer.steps=1", "model.size=32", "model.inner=64", "model.layers=2", "model.heads=2")
+
+
+def test_how_the_waveform_is_prepared_comes_with_the_weights(tmp_path: Path) -> None:
+    model = read_recipe("hubert-tiny", (*HUBERT, "model.standardize=true")).build_model()
+    source, run = Run(tmp_path / "source"), Run(tmp_path / "run")
+    source.save(1, model.state_dict(), {}, described("hubert-tiny", 1, describe(model)), keep=1)
+    start = WarmStart(str(source.folder))
+    assert not read_recipe_from(None, "hubert-tiny", HUBERT, run).model_settings.standardize
+    recipe = read_recipe_from(start, "hubert-tiny", HUBERT, run)
+    assert recipe.model_settings.standardize
+    assert recipe.table()["model"] == {**read_recipe("hubert-tiny", HUBERT).table()["model"], "standardize": True}
+    start.into(recipe.build_model())  # the same features
+    said = read_recipe_from(start, "hubert-tiny", (*HUBERT, "model.standardize=false"), run)
+    assert not said.model_settings.standardize
+    with pytest.raises(UserError, match="--set 'model.standardize=true'$"):
+        start.into(said.build_model())
+    run.begin(recipe.toml(), {})
+    source.folder.rename(tmp_path / "gone")
+    assert read_recipe_from(start, "hubert-tiny", HUBERT, run).model_settings.standardize  # the run itself knows
+    write_run(tmp_path / "cpc", "cpc", **CPC)  # which prepares nothing
+    for other in (str(tmp_path / "cpc"), "mfcc"):
+        assert read_recipe_from(WarmStart(other), "hubert-tiny", HUBERT, Run(tmp_path / "new")) == read_recipe("hubert-tiny", HUBERT)
+
+
+def test_a_run_and_a_rehearsal_take_it_from_there(corpus: Path, tmp_path: Path) -> None:
+    small = (*HUBERT, "model.target_size=16", "data.seconds=4")
+    model = read_recipe("wav2vec2-tiny", (*small, "model.standardize=true")).build_model()
+    Run(tmp_path / "source").save(1, model.state_dict(), {}, described("wav2vec2-tiny", 1, describe(model)), keep=1)
+    start = WarmStart(str(tmp_path / "source"))
+    rehearse("pretrain", "wav2vec2-tiny", corpus, tmp_path / "run", start=start, overrides=small, updates=1)
+    pretrain("wav2vec2-tiny", corpus, tmp_path / "run", start=start, overrides=small)
+    assert load(tmp_path / "run").settings.standardize
+    pretrain("wav2vec2-tiny", corpus, tmp_path / "run", start=start, overrides=(*small, "trainer.save_every=1"))
 
 
 def _started(corpus: Path, run: Path, source: str, steps: int) -> dict[str, torch.Tensor]:

@@ -18,10 +18,9 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.training.devices import find_process
-from foresay.training.recipe import read_recipe
 from foresay.workflows.parts import Parts
 from foresay.workflows.train import Verb, build_model, check_verb, clock_of, prepare
-from foresay.workflows.warm_start import WarmStart
+from foresay.workflows.warm_start import WarmStart, read_recipe_from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +54,7 @@ def rehearse(
     updates: int = 4,
 ) -> Rehearsal:
     """Do the first few updates of a run, keep nothing, and say what the whole would take."""
-    resolved = read_recipe(recipe, overrides)
+    resolved = read_recipe_from(start, recipe, overrides, Run(Path(run)))
     check_verb(verb, resolved)
     if issubclass(resolved.kind, Estimator):
         msg = f"the model {resolved.model} is fitted in passes over the corpus: there are no updates to rehearse, leave out --dry-run"

@@ -21,11 +21,11 @@ from foresay.encoding.passes import CorpusPasses
 from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.training.devices import Process, find_process, keep_freed_memory
-from foresay.training.recipe import LABELS, Recipe, read_recipe
+from foresay.training.recipe import LABELS, Recipe
 from foresay.training.trainer import Progress, Trainer, described
 from foresay.workflows.entry import enter, refuse_other_recipe
 from foresay.workflows.parts import Parts
-from foresay.workflows.warm_start import WarmStart, keep_origin
+from foresay.workflows.warm_start import WarmStart, keep_origin, read_recipe_from
 
 Verb: TypeAlias = Literal["pretrain", "train"]
 
@@ -47,7 +47,7 @@ def run_recipe(
     untrained ones; `overrides`: `section.key=value`.
     Returns how far the run is. A run begun with another recipe or on another corpus is refused: its name would lie.
     """
-    resolved = read_recipe(recipe, overrides)
+    resolved = read_recipe_from(start, recipe, overrides, Run(Path(run)))
     check_verb(verb, resolved)
     given = {"train": corpus} | ({"valid": valid} if valid else {})
     return train(

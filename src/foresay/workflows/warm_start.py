@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,7 +25,8 @@ from foresay.files import read_text, write_text
 from foresay.fingerprint import of_weights
 from foresay.loading import load
 from foresay.runs import Run
-from foresay.settings import Table, read_toml, to_table, write_toml
+from foresay.settings import Table, read_toml, read_toml_file, to_table, write_toml
+from foresay.training.recipe import Recipe, read_recipe
 
 ORIGIN = "origin.toml"
 TOLERANCE = 1e-5
@@ -32,6 +34,8 @@ TOLERANCE = 1e-5
 LOUDNESS, OFFSET = (0.3, 0.003), (0.0, 0.001)
 """Of the two clips of noise that both encode. To one that is quiet, off the middle and shorter, settings matter that make no difference to
 noise of mean 0 and variance 1: how a waveform is standardized, whether a norm takes in padding."""
+CARRIED = ("standardize",)
+"""Settings that come with weights: how the waveform is prepared, which no tensor shows and no recipe for other weights can know."""
 LISTED = 5
 
 
@@ -124,6 +128,25 @@ class Origin:
     def __str__(self) -> str:
         """One line for the log."""
         return f"starts from {self.model}: {self.taken} tensors taken; new: {_by_module(self.new)}; dropped: {_by_module(self.dropped)}"
+
+
+def read_recipe_from(start: WarmStart | None, recipe: str | Path, overrides: Sequence[str], run: Run) -> Recipe:
+    """Read a recipe; where a run begins with another model's weights, what comes with them is as it is there, unless `overrides` say more.
+
+    Of a run that was begun its own recipe knows that: nothing is read of the source any more.
+    """
+    resolved = read_recipe(recipe, overrides)
+    if start is None:
+        return resolved
+    theirs = read_toml_file(run.recipe).get("model", {}) if run.recipe.exists() else _settings_of(start.source)
+    known = resolved.table()["model"].keys() & theirs
+    changes = [f"model.{name}={json.dumps(theirs[name])}" for name in CARRIED if name in known]
+    return read_recipe(recipe, (*changes, *overrides))
+
+
+def _settings_of(source: str) -> Table:
+    model = load(source)
+    return to_table(model.settings) if isinstance(model, SpeechModel) else {}
 
 
 def keep_origin(run: Run, start: WarmStart | None, origin: Origin | None) -> None:
