@@ -249,10 +249,10 @@ def name_of(owner: type, *packages: str) -> str:
 def list_names(package: str, base: str | None = None) -> list[str]:
     """List what a package and the packages in it offer, by looking at their files, without importing them: the file name is the registry.
 
-    `base`: only files that define a subclass of a class of this name, such as `Measure`.
+    `base`: only files that define a subclass of a class of this name, such as `Measure`, however many files lie between.
     """
     found = modules(package)
-    return sorted(name.replace("_", "-") for name, module in found.items() if base is None or base in _outline(module).bases)
+    return sorted(name.replace("_", "-") for name, module in found.items() if base is None or base in _bases(module))
 
 
 def modules(package: str) -> dict[str, str]:
@@ -271,30 +271,68 @@ def first_line(package: str, name: str) -> str:
     return _outline(modules(package)[name.replace("-", "_")]).first_line
 
 
+def keys(module: str, constant: str) -> list[str]:
+    """List the keys of a dictionary that a file writes down under a name, without importing the file."""
+    stated = _outline(module).assigned[constant]
+    return [ast.literal_eval(key) for key in stated.keys if key] if isinstance(stated, ast.Dict) else []
+
+
 class _Outline(NamedTuple):
     """What can be read off a file without importing it."""
 
     first_line: str
     kinds: tuple[str, ...]
     """What it holds several of: the classes in its `__all__`, in snake case."""
-    bases: frozenset[str]
-    """Classes that its own classes derive from."""
+    assigned: Mapping[str, ast.expr]
+    """Name -> what is written after its `=`."""
+    classes: Mapping[str, tuple[str, ...]]
+    """Class -> the names of the classes that it derives from."""
+    imported: Mapping[str, str]
+    """Name -> the module that it comes from."""
 
 
 @functools.cache
 def _outline(module: str) -> _Outline:
     """Read a module's file; a file does not change while we run."""
-    spec = importlib.util.find_spec(module)
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8")) if spec and spec.origin else ast.Module([], [])
-    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
-    stated = [node.value for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
-    given = [base for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases]
-    named = [base.value if isinstance(base, ast.Subscript) else base for base in given]
+    file = _file(module)
+    tree = ast.parse(file.read_text(encoding="utf-8")) if file else ast.Module([], [])
+    assigned = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
     return _Outline(
         (ast.get_docstring(tree) or "").partition("\n")[0],
-        tuple(_snake(name) for value in stated for name in ast.literal_eval(value)),
-        frozenset(base.id for base in named if isinstance(base, ast.Name)),
+        tuple(_snake(name) for name in ast.literal_eval(assigned["__all__"])) if "__all__" in assigned else (),
+        assigned,
+        {node.name: tuple(map(_class_name, node.bases)) for node in tree.body if isinstance(node, ast.ClassDef)},
+        {alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module for alias in node.names},
     )
+
+
+def _file(module: str) -> Path | None:
+    """Find where a module is written, without importing the packages that it lies in."""
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    place = Path(spec.submodule_search_locations[0], *inner)
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def _bases(module: str) -> set[str]:
+    """Name all classes that those of a file derive from, directly or by way of other files of the package."""
+    return {name for given in _outline(module).classes.values() for base in given for name in _line(module, base)}
+
+
+def _line(module: str, name: str) -> set[str]:
+    """Name a class, as a file calls it, and all that it derives from."""
+    outline = _outline(module)
+    if name in outline.classes:
+        return {name}.union(*(_line(module, base) for base in outline.classes[name]))
+    source = outline.imported.get(name, "")
+    return _line(source, name) if source.partition(".")[0] == module.partition(".")[0] else {name}
+
+
+def _class_name(base: ast.expr) -> str:
+    """Return the name of a base class without what stands in brackets: `Measure[Protocol]` is a `Measure`."""
+    return ast.unparse(base.value if isinstance(base, ast.Subscript) else base)
 
 
 def _snake(name: str) -> str:

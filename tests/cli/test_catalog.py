@@ -7,7 +7,7 @@ import pytest
 
 from foresay import cli
 from foresay.cli import doctor
-from foresay.workflows.catalog import list_models, list_recipes, recipe_text
+from foresay.workflows.catalog import CONTRACTS, list_models, list_recipes, recipe_text
 from foresay.workflows.doctor import Diagnosis
 
 
@@ -15,7 +15,12 @@ def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name}" in shown and line in shown for name, line in list_models().items())
-    assert "mfcc" in shown
+    titles = [line for line in shown.splitlines() if line.endswith(":")]
+    assert titles[0] == "Models that learn features of audio (SpeechModel):"
+    assert all(any(f"({contract}):" in title for title in titles) for contract in CONTRACTS)
+    baselines, families = (shown.partition(title)[2].partition("\n\n")[0] for title in titles[-2:])
+    assert "  mfcc " in baselines
+    assert "  wavlm " in families
 
 
 def test_recipes(capsys: pytest.CaptureFixture[str]) -> None:

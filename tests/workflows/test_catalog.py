@@ -2,10 +2,21 @@
 
 import pytest
 
+from foresay import contracts
+from foresay.building import find_model
 from foresay.errors import UserError
+from foresay.hub.wav2vec2 import FAMILIES
 from foresay.settings import list_names
 from foresay.training.recipe import read_recipe
-from foresay.workflows.catalog import list_baselines, list_models, list_recipes, recipe_text
+from foresay.workflows.catalog import (
+    CONTRACTS,
+    list_baselines,
+    list_families,
+    list_models,
+    list_models_by_contract,
+    list_recipes,
+    recipe_text,
+)
 
 
 def test_every_model_has_a_line() -> None:
@@ -13,6 +24,23 @@ def test_every_model_has_a_line() -> None:
     assert list(models) == list_names("foresay.models")
     assert models["acpc"].startswith("Aligned Contrastive Predictive Coding")
     assert all(models.values())
+
+
+def test_models_stand_under_the_contracts_that_their_classes_fulfil() -> None:
+    read = list_models_by_contract()
+    for contract, found in read.items():
+        assert list(found) == [name for name in list_models() if issubclass(find_model(name), getattr(contracts, contract))]
+        assert found, f"no model fulfils {contract}"
+    assert set(list_models()) == {name for found in read.values() for name in found}, "a model of no contract: add it to CONTRACTS"
+    assert set(read) == set(CONTRACTS)
+    assert "multimodal-cpc" in read["SpeechModel"]
+    assert list(read["ImageExtractor"]) == ["multimodal-cpc"]
+    assert list(read["Tokenizer"]) == ["kmeans"]
+
+
+def test_families_are_those_that_are_read() -> None:
+    assert list(list_families()) == [*FAMILIES, "others"]
+    assert all(list_families().values())
 
 
 def test_every_baseline_has_a_line() -> None:

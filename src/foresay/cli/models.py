@@ -1,4 +1,4 @@
-"""List the models that can be trained and the baselines that need no training.
+"""List the models by what they are for, the baselines that need no training, and the checkpoints that can be read.
 
 Example:
     foresay models
@@ -6,7 +6,7 @@ Example:
 
 import tyro
 
-from foresay.workflows.catalog import list_baselines, list_models
+from foresay.workflows.catalog import CONTRACTS, list_baselines, list_families, list_models_by_contract
 
 
 def run(arguments: list[str]) -> None:
@@ -15,9 +15,12 @@ def run(arguments: list[str]) -> None:
 
 
 def models() -> None:
-    """Print names and lines in two columns."""
-    for title, entries in {"Models": list_models(), "Baselines": list_baselines()}.items():
+    """Print names and lines in two columns, one group after another."""
+    groups = {f"Models that {CONTRACTS[contract]} ({contract})": found for contract, found in list_models_by_contract().items()}
+    groups |= {"Baselines, which need no training": list_baselines(), "Checkpoints of the Hugging Face hub, as hf:NAME": list_families()}
+    width = max(len(name) for entries in groups.values() for name in entries)
+    for title, entries in groups.items():
         print(f"{title}:")
-        width = max(map(len, entries), default=0)
         for name, line in entries.items():
             print(f"  {name:{width}}  {line}")
+        print()

@@ -1,13 +1,31 @@
 """What the package holds: its models, baselines and recipes, read from their files without importing them."""
 
 from foresay.errors import UserError, nearest
-from foresay.settings import first_line, list_names
+from foresay.settings import first_line, keys, list_names
 from foresay.training.built_in import RETIRED, built_in
+
+CONTRACTS = {
+    "SpeechModel": "learn features of audio",
+    "ImageExtractor": "learn features of images",
+    "Tokenizer": "make units of audio",
+}
+"""What a model can be for, by the contract that it fulfils. A model of several contracts is listed under each."""
 
 
 def list_models() -> dict[str, str]:
     """Return the models by name, each with the first line of its docstring."""
     return _first_lines("foresay.models")
+
+
+def list_models_by_contract() -> dict[str, dict[str, str]]:
+    """Return, by contract, the models that fulfil it by name, each with the first line of its docstring."""
+    return {contract: _first_lines("foresay.models", contract) for contract in CONTRACTS}
+
+
+def list_families() -> dict[str, str]:
+    """Return the kinds of checkpoints that `hf:NAME` can be, each with what encodes the audio then."""
+    own = dict.fromkeys(keys("foresay.hub.wav2vec2", "FAMILIES"), "read into Foresay's own network of that name")
+    return own | {"others": "encoded by the network of transformers (extra hf), if it takes waveforms through convolutions"}
 
 
 def list_baselines() -> dict[str, str]:
@@ -29,8 +47,8 @@ def recipe_text(name: str) -> str:
     return recipes[name]
 
 
-def _first_lines(package: str) -> dict[str, str]:
-    return {name: first_line(package, name) for name in list_names(package)}
+def _first_lines(package: str, base: str | None = None) -> dict[str, str]:
+    return {name: first_line(package, name) for name in list_names(package, base)}
 
 
 def _leading_comment(text: str) -> str:
