@@ -68,7 +68,7 @@ Purpose: TypeAlias = PlanPurpose | LearningPurpose | MeasuringPurpose
 
 
 def bits(purpose: Purpose, *numbers: int, count: int) -> npt.NDArray[np.uint64]:
-    """Draw `count` numbers of 64 random bits; `numbers`, none negative, say whose they are: a seed and a step, a key.
+    """Draw numbers (count,) of 64 random bits; `numbers`, none negative, say whose they are: a seed and a step, a key.
 
     NumPy promises that seed sequences and raw bits never change between its versions, which it does not of `Generator`'s methods.
     """

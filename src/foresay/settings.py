@@ -13,6 +13,7 @@ import inspect
 import math
 import pkgutil
 import re
+import sys
 import tomllib
 import types
 from collections.abc import Callable, Mapping
@@ -308,12 +309,17 @@ def _outline(module: str) -> _Outline:
 
 def _file(module: str) -> Path | None:
     """Find where a module is written, without importing the packages that it lies in."""
-    top, *inner = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    place = Path(spec.submodule_search_locations[0], *inner)
-    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+    package, _, name = module.rpartition(".")
+    places = [place for folder in _folders(package) for place in (folder / f"{name}.py", folder / name / "__init__.py")]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _folders(package: str) -> list[Path]:
+    """List the folders of a package; of one that is not imported, below those of the package that it lies in."""
+    if package in sys.modules:
+        return [Path(folder) for folder in sys.modules[package].__path__]
+    outer, _, name = package.rpartition(".")
+    return [folder / name for folder in _folders(outer)] if outer else []
 
 
 def _bases(module: str) -> set[str]:

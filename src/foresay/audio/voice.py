@@ -117,7 +117,7 @@ def speak(text: str, voice: Voice) -> Speech:
 
 
 def phone_edges(samples: NDArray[np.float32], marks: list[Mark]) -> tuple[list[str], list[int]]:
-    """Return the labels of N phones, and the N + 1 samples at which they begin and the last one ends."""
+    """Return the labels of the phones of `samples` (S,), N in all, and the N + 1 samples at which they begin and the last one ends."""
     edges = [mark.sample for mark in marks] + [len(samples)]
     labels = [_label(mark.phone, samples[start:end]) for mark, (start, end) in zip(marks, itertools.pairwise(edges), strict=True)]
     for i, (before, label) in enumerate(itertools.pairwise(labels), start=1):
@@ -149,7 +149,7 @@ def _closure(samples: NDArray[np.float32], start: int, burst: int) -> int:
 
 
 def strongest_change(samples: NDArray[np.float32], low: int, high: int) -> int:
-    """Find the sample in [low, high] at which the short-time spectrum changes most, to 1 ms."""
+    """Find the sample in [low, high] at which the short-time spectrum of `samples` (S,) changes most, to 1 ms."""
     candidates = np.arange(low, high + 1, _STEP) if high > low else np.array([high])
     padded = np.pad(samples, _WINDOW)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)

@@ -38,7 +38,7 @@ class MFCC(nn.Module, FeatureExtractor):
         self.frame_rate = self.sample_rate / self.spectrogram.hop
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002 - there is one layer
-        """Whole hops of 10 ms."""
+        """Whole hops of 10 ms: (B,) -> (B,)."""
         return self.spectrogram.frame_count(lengths)
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002

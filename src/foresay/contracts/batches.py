@@ -77,6 +77,6 @@ class Batch:
 
 
 def sent(values: Tensor, device: torch.device | str) -> Tensor:
-    """Send a tensor of the CPU to a device without waiting for what is computed there: from pinned memory, or the copy would wait."""
+    """Send a tensor (…, D) from the CPU to a device without waiting for what is computed there, by way of pinned memory."""
     there = torch.device(device)
     return values.pin_memory().to(there, non_blocking=True) if there.type == "cuda" and not values.is_cuda else values.to(there)

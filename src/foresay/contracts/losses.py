@@ -34,7 +34,7 @@ class Losses:
     """Scalar -> the term over whose count it is a mean, where terms count different things."""
 
     def total(self) -> Tensor:
-        """The loss of this batch alone."""
+        """The loss of this batch alone, a scalar."""
         counts = [torch.as_tensor(term.count, dtype=term.sum.dtype, device=term.sum.device) for term in self.terms.values()]
         parts = [term.weight * term.sum / torch.where(n > 0, n, torch.inf) for term, n in zip(self.terms.values(), counts, strict=True)]
         return torch.stack(parts).sum()

@@ -57,7 +57,7 @@ class Trainable(Model, ABC):
         """Compute the loss of a batch. `step` counts updates."""
 
     def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
-        """Say what each term of a batch's loss will count.
+        """Say what each term of a batch's loss will count, each a scalar.
 
         Asked before `forward` where an update has several micro-batches and the loss several terms, for a term's gradient can be summed
         over them only if its count in all of them is known. A model that knows it from lengths and keys says so; here the loss is

@@ -94,7 +94,9 @@ def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group:
 
 
 def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int, keys: npt.NDArray[np.int64] | None = None) -> Batch:
-    """Read windows into one batch, zero beyond the end of the shorter ones. The waveform is not normalised, as in the reference.
+    """Read B windows into one batch, zero beyond the end of the shorter ones. `keys`: (B,).
+
+    The waveform is not normalized, as in the reference.
 
     Raises:
         AudioError: a recording cannot be read.

@@ -29,7 +29,7 @@ class ChannelNorm(nn.Module):
         self.eps = eps
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalise the last axis."""
+        """Normalize the last axis: (…, D) -> (…, D)."""
         channels = frames.shape[-1]
         unbiased = (channels - 1) / channels
         return F.layer_norm(frames, (channels,), self.weight * math.sqrt(unbiased), self.bias, self.eps * unbiased)
@@ -49,7 +49,7 @@ class BatchNorm(nn.BatchNorm1d):
         self._heard: list[Tensor] = []  # (2, D) each: mean and variance of every group since the averages moved
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Normalise each channel."""
+        """Normalize each channel: (…, D) -> (…, D)."""
         if not self.training:
             return super().forward(frames.flatten(0, 1)).view_as(frames)
         return torch.cat([self._by_its_own(part.flatten(0, 1)) for part in frames.split(self.group)]).view_as(frames)

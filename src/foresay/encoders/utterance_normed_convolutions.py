@@ -35,7 +35,7 @@ class UtteranceNorm(nn.Module):
         self.groups, self.eps = groups, eps
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Normalize each utterance."""
+        """Normalize each utterance: (B, T, D), lengths (B,) -> (B, T, D)."""
         grouped = frames.unflatten(2, (self.groups, -1))  # (B, T, groups, D / groups)
         if lengths is None:
             variance, mean = torch.var_mean(grouped, dim=(1, 3), correction=0, keepdim=True)

@@ -66,7 +66,7 @@ class PlainModel(nn.Module):
         self.model, self.layers = model, tuple(layers)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        """Hear."""
+        """Encode waveforms (B, S) of lengths (B,): frames (B, T, D) and counts (B,) of each layer."""
         frames = self.model.features(waveforms, lengths, self.layers)
         return tuple(part for layer in self.layers for part in (frames.values[layer], frames.lengths[layer]))
 
@@ -88,7 +88,7 @@ class PlainMaskedTransformer(nn.Module):
         self.transformer = PlainStack(model.transformer)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        """Hear."""
+        """Encode waveforms (B, S) of lengths (B,): frames (B, T, D) and counts (B,) of each layer."""
         own = torch.arange(waveforms.shape[1], device=waveforms.device) < lengths[:, None]
         waveforms = waveforms * own
         if self.standardize:
@@ -116,7 +116,7 @@ class PlainMaskedSpectrogram(nn.Module):
         self.spectrogram, self.subsampling, self.blocks = model.spectrogram, model.subsampling, model.blocks
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        """Hear."""
+        """Encode waveforms (B, S) of lengths (B,): frames (B, T, D) and counts (B,) of each layer."""
         counts = self.spectrogram.frame_count(lengths) // STACK
         energies = normalized(self.spectrogram(waveforms, lengths), STACK * counts)  # to the last frame, which fills no stack
         states = self.blocks(self.subsampling(energies, STACK * counts), counts, depth=max(self.numbers))
@@ -131,7 +131,7 @@ class PlainStack(nn.Module):
         self.original, self.loop = original, inspect.unwrap(type(original).forward)
 
     def forward(self, *given: Tensor, **options: object) -> list[Tensor]:
-        """Hear, as the original does."""
+        """Return the states (B, T, D), as the original does."""
         states: list[Tensor] = self.loop(self.original, *given, **options)
         return states
 

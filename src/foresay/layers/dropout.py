@@ -21,7 +21,7 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, values: Tensor) -> Tensor:
-        """Drop elements, if in training."""
+        """Drop elements, if in training; any shape (…, D)."""
         if not self.training or self.p == 0.0:
             return values
         if values.device.type != "cpu":

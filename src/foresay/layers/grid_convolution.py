@@ -17,5 +17,5 @@ class GridConvolution(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, cells: Tensor) -> Tensor:
-        """Convolve, normalize, rectify."""
+        """Convolve, normalize, rectify: (B, D, height, width) -> (B, D', height', width')."""
         return F.relu(self.norm(self.convolution(cells).movedim(1, -1))).movedim(-1, 1)

@@ -30,7 +30,7 @@ class LatentQueue(nn.Module):
         self.register_load_state_dict_post_hook(_forget)
 
     def held(self) -> Tensor:
-        """Return what is in the queue, in no order that matters: (up to `length`, D)."""
+        """Return what is in the queue, in no order that matters: (N, D), N up to `length`."""
         return self.latents if self._full else self.latents[: self._held]
 
     def wait(self, latents: Tensor) -> None:

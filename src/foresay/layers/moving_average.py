@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def follow(average: Mapping[str, Tensor], weights: Mapping[str, Tensor], decay: float, learnt: Container[str] | None = None) -> None:
-    """Let each tensor of `average` follow that of the same name, in place.
+    """Let each tensor (…, D) of `average` follow that of the same name, in place.
 
     What is not among the `learnt` (None: all are), such as a queue of latents, or holds no fractions, such as a counter, is copied.
     """

@@ -71,7 +71,7 @@ class Example:
 
     @property
     def boundaries(self) -> NDArray[np.float64]:
-        """Times at which a phone begins or ends, each once, in seconds."""
+        """Times (N,) at which a phone begins or ends, each once, in seconds."""
         return np.unique([time for phone in self.phones for time in (phone.start, phone.end)])
 
 

@@ -50,7 +50,7 @@ MEANINGS = {
 
 
 def draw_tensor(key: str, array: NDArray[Any], example: Example, name: str) -> Html:
-    """Draw one tensor of the example as its shape allows; `name` is unique on the page."""
+    """Draw one tensor of the example as its shape allows, from () to (A, B, C); `name` is unique on the page."""
     meaning = MEANINGS.get(key, Meaning(key.replace("_", " ")))
     shape = " x ".join(map(str, array.shape))
     if array.size == 0 or not (
@@ -82,7 +82,7 @@ def draw_tensor(key: str, array: NDArray[Any], example: Example, name: str) -> H
 
 
 def timeline_of(values: NDArray[Any], example: Example) -> Layer | None:
-    """Return the layer whose frames the first dimension counts, or None where it counts something else."""
+    """Return the layer whose frames the first dimension of (T, …) counts, or None where it counts something else."""
     fits = [layer for layer in example.layers if values.ndim and layer.count / 2 <= len(values) <= layer.count]
     return min(fits, key=lambda layer: layer.count, default=None)
 

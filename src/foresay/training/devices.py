@@ -35,7 +35,7 @@ class Process:
         return torch.full((), value, dtype=exact, device=self.device)
 
     def added(self, values: Tensor) -> Tensor:
-        """Add up the tensors of all processes, on the device. Nothing waits for it."""
+        """Add up the tensors (…, D) of all processes, on the device. Nothing waits for it."""
         if self.world > 1:
             dist.all_reduce(values)
         return values

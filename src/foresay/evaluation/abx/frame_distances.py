@@ -40,12 +40,12 @@ class Angular(FrameDistance):
     """Angle over π."""
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """Make every frame of length 1, save those of zeros."""
+        """Scale every frame of (F, D) to length 1, save those of zeros."""
         lengths = torch.linalg.vector_norm(frames, dim=1, keepdim=True)
         return frames / lengths.masked_fill_(lengths == 0.0, 1.0)
 
     def between(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return angles, as shares of a straight one."""
+        """Return angles (R, C), as shares of a straight one."""
         return self.cosines(x, y).acos_().div_(math.pi)
 
     def cosines(self, x: Tensor, y: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Cosine(Angular):
     """One minus the cosine."""
 
     def between(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return distances from 0 to 2."""
+        """Return distances (R, C) from 0 to 2."""
         return 1.0 - self.cosines(x, y)
 
 
@@ -71,7 +71,7 @@ class Euclidean(FrameDistance):
     """The length of the difference."""
 
     def between(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return distances; those that are only rounding are 0."""
+        """Return distances (R, C); those that are only rounding are 0."""
         terms = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
         squares = terms - 2.0 * (x @ y.T)
         return torch.where(squares > NOTHING * terms, squares, 0.0).sqrt_().float()
@@ -81,7 +81,7 @@ class SymmetricKL(FrameDistance):
     """Half the sum of both Kullback-Leibler divergences."""
 
     def prepare(self, frames: Tensor) -> Tensor:
-        """Refuse what is no distribution."""
+        """Refuse frames (F, D) that are no distributions."""
         if (frames < 0.0).any() or ((frames.sum(dim=1) - 1.0).abs() > UNIT_SUM).any():
             msg = (
                 "the distance `kl` compares probability distributions: each frame's features must be 0 or more and sum to 1. "
@@ -91,7 +91,7 @@ class SymmetricKL(FrameDistance):
         return frames
 
     def between(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return divergences; those that are only rounding are 0."""
+        """Return divergences (R, C); those that are only rounding are 0."""
         log_x, log_y = (x + KL_FLOOR).log(), (y + KL_FLOOR).log()
         own = (x * log_x).sum(dim=1)[:, None] + (y * log_y).sum(dim=1)
         divergences = 0.5 * (own - x @ log_y.T - log_x @ y.T)

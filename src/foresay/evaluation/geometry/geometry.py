@@ -100,7 +100,7 @@ def geometry(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: 
 
 
 def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs: int, seed: int = 0) -> list[Statistic]:
-    """Measure all but the effective rank, of directions only.
+    """Measure all but the effective rank, of the directions of features (N, D) only.
 
     Raises:
         UserError: all frames are of one utterance.

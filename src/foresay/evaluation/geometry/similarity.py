@@ -117,7 +117,7 @@ def consecutive_cosines(features: Tensor) -> NDArray[np.float64]:
 
 
 def histogram(found: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Count cosines in 100 bins from -1 to 1."""
+    """Count cosines (N,) in 100 bins from -1 to 1: (100,)."""
     return np.histogram(np.clip(found, -1.0, 1.0), bins=BINS, range=(-1.0, 1.0))[0]
 
 

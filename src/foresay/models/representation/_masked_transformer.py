@@ -211,7 +211,7 @@ def alike(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def scale_gradient(values: Tensor, scale: float) -> Tensor:
-    """Return the values as they are; what they are made of gets the gradient times `scale`."""
+    """Return the values (…, D) as they are; what they are made of gets the gradient times `scale`."""
     scaled: Tensor = _ScaledGradient.apply(values, scale)
     return scaled
 

@@ -177,11 +177,11 @@ class Missing(nn.Module):
         self.modality = modality
 
     def frame_count(self, lengths: Tensor) -> Tensor:
-        """Refuse to count frames."""
+        """Refuse to count frames (B,)."""
         return self.forward(lengths)
 
     def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Refuse to hear or to see."""
+        """Refuse to encode audio (B, S) or images (B, 3, height, width)."""
         other = "image" if self.modality == "audio" else "audio"
         msg = f'this model was trained with model.modalities = "{other}" and {WORDS[self.modality]}: use one trained with "both"'
         raise UserError(msg)
