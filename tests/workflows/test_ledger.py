@@ -321,3 +321,23 @@ def test_a_folder_that_may_not_be_written_is_told_before_anything_is_measured(
     with monkeypatch.context() as patched:
         patched.setattr(os, "access", lambda _path, _mode: False)
         work()  # all is known: nothing is to be written
+
+
+def test_a_folder_for_many_models_takes_no_two_of_one_name(tmp_path: Path, corpus: Path) -> None:
+    runs = [tmp_path / folder / "acpc" for folder in ("one", "other")]
+    for seed, run in enumerate(runs):
+        write_run(run, seed=seed)
+    out = tmp_path / "out"
+    first = measured(corpus, runs[0], out=out)
+    kept = contents(out)
+    with pytest.raises(UserError, match=r"has numbers of another model called acpc .*rename the folder, or give both"):
+        measured(corpus, runs[1], out=out)
+    assert contents(out) == kept
+    assert measured(corpus, runs[0], out=out) == first
+    both = measured(corpus, *runs, out=out)  # named apart
+    assert {row.model for row in both if row.step is not None} == {"one/acpc", "other/acpc"}
+    write_run(runs[1], step=8, seed=5)
+    measured(corpus, runs[1], out=out)  # another step is told apart by its number
+    measured(corpus, runs[1], seed=1, out=out)  # the untrained copy of another seed has other weights
+    measured(corpus, runs[0])
+    measured(corpus, runs[1])  # each in its own folder

@@ -17,7 +17,7 @@ from foresay.settings import Table, assignment, merge
 from foresay.training.devices import find_process
 from foresay.version import __version__
 from foresay.workflows.candidates import Candidate, find_candidates
-from foresay.workflows.ledger import Book, Ledger, reporting_full_disks
+from foresay.workflows.ledger import Book, Ledger, refuse_taken_names, reporting_full_disks
 from foresay.workflows.readable import with_readable
 
 
@@ -47,7 +47,8 @@ def evaluate(
     (`readable.py`).
 
     Raises:
-        UserError: no measure is named, or something else cannot be measured; a file of the run is damaged; the disk is full.
+        UserError: no measure is named, or something else cannot be measured; a file of the run is damaged; `out` has numbers of another
+            model of the same name; the disk is full.
     """
     _refuse_none(measures)
     at_least(0, seed=seed)
@@ -57,6 +58,8 @@ def evaluate(
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
     candidates = find_candidates(models, layers, seed, place)
     folder = Path(out) if out else None
+    if folder:
+        refuse_taken_names(folder, candidates, seed)
 
     def measured(corpora: Corpora) -> list[Result]:
         results: list[Result] = []

@@ -46,6 +46,24 @@ class Book:
         return [cls(run, dict(_names_in(run, candidates))) for run in runs]
 
 
+def refuse_taken_names(out: Path, candidates: Sequence[Candidate], seed: int) -> None:
+    """Make sure that a folder for many models has no numbers of other models by the names that these have.
+
+    Raises:
+        UserError: it has.
+    """
+    ours = {(subject.name, subject.step): stamp for candidate in candidates for subject, stamp in candidate.fingerprints.items()}
+    for row in read_results(out / RESULTS):
+        stamp = ours.get((row.model, row.step), "")
+        if stamp and row.model_fingerprint not in {"", stamp} and (row.seed, row.version) == (seed, __version__):
+            msg = (
+                f"{out / RESULTS} has numbers of another model called {row.model} (weights {row.model_fingerprint}, now {stamp}), and it "
+                "could not be known whose are whose: choose another --out, rename the folder, or give both runs in one command, which "
+                "names them apart"
+            )
+            raise UserError(msg)
+
+
 def _names_in(run: Path, candidates: Sequence[Candidate]) -> Iterator[tuple[Subject, str]]:
     for candidate in candidates:
         if candidate.run in {None, run}:
