@@ -73,6 +73,13 @@ class Trainable(Model, ABC):
         """Yield the parameters that a phase trains, and no other phase does."""
         return self.parameters()
 
+    rate_groups: Sequence[str] = ()
+    """Beginnings of the names of parameters that have a learning rate of their own, such as `head.`; the others are the group ""."""
+
+    def rate(self, group: str, step: int) -> float:  # noqa: ARG002 - of all groups, all of it
+        """Return the share of the learning rate that a group has at an update; 0: it is frozen."""
+        return 1.0
+
     def after_step(self, step: int) -> dict[str, float]:  # noqa: ARG002 - the default needs no step
         """Move what is not trained by gradients (temperature, queue, teacher); what must survive a resume lies in buffers."""
         return {}

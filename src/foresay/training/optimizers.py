@@ -12,7 +12,7 @@ Fairseq's tri-stage schedule is `hold` with the fall `exponential` or `linear`; 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +64,14 @@ class OptimizerSettings:
         return self.schedule not in {"constant", "noam"} or 0 < self.warmup < 1 or 0 < self.hold < 1
 
 
-def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Build the optimizer over the parameters that are trained."""
+Group: TypeAlias = dict[str, Any]
+"""Parameters, `params`, with a name: they may have a rate of their own."""
+
+
+def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Parameter | Group]) -> torch.optim.Optimizer:
+    """Build the optimizer over the parameters that are trained, or over groups of them."""
     cls = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings.name]
-    trained = [p for p in parameters if p.requires_grad]
+    trained = [p for p in parameters if not isinstance(p, nn.Parameter) or p.requires_grad]
     beta1, beta2 = settings.betas
     return cls(trained, lr=settings.lr, betas=(beta1, beta2), eps=settings.eps, weight_decay=settings.weight_decay, fused=True)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from foresay.contracts import Batch, Losses, Trainable
 from foresay.training.devices import Process
 from foresay.training.loss_scale import LossScale
-from foresay.training.optimizers import build_optimizer, learning_rate, step_unless
+from foresay.training.optimizers import Group, build_optimizer, learning_rate, step_unless
 from foresay.training.parallel import average_gradients, backward, clip_gradient, exchanging_gradients, load_optimizer, spread, whole
 from foresay.training.recipe import Recipe
 from foresay.training.tally import Tally, weighed
@@ -80,7 +80,7 @@ class Updater:
         awaited: dict[str, Tensor] = {}
         for phase in self.phases:
             for group in phase.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * self.model.rate(group.get("name", ""), step)
             awaited |= {f"{phase.name} {name}": value for name, value in self._do(phase, moved, step).items()}
         heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
         awaited["all audio_seconds"] = self.place.added(self.place.number(heard))
@@ -115,7 +115,17 @@ class Updater:
         own = [p for p in self.model.trained(name) if p.requires_grad]
         known = set(own)
         others = [p for p in self.model.parameters() if p not in known]
-        return _Phase(name, own, others, build_optimizer(self.recipe.optimizer, own))
+        return _Phase(name, own, others, build_optimizer(self.recipe.optimizer, self._grouped(own)))
+
+    def _grouped(self, parameters: list[nn.Parameter]) -> list[Group]:
+        """Put parameters into the groups that have learning rates of their own."""
+        groups: dict[str, list[nn.Parameter]] = {}
+        wanted = set(parameters)
+        for name, parameter in self.model.named_parameters():
+            if parameter in wanted:
+                beginnings = [group for group in self.model.rate_groups if name.startswith(group)]
+                groups.setdefault(max(beginnings, key=len, default=""), []).append(parameter)
+        return [{"name": name, "params": own} for name, own in groups.items()]
 
     def _do(self, phase: _Phase, batches: Sequence[Batch], step: int) -> dict[str, Tensor]:
         """Do a phase: its flags and scalars, tensors ()."""
