@@ -270,8 +270,8 @@ def _named_model(table: Table, where: str) -> Table:
     if "labels" in table:
         msg = (
             f'{where}: [labels] is a part now. Write [parts.labels] with name = "kmeans", encoder = (before: of), layer and clusters; '
-            "on the command line --set parts.labels.encoder=MODEL --set parts.labels.layer=LAYER. A run of version 0.1 that learns labels does "
-            "not go on: begin another one with its weights (--from RUN)"
+            "on the command line --set parts.labels.encoder=MODEL --set parts.labels.layer=LAYER. A run of version 0.1 that learns labels "
+            "does not go on: begin another one with its weights (--from RUN)"
         )
         raise UserError(msg)
     for section, value in table.items():
