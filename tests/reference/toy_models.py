@@ -15,8 +15,15 @@ from foresay.training.recipe import Recipe, read_recipe
 from foresay.training.update import Read, Updater
 
 
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """Nothing to set."""
+
+
 class TwoTerms(Trainable):
     """Of four numbers an utterance, those with label 1 count in term `a`, and utterances that begin with label 2 in term `b`."""
+
+    settings = NoSettings()
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,6 +55,7 @@ class OneTerm(TwoTerms):
 class TinyGAN(Trainable):
     """A discriminator and a generator of 48 samples (arXiv:1406.2661)."""
 
+    settings = NoSettings()
     phases = ("discriminator", "generator")
 
     def __init__(self) -> None:
