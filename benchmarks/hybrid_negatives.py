@@ -60,11 +60,11 @@ def losses(size: int, device: str) -> dict[str, Callable[[], object]]:
     past = F.normalize(torch.randn(QUEUE, SIZE, device=device), dim=-1)
     contrast = HybridContrast(SIZE, size, queue=QUEUE).to(device)
     while contrast.queue is not None and len(contrast.queue.held()) < QUEUE:
-        contrast(heads.detach(), latents.detach(), keys, others)
+        contrast.keep(contrast(heads.detach(), latents.detach(), contrast.draw(PATCHES, keys, device=device), others).candidates)
         contrast.after_step()
 
     def ours() -> object:
-        term = contrast(heads, latents, keys, others).term
+        term = contrast(heads, latents, contrast.draw(PATCHES, keys, device=device), others).term
         return torch.autograd.grad(term.sum / term.count, (heads, latents))
 
     def as_written() -> object:

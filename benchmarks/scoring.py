@@ -29,7 +29,8 @@ def contenders(predictions: int, size: int, device: str) -> dict[str, Callable[[
     def ours(precision: str) -> Callable[[], object]:
         def run() -> object:
             with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-                scores = contrastive_scores(heads, latents, model.negatives(latents, keys, POSITIONS, MATCHED), MATCHED, "mean")
+                drawn = model.negatives.drawn(latents.shape[1], keys, POSITIONS, MATCHED, device=latents.device)
+                scores = contrastive_scores(heads, latents, model.negatives(latents, drawn), MATCHED, "mean")
                 term = aligned_contrastive_loss(scores, Lattice()).term
             return torch.autograd.grad(term.sum / term.count, (heads, latents))
 
@@ -37,7 +38,7 @@ def contenders(predictions: int, size: int, device: str) -> dict[str, Callable[[
 
     def plain(*, elementwise: bool) -> Callable[[], object]:
         def run() -> object:
-            rows = model.negatives(latents, keys, POSITIONS, MATCHED).rows
+            rows = model.negatives.drawn(latents.shape[1], keys, POSITIONS, MATCHED, device=latents.device).rows
             negatives = plain_training.gather_negatives(latents, rows, GROUP)
             if elementwise:
                 loss = plain_training.elementwise_cpc_loss(heads.unbind(1), latents, negatives)

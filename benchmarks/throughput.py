@@ -82,7 +82,8 @@ def parts(batch: Batch, device: str, precision: str) -> dict[str, Callable[[], N
         latents = model.encoder(batch.waveforms)
         contexts = model.context(latents)[0]
         heads = model.predictor(contexts[:, :POSITIONS])
-        negatives = model.negatives(latents, batch.keys, POSITIONS, MATCHED)
+        drawn = model.negatives.drawn(latents.shape[1], batch.keys, POSITIONS, MATCHED, device=latents.device)
+        negatives = model.negatives(latents, drawn)
         cells = log_probabilities(contrastive_scores(heads, latents, negatives, MATCHED, "mean"))
 
     def both_ways(forward: Callable[..., Tensor], *inputs: Tensor) -> Callable[[], None]:
@@ -97,7 +98,8 @@ def parts(batch: Batch, device: str, precision: str) -> dict[str, Callable[[], N
         return run
 
     def scored(heads: Tensor, latents: Tensor) -> Tensor:
-        negatives = model.negatives(latents, batch.keys, POSITIONS, MATCHED)
+        drawn = model.negatives.drawn(latents.shape[1], batch.keys, POSITIONS, MATCHED, device=latents.device)
+        negatives = model.negatives(latents, drawn)
         return log_probabilities(contrastive_scores(heads, latents, negatives, MATCHED, "mean"))
 
     def encoded() -> Tensor:

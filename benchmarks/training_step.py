@@ -91,7 +91,7 @@ def plain_step(contender: Contender, device: str) -> Callable[[Batch], Tensor]:
 
     def step(batch: Batch) -> Tensor:
         latents, predictions = network(batch.waveforms)
-        rows = ours.negatives(latents, batch.keys, POSITIONS, MATCHED).rows
+        rows = ours.negatives.drawn(latents.shape[1], batch.keys, POSITIONS, MATCHED, device=latents.device).rows
         negatives = plain_training.gather_negatives(latents, rows, GROUP)
         if contender.path == "plain CTC":
             loss = plain_training.ctc_acpc_loss(predictions, latents, negatives, MATCHED)

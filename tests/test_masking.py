@@ -114,7 +114,7 @@ def test_places() -> None:
     places = masked_places(mask)
     assert places.frames.tolist() == [[1, 2, 4], [0, 0, 0]]
     assert places.real.tolist() == [[True] * 3, [True, False, False]]
-    assert places.counts == (3, 1)
+    assert places.counts == [3, 1]
     values = torch.arange(20.0).view(2, 5, 2)
     torch.testing.assert_close(places.of(values)[0], values[0, [1, 2, 4]])
 

@@ -38,10 +38,14 @@ class MaskedPositions(NamedTuple):
     """(B, M) int64: the masked frames in order; an utterance that has fewer than M is filled up with frame 0."""
     real: Tensor
     """(B, M) bool: not filled up."""
-    counts: tuple[int, ...]
-    """Masked frames of each utterance; M is the largest."""
     rows: Tensor
     """(N,) int64: the real ones among all B x M places."""
+
+    @property
+    def counts(self) -> list[int]:
+        """Masked frames of each utterance, as long as all this is on the CPU; M is the largest."""
+        counts: list[int] = self.real.sum(1).tolist()
+        return counts
 
     def to(self, device: torch.device) -> Self:
         """Send to where the frames are. The masks were drawn on the CPU: nobody waits for the device to learn how much is masked."""
@@ -148,7 +152,7 @@ def masked_places(mask: Tensor) -> MaskedPositions:
     counts = mask.sum(1)
     frames = (~mask).long().argsort(dim=1, stable=True)[:, : int(counts.max())]
     real = torch.arange(frames.shape[1]) < counts[:, None]
-    return MaskedPositions(frames * real, real, tuple(counts.tolist()), masked_rows(real))
+    return MaskedPositions(frames * real, real, masked_rows(real))
 
 
 def masked_rows(mask: Tensor) -> Tensor:

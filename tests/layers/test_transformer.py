@@ -110,29 +110,36 @@ def _past(frames: int):  # noqa: ANN202 - a position bias
 
 
 def test_layers_are_dropped_by_the_step() -> None:
-    kept = torch.tensor([layers_kept((0, step), 12, 0.2) for step in range(4_000)], dtype=torch.float64)
+    kept = torch.stack([_kept(step) for step in range(4_000)]).double()
     # 4,000 draws a layer: a standard deviation of 0.0063.
     torch.testing.assert_close(kept.mean(0), torch.full((12,), 0.8, dtype=torch.float64), atol=0.025, rtol=0)
     together = torch.corrcoef(torch.cat([kept, kept.roll(1, 0)], dim=1).T) - torch.eye(24)
     assert float(together.abs().max()) < 0.08  # layers and neighboring steps are independent
-    assert layers_kept((0, 7), 12, 0.2) == layers_kept((0, 7), 12, 0.2)
-    assert layers_kept((0, 7), 12, 0.0) == [True] * 12
+    assert torch.equal(_kept(7), _kept(7))
+    assert layers_kept((0, 7), 12, 0.0) is None
+
+
+def _kept(step: int) -> Tensor:
+    kept = layers_kept((0, step), 12, 0.2)
+    assert kept is not None
+    return kept
 
 
 def test_a_dropped_block_changes_nothing_and_has_the_gradient_zero() -> None:
     ours = _transformer(layers=6, layer_drop=0.5)
     frames = torch.randn(2, 9, 16)
     kept = layers_kept((0, 3), 6, 0.5)
-    assert {True, False} == set(kept)
-    states = ours.train()(frames, update=(0, 3))
-    for keep, (before, after) in zip(kept, itertools.pairwise(states), strict=True):
+    assert kept is not None
+    assert {True, False} == set(kept.tolist())
+    states = ours.train()(frames, kept=ours.draw((0, 3)))
+    for keep, (before, after) in zip(kept.tolist(), itertools.pairwise(states), strict=True):
         assert torch.equal(before, after) != keep
     states[-1].square().sum().backward()
-    for keep, block in zip(kept, ours.blocks, strict=True):
+    for keep, block in zip(kept.tolist(), ours.blocks, strict=True):
         for parameter in block.parameters():
             assert parameter.grad is not None
             assert bool(parameter.grad.ne(0).any()) == keep
-    for heard in (ours(frames), ours.eval()(frames, update=(0, 3))):  # no step; no training
+    for heard in (ours(frames), ours.eval()(frames, kept=ours.draw((0, 3)))):  # no step; no training
         assert not any(torch.equal(before, after) for before, after in itertools.pairwise(heard))
 
 
@@ -143,7 +150,7 @@ def test_checkpointing_changes_no_gradient(*, pre_norm: bool) -> None:
         torch.manual_seed(1)
         ours = _transformer(pre_norm=pre_norm, dropout=0.1, attention_dropout=0.1, layer_drop=0.3, checkpoint=checkpoint)
         torch.manual_seed(2)
-        ours.train()(frames, torch.tensor([9, 6]), update=(0, 1))[-1][:, :6].square().sum().backward()
+        ours.train()(frames, torch.tensor([9, 6]), kept=ours.draw((0, 1)))[-1][:, :6].square().sum().backward()
         gradients.append([parameter.grad for parameter in ours.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, recomputed)

@@ -101,7 +101,7 @@ def test_a_layer_that_does_not_exist_is_named() -> None:
 def test_too_short_a_window_is_explained() -> None:
     model = CPC(CPCSettings(channels=32, context_size=32))
     with pytest.raises(UserError, match="10 frames hold no position with 12 frames after it"):
-        model(Batch(tuple("abcdefgh"), torch.randn(8, 1600), keys=torch.arange(8)), 0)
+        model(Batch(tuple("abcdefgh"), torch.randn(8, 1600), torch.full((8,), 1600), keys=torch.arange(8)), 0)
 
 
 @pytest.mark.parametrize("model", [CPC(CPCSettings(channels=32, context_size=32)), ACPC(ACPCSettings(channels=32, context_size=32))])
@@ -159,7 +159,7 @@ def test_a_self_loop_takes_the_frames_that_are_still_the_same() -> None:
     scores = contrastive_scores(
         model._with_extra_states(torch.zeros(8, 2, 4, 32), latents[:, :4]),
         latents,
-        model.negatives(latents, torch.arange(8), 4, 6),
+        model.negatives(latents, model.negatives.drawn(10, torch.arange(8), 4, 6)),
         6,
         "dot",
     )

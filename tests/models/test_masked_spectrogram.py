@@ -94,18 +94,22 @@ def test_clips_too_short_to_mask_are_named(model: MaskedSpectrogram) -> None:
         model(batch(16_000, 4_800), 0)
 
 
+def _with_noise(ours: MaskedSpectrogram, values: torch.Tensor, mask: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    return ours.with_noise(values, ours.draw_noise(mask, keys, values.shape[2], values.device))
+
+
 def test_noise_belongs_to_the_utterance_and_masks_alone_are_filled() -> None:
     ours = rq(noise=0.1)
     values, keys = torch.full((2, 400, 80), 5.0), torch.tensor([8, 2**61])
     mask = torch.rand(2, 400, generator=torch.Generator().manual_seed(0)) < 0.4
-    found = ours.noise_at(values, mask, keys)
+    found = _with_noise(ours, values, mask, keys)
     assert torch.equal(found[~mask], values[~mask])
     noise = found[mask]  # 25,000 numbers: the mean is known to 0.0006, the deviation to 0.5 %
     assert float(noise.mean()) == pytest.approx(0.0, abs=0.003)
     assert float(noise.std()) == pytest.approx(0.1, rel=0.02)
-    alone = ours.noise_at(F.pad(values[1:], (0, 0, 0, 9)), F.pad(mask[1:], (0, 9)), keys[1:])
+    alone = _with_noise(ours, F.pad(values[1:], (0, 0, 0, 9)), F.pad(mask[1:], (0, 9)), keys[1:])
     assert torch.equal(alone[0, :400], found[1])
-    assert not torch.equal(ours.noise_at(values, mask, keys + 1), found)
+    assert not torch.equal(_with_noise(ours, values, mask, keys + 1), found)
 
 
 def test_clips_of_unlike_length_are_trained_as_if_alone(model: MaskedSpectrogram) -> None:

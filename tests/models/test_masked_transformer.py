@@ -80,7 +80,7 @@ def test_every_gradient_equals_transformers(kind: tuple[str, bool, bool]) -> Non
     model, network = (net.double() for net in _pair(kind, feature_gradient=1.0))
     batch = dataclasses.replace(heard := _batch(4_000, 4_000), waveforms=heard.waveforms.double())
     asked = [torch.randn(2, 12, 32, dtype=torch.float64) for _ in range(4)]
-    latents = model.latents(batch)
+    latents = model.latents(model.clips(batch)[0])
     for states in (model.encode(latents.values, None, latents.lengths), hidden_states(network, batch.waveforms.clone())):
         sum((state * weights).sum() for state, weights in zip(states, asked, strict=True)).backward()
     ours = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -110,7 +110,7 @@ def test_a_clip_is_heard_as_if_alone(kind: tuple[str, bool, bool], *, standardiz
 def test_training_hears_what_features_hear() -> None:
     model = _listener(standardize=True)
     for batch in (_batch(6_000, 6_000), _batch(6_000, 3_000, 4_500)):
-        latents = model.latents(batch)
+        latents = model.latents(model.clips(batch)[0])
         states = model.encode(latents.values, None, latents.lengths)
         frames = model.features(batch.waveforms, batch.lengths)
         for layer, state in zip(model.layer_names, states, strict=True):
@@ -126,7 +126,7 @@ def test_a_standardized_waveform_may_be_of_any_loudness_and_offset() -> None:
     louder = model.features(7 * batch.waveforms + 3, batch.lengths)
     clip = batch.waveforms[1, :4_000]
     by_hand = model.convolutions(((clip - clip.mean()) / clip.std(correction=0))[None])
-    torch.testing.assert_close(model.latents(batch).values[1, :12], model.latent_norm(by_hand)[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(model.latents(model.clips(batch)[0]).values[1, :12], model.latent_norm(by_hand)[0], atol=1e-4, rtol=0)
     torch.testing.assert_close(louder.values["L3"][1, :12], frames.values["L3"][1, :12], atol=1e-4, rtol=0)
     assert model.features(torch.zeros(1, 4_000), torch.tensor([4_000])).values["L3"].isfinite().all()
 
@@ -137,7 +137,7 @@ def test_the_convolutions_gradient_is_scaled(scale: float) -> None:
     for chosen in (1.0, scale):
         torch.manual_seed(1)
         model = _listener(feature_gradient=chosen)
-        latents = model.latents(_batch(4_000, 4_000))
+        latents = model.latents(model.clips(_batch(4_000, 4_000))[0])
         (model.encode(latents.values, None, None)[-1].square().sum() + latents.penalty(10.0).sum).backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     whole, scaled = gradients
@@ -157,7 +157,7 @@ def test_the_penalty_is_the_mean_square_before_the_norm() -> None:
     for batch in (_batch(4_000, 4_000), _batch(4_000, 2_000)):
         heard = model.convolutions(batch.waveforms, batch.lengths)
         counts = model.frame_count(batch.lengths, "L0").tolist()
-        term = model.latents(batch).penalty(10.0)
+        term = model.latents(model.clips(batch)[0]).penalty(10.0)
         own = torch.cat([row[:count] for row, count in zip(heard, counts, strict=True)])
         assert (float(term.count), term.weight) == (sum(counts), 10.0)
         torch.testing.assert_close(term.sum / term.count, own.square().mean())
@@ -208,7 +208,7 @@ def test_a_position_bias_reaches_every_block() -> None:
 def test_what_cannot_be_heard_is_explained() -> None:
     model = _listener()
     with pytest.raises(UserError, match="399 has 399 samples, fewer than the 400"):
-        model.latents(_batch(4_000, 399))
+        model.latents(model.clips(_batch(4_000, 399))[0])
     with pytest.raises(UserError, match="no layer \"?'?3"):
         model.features(torch.randn(1, 4_000), torch.tensor([4_000]), ("3",))
     nothing = model.features(torch.randn(2, 300), torch.tensor([300, 0]))

@@ -21,7 +21,7 @@ def _parts(model: CPC | ACPC, batch: Batch, ahead: int) -> tuple[PlainNetwork, T
     """The plain copy; its latents, predictions and negatives, these drawn as ours draws them."""
     plain = plain_copy(model, FRAMES - ahead)
     latents, predictions = plain(batch.waveforms)
-    rows = model.negatives(latents, batch.keys, FRAMES - ahead, ahead).rows
+    rows = model.negatives.drawn(FRAMES, batch.keys, FRAMES - ahead, ahead).rows
     return plain, latents, predictions, gather_negatives(latents, rows, GROUP)
 
 

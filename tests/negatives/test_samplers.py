@@ -19,10 +19,17 @@ def _latents(groups: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(groups * GROUP, FRAMES, SIZE, generator=torch.Generator().manual_seed(seed))
 
 
+def _negatives(sampler: NegativeSampler, latents: torch.Tensor, keys: torch.Tensor) -> Negatives:
+    """Draw, put together, and keep what a queue takes in, as a model does."""
+    drawn = sampler.drawn(FRAMES, keys, POSITIONS, MATCHED)
+    sampler.keep(latents, drawn)
+    return sampler(latents, drawn)
+
+
 def _draw(name: str, keys: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Utterance within the group and time of every negative, (B, W, N) each."""
     latents = _latents(len(keys) // GROUP or 1)[: len(keys)]
-    found = _sampler(name)(latents, torch.tensor(keys), POSITIONS, MATCHED)
+    found = _negatives(_sampler(name), latents, torch.tensor(keys))
     assert found.pool[:, : GROUP * FRAMES].shape == (len(keys) // GROUP, GROUP * FRAMES, SIZE)
     torch.testing.assert_close(found.pool[0, FRAMES + 2], latents[1, 2])
     return found.rows // FRAMES, found.rows % FRAMES
@@ -79,7 +86,7 @@ def _repeated(name: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 def test_a_batch_that_is_not_made_of_groups_is_explained() -> None:
     with pytest.raises(UserError, match="5 utterances do not fall into negative groups of 4"):
-        _sampler("reference")(torch.zeros(5, FRAMES, SIZE), torch.arange(5), POSITIONS, MATCHED)
+        _sampler("reference").drawn(FRAMES, torch.arange(5), POSITIONS, MATCHED)
 
 
 def test_other_utterances_needs_others() -> None:
@@ -99,7 +106,7 @@ def test_an_option_that_a_sampler_does_not_have_is_named() -> None:
 @pytest.mark.parametrize("kind", ["perturbed", "mixed"])
 def test_synthetic_negatives_are_made_of_frames_and_never_of_the_match_window(kind: str) -> None:
     latents = _latents(2).requires_grad_()
-    found = _sampler("synthetic", kind=kind, share=0.25, sigma=0.1)(latents, torch.arange(8), POSITIONS, MATCHED)
+    found = _negatives(_sampler("synthetic", kind=kind, share=0.25, sigma=0.1), latents, torch.arange(8))
     real = GROUP * FRAMES
     assert found.pool.shape == (2, 2 * real, SIZE)
     assert (found.rows[..., : COUNT // 4] >= real).all()
@@ -122,7 +129,7 @@ def test_synthetic_negatives_are_made_of_frames_and_never_of_the_match_window(ki
 
 
 def _queue_step(sampler: QueueNegatives, seed: int, groups: int = 1) -> Negatives:
-    found = sampler(_latents(groups, seed), torch.arange(groups * GROUP) + seed, POSITIONS, MATCHED)
+    found = _negatives(sampler, _latents(groups, seed), torch.arange(groups * GROUP) + seed)
     sampler.after_step()
     return found
 
@@ -155,12 +162,12 @@ def test_the_queue_has_no_gradient_survives_saving_and_waits_in_evaluation() -> 
     sampler = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, heard=8)
     _queue_step(sampler, 0)
     latents = _latents(1).requires_grad_()
-    found = sampler(latents, torch.arange(GROUP), POSITIONS, MATCHED)
+    found = _negatives(sampler, latents, torch.arange(GROUP))
     found.pool[0, GROUP * FRAMES :].sum().backward()  # reaches nothing
     assert latents.grad is None or not latents.grad.any()
     again = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, heard=8)
     again.load_state_dict(sampler.state_dict())
-    assert torch.equal(again.eval()(latents, torch.arange(GROUP), POSITIONS, MATCHED).rows, found.rows)
+    assert torch.equal(_negatives(again.eval(), latents, torch.arange(GROUP)).rows, found.rows)
     before = int(again.queue.arrived)
     _queue_step(again, 5)
     assert int(again.queue.arrived) == before
@@ -168,6 +175,6 @@ def test_the_queue_has_no_gradient_survives_saving_and_waits_in_evaluation() -> 
 
 def test_what_is_not_finite_is_not_queued() -> None:
     sampler = QueueNegatives(COUNT, GROUP, SIZE, length=64)
-    sampler(torch.full((GROUP, FRAMES, SIZE), torch.nan), torch.arange(GROUP), POSITIONS, MATCHED)
+    _negatives(sampler, torch.full((GROUP, FRAMES, SIZE), torch.nan), torch.arange(GROUP))
     sampler.after_step()
     assert len(sampler.queue.held()) == 0

@@ -15,11 +15,16 @@ from reference.plain_cpc import plain_accuracy, plain_acpc_loss, plain_cpc_loss,
 BATCH, FRAMES, SIZE, GROUP, COUNT = 4, 12, 6, 2, 9
 
 
+def _negatives(latents: torch.Tensor, matched: int) -> Negatives:
+    sampler = Reference(COUNT, GROUP, SIZE)
+    return sampler(latents, sampler.drawn(FRAMES, torch.arange(BATCH), FRAMES - matched, matched))
+
+
 def _case(predictions: int, matched: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, Negatives]:
     generator = torch.Generator().manual_seed(predictions)
     latents = torch.randn(BATCH, FRAMES, SIZE, generator=generator, dtype=dtype, requires_grad=True)
     heads = torch.randn(BATCH, predictions, FRAMES - matched, SIZE, generator=generator, dtype=dtype, requires_grad=True)
-    negatives = Reference(COUNT, GROUP, SIZE)(latents, torch.arange(BATCH), FRAMES - matched, matched)
+    negatives = _negatives(latents, matched)
     return heads, latents, negatives
 
 

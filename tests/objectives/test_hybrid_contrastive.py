@@ -11,7 +11,7 @@ from torch import Tensor
 
 from foresay import draws
 from foresay.errors import UserError
-from foresay.objectives.hybrid_contrastive import HybridContrast
+from foresay.objectives.hybrid_contrastive import HybridContrast, HybridLoss
 from reference.hybrid_loops import loop_losses
 
 UTTERANCES, FRAMES, SIZE, SECOND = 4, 6, 8, 5
@@ -30,6 +30,13 @@ def inputs(count: int = 1) -> tuple[Tensor, Tensor, Tensor]:
 def contrast(group: int = UTTERANCES, **options: float | bool | str) -> HybridContrast:
     chosen: dict[str, Any] = {"queue": 0, "perturbed": False, "shuffled": False, **options}
     return HybridContrast(SIZE, group, **chosen).double()
+
+
+def loss_of(hybrid: HybridContrast, predictions: Tensor, latents: Tensor, keys: Tensor | None, others: Tensor | None = None) -> HybridLoss:
+    """Draw, compute, and keep what the queue takes in, as a model does."""
+    found = hybrid(predictions, latents, hybrid.draw(latents.shape[1], keys), others)
+    hybrid.keep(found.candidates)
+    return found
 
 
 def noise(key: int, rows: int) -> Tensor:
@@ -58,7 +65,7 @@ def test_loss_and_gradients_equal_a_loop_over_rows(kinds: tuple[str, ...], *, as
     if hybrid.queue is not None:
         hybrid.queue.wait(F.normalize(past, dim=-1) if normalize else past)
         hybrid.after_step()
-    found = hybrid(predictions, latents, KEYS, others if "others" in kinds else None)
+    found = loss_of(hybrid, predictions, latents, KEYS, others if "others" in kinds else None)
 
     def unit(values: Tensor) -> Tensor:
         return F.normalize(values, dim=-1) if normalize else values
@@ -92,7 +99,7 @@ def test_how_the_latents_are_shuffled_makes_no_difference(shuffle: str) -> None:
         "rows": torch.randperm(rows.numel()),
         "not at all": rows.flatten(),
     }[shuffle]
-    mine = contrast(normalize=False, shuffled=True)(predictions, latents, KEYS).term.sum
+    mine = loss_of(contrast(normalize=False, shuffled=True), predictions, latents, KEYS).term.sum
     theirs = loop_losses(predictions.reshape(-1, SIZE), latents[:, 1:].reshape(-1, SIZE), temperature=0.1, order=order)
     torch.testing.assert_close(mine, torch.stack(theirs).sum())
 
@@ -104,12 +111,12 @@ def test_only_the_own_perturbed_copy_is_masked(*, masked: bool) -> None:
     targets = latents[:, 1:].reshape(-1, SIZE)
     copies = targets + 0.2 * noise(20, len(targets))
     expected = loop_losses(predictions.reshape(-1, SIZE), targets, temperature=0.1, perturbed=copies, own_perturbed=not masked)
-    torch.testing.assert_close(hybrid(predictions, latents, KEYS).term.sum, torch.stack(expected).sum())
+    torch.testing.assert_close(loss_of(hybrid, predictions, latents, KEYS).term.sum, torch.stack(expected).sum())
 
 
 def test_several_steps_ahead_each_have_their_own_target() -> None:
     predictions, latents, _ = inputs(3)
-    found = contrast(normalize=False)(predictions, latents, KEYS)
+    found = loss_of(contrast(normalize=False), predictions, latents, KEYS)
     targets = latents[:, 1:].reshape(-1, SIZE)
     total = torch.zeros((), dtype=torch.float64)
     for b, k, t in itertools.product(range(UTTERANCES), range(3), range(FRAMES - 3)):
@@ -125,19 +132,19 @@ def test_the_algorithm_as_published_cannot_do_better_than_log_2() -> None:
     predictions = latents[:, None, 1:]  # perfect
     options = {"queue": 0, "perturbed": False, "temperature": 0.02}
     for as_published, lowest, accuracy in ((True, math.log(2), 0.0), (False, 0.0, 1.0)):
-        found = HybridContrast(latents.shape[-1], UTTERANCES, as_published=as_published, **options)(predictions, latents, KEYS)
+        found = loss_of(HybridContrast(latents.shape[-1], UTTERANCES, as_published=as_published, **options), predictions, latents, KEYS)
         assert float(found.term.sum / found.term.count) == pytest.approx(lowest, abs=1e-9)
         assert found.accuracy == accuracy
     # And whatever the predictions are, it is never lower.
-    random = contrast(shuffled=True, as_published=True)(*inputs()[:2], KEYS)
+    random = loss_of(contrast(shuffled=True, as_published=True), *inputs()[:2], KEYS)
     assert random.term.sum / random.term.count > math.log(2)
 
 
 def test_as_published_shuffled_latents_teach_nothing() -> None:
     """Twice every candidate, the target too: log 2 more, and the gradient of the in-batch negatives alone."""
     predictions, latents, _ = inputs()
-    plain = contrast()(predictions, latents, KEYS).term
-    published = contrast(shuffled=True, as_published=True)(predictions, latents, KEYS).term
+    plain = loss_of(contrast(), predictions, latents, KEYS).term
+    published = loss_of(contrast(shuffled=True, as_published=True), predictions, latents, KEYS).term
     torch.testing.assert_close(published.sum, plain.sum + math.log(2) * plain.count)
     needed = (predictions, latents)
     for one, other in zip(torch.autograd.grad(published.sum, needed), torch.autograd.grad(plain.sum, needed), strict=True):
@@ -148,8 +155,8 @@ def test_the_order_of_utterances_makes_no_difference() -> None:
     predictions, latents, others = inputs()
     hybrid = contrast(shuffled=True, queue=9)
     order = torch.tensor([2, 0, 3, 1])
-    one = hybrid(predictions, latents, KEYS, others)
-    another = hybrid(predictions[order], latents[order], KEYS[order], others[order])
+    one = loss_of(hybrid, predictions, latents, KEYS, others)
+    another = loss_of(hybrid, predictions[order], latents[order], KEYS[order], others[order])
     torch.testing.assert_close(one.term.sum, another.term.sum)
     assert one.accuracy == another.accuracy
 
@@ -157,16 +164,16 @@ def test_the_order_of_utterances_makes_no_difference() -> None:
 def test_groups_do_not_meet() -> None:
     predictions, latents, others = inputs(2)
     hybrid = contrast(2, perturbed=True, shuffled=True, perturbed_self="mask", queue=100)
-    whole = hybrid(predictions, latents, KEYS, others)
-    halves = [hybrid(predictions[at], latents[at], KEYS[at], others[at]) for at in (slice(2), slice(2, None))]
+    whole = loss_of(hybrid, predictions, latents, KEYS, others)
+    halves = [loss_of(hybrid, predictions[at], latents[at], KEYS[at], others[at]) for at in (slice(2), slice(2, None))]
     torch.testing.assert_close(sum(half.term.sum for half in halves), whole.term.sum)
     assert sum(half.term.count for half in halves) == whole.term.count
-    assert hybrid(predictions, latents, KEYS + 1, others).term.sum != whole.term.sum  # another key, other noise
+    assert loss_of(hybrid, predictions, latents, KEYS + 1, others).term.sum != whole.term.sum  # another key, other noise
 
 
 def test_accuracy_and_shares_say_what_is_hard() -> None:
     predictions, latents, others = inputs()
-    found = contrast(normalize=False, perturbed=True, sigma=0.2, queue=0)(predictions, latents, KEYS, others)
+    found = loss_of(contrast(normalize=False, perturbed=True, sigma=0.2, queue=0), predictions, latents, KEYS, others)
     targets = latents[:, 1:].reshape(-1, SIZE)
     choices = torch.cat([targets, targets + 0.2 * noise(20, len(targets)), others.reshape(-1, SIZE)])
     scores = predictions.reshape(-1, SIZE) @ choices.T / 0.1
@@ -181,29 +188,29 @@ def test_accuracy_and_shares_say_what_is_hard() -> None:
 def test_nothing_flows_into_the_queue_nor_into_others_unless_asked() -> None:
     predictions, latents, others = inputs()
     hybrid = contrast(queue=8)
-    hybrid(predictions, latents, KEYS)
+    loss_of(hybrid, predictions, latents, KEYS)
     hybrid.after_step()
     assert hybrid.queue is not None
     assert not hybrid.queue.latents.requires_grad
     earlier = inputs()[1]
-    found = hybrid(predictions, earlier, KEYS, others)
+    found = loss_of(hybrid, predictions, earlier, KEYS, others)
     assert "queue" in found.shares
     assert torch.autograd.grad(found.term.sum, (latents, others), allow_unused=True) == (None, None)
-    found = contrast(detach_others=False)(predictions, latents, KEYS, others)
+    found = loss_of(contrast(detach_others=False), predictions, latents, KEYS, others)
     assert torch.autograd.grad(found.term.sum, others)[0].abs().sum() > 0
 
 
 def test_the_queue_is_met_one_update_later_and_lies_in_the_checkpoint() -> None:
     predictions, latents, _ = inputs()
     hybrid = contrast(queue=50)
-    first = hybrid(predictions, latents, KEYS)
-    again = hybrid(predictions, latents, KEYS)  # another micro-batch of the same update
+    first = loss_of(hybrid, predictions, latents, KEYS)
+    again = loss_of(hybrid, predictions, latents, KEYS)  # another micro-batch of the same update
     assert torch.equal(first.term.sum, again.term.sum)
     hybrid.after_step()
-    assert hybrid(predictions, latents, KEYS).term.sum > first.term.sum
+    assert loss_of(hybrid, predictions, latents, KEYS).term.sum > first.term.sum
     resumed = contrast(queue=50)
     resumed.load_state_dict(hybrid.state_dict())
-    assert torch.equal(resumed(predictions, latents, KEYS).term.sum, hybrid(predictions, latents, KEYS).term.sum)
+    assert torch.equal(loss_of(resumed, predictions, latents, KEYS).term.sum, loss_of(hybrid, predictions, latents, KEYS).term.sum)
     assert resumed.queue is not None
     assert int(resumed.queue.arrived) == 2 * UTTERANCES * (FRAMES - 1)
 
@@ -215,10 +222,10 @@ def test_what_cannot_be_contrasted_is_explained() -> None:
     with pytest.raises(UserError, match="temperature above 0"):
         contrast(temperature=0.0)
     with pytest.raises(UserError, match="no keys"):
-        contrast()(predictions, latents, None)
+        loss_of(contrast(), predictions, latents, None)
     with pytest.raises(UserError, match="groups of 3"):
-        contrast(3)(predictions, latents, KEYS)
+        loss_of(contrast(3), predictions, latents, KEYS)
     with pytest.raises(UserError, match="none to tell it from"):
-        contrast(1)(predictions[:, :, :1], latents[:, :2], KEYS)
-    alone = contrast(1, perturbed=True)(predictions[:1], latents[:1], KEYS[:1])  # one utterance of several latents is enough
+        loss_of(contrast(1), predictions[:, :, :1], latents[:, :2], KEYS)
+    alone = loss_of(contrast(1, perturbed=True), predictions[:1], latents[:1], KEYS[:1])  # one utterance of several latents is enough
     assert alone.term.sum.isfinite()

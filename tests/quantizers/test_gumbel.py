@@ -69,7 +69,7 @@ def test_gradient_is_that_of_the_softmax() -> None:
     latents = torch.randn(BATCH, FRAMES, SIZE, requires_grad=True)
     keys = torch.arange(BATCH)
     weights = torch.randn(BATCH, FRAMES, WIDTH)
-    (hard,) = torch.autograd.grad((quantize(latents, 0.7, keys).values * weights).sum(), latents)
+    (hard,) = torch.autograd.grad((quantize(latents, 0.7, quantize.draw(FRAMES, keys)).values * weights).sum(), latents)
     logits = quantize.projection(latents).view(BATCH, FRAMES, BOOKS, CODES)
     soft = ((logits + gumbel_noise(logits.shape[1:], keys, logits)) / 0.7).softmax(-1)
     (expected,) = torch.autograd.grad((torch.einsum("bmgv,gvd->bmgd", soft, quantize.entries).flatten(2) * weights).sum(), latents)
@@ -80,7 +80,7 @@ def test_codes_are_drawn_by_their_probabilities_at_any_temperature() -> None:
     quantize = quantizer()
     latents = torch.randn(1, 1, SIZE).expand(1, 30_000, SIZE) * 0.3
     for temperature in (2.0, 0.1):
-        found = quantize(latents, temperature, torch.tensor([4]))
+        found = quantize(latents, temperature, quantize.draw(30_000, torch.tensor([4])))
         for book in range(BOOKS):
             counts = found.codes[0, :, book].bincount(minlength=CODES) / 30_000
             torch.testing.assert_close(counts, found.probabilities[0, 0, book].detach(), atol=0.012, rtol=0)
@@ -89,12 +89,13 @@ def test_codes_are_drawn_by_their_probabilities_at_any_temperature() -> None:
 def test_the_draw_belongs_to_the_utterance() -> None:
     quantize = quantizer()
     latents, keys = torch.randn(BATCH, FRAMES, SIZE), torch.tensor([9, 2**62, 3])
-    together = quantize(latents, 2.0, keys)
+    together = quantize(latents, 2.0, quantize.draw(FRAMES, keys))
     for row in range(BATCH):
-        assert torch.equal(quantize(latents[row : row + 1], 2.0, keys[row : row + 1]).codes[0], together.codes[row])
-    assert not torch.equal(quantize(latents, 2.0, keys + 1).codes, together.codes)
+        assert torch.equal(quantize(latents[row : row + 1], 2.0, quantize.draw(FRAMES, keys[row : row + 1])).codes[0], together.codes[row])
+    assert not torch.equal(quantize(latents, 2.0, quantize.draw(FRAMES, keys + 1)).codes, together.codes)
     with pytest.raises(UserError, match="no keys"):
-        quantize(latents, 2.0)
+        quantize.draw(FRAMES, None)
+    assert quantize.eval().draw(FRAMES, keys) is None
 
 
 def test_without_noise_the_most_probable_is_chosen_and_taught() -> None:

@@ -44,10 +44,13 @@ class LogMelSpectrogram(nn.Module):
         """Whole hops: (B,) samples -> (B,) frames."""
         return lengths // self.hop
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
-        """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, bands). There is silence around each utterance."""
+    def forward(self, waveforms: Tensor, lengths: Tensor, frames: int | None = None) -> Tensor:
+        """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, bands). There is silence around each utterance.
+
+        `frames`: T, the first ones only; None: all that S samples give.
+        """
         samples = waveforms.shape[1]
-        count = samples // self.hop
+        count = samples // self.hop if frames is None else frames
         inside = torch.arange(samples, device=waveforms.device) < lengths[:, None]
         left = self.window // 2 - self.first_center
         needed = max(count - 1, 0) * self.hop + self.window

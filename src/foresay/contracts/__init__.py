@@ -17,7 +17,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.losses import Losses, Term
-from foresay.contracts.models import Estimator, FitData, Model, SpeechModel, Trainable
+from foresay.contracts.models import Estimator, FitData, Model, SpeechModel, Trainable, on_host
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer
 from foresay.contracts.tokens import Tokenizer, Tokens
 
@@ -44,5 +44,6 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Trainable",
+    "on_host",
     "sent",
 ]

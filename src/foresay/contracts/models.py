@@ -1,8 +1,8 @@
 """What a model promises to the training loop, and a pre-trained encoder to everybody."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,15 @@ from torch import Tensor, nn
 from foresay.contracts.batches import Batch, Need
 from foresay.contracts.frames import FeatureExtractor, FeatureStream
 from foresay.contracts.losses import Losses
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def on_host(step: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function that draws, counts or remembers: `torch.compile` leaves it alone, for it is no computation on tensors."""
+    marked: Callable[P, R] = torch.compiler.disable(step)
+    return marked
 
 
 class Model(nn.Module, ABC):
@@ -54,7 +63,20 @@ class Trainable(Model, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
-        """Compute the loss of a batch. `step` counts updates."""
+        """Compute the loss of a batch. `step` counts updates.
+
+        A model that can be compiled does it in two steps: first, on the host, whatever is drawn or counted (a method marked `on_host`,
+        `prepare` in most models), then `compute`.
+        """
+
+    def compute(self, *given: Any) -> Any:  # noqa: ANN401, ARG002 - what a model prepares, and makes losses of, is its own
+        """Compute on the device what `forward` makes losses of: this is what `trainer.compile` compiles.
+
+        It is given tensors and whatever is the same for all batches, draws nothing but dropout, asks for no value of a tensor, and leaves
+        no trace but in buffers.
+        """
+        msg = f"{type(self).__name__} computes its loss as a whole: it has no part on tensors alone (`compute`) that could be compiled"
+        raise TypeError(msg)
 
     def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
         """Say what each term of a batch's loss will count, each a scalar.

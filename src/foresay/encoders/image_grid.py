@@ -32,8 +32,8 @@ class ImageGrid(nn.Module):
         self.receptive_field = 2 * self.step - 1
         """Pixels in height and width that a cell sees."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Encode (B, 3, height, width) pictures from 0 to 1 to (B, P, D), P = height / 16 x width / 16.
+    def patch_count(self, images: Tensor) -> int:
+        """Count P, the cells of each of (B, 3, height, width) pictures: height / 16 x width / 16.
 
         Raises:
             UserError: the pictures have not three channels, or no whole number of cells.
@@ -44,6 +44,15 @@ class ImageGrid(nn.Module):
                 f"{self.step}. `foresay.images.read.read_image` reads files of any size and mode so"
             )
             raise UserError(msg)
+        return (images.shape[2] // self.step) * (images.shape[3] // self.step)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Encode (B, 3, height, width) pictures from 0 to 1 to (B, P, D).
+
+        Raises:
+            UserError: the pictures have not three channels, or no whole number of cells.
+        """
+        self.patch_count(images)
         cells = self.convolutions(2 * images - 1)  # (B, D, height / 16, width / 16)
         latents: Tensor = self.output(cells.flatten(2).transpose(1, 2))
         return latents if self.norm is None else self.norm(latents)

@@ -43,10 +43,13 @@ class BatchNorm(nn.BatchNorm1d):
     (B, T, D) -> (B, T, D).
     """
 
+    sums: Tensor
+    """(3, D): means and variances of all groups since the averages moved, and how many groups there were."""
+
     def __init__(self, channels: int, group: int) -> None:
         super().__init__(channels)
         self.group = group
-        self._heard: list[Tensor] = []  # (2, D) each: mean and variance of every group since the averages moved
+        self.register_buffer("sums", torch.zeros(3, channels), persistent=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Normalize each channel: (…, D) -> (…, D)."""
@@ -56,19 +59,19 @@ class BatchNorm(nn.BatchNorm1d):
 
     def _by_its_own(self, frames: Tensor) -> Tensor:
         """Normalise a group's frames (g T, D), and remember their statistics."""
-        mean, variance = statistics = self.weight.new_zeros(2, self.num_features)
-        self._heard.append(statistics)
+        mean, variance = (torch.zeros_like(self.sums[0]) for _ in range(2))
         # Momentum 1: what are called the running averages become those of this group alone.
-        return F.batch_norm(frames, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        normalized = F.batch_norm(frames, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps)
+        self.sums += torch.stack([mean, variance, torch.ones_like(mean)])
+        return normalized
 
     def after_step(self) -> None:
         """Move the averages by what the groups of all devices heard, as far as so many groups one after the other would."""
         assert self.running_mean is not None  # noqa: S101 - they are kept
         assert self.running_var is not None  # noqa: S101
         assert self.momentum is not None  # noqa: S101
-        nothing = self.running_mean.new_zeros(2, self.num_features)
-        totals = torch.cat([sum(self._heard, nothing), torch.full_like(nothing[:1], len(self._heard))])  # (3, D)
-        self._heard = []
+        totals = self.sums.clone()
+        self.sums.zero_()
         if dist.is_initialized():
             dist.all_reduce(totals)
         groups = totals[2, :1]

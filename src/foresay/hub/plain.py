@@ -5,7 +5,6 @@ Equal to the originals to rounding, for any number of frames. `WaveformConvoluti
 """
 
 import copy
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -18,8 +17,8 @@ from torch._higher_order_ops import scan  # torch.export's own loop; it has no p
 from foresay.context.transformer import TransformerContext
 from foresay.contracts import SpeechModel
 from foresay.encoders.waveform_convolutions import TimeNorm, WaveformConvolutions
-from foresay.layers.conformer import Conformer, RelativeAttention
-from foresay.layers.transformer import Attention, PositionalConvolution, Transformer
+from foresay.layers.conformer import RelativeAttention
+from foresay.layers.transformer import Attention, PositionalConvolution
 from foresay.models.representation._masked_spectrogram import STACK, MaskedSpectrogram, normalized
 from foresay.models.representation._masked_transformer import MaskedTransformer
 
@@ -85,7 +84,7 @@ class PlainMaskedTransformer(nn.Module):
         self.position_bias = model.position_bias
         if self.position_bias is not None:
             _exchange(model.transformer, Attention, PlainAttention)
-        self.transformer = PlainStack(model.transformer)
+        self.transformer = model.transformer
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """Encode waveforms (B, S) of lengths (B,): frames (B, T, D) and counts (B,) of each layer."""
@@ -111,8 +110,6 @@ class PlainMaskedSpectrogram(nn.Module):
         self.numbers = [model.layer_names.index(layer) for layer in layers]
         _exchange(model, RelativeAttention, PlainRelativeAttention)
         _exchange(model, PositionalConvolution, PlainPositionalConvolution)
-        _exchange(model, Transformer, PlainStack)
-        _exchange(model, Conformer, PlainStack)
         self.spectrogram, self.subsampling, self.blocks = model.spectrogram, model.subsampling, model.blocks
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
@@ -121,19 +118,6 @@ class PlainMaskedSpectrogram(nn.Module):
         energies = normalized(self.spectrogram(waveforms, lengths), STACK * counts)  # to the last frame, which fills no stack
         states = self.blocks(self.subsampling(energies, STACK * counts), counts, depth=max(self.numbers))
         return tuple(part for number in self.numbers for part in (states[number], counts))
-
-
-class PlainStack(nn.Module):
-    """`Transformer` or `Conformer` without the mark that keeps torch.compile out of its loop: torch.export refuses what bears it."""
-
-    def __init__(self, original: nn.Module) -> None:
-        super().__init__()
-        self.original, self.loop = original, inspect.unwrap(type(original).forward)
-
-    def forward(self, *given: Tensor, **options: object) -> list[Tensor]:
-        """Return the states (B, T, D), as the original does."""
-        states: list[Tensor] = self.loop(self.original, *given, **options)
-        return states
 
 
 class PlainWaveformConvolutions(nn.Module):

@@ -15,10 +15,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils import checkpoint as checkpointing
 
 from foresay.errors import UserError
-from foresay.layers.dropout import Dropout, layers_kept
+from foresay.layers.dropout import Dropout, layers_kept, run_if_kept
 
 
 class Conformer(nn.Module):
@@ -55,14 +54,16 @@ class Conformer(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    # As in `transformer.py`: blocks that LayerDrop chooses among are compiled one by one.
-    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator] # of torch
+    def draw(self, update: tuple[int, int] | None) -> Tensor | None:
+        """Draw which blocks are run in training in an update, (seed, step): (L,) bool on the CPU; None: all."""
+        return layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
+
     def forward(
-        self, frames: Tensor, lengths: Tensor | None = None, *, update: tuple[int, int] | None = None, depth: int | None = None
+        self, frames: Tensor, lengths: Tensor | None = None, *, kept: Tensor | None = None, depth: int | None = None
     ) -> list[Tensor]:
         """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all.
 
-        `update`: seed and step that LayerDrop is drawn for, in training; None: all blocks are run. `depth`: stop after so many blocks.
+        `kept` (L,): which blocks are run, as `draw` draws it; None: all. `depth`: stop after so many blocks.
 
         Returns:
             What block 1 is given, what it gives, … what the last one gives: each (B, T, D).
@@ -71,13 +72,10 @@ class Conformer(nn.Module):
         real = None if lengths is None else (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
         seen = self._visible(frames.shape[1], real)
         positions = sinusoids(frames.shape[1], frames.shape[2], frames.device)
-        kept = layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
         states = [frames]
-        for block, keep in list(zip(self.blocks, kept, strict=True))[:depth]:
-            if self.checkpoint and torch.is_grad_enabled():
-                frames = checkpointing.checkpoint(block, frames, positions, seen, real, keep=keep, use_reentrant=False)
-            else:
-                frames = block(frames, positions, seen, real, keep=keep)
+        for number, block in enumerate(self.blocks[:depth]):
+            keep = None if kept is None else kept[number]
+            frames = run_if_kept(keep, block, frames, positions, seen, real, checkpoint=self.checkpoint)
             states.append(frames)
         return states
 
@@ -118,11 +116,8 @@ class Block(nn.Module):
         self.second = _feed_forward(size, inner, dropout)
         self.norm = nn.LayerNorm(size)
 
-    def forward(self, frames: Tensor, positions: Tensor, seen: Tensor | None, real: Tensor | None, *, keep: bool) -> Tensor:
+    def forward(self, frames: Tensor, positions: Tensor, seen: Tensor | None, real: Tensor | None) -> Tensor:
         """(B, T, D) -> (B, T, D); `positions`: `sinusoids`; `seen` (B or 1, 1, T, T): who sees whom; `real` (B, T, 1): not padding."""
-        if not keep:
-            # Its parameters have the gradient zero, so that all devices and micro-batches exchange the same set of gradients.
-            return frames + 0 * torch.stack([p.flatten()[0] for p in self.parameters()]).sum()
         frames = frames + 0.5 * self.first(frames)
         frames = frames + self.dropout(self.attention(self.attention_norm(frames), positions, seen))
         frames = frames + self.convolution(frames, real)

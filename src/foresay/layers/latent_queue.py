@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from foresay.contracts import on_host
+
 
 class LatentQueue(nn.Module):
     """The last `length` latents of D = `size`: `length` x D x 4 bytes, 1 MB for 4096 of D = 64."""
@@ -33,6 +35,7 @@ class LatentQueue(nn.Module):
         """Return what is in the queue, in no order that matters: (N, D), N up to `length`."""
         return self.latents if self._full else self.latents[: self._held]
 
+    @on_host
     def wait(self, latents: Tensor) -> None:
         """Let a group's (n, D) latents wait for the end of the update; not in evaluation, which leaves no trace."""
         if self.training:

@@ -17,9 +17,8 @@ from typing import TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils import checkpoint as checkpointing
 
-from foresay.layers.dropout import Dropout, layers_kept
+from foresay.layers.dropout import Dropout, layers_kept, run_if_kept
 
 PositionBias: TypeAlias = Callable[[Tensor, int], Tensor]
 """(what a block's attention is given (B, T, D), the block's number from 0) -> (B or 1, H, T, T), added to the attention's logits."""
@@ -55,20 +54,22 @@ class Transformer(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    # LayerDrop takes other blocks every step: compiled as a whole this would be compiled anew for each draw, so each block is by itself.
-    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator] # of torch
+    def draw(self, update: tuple[int, int] | None) -> Tensor | None:
+        """Draw which blocks are run in training in an update, (seed, step): (L,) bool on the CPU; None: all."""
+        return layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
+
     def forward(
         self,
         frames: Tensor,
         lengths: Tensor | None = None,
         *,
-        update: tuple[int, int] | None = None,
+        kept: Tensor | None = None,
         position_bias: PositionBias | None = None,
         depth: int | None = None,
     ) -> list[Tensor]:
         """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all, which is faster.
 
-        `update`: seed and step that LayerDrop is drawn for, in training; None: all blocks are run.
+        `kept` (L,): which blocks are run, as `draw` draws it; None: all.
         `depth`: stop after so many blocks.
 
         Returns:
@@ -76,13 +77,10 @@ class Transformer(nn.Module):
         """
         frames = self.dropout(frames if self.pre_norm else self.norm(frames))
         attended = None if lengths is None else _attended(frames, lengths)
-        kept = layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)
         states = [frames]
-        for block, keep in list(zip(self.blocks, kept, strict=True))[:depth]:
-            if self.checkpoint and torch.is_grad_enabled():
-                frames = checkpointing.checkpoint(block, frames, attended, position_bias, keep=keep, use_reentrant=False)
-            else:
-                frames = block(frames, attended, position_bias, keep=keep)
+        for number, block in enumerate(self.blocks[:depth]):
+            keep = None if kept is None else kept[number]
+            frames = run_if_kept(keep, block, frames, attended, position_bias, checkpoint=self.checkpoint)
             states.append(frames)
         if self.pre_norm and len(states) > len(self.blocks):
             states[-1] = self.norm(frames)
@@ -111,11 +109,8 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None, *, keep: bool) -> Tensor:
+    def forward(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None) -> Tensor:
         """(B, T, D) -> (B, T, D); `attended` (B, 1, 1, T): which frames are real."""
-        if not keep:
-            # Its parameters have the gradient zero, so that all devices and micro-batches exchange the same set of gradients.
-            return frames + 0 * torch.stack([p.flatten()[0] for p in self.parameters()]).sum()
         if self.pre_norm:
             frames = frames + self.dropout(self._attend(self.attention_norm(frames), attended, position_bias))
             return frames + self.dropout(self.feed_forward(self.feed_forward_norm(frames)))
@@ -123,12 +118,8 @@ class Block(nn.Module):
         return self.feed_forward_norm(frames + self.dropout(self.feed_forward(frames)))
 
     def _attend(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None) -> Tensor:
-        bias = None if position_bias is None else self._bias(position_bias, frames)
+        bias = None if position_bias is None else position_bias(frames, self.number)
         return self.attention(frames, _mask(attended, bias))
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator] # of torch; the number would have the block compiled anew for each
-    def _bias(self, position_bias: PositionBias, frames: Tensor) -> Tensor:
-        return position_bias(frames, self.number)
 
 
 class Attention(nn.Module):
@@ -206,7 +197,7 @@ def slide(frames: Tensor, weight: Tensor, groups: int) -> Tensor:
     """
     kernel, time = weight.shape[2], frames.shape[1]
     length, hop = 2 * kernel, kernel + 1
-    count = max(-(-time // hop), 1)
+    count = time // hop + 1  # one too many where the time is a multiple: what is cut off below is then never nothing, for the compiler
     before = kernel // 2
     blocks = F.pad(frames, (0, 0, before, count * hop + kernel - 1 - before - time)).unfold(1, length, hop)  # (B, count, D, length)
     heard = torch.fft.rfft(blocks).unflatten(2, (groups, -1)).permute(4, 2, 0, 1, 3)  # (kernel + 1, groups, B, count, D / groups)

@@ -13,8 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from foresay import draws
+from foresay.contracts import on_host, sent
 from foresay.errors import UserError
 from foresay.settings import find_class, options_of
+
+
+class Drawn(NamedTuple):
+    """A draw of negatives, made before there are latents to draw from."""
+
+    rows: Tensor
+    """(B, W, N) int64: rows of the group's pool."""
+    added: tuple[Tensor, ...] = ()
+    """What a sampler adds to the pools is made of these, each (G, …)."""
 
 
 class Negatives(NamedTuple):
@@ -33,36 +43,58 @@ class NegativeSampler(nn.Module, ABC):
         super().__init__()
         self.count, self.group, self.size = count, group, size
 
-    def forward(
-        self, latents: Tensor, keys: Tensor | None, positions: int, matched: int, purpose: draws.LearningPurpose = "negatives"
-    ) -> Negatives:
-        """Draw for positions 0 … W - 1 whose targets are the next `matched` frames.
+    @on_host
+    def drawn(
+        self,
+        frames: int,
+        keys: Tensor | None,
+        positions: int,
+        matched: int,
+        *,
+        purpose: draws.LearningPurpose = "negatives",
+        device: torch.device | str = "cpu",
+    ) -> Drawn:
+        """Draw for positions 0 … W - 1 of utterances of so many `frames`, whose targets are the next `matched` ones.
 
-        `latents` (B, T, D), `keys` (B,) on the CPU; a group's key is that of its first utterance, and draws for the `purpose`.
+        `keys` (B,) on the CPU; a group's key is that of its first utterance, and draws for the `purpose`. What is drawn is sent to the
+        `device`.
         """
         if keys is None:
             msg = "this batch has no keys to draw negatives from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
             raise UserError(msg)
-        batch, frames, size = latents.shape
-        if batch % self.group:
+        if len(keys) % self.group:
             msg = (
-                f"{batch} utterances do not fall into negative groups of {self.group}: set data.batch to a multiple of model.negative_group"
+                f"{len(keys)} utterances do not fall into negative groups of {self.group}: set data.batch to a multiple of "
+                "model.negative_group"
             )
             raise UserError(msg)
-        pools, rows = [], []
-        for key, pool in zip(keys[:: self.group].tolist(), latents.reshape(-1, self.group * frames, size), strict=True):
+        rows, added = [], []
+        for key in keys[:: self.group].tolist():
             generator = draws.generator(purpose, key)
             rows.append(self.draw(frames, positions, matched, generator))
-            pools.append(self.pool(pool, generator))
-        return Negatives(torch.stack(pools), torch.cat(rows).to(latents.device, non_blocking=True))
+            added.append(self.draw_added(self.group * frames, generator))
+        together = [torch.stack(parts) for parts in zip(*added, strict=True)]
+        return Drawn(sent(torch.cat(rows), device), tuple(sent(part, device) for part in together))
+
+    def forward(self, latents: Tensor, drawn: Drawn) -> Negatives:
+        """Put together the vectors that were drawn from latents (B, T, D)."""
+        groups = latents.reshape(-1, self.group * latents.shape[1], latents.shape[2])
+        return Negatives(self.pool(groups, drawn), drawn.rows)
 
     @abstractmethod
     def draw(self, frames: int, positions: int, matched: int, generator: torch.Generator) -> Tensor:
         """Draw for one group: (g, W, N) int64, rows u x frames + time of utterance u, or of what `pool` adds."""
 
-    def pool(self, frames: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """Vectors that one group draws from: its own (g T, D) frames and, in some samplers, more rows after them."""
-        return frames
+    def draw_added(self, frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """Draw what is added to the pool of one group of so many frames in all."""
+        return ()
+
+    def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:  # noqa: ARG002
+        """Vectors that groups draw from: their own frames (G, g T, D) and, in some samplers, more rows after them."""
+        return groups
+
+    def keep(self, latents: Tensor, drawn: Drawn) -> None:
+        """Take note of a batch's latents (B, T, D), once its loss is computed."""
 
     def after_step(self) -> None:
         """Move on, after each update."""

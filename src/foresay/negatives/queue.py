@@ -10,9 +10,10 @@ The queue lies in the checkpoint, and all devices hold the same one.
 import torch
 from torch import Tensor
 
+from foresay.contracts import sent
 from foresay.errors import UserError
 from foresay.layers.latent_queue import LatentQueue
-from foresay.negatives import NegativeSampler, outside_match_window
+from foresay.negatives import Drawn, NegativeSampler, outside_match_window
 
 
 class QueueNegatives(NegativeSampler):
@@ -45,15 +46,23 @@ class QueueNegatives(NegativeSampler):
             rows[..., : self.queued] = self.group * frames + torch.randint(self.heard, shape, generator=generator)
         return rows
 
-    def pool(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """(g T, D) -> (g T + heard, D): the frames, and a sample of the queue; some of the frames wait to be queued."""
-        chosen = torch.randint(len(frames), (self.per_group,), generator=generator)
-        self.queue.wait(frames[chosen.to(frames.device)])
+    def draw_added(self, frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw which frames of a group are to be queued, and a sample of the queue (heard, D), if there is anything in it."""
+        chosen = torch.randint(frames, (self.per_group,), generator=generator)
         held = self.queue.held()
         if not len(held):
-            return frames
+            return (chosen,)
         sample = torch.randint(len(held), (self.heard,), generator=generator)
-        return torch.cat([frames, held[sample.to(frames.device)].to(frames)])
+        return chosen, held[sent(sample, held.device)]
+
+    def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:
+        """(G, g T, D) -> (G, g T + heard, D): the frames, and the sample of the queue."""
+        return torch.cat([groups, *(sample.to(groups) for sample in drawn.added[1:])], dim=1)
+
+    def keep(self, latents: Tensor, drawn: Drawn) -> None:
+        """Let some of the latents wait to be queued."""
+        for group, chosen in zip(latents.reshape(-1, self.group * latents.shape[1], latents.shape[2]), drawn.added[0], strict=True):
+            self.queue.wait(group[chosen])
 
     def after_step(self) -> None:
         """Put what the groups gave into the queue."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from foresay.errors import UserError
-from foresay.negatives import NegativeSampler, outside_match_window
+from foresay.negatives import Drawn, NegativeSampler, outside_match_window
 
 
 class SyntheticNegatives(NegativeSampler):
@@ -41,13 +41,19 @@ class SyntheticNegatives(NegativeSampler):
         rows[..., : self.synthetic] += self.group * frames
         return rows
 
-    def pool(self, frames: Tensor, generator: torch.Generator) -> Tensor:
-        """(g T, D) -> (2 g T, D): the frames, and what is made of each."""
+    def draw_added(self, frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw noise (g T, D); or with whom each frame is mixed (g T,), and how much of it stays (g T, 1)."""
         if self.kind == "perturbed":
-            noise = torch.randn(frames.shape, generator=generator, dtype=torch.float32).to(frames)
-            made = frames + self.sigma * frames.detach().std(dim=0) * noise
+            return (torch.randn((frames, self.size), generator=generator, dtype=torch.float32),)
+        others = torch.randperm(frames, generator=generator)
+        return others, 0.5 + 0.5 * torch.rand(frames, 1, generator=generator)  # nearer to its own place's frame
+
+    def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:
+        """(G, g T, D) -> (G, 2 g T, D): the frames, and what is made of each."""
+        if self.kind == "perturbed":
+            noise = drawn.added[0].to(groups)
+            made = groups + self.sigma * groups.detach().std(dim=1, keepdim=True) * noise
         else:
-            others = torch.randperm(len(frames), generator=generator).to(frames.device)
-            weights = 0.5 + 0.5 * torch.rand(len(frames), 1, generator=generator).to(frames)  # nearer to its own place's frame
-            made = weights * frames + (1 - weights) * frames[others]
-        return torch.cat([frames, made])
+            others, weights = drawn.added[0], drawn.added[1].to(groups)
+            made = weights * groups + (1 - weights) * groups.gather(1, others[..., None].expand_as(groups))
+        return torch.cat([groups, made], dim=1)

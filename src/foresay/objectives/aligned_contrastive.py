@@ -66,17 +66,19 @@ class Lattice:
         return Alignment(self.temperature * found.loss, found.posterior[..., heard, :], found.path[..., heard])
 
 
-def align(scores: Scores, lattice: Lattice) -> Alignment:
-    """Align the predictions of every position to its next M frames: loss (B, W), posterior (B, W, M, K), path (B, W, M)."""
+def align(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> Alignment:
+    """Align the predictions of every position to its next M frames: loss (B, W), posterior (B, W, M, K), path (B, W, M).
+
+    `forbidden` (M, K): cells that no alignment may use, those of `lattice.forbidden`.
+    """
     cells = log_probabilities(scores)
-    forbidden = lattice.forbidden(*cells.shape[-2:])
     if forbidden is not None:
-        cells = cells.masked_fill(forbidden.to(cells.device), -torch.inf)
+        cells = cells.masked_fill(forbidden, -torch.inf)
     return lattice.align_cells(cells)
 
 
-def aligned_contrastive_loss(scores: Scores, lattice: Lattice) -> ContrastiveLoss:
+def aligned_contrastive_loss(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> ContrastiveLoss:
     """Sum over B x W positions of the alignment's cost, a sum over M frames: it compares with the sum over k of CPC's cross-entropies."""
-    alignment = align(scores, lattice)
+    alignment = align(scores, lattice, forbidden)
     term = Term(sum=alignment.loss.sum(), count=float(alignment.loss.numel()))
     return ContrastiveLoss(term, accuracy(scores, alignment.path))

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay import draws
-from foresay.contracts import Term
+from foresay.contracts import Term, sent
 from foresay.errors import UserError
 from foresay.layers.latent_queue import LatentQueue
 
@@ -42,6 +42,17 @@ class HybridLoss(NamedTuple):
     """Share of predictions nearer to their target than to every negative; a tie is an error."""
     shares: dict[str, Tensor]
     """Kind of negative -> its share of what pushes predictions away (of the softmax over negatives, a mean over predictions)."""
+    candidates: Tensor
+    """(G, n, D): the in-batch ones, without a gradient, for the queue."""
+
+
+class Drawn(NamedTuple):
+    """What is drawn for a batch before there are latents."""
+
+    noise: Tensor | None
+    """(G, n, D): of the perturbed negatives."""
+    past: Tensor | None
+    """(rows, D): what is in the queue."""
 
 
 class HybridContrast(nn.Module):
@@ -91,35 +102,44 @@ class HybridContrast(nn.Module):
                 f"take sigma > 0 (such as 0.1), or perturbed = false for none"
             )
             raise UserError(msg)
-        self.group, self.temperature, self.normalize = group, temperature, normalize
+        self.size, self.group, self.temperature, self.normalize = size, group, temperature, normalize
         self.sigma = sigma if perturbed else 0.0
         self.meets_perturbed_self = as_published or perturbed_self == "keep"
         self.shuffled, self.meets_shuffled_self = shuffled, shuffled and as_published
         self.detach_others = detach_others
         self.queue = LatentQueue(queue, size) if queue else None
 
-    def forward(
+    def draw(
         self,
-        predictions: Tensor,
-        latents: Tensor,
+        frames: int,
         keys: Tensor | None,
-        others: Tensor | None = None,
-        *,
         purpose: draws.LearningPurpose = "perturbed audio",
-    ) -> HybridLoss:
-        """Score predictions (B, K, W, D), k of position t for latent t + k of (B, T, D), W = T - K.
-
-        `keys` (B,) on the CPU and the `purpose` give the noise; `others` (B, T', D) are latents of another modality, of the same groups.
+        device: torch.device | str = "cpu",
+    ) -> Drawn:
+        """Draw for utterances of so many latents, by their keys (B,), for a purpose; what is drawn is sent to the `device`.
 
         Raises:
             UserError: there are no keys, the batch is not made of groups, or there is nothing to tell a latent from.
         """
+        groups = self._groups(keys, frames)
+        shape = (self.group * (frames - 1), self.size)
+        noise = [torch.randn(shape, generator=draws.generator(purpose, key)) for key in groups] if self.sigma else None
+        past = None if self.queue is None else self.queue.held()
+        return Drawn(None if noise is None else sent(torch.stack(noise), device), past if past is not None and len(past) else None)
+
+    def forward(self, predictions: Tensor, latents: Tensor, drawn: Drawn, others: Tensor | None = None) -> HybridLoss:
+        """Score predictions (B, K, W, D), k of position t for latent t + k of (B, T, D), W = T - K.
+
+        `others` (B, T', D) are latents of another modality, of the same groups.
+        """
         batch, count, positions, size = predictions.shape
-        self._check(latents, keys, count + positions)
+        if latents.shape[1] != count + positions:
+            msg = f"{latents.shape[1]} latents do not fit predictions of {count + positions}: there must be W = T - K positions"
+            raise ValueError(msg)
         groups, per_group = batch // self.group, self.group * (latents.shape[1] - 1)
         with torch.autocast(predictions.device.type, enabled=False):  # losses are computed in float32 at least
             right = self._directions(latents[:, 1:]).reshape(groups, per_group, size)
-            parts = self._candidates(right, keys, others, purpose)
+            parts = self._candidates(right, drawn, others)
             heard = self._directions(predictions).reshape(groups, -1, size) / self.temperature  # (G, g K W, D)
             scores = {kind: heard @ part.mT for kind, part in parts.items()}
             own = _own_rows(self.group, count, positions, latents.shape[1] - 1).to(heard.device).expand(groups, -1)[..., None]
@@ -127,49 +147,52 @@ class HybridContrast(nn.Module):
         scores["in batch"].scatter_(-1, own, -torch.inf)
         if "perturbed" in scores and not self.meets_perturbed_self:
             scores["perturbed"].scatter_(-1, own, -torch.inf)
+        loss, accuracy, shares = self._loss(positives, scores)
+        return HybridLoss(Term(loss, float(batch * positions)), accuracy, shares, right.detach())
+
+    def keep(self, candidates: Tensor) -> None:
+        """Let the in-batch candidates (G, n, D) of a batch wait to be queued, once its loss is computed."""
         if self.queue is not None:
-            for group in right:
+            for group in candidates:
                 self.queue.wait(group)
-        return self._loss(positives, scores, float(batch * positions))
 
     def after_step(self) -> None:
         """Let the queue move on, after each update."""
         if self.queue is not None:
             self.queue.after_step()
 
-    def _check(self, latents: Tensor, keys: Tensor | None, frames: int) -> None:
+    def _groups(self, keys: Tensor | None, frames: int) -> list[int]:
+        """Check a batch; return the keys of its groups, which are those of their first utterances."""
         if keys is None:
             msg = "this batch has no keys to draw noise from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
             raise UserError(msg)
-        if latents.shape[1] != frames:
-            msg = f"{latents.shape[1]} latents do not fit predictions of {frames}: there must be W = T - K positions"
-            raise ValueError(msg)
-        if len(latents) % self.group:
-            msg = f"{len(latents)} utterances do not fall into groups of {self.group} that share negatives: set data.batch to a multiple"
+        if len(keys) % self.group:
+            msg = f"{len(keys)} utterances do not fall into groups of {self.group} that share negatives: set data.batch to a multiple"
             raise UserError(msg)
         if self.group * (frames - 1) < 2:  # noqa: PLR2004
             msg = "one utterance of two latents has only one to predict, and none to tell it from: use longer clips, or more in a group"
             raise UserError(msg)
+        drawn: list[int] = keys[:: self.group].tolist()
+        return drawn
 
     def _directions(self, vectors: Tensor) -> Tensor:
         vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 
-    def _candidates(self, right: Tensor, keys: Tensor | None, others: Tensor | None, purpose: draws.LearningPurpose) -> dict[str, Tensor]:
+    def _candidates(self, right: Tensor, drawn: Drawn, others: Tensor | None) -> dict[str, Tensor]:
         """All that groups (G, n, D) of right ones are told apart from: kind -> (G, rows, D), what is in the batch first."""
         parts = {"in batch": right}
-        if self.queue is not None and len(past := self.queue.held()):
-            parts["queue"] = past.to(right).expand(len(right), -1, -1)
-        if self.sigma:
-            assert keys is not None  # noqa: S101 - checked
-            parts["perturbed"] = self._directions(right + self.sigma * _noise(right, keys[:: self.group], purpose))
+        if drawn.past is not None:
+            parts["queue"] = drawn.past.to(right).expand(len(right), -1, -1)
+        if drawn.noise is not None:
+            parts["perturbed"] = self._directions(right + self.sigma * drawn.noise.to(right))
         if others is not None:
             apart = others.detach() if self.detach_others else others
             parts["others"] = self._directions(apart).reshape(len(right), -1, right.shape[-1])
         return parts
 
-    def _loss(self, positives: Tensor, scores: dict[str, Tensor], positions: float) -> HybridLoss:
-        """Cross-entropies from positives (G, g K W) and scores of each kind of negative (G, g K W, rows)."""
+    def _loss(self, positives: Tensor, scores: dict[str, Tensor]) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Sum of cross-entropies, accuracy and shares, of positives (G, g K W) and scores of each kind of negative (G, g K W, rows)."""
         sums, hardest = {}, []
         for kind, negatives in scores.items():
             most, sums[kind] = _log_sum_exp_(negatives)
@@ -184,7 +207,7 @@ class HybridContrast(nn.Module):
             beaten = positives > torch.stack(hardest).amax(dim=0)
             accuracy = (beaten & (not self.meets_shuffled_self)).float().mean()
             shares = stacked.softmax(dim=0).flatten(1).mean(dim=1)
-        return HybridLoss(Term(losses.sum(), positions), accuracy, dict(zip(sums, shares, strict=True)))
+        return losses.sum(), accuracy, dict(zip(sums, shares, strict=True))
 
 
 def _own_rows(group: int, count: int, positions: int, targets: int) -> Tensor:
@@ -199,9 +222,3 @@ def _log_sum_exp_(scores: Tensor) -> tuple[Tensor, Tensor]:
     largest = scores.detach().amax(dim=-1, keepdim=True)
     total = scores.sub_(largest).exp_().sum(dim=-1)
     return largest[..., 0], largest[..., 0] + total.log()
-
-
-def _noise(like: Tensor, keys: Tensor, purpose: draws.LearningPurpose) -> Tensor:
-    """Draw (G, n, D) from the keys (G,) of the groups."""
-    drawn = [torch.randn(like.shape[1:], generator=draws.generator(purpose, key)) for key in keys.tolist()]
-    return torch.stack(drawn).to(like, non_blocking=True)

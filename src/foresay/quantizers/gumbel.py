@@ -61,19 +61,25 @@ class GumbelQuantizer(nn.Module):
         nn.init.zeros_(self.projection.bias)
         self.entries = nn.Parameter(torch.rand(1 if shared else codebooks, codes, width // codebooks))
 
-    def forward(
-        self, latents: Tensor, temperature: float | Tensor, keys: Tensor | None = None, purpose: draws.LearningPurpose = "codes"
-    ) -> Quantized:
-        """Quantize (B, M, C) latents; in training with noise drawn from the keys (B,) of the utterances, for a purpose.
+    def draw(self, places: int, keys: Tensor | None, purpose: draws.LearningPurpose = "codes") -> Tensor | None:
+        """Draw the noise of so many latents an utterance, from their keys (B,), for a purpose: (B, M, G, V); None: there is none.
+
+        Raises:
+            UserError: there are no keys.
+        """
+        if not (self.training and self.noise):
+            return None
+        return gumbel_noise((places, self.codebooks, self.entries.shape[1]), keys, self.entries, purpose)
+
+    def forward(self, latents: Tensor, temperature: float | Tensor, noise: Tensor | None = None) -> Quantized:
+        """Quantize (B, M, C) latents; in training with the noise that was drawn.
 
         All in float32: neighbors in a book are told apart by less than half precision resolves.
         """
         with torch.autocast(latents.device.type, enabled=False):
             logits = self.projection(self.hidden(latents.to(self.entries.dtype)))
             logits = logits.unflatten(-1, (self.codebooks, -1))  # (B, M, G, V)
-            noisy = logits
-            if self.training and self.noise:
-                noisy = logits + gumbel_noise(logits.shape[1:], keys, logits, purpose)
+            noisy = logits if noise is None else logits + noise
             soft = (noisy / temperature).softmax(-1)
             codes = noisy.argmax(-1)
             hard = F.one_hot(codes, soft.shape[-1]).to(soft.dtype)

@@ -42,10 +42,10 @@ def batch() -> Batch:
 def test_the_loss_is_a_loop_over_hidden_stacks(books: int, encoder: str) -> None:
     ours, heard = best_rq(codebooks=books, encoder=encoder), batch()
     losses = ours(heard, 1)
-    energies, counts = ours.energies_of(heard, 1)
-    assert counts == [37, 37]  # 150 frames of the spectrogram, of which two fill no stack
-    mask = ours.mask([148, 148], heard.keys)
-    latents = ours.subsampling(ours.noise_at(energies, mask, heard.keys), torch.tensor([148, 148]))
+    given = ours.prepare(heard, 1)
+    assert given.clips.frames.tolist() == [37, 37]  # 150 frames of the spectrogram, of which two fill no stack
+    energies, mask = ours._energies(given), given.mask
+    latents = ours.subsampling(ours.with_noise(energies, given.noise), torch.tensor([148, 148]))
     states = ours.blocks(latents, None)[-1]
     total, count, right = 0.0, 0, 0
     for b in range(2):
@@ -66,11 +66,12 @@ def test_the_loss_is_a_loop_over_hidden_stacks(books: int, encoder: str) -> None
 
 def test_what_is_hidden_is_not_heard() -> None:
     ours, heard = best_rq(), batch()
-    energies, counts, mask = ours._masked(heard)
-    states = ours._states(energies, mask, counts, heard, None)
-    other = torch.where(mask[..., None], torch.randn_like(energies), energies)
-    assert torch.equal(ours._states(other, mask, counts, heard, None), states)
-    assert not torch.equal(ours._states(energies + 0.1, mask, counts, heard, None), states)
+    given = ours.prepare(heard, 1)
+    energies = ours._energies(given)
+    states = ours._states(energies, given)
+    other = torch.where(given.mask[..., None], torch.randn_like(energies), energies)
+    assert torch.equal(ours._states(other, given), states)
+    assert not torch.equal(ours._states(energies + 0.1, given), states)
 
 
 def test_a_third_is_masked_as_published() -> None:

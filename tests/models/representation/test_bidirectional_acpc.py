@@ -34,10 +34,12 @@ def test_a_shorter_clip_is_turned_around_at_its_own_end() -> None:
 def test_backwards_is_forwards_on_latents_turned_around() -> None:
     model = _model()
     model.backwards.load_state_dict(model.forwards.state_dict())
-    keys = torch.arange(8)
+    waveforms = torch.zeros(8, 4_800)  # of 30 frames
+    drawn = model._draw(Batch(tuple("abcdefgh"), waveforms, torch.full((8,), 4_800), keys=torch.arange(8)))
     latents = torch.randn(8, 30, 32)
-    ahead = model._score(latents, Batch(tuple("abcdefgh"), keys=keys))["forwards"]
-    behind = model._score(latents.flip(1), Batch(tuple("abcdefgh"), keys=keys))["backwards"]
+    contexts, _ = model.forwards.context(latents)
+    ahead = model.forwards(contexts, latents, drawn.forwards)
+    behind = model.backwards(contexts, latents, drawn.backwards)
     torch.testing.assert_close(ahead.positives, behind.positives)
     assert not torch.equal(ahead.negatives, behind.negatives)  # each direction draws its own
 

@@ -65,7 +65,7 @@ def test_the_loss_is_half_of_what_the_contrast_says_of_each_modality(*, cross: b
         biases = [model.heads.bias[8 * k : 8 * k + 8] for k in range(ahead)]
         predictions = torch.stack([c[:, :-ahead] @ head.T + bias for head, bias in zip(heads, biases, strict=True)], dim=1)
         contrast = HybridContrast(8, GROUP, **options[modality]).double().eval()
-        term = contrast(predictions, z, batch.keys, latents[other] if cross else None, purpose=PERTURBED[modality]).term
+        term = contrast(predictions, z, contrast.draw(z.shape[1], batch.keys, PERTURBED[modality]), latents[other] if cross else None).term
         torch.testing.assert_close(losses.terms[modality].sum, term.sum)
         assert losses.terms[modality].count == term.count == 4 * (z.shape[1] - ahead)
         total += term.sum / term.count / 2
@@ -106,7 +106,7 @@ def test_the_order_of_pairs_makes_no_difference() -> None:
 def test_pairs_are_positives_if_asked() -> None:
     model, batch = small(cross_modal_positives=True, positives_temperature=0.3), pairs()
     losses = model(batch, 0)
-    heard, seen = (model.contexts(z).mean(dim=1) for z in model.latents(batch).values())
+    heard, seen = (model.contexts(z).mean(dim=1) for z in model.latents(model.given(batch)).values())
     expected = PairedContrast(GROUP, 0.3)(heard, seen)
     torch.testing.assert_close(losses.terms["pairs"].sum, expected.term.sum)
     without = small()(batch, 0).total()
@@ -120,7 +120,7 @@ def test_queues_take_in_each_their_own_latents_after_the_update() -> None:
     model(batch, 0)
     assert [len(queue.held()) for queue in queues.values()] == [0, 0]
     model.after_step(0)
-    for modality, z in model.latents(batch).items():
+    for modality, z in model.latents(model.given(batch)).items():
         expected = torch.nn.functional.normalize(z[:, 1:].flatten(0, 1), dim=-1)
         torch.testing.assert_close(queues[modality].held(), expected.detach())
         assert not queues[modality].held().requires_grad
@@ -234,6 +234,6 @@ def test_what_is_predicted_is_the_other_version_where_there_is_one() -> None:
     losses = model(other, 0)
     latents, futures = model.encoder(batch.waveforms), model.encoder(other.targets)
     predictions = model.heads(model.contexts(latents)[:, :-1])[:, None]
-    expected = model.contrasts["audio"](predictions, futures, batch.keys).term
+    expected = model.contrasts["audio"](predictions, futures, model.contrasts["audio"].draw(futures.shape[1], batch.keys)).term
     torch.testing.assert_close(losses.terms["audio"].sum, expected.sum)
     torch.testing.assert_close(losses.terms["image"].sum, model(batch, 0).terms["image"].sum)

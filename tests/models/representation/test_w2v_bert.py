@@ -44,10 +44,9 @@ def batch() -> Batch:
 def test_the_losses_are_loops_over_hidden_frames(books: int) -> None:
     ours, heard = w2v_bert(codebooks=books), batch()
     losses = ours(heard, 7)
-    energies, counts = ours.energies_of(heard, 1)
-    latents = ours.subsampling(energies, torch.tensor([148, 148]))
-    mask = ours.mask(counts, heard.keys)
-    states = ours.blocks(ours.noise_at(latents, mask, heard.keys), None)
+    given = ours.prepare(heard, 7)
+    latents, mask = ours._latents(given), given.mask
+    states = ours.blocks(ours.with_noise(latents, given.noise), None)
     contrastive, prediction, count, told, found = 0.0, 0.0, 0, 0, 0
     hidden = [mask[b].nonzero().flatten() for b in range(2)]
     own = torch.arange(len(hidden[0])).expand(2, -1)  # equally many, for utterances of equal length
@@ -116,8 +115,7 @@ def test_diversity_is_that_of_the_codes_of_a_group() -> None:
     """Each of two utterances may have few codes, if both together have many."""
     ours, heard = w2v_bert(codebooks=2), batch()
     at = masked_places(ours.mask([37, 37], heard.keys))
-    energies, _ = ours.energies_of(heard, 1)
-    latents = ours.subsampling(energies, torch.tensor([148, 148]))
+    latents = ours._latents(ours.prepare(heard, 7))
     probabilities = ours.quantizer(at.of(latents), 1.0).probabilities.flatten(0, 1)  # (2 M, G, V): equally many in both
     means = probabilities.mean(0)
     entropies = -(means * means.log()).sum(-1)

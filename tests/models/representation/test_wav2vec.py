@@ -28,7 +28,7 @@ def test_the_loss_is_a_loop_over_predictions() -> None:
     contexts = model.context(latents)
     predictions = model.heads(contexts).unflatten(-1, (4, 6))
     frames = latents.shape[1]
-    rows = model.negatives(latents, heard.keys, frames - 1, 1).rows  # of z_1, z_2, …
+    rows = model.negatives.drawn(frames, heard.keys, frames - 1, 1).rows  # of z_1, z_2, …
     total, count, right = torch.tensor(0.0, dtype=torch.float64), 0, 0
     for b in range(2):
         for t in range(frames):
@@ -76,7 +76,8 @@ def test_the_released_size() -> None:
 def test_vq_wav2vec_foretells_codes_from_codes() -> None:
     model, heard = small(codebooks=2, codes=5, diversity=0.3, negative_group=2).train(), batch(2)
     losses = model(heard, 7)
-    quantized = model.quantizer(model.encoder(heard.waveforms), model.temperature(7), heard.keys)
+    latents = model.encoder(heard.waveforms)
+    quantized = model.quantizer(latents, model.temperature(7), model.quantizer.draw(latents.shape[1], heard.keys))
     plain = small(negative_group=2)
     plain.load_state_dict({name: value for name, value in model.state_dict().items() if not name.startswith("quantizer")})
     plain.encoder.forward = lambda waveforms: quantized.values  # type: ignore[method-assign] # noqa: ARG005

@@ -49,7 +49,7 @@ def test_the_loss_is_that_of_the_equations(lengths: list[int]) -> None:
     losses = model(batch, 0)
     frames = model.frame_count(batch.lengths, "L0").tolist()
     mask = model.mask(frames, batch.keys)
-    heard = model.latents(batch)
+    heard = model.latents(model.clips(batch)[0])
     states = model.encode(heard.values, mask, torch.tensor(frames))[-1]
     contexts, targets, probabilities, codes = [], [], [], []
     for b in range(4):
@@ -79,7 +79,7 @@ def test_the_loss_is_that_of_the_equations(lengths: list[int]) -> None:
 
 def test_what_is_masked_is_not_heard() -> None:
     model, batch = build().eval(), batch_of()
-    latents = model.latents(batch).values.detach().requires_grad_()
+    latents = model.latents(model.clips(batch)[0]).values.detach().requires_grad_()
     mask = model.mask([latents.shape[1]] * 4, batch.keys)
     (gradient,) = torch.autograd.grad(model.encode(latents, mask, None)[-1].square().sum(), latents)
     assert gradient[mask].abs().max() == 0

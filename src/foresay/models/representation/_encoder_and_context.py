@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foresay.context import Context, State
-from foresay.contracts import Frames, SpeechModel
+from foresay.contracts import Frames, SpeechModel, on_host
 from foresay.errors import UserError
 
 
@@ -67,12 +67,22 @@ class EncoderAndContext(SpeechModel, ABC):
         """Compute the wanted layers, perhaps more, of (B, T, D) latents, of which `lengths` (B,) frames are real."""
         return {"z": latents} if "c" not in wanted else {"z": latents, "c": self.contexts(latents, lengths)}
 
-    def positions(self, latents: Tensor, ahead: int) -> int:
-        """Count the positions of (B, T, D) latents after which `ahead` frames follow."""
-        count = latents.shape[1] - ahead
+    @on_host
+    def counted(self, waveforms: Tensor, ahead: int) -> tuple[int, int]:
+        """Count the frames that (B, S) waveforms will give, and the positions among them after which `ahead` frames follow.
+
+        Raises:
+            UserError: there is no such position.
+        """
+        frames = int(self.encoder.frame_count(torch.tensor(waveforms.shape[1])))
+        return frames, self.positions(frames, ahead)
+
+    def positions(self, frames: int, ahead: int) -> int:
+        """Count the positions of an utterance after which `ahead` frames follow."""
+        count = frames - ahead
         if count < 1:
             msg = (
-                f"{latents.shape[1]} frames hold no position with {ahead} frames after it: this audio is too short to train on. "
+                f"{frames} frames hold no position with {ahead} frames after it: this audio is too short to train on. "
                 f"Set data.window to more than {(ahead + 1) * self.encoder.downsampling} samples (CPC: 20480)"
             )
             raise UserError(msg)

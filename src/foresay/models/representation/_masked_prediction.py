@@ -9,15 +9,16 @@ arXiv:2106.07447, section II. A subclass says with which network, and with which
 
 from abc import ABC
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, sent
+from foresay.contracts import Batch, Losses, on_host, sent
 from foresay.errors import UserError
 from foresay.layers.transformer import PositionBias
 from foresay.masking import SpanMask, masked_rows
-from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
+from foresay.models.representation._masked_transformer import Clips, MaskedTransformer, MaskedTransformerSettings
 from foresay.objectives.masked_prediction import PredictionLoss, masked_prediction_loss
 from foresay.settings import require_positive
 
@@ -44,6 +45,28 @@ class MaskedPredictionSettings(MaskedTransformerSettings):
         require_positive(self, "classes", "target_size", "similarity_temperature")
 
 
+class Asked(NamedTuple):
+    """Frames whose classes are predicted."""
+
+    rows: Tensor
+    """(N,) int64: which of all B x T."""
+    labels: Tensor
+    """(N,) int64; -1: none."""
+
+
+class Prepared(NamedTuple):
+    """A batch, and what was drawn for it."""
+
+    clips: Clips
+    mask: Tensor
+    """(B, T) bool."""
+    masked: Asked
+    rest: Asked | None
+    """The frames that are not masked, where they are predicted too."""
+    kept: Tensor | None
+    """(L,) bool on the CPU: the blocks that are run; None: all."""
+
+
 class MaskedPrediction(MaskedTransformer, ABC):
     """Predicts the classes of masked frames."""
 
@@ -60,39 +83,51 @@ class MaskedPrediction(MaskedTransformer, ABC):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of one masked view of each utterance, a mean over masked frames that have a label."""
+        return self.compute(self.prepare(batch, step))
+
+    @on_host
+    def prepare(self, batch: Batch, step: int) -> Prepared:
+        """Draw what is masked, and read which classes are asked for."""
+        clips, counts = self.clips(batch)
+        mask, labels, device = self.mask(counts, batch.keys), self._labels(batch, max(counts)), clips.waveforms.device
+        rest = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(counts)[:, None]) if self.settings.unmasked else None
+        return Prepared(
+            clips,
+            sent(mask, device),
+            _asked(mask, labels, device),
+            None if rest is None else _asked(rest, labels, device),
+            self.transformer.draw((self.seed, step)),
+        )
+
+    def compute(self, given: Prepared) -> Losses:
+        """Compute the loss."""
         s = self.settings
-        heard = self.latents(batch)
-        labels = self._labels(batch, heard.values.shape[1])
-        mask = self.mask(heard.counts, batch.keys)
-        states = self.encode(heard.values, sent(mask, heard.values.device), heard.lengths, step=step)[-1]
-        found = self._found(states, mask, labels)
+        latents = self.latents(given.clips)
+        states = self.encode(latents.values, given.mask, latents.lengths, kept=given.kept)[-1]
+        found = self._predict(states, given.masked)
         terms = {"prediction": found.term}
         if s.feature_penalty:
-            terms["feature_penalty"] = heard.penalty(s.feature_penalty)
-        scalars = {"accuracy": found.accuracy, "latent_std": heard.values.detach().float().std(dim=(0, 1)).mean()}
-        if s.unmasked:
-            rest = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(heard.counts)[:, None])
-            plain = self._found(states, rest, labels, s.unmasked)
+            terms["feature_penalty"] = latents.penalty(s.feature_penalty)
+        scalars = {"accuracy": found.accuracy, "latent_std": latents.values.detach().float().std(dim=(0, 1)).mean()}
+        if given.rest is not None:
+            plain = self._predict(states, given.rest, s.unmasked)
             terms["unmasked"], scalars["accuracy_unmasked"] = plain.term, plain.accuracy
         return Losses(terms, scalars, {"accuracy": "prediction", "accuracy_unmasked": "unmasked"})
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
-        """`mask` (B, T), and `class_probability` (B, T, C) of all frames where the masked ones were not heard."""
-        heard = self.latents(batch)
-        mask = self.mask(heard.counts, batch.keys).to(heard.values.device)
-        projected = self.final_projection(self.encode(heard.values, mask, heard.lengths)[-1])
+        """`mask` (B, T), and `class_probability` (B, T, C) of all frames, those that are masked from the others alone."""
+        clips, counts = self.clips(batch)
+        latents = self.latents(clips)
+        mask = self.mask(counts, batch.keys).to(latents.values.device)
+        projected = self.final_projection(self.encode(latents.values, mask, latents.lengths)[-1])
         vectors = nn.functional.normalize(self.label_vectors, dim=-1)
         logits = nn.functional.normalize(projected, dim=-1) @ vectors.T / self.settings.similarity_temperature
         return {"mask": mask, "class_probability": logits.softmax(-1)}
 
-    def _found(self, states: Tensor, frames: Tensor, labels: Tensor, weight: float = 1.0) -> PredictionLoss:
-        """Predict the labels (B, T) of some frames, a mask (B, T), both on the CPU, from states (B, T, D)."""
-        rows = masked_rows(frames)
-        chosen = states.flatten(0, 1).index_select(0, sent(rows, states.device))
-        asked = sent(labels.flatten()[rows], states.device)
-        return masked_prediction_loss(
-            self.final_projection(chosen), self.label_vectors, asked, self.settings.similarity_temperature, weight
-        )
+    def _predict(self, states: Tensor, asked: Asked, weight: float = 1.0) -> PredictionLoss:
+        """Predict the classes of some frames from states (B, T, D)."""
+        chosen = self.final_projection(states.flatten(0, 1).index_select(0, asked.rows))
+        return masked_prediction_loss(chosen, self.label_vectors, asked.labels, self.settings.similarity_temperature, weight)
 
     def _labels(self, batch: Batch, frames: int) -> Tensor:
         """(B, T), on the CPU."""
@@ -110,3 +145,9 @@ class MaskedPrediction(MaskedTransformer, ABC):
             )
             raise UserError(msg)
         return batch.labels
+
+
+def _asked(frames: Tensor, labels: Tensor, device: torch.device) -> Asked:
+    """List some frames, a mask (B, T), with their labels (B, T): both on the CPU, the list on the device."""
+    rows = masked_rows(frames)
+    return Asked(sent(rows, device), sent(labels.flatten()[rows], device))

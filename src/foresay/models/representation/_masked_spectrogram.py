@@ -12,7 +12,7 @@ import math
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -63,13 +63,52 @@ class MaskedSpectrogramSettings:
         require_at_most(self, 1000, "layers")
 
 
+class Blocks(Protocol):
+    """A stack of blocks, such as a Conformer."""
+
+    def draw(self, update: tuple[int, int] | None) -> Tensor | None:
+        """Draw which blocks are run in training in an update, (seed, step): (L,) bool on the CPU; None: all."""
+
+    def __call__(self, frames: Any, lengths: Tensor | None = None, *, kept: Tensor | None = None, depth: int | None = None) -> Any:  # noqa: ANN401 - as of any module of torch
+        """Encode (B, T, D) frames, of which `lengths` (B,) are real. -> L0 … Ln."""
+
+
+class Clips(NamedTuple):
+    """The audio of a batch, on the device."""
+
+    waveforms: Tensor
+    """(B, S)."""
+    samples: Tensor
+    """(B,): how many are real."""
+    frames: Tensor
+    """(B,): T of each."""
+    unequal: bool
+    """Whether utterances differ in T, so that the blocks must not look beyond an end."""
+
+    @property
+    def ends(self) -> Tensor | None:
+        """(B,): where the blocks must not look beyond; None: nowhere."""
+        return self.frames if self.unequal else None
+
+
+class MaskNoise(NamedTuple):
+    """The noise that stands for masked frames."""
+
+    rows: Tensor
+    """(N,) int64: the utterance of each."""
+    times: Tensor
+    """(N,) int64."""
+    values: Tensor
+    """(N, D), of standard deviation 1."""
+
+
 class MaskedSpectrogram(SpeechModel, ABC):
     """Spectrogram, convolutions, blocks. Its layers: L0 is what the first block is given, Ln what the n-th one gives."""
 
     settings: Any
 
-    def __init__(self, settings: MaskedSpectrogramSettings, blocks: nn.Module | None = None) -> None:
-        """`blocks` are called as a Conformer is, which None makes."""
+    def __init__(self, settings: MaskedSpectrogramSettings, blocks: Blocks | None = None) -> None:
+        """`blocks`: None makes a Conformer."""
         super().__init__()
         s = self.settings = settings
         self.sample_rate = s.sample_rate
@@ -81,7 +120,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
         # Frame t sees the spectrogram's frames 4 t - 2 … 4 t + 4.
         self.receptive_field = self.spectrogram.receptive_field + 6 * hop
         self.first_center = self.spectrogram.first_center + hop
-        self.blocks = blocks or Conformer(
+        self.blocks: Blocks = blocks or Conformer(
             s.size,
             s.layers,
             s.heads,
@@ -105,7 +144,8 @@ class MaskedSpectrogram(SpeechModel, ABC):
         numbers = [self.layer_names.index(layer) for layer in chosen]
         counts = self.frame_count(lengths, "L0")
         if int(counts.max()):
-            latents = self.subsampling(self.energies(waveforms, lengths), STACK * counts)
+            energies = self.energies(waveforms, lengths, STACK * counts, STACK * int(counts.max()))
+            latents = self.subsampling(energies, STACK * counts)
             equal = bool((counts == counts[0]).all())
             states = self.blocks(latents, None if equal else counts, depth=max(numbers, default=0))
             values = {layer: states[number].to(waveforms.dtype) for layer, number in zip(chosen, numbers, strict=True)}
@@ -114,16 +154,20 @@ class MaskedSpectrogram(SpeechModel, ABC):
         rate = self.sample_rate / self.spectrogram.hop / STACK
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
-    def energies(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
-        """Log energies of (B, S) waveforms, of mean 0 and variance 1 in each band of an utterance: (B, 4 T, bands), 0 after its end."""
-        counts = STACK * self.frame_count(lengths, "L0")
-        longest = int(counts.max())
-        lengths, counts = sent(lengths, waveforms.device), sent(counts, waveforms.device)
-        with torch.autocast(waveforms.device.type, enabled=False):
-            return normalized(self.spectrogram(waveforms, lengths)[:, :longest], counts)
+    def energies(self, waveforms: Tensor, lengths: Tensor, counts: Tensor, longest: int) -> Tensor:
+        """Log energies of (B, S) waveforms, of mean 0 and variance 1 in each band of an utterance: (B, 4 T, bands), 0 after its end.
 
-    def energies_of(self, batch: Batch, shortest: int) -> tuple[Tensor, list[int]]:
-        """Hear a batch's waveforms, of at least `shortest` frames: `energies` (B, 4 T, bands), and T of each utterance."""
+        `lengths` (B,): samples that are real; `counts` (B,): frames of 10 ms that are; 4 T = `longest` of these.
+        """
+        with torch.autocast(waveforms.device.type, enabled=False):
+            return normalized(self.spectrogram(waveforms, lengths, longest), counts)
+
+    def clips(self, batch: Batch, shortest: int) -> tuple[Clips, list[int]]:
+        """Check the audio of a batch, utterances of at least `shortest` frames, and count the frames T of each.
+
+        Raises:
+            UserError: an utterance is shorter.
+        """
         waveforms, lengths = batch.audio
         counts = self.frame_count(lengths, "L0").tolist()
         if min(counts) < shortest:
@@ -136,16 +180,22 @@ class MaskedSpectrogram(SpeechModel, ABC):
                 "model.mask_length"
             )
             raise UserError(msg)
-        return self.energies(waveforms, lengths), counts
+        device = waveforms.device
+        frames = sent(torch.tensor(counts), device)
+        return Clips(waveforms, sent(lengths, device), frames, min(counts) < max(counts)), counts
 
-    def noise_at(self, values: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
-        """Replace frames of (B, T, D) by noise, each utterance's drawn from its key; `mask` (B, T) lies on the CPU."""
+    def draw_noise(self, mask: Tensor, keys: Tensor, size: int, device: torch.device) -> MaskNoise:
+        """Draw noise of D = `size` for masked frames, each utterance's from its key (B,); `mask` (B, T) lies on the CPU."""
         drawn = []
         for hidden, key in zip(mask.sum(1).tolist(), keys.tolist(), strict=True):
-            shape = (hidden, values.shape[2])
-            drawn.append(torch.randn(shape, generator=draws.generator("mask noise", key, device=values.device), device=values.device))
-        noise = self.settings.noise * torch.cat(drawn).to(values.dtype)
-        return values.index_put(tuple(sent(places, values.device) for places in mask.nonzero(as_tuple=True)), noise)
+            random = draws.generator("mask noise", key, device=device)
+            drawn.append(torch.randn((hidden, size), generator=random, device=device))
+        rows, times = mask.nonzero(as_tuple=True)
+        return MaskNoise(sent(rows, device), sent(times, device), torch.cat(drawn))
+
+    def with_noise(self, values: Tensor, noise: MaskNoise) -> Tensor:
+        """Replace the masked frames of (B, T, D) by noise."""
+        return values.index_put((noise.rows, noise.times), self.settings.noise * noise.values.to(values.dtype))
 
 
 class Subsampling(nn.Module):

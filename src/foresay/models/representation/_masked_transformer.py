@@ -12,7 +12,7 @@ arXiv:2006.11477, section 2; arXiv:2106.07447, section II-B. A subclass says wha
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -66,16 +66,24 @@ class MaskedTransformerSettings:
         require_at_most(self, 1000, "layers")
 
 
-@dataclass(frozen=True)
-class Latents:
-    """What the convolutions heard of a batch."""
+class Clips(NamedTuple):
+    """The audio of a batch, on the device."""
+
+    waveforms: Tensor
+    """(B, S)."""
+    samples: Tensor
+    """(B,): how many are real."""
+    frames: Tensor | None
+    """(B,): how many frames are real; None: all of them, and nothing need be masked out."""
+
+
+class Latents(NamedTuple):
+    """A batch as the convolutions encode it."""
 
     values: Tensor
     """(B, T, C), layer-normalized."""
     lengths: Tensor | None
     """(B,) frames that are real; None: all of them."""
-    counts: list[int]
-    """The same for all utterances, on the CPU."""
     energy: Tensor
     """(B, T): mean square over the channels before the layer norm; zero beyond an utterance's end."""
 
@@ -137,8 +145,12 @@ class MaskedTransformer(SpeechModel, ABC):
         rate = self.sample_rate / self.convolutions.downsampling
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
-    def latents(self, batch: Batch) -> Latents:
-        """Hear a batch's waveforms through the convolutions, whose gradient is scaled by `feature_gradient`."""
+    def clips(self, batch: Batch) -> tuple[Clips, list[int]]:
+        """Check the audio of a batch, and count the frames of each utterance.
+
+        Raises:
+            UserError: an utterance is too short for a frame.
+        """
         waveforms, lengths = batch.audio
         shortest = min(samples := lengths.tolist())
         if shortest < self.receptive_field:
@@ -147,33 +159,34 @@ class MaskedTransformer(SpeechModel, ABC):
                 "leave such clips out (data.shortest)"
             )
             raise UserError(msg)
-        there = sent(lengths, waveforms.device)
-        # Where all are equally long, nothing need be masked out.
-        cut = None if shortest == waveforms.shape[1] else there
-        counts = None if cut is None else self.convolutions.frame_count(cut)
+        frames = self.convolutions.frame_count(lengths)
+        cut = None if shortest == waveforms.shape[1] else sent(frames, waveforms.device)
+        return Clips(waveforms, sent(lengths, waveforms.device), cut), frames.tolist()
+
+    def latents(self, clips: Clips) -> Latents:
+        """Encode waveforms by the convolutions, whose gradient is scaled by `feature_gradient`."""
         scale = self.settings.feature_gradient
         with torch.set_grad_enabled(torch.is_grad_enabled() and scale != 0.0):
-            heard = self.convolutions(self._prepared(waveforms, there), cut)
-        heard = scale_gradient(heard, scale)
-        energy = heard.float().square().mean(-1)
-        if counts is not None:
-            energy = energy * (torch.arange(energy.shape[1], device=energy.device) < counts[:, None])
-        return Latents(self.latent_norm(heard), counts, self.convolutions.frame_count(lengths).tolist(), energy)
+            encoded = self.convolutions(self._prepared(clips.waveforms, clips.samples), None if clips.frames is None else clips.samples)
+        encoded = scale_gradient(encoded, scale)
+        energy = encoded.float().square().mean(-1)
+        if clips.frames is not None:
+            energy = energy * (torch.arange(energy.shape[1], device=energy.device) < clips.frames[:, None])
+        return Latents(self.latent_norm(encoded), clips.frames, energy)
 
     def encode(
-        self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, step: int | None = None, depth: int | None = None
+        self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, kept: Tensor | None = None, depth: int | None = None
     ) -> list[Tensor]:
         """Hear (B, T, C) latents, of which `lengths` (B,) are real, through the Transformer. -> L0 … Ln, each (B, T, D).
 
-        `mask` (B, T): frames that become the mask vector. `step`: the update that LayerDrop is drawn for; None: no block is dropped.
+        `mask` (B, T): frames that become the mask vector. `kept` (L,): the blocks that are run (`transformer.draw`); None: all.
         `depth`: stop after so many blocks.
         """
         frames = self.input_dropout(self.projection(latents))
         if mask is not None:
             frames = torch.where(mask[..., None], self.mask_vector.to(frames.dtype), frames)
         frames = frames + self.position(frames, lengths)
-        update = None if step is None else (self.seed, step)
-        return self.transformer(frames, lengths, update=update, position_bias=self.position_bias, depth=depth)
+        return self.transformer(frames, lengths, kept=kept, position_bias=self.position_bias, depth=depth)
 
     def _states(self, waveforms: Tensor, lengths: Tensor, depth: int) -> list[Tensor]:
         """Hear (B, S) waveforms, nothing masked, up to a block: states (B, T, D) as long as the longest asks for."""

@@ -27,7 +27,7 @@ from foresay.context import Context
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.models.representation._encoder_and_context import CausalModel
-from foresay.negatives import build_sampler
+from foresay.negatives import Drawn, build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
@@ -93,6 +93,8 @@ class ACPC(CausalModel):
     """Aligned Contrastive Predictive Coding."""
 
     aligns = True
+    forbidden: Tensor | None
+    """(M, K): cells of the lattice that no alignment may use."""
 
     def __init__(self, settings: ACPCSettings) -> None:
         s = settings
@@ -110,12 +112,24 @@ class ACPC(CausalModel):
         self.blank = nn.Parameter(torch.zeros(s.channels)) if s.blank else None
         self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
         self.lattice = Lattice(s.alignment, s.skip_begin, s.skip_end, s.blank, s.masked, s.temperature)
+        cells = self.lattice.forbidden(s.matched, s.predictions + s.self_loop + s.blank)
+        self.register_buffer("forbidden", cells, persistent=False)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: the cost of aligning the K predictions to the next M frames, a mean over positions."""
-        latents, scores = self._score(batch)
-        term, accuracy = aligned_contrastive_loss(scores, self.lattice)
-        return Losses({"aligned_contrastive": term}, {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()})
+        drawn = self._draw(batch)
+        losses, targets = self.compute(batch.audio.waveforms, batch.targets, drawn)
+        self.negatives.keep(targets, drawn)
+        return losses
+
+    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: Drawn) -> tuple[Losses, Tensor]:
+        """Compute the loss of (B, S) waveforms, and what is predicted: latents (B, T, D), of `others` if there are any."""
+        latents = self.encoder(waveforms)  # (B, T, D)
+        targets = latents if others is None else self.encoder(others)
+        contexts, _ = self.context(latents)  # (B, T, D)
+        term, accuracy = aligned_contrastive_loss(self._score(contexts, targets, drawn), self.lattice, self.forbidden)
+        scalars = {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()}
+        return Losses({"aligned_contrastive": term}, scalars), targets.detach()
 
     def after_step(self, step: int) -> dict[str, float]:
         """Let the encoder and the sampler remember what they were given."""
@@ -125,23 +139,26 @@ class ACPC(CausalModel):
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`alignment_posterior` (B, W, M, K): at each position, which prediction each of the next M frames is aligned to."""
-        _, scores = self._score(batch)
-        return {"alignment_posterior": align(scores, self.lattice).posterior}
-
-    def _score(self, batch: Batch) -> tuple[Tensor, Scores]:
-        s = self.settings
-        latents = self.encoder(batch.waveforms)  # (B, T, D)
+        latents = self.encoder(batch.audio.waveforms)
         targets = latents if batch.targets is None else self.encoder(batch.targets)
-        contexts, _ = self.context(latents)  # (B, T, D)
+        scores = self._score(self.context(latents)[0], targets, self._draw(batch))
+        return {"alignment_posterior": align(scores, self.lattice, self.forbidden).posterior}
+
+    def _draw(self, batch: Batch) -> Drawn:
+        waveforms, ahead = batch.audio.waveforms, self.settings.matched
+        frames, positions = self.counted(waveforms, ahead)
+        return self.negatives.drawn(frames, batch.keys, positions, ahead, device=waveforms.device)
+
+    def _score(self, contexts: Tensor, targets: Tensor, drawn: Drawn) -> Scores:
+        """Score predictions made from contexts (B, T, D) against targets (B, T, D)."""
+        s, positions = self.settings, drawn.rows.shape[1]
         if s.normalize_latents:
             targets = F.layer_norm(targets, targets.shape[-1:])
-        positions = self.positions(latents, s.matched)
         predictions = self.output_dropout(self.predictor(contexts[:, :positions]))  # (B, K, W, D)
         if s.normalize_predictions:
             predictions = F.layer_norm(predictions, predictions.shape[-1:])
         predictions = self._with_extra_states(predictions, targets[:, :positions])
-        negatives = self.negatives(targets, batch.keys, positions, s.matched)
-        return latents, contrastive_scores(predictions, targets, negatives, s.matched, s.similarity)
+        return contrastive_scores(predictions, targets, self.negatives(targets, drawn), s.matched, s.similarity)
 
     def _with_extra_states(self, predictions: Tensor, current: Tensor) -> Tensor:
         """Put z_t (B, W, D) before the predictions (B, K, W, D), and the blank after them, where there are such states."""

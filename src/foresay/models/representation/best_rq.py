@@ -15,17 +15,17 @@ of each frame (USM, arXiv:2303.01037).
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, Term, sent
+from foresay.contracts import Batch, Losses, Term, on_host, sent
 from foresay.errors import UserError
 from foresay.layers.transformer import PositionalConvolution, Transformer
 from foresay.masking import SpanMask, masked_rows
-from foresay.models.representation._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
+from foresay.models.representation._masked_spectrogram import STACK, Clips, MaskedSpectrogram, MaskedSpectrogramSettings, MaskNoise
 from foresay.quantizers.random_projection import RandomProjectionQuantizer, code_use
 from foresay.settings import require_positive
 
@@ -56,6 +56,19 @@ class BestRQSettings(MaskedSpectrogramSettings):
         require_positive(self, "position_kernel", "position_groups", "codebooks", "codes", "code_size")
 
 
+class Prepared(NamedTuple):
+    """A batch, and what was drawn for it."""
+
+    clips: Clips
+    mask: Tensor
+    """(B, 4 T) bool, of frames of 10 ms."""
+    noise: MaskNoise
+    rows: Tensor
+    """(M,) int64: which of all B x T stacks are masked as a whole, and so asked for."""
+    kept: Tensor | None
+    """(L,) bool on the CPU: the blocks that are run; None: all."""
+
+
 class BestRQ(MaskedSpectrogram):
     """BEST-RQ."""
 
@@ -75,38 +88,51 @@ class BestRQ(MaskedSpectrogram):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of one masked view of each utterance, a mean over the stacks of frames that are masked as a whole, and over books."""
-        s = self.settings
-        energies, counts, mask = self._masked(batch)
-        rows = sent(masked_rows(mask.unflatten(1, (-1, STACK)).all(-1)), energies.device)  # of all B x T stacks, those that are asked for
-        targets = self.quantizer(energies.unflatten(1, (-1, STACK)).flatten(2).flatten(0, 1).index_select(0, rows))  # (M, G)
+        return self.compute(self.prepare(batch, step))
+
+    @on_host
+    def prepare(self, batch: Batch, step: int) -> Prepared:
+        """Draw what is masked, the noise in its place, and the blocks that are run."""
+        # Something must not be masked, and so much be masked in one piece that a whole stack is.
+        shortest = max(self.settings.mask_length + 1, (2 * STACK - 1) / self.mask.share)
+        clips, counts = self.clips(batch, math.ceil(shortest / STACK))
+        device = clips.waveforms.device
+        mask = self.mask([STACK * count for count in counts], batch.keys)
+        rows = masked_rows(mask.unflatten(1, (-1, STACK)).all(-1))
         if step == 0 and torch.is_grad_enabled():  # in training
-            self._warn_of_rare_codes(len(targets))
-        states = self._states(energies, mask, counts, batch, step).flatten(0, 1).index_select(0, rows)
+            self._warn_of_rare_codes(len(rows))
+        noise = self.draw_noise(mask, batch.drawn_by, self.settings.bands, device)
+        return Prepared(clips, sent(mask, device), noise, sent(rows, device), self.blocks.draw((self.seed, step)))
+
+    def compute(self, given: Prepared) -> Losses:
+        """Compute the loss."""
+        s = self.settings
+        energies = self._energies(given)
+        targets = self.quantizer(_stacked(energies).index_select(0, given.rows))  # (M, G)
+        states = self._states(energies, given).flatten(0, 1).index_select(0, given.rows)
         found = self.heads(states).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V)
         total = F.cross_entropy(found.flatten(0, 1).float(), targets.flatten(), reduction="sum") / s.codebooks
         accuracy = (found.argmax(-1) == targets).float().mean()
         return Losses({"prediction": Term(total, len(targets))}, {"accuracy": accuracy, **code_use(targets, s.codes)})
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
-        """`mask` (B, 4 T), of frames of 10 ms; `codes` (B, T, G) of all frames of 40 ms; `found` (B, T): the share of them told right."""
-        energies, counts, mask = self._masked(batch)
-        codes = self.quantizer(energies.unflatten(1, (-1, STACK)).flatten(2).flatten(0, 1)).unflatten(0, (len(energies), -1))
-        found = self.heads(self._states(energies, mask, counts, batch, None)).unflatten(-1, (-1, self.settings.codes)).argmax(-1)
-        return {"mask": mask, "codes": codes, "found": (found == codes).float().mean(-1)}
+        """`mask` (B, 4 T), of frames of 10 ms; `codes` (B, T, G) of all frames of 40 ms; `found` (B, T): the share predicted right."""
+        given = self.prepare(batch, 1)._replace(kept=None)
+        energies = self._energies(given)
+        codes = self.quantizer(_stacked(energies)).unflatten(0, (len(energies), -1))
+        found = self.heads(self._states(energies, given)).unflatten(-1, (-1, self.settings.codes)).argmax(-1)
+        return {"mask": given.mask, "codes": codes, "found": (found == codes).float().mean(-1)}
 
-    def _masked(self, batch: Batch) -> tuple[Tensor, list[int], Tensor]:
-        """Hear a batch, and draw what is masked: energies (B, 4 T, bands), T of each utterance, mask (B, 4 T) on the CPU."""
-        # Something must be heard, and so much hidden in one piece that a whole stack is.
-        shortest = max(self.settings.mask_length + 1, (2 * STACK - 1) / self.mask.share)
-        energies, counts = self.energies_of(batch, math.ceil(shortest / STACK))
-        return energies, counts, self.mask([STACK * count for count in counts], batch.keys)
+    def _energies(self, given: Prepared) -> Tensor:
+        """(B, 4 T, bands)."""
+        clips = given.clips
+        return self.energies(clips.waveforms, clips.samples, STACK * clips.frames, given.mask.shape[1])
 
-    def _states(self, energies: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int | None) -> Tensor:
-        """Hear what is not masked: (B, T, D)."""
-        frames = sent(torch.tensor(counts), energies.device)
-        latents = self.subsampling(self.noise_at(energies, mask, batch.drawn_by), STACK * frames)
-        update = None if step is None else (self.seed, step)
-        return self.blocks(latents, None if min(counts) == max(counts) else frames, update=update)[-1]
+    def _states(self, energies: Tensor, given: Prepared) -> Tensor:
+        """Encode what is not masked: (B, T, D)."""
+        latents = self.subsampling(self.with_noise(energies, given.noise), STACK * given.clips.frames)
+        states: list[Tensor] = self.blocks(latents, given.clips.ends, kept=given.kept)
+        return states[-1]
 
     def _warn_of_rare_codes(self, asked: int) -> None:
         """Warn if the run asks for fewer frames than there are codes; `asked`: in this batch."""
@@ -118,6 +144,11 @@ class BestRQ(MaskedSpectrogram):
             "choose fewer (model.codes: best-rq-tiny has 256)"
         )
         warnings.warn(msg, stacklevel=2)
+
+
+def _stacked(energies: Tensor) -> Tensor:
+    """Put four frames side by side: (B, 4 T, bands) -> (B T, 4 bands)."""
+    return energies.unflatten(1, (-1, STACK)).flatten(2).flatten(0, 1)
 
 
 class _Positioned(nn.Module):
@@ -141,9 +172,11 @@ class _Positioned(nn.Module):
             checkpoint=s.checkpoint,
         )
 
-    def forward(
-        self, frames: Tensor, lengths: Tensor | None, *, update: tuple[int, int] | None = None, depth: int | None = None
-    ) -> list[Tensor]:
+    def draw(self, update: tuple[int, int] | None) -> Tensor | None:
+        """Draw which blocks are run."""
+        return self.transformer.draw(update)
+
+    def forward(self, frames: Tensor, lengths: Tensor | None, *, kept: Tensor | None = None, depth: int | None = None) -> list[Tensor]:
         """(B, T, D) -> L0 … Ln."""
-        states: list[Tensor] = self.transformer(frames + self.position(frames, lengths), lengths, update=update, depth=depth)
+        states: list[Tensor] = self.transformer(frames + self.position(frames, lengths), lengths, kept=kept, depth=depth)
         return states

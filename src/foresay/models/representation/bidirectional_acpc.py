@@ -13,7 +13,7 @@ it is to predict: so the two never meet in training, only in the feature c.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from foresay.context import Context
 from foresay.contracts import Batch, Losses, Term
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.models.representation._encoder_and_context import EncoderAndContext
-from foresay.negatives import build_sampler
+from foresay.negatives import Drawn, build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
@@ -66,6 +66,13 @@ class BidirectionalACPCSettings:
         require_at_most(self, 1000, "context_layers")
 
 
+class BothDrawn(NamedTuple):
+    """The negatives of each direction."""
+
+    forwards: Drawn
+    backwards: Drawn
+
+
 class BidirectionalACPC(EncoderAndContext):
     """Aligned Contrastive Predictive Coding, forwards and backwards in time."""
 
@@ -87,14 +94,28 @@ class BidirectionalACPC(EncoderAndContext):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: the alignment's cost of both directions, each a mean over positions, halved."""
-        latents = self.encoder(batch.waveforms)  # (B, T, D)
+        drawn = self._draw(batch)
+        losses, targets, turned = self.compute(batch.audio.waveforms, batch.targets, drawn)
+        self.forwards.negatives.keep(targets, drawn.forwards)
+        self.backwards.negatives.keep(turned, drawn.backwards)
+        return losses
+
+    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: BothDrawn) -> tuple[Losses, Tensor, Tensor]:
+        """Compute the loss of (B, S) waveforms, and what each direction predicts: latents (B, T, D), of `others` if there are any."""
+        latents = self.encoder(waveforms)  # (B, T, D)
+        targets = latents if others is None else self.encoder(others)
+        ahead, _ = self.forwards.context(latents)
+        scores = {"forwards": self.forwards(ahead, targets, drawn.forwards)}
+        latents_turned, targets_turned = latents.flip(1), targets.flip(1)
+        behind, _ = self.backwards.context(latents_turned)
+        scores["backwards"] = self.backwards(behind, targets_turned, drawn.backwards)
         terms, accuracies = {}, []
-        for name, scores in self._score(latents, batch).items():
-            term, accuracy = aligned_contrastive_loss(scores, self.lattice)
+        for name, found in scores.items():
+            term, accuracy = aligned_contrastive_loss(found, self.lattice)
             terms[name] = Term(term.sum, term.count, weight=0.5)
             accuracies.append(accuracy)
         spread = latents.detach().float().std(dim=(0, 1)).mean()
-        return Losses(terms, {"accuracy": torch.stack(accuracies).mean(), "latent_std": spread})
+        return Losses(terms, {"accuracy": torch.stack(accuracies).mean(), "latent_std": spread}), targets.detach(), targets_turned.detach()
 
     def after_step(self, step: int) -> dict[str, float]:
         """Let the encoder and the samplers remember what they were given."""
@@ -105,16 +126,19 @@ class BidirectionalACPC(EncoderAndContext):
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`alignment_posterior` (B, W, M, K) of the forward direction."""
-        scores = self._score(self.encoder(batch.waveforms), batch)
-        return {"alignment_posterior": align(scores["forwards"], self.lattice).posterior}
-
-    def _score(self, latents: Tensor, batch: Batch) -> dict[str, Scores]:
+        latents = self.encoder(batch.audio.waveforms)
         targets = latents if batch.targets is None else self.encoder(batch.targets)
-        positions = self.positions(latents, self.settings.matched)
-        return {
-            "forwards": self.forwards(latents, targets, batch.keys, positions, "negatives"),
-            "backwards": self.backwards(latents.flip(1), targets.flip(1), batch.keys, positions, "negatives, backwards"),
-        }
+        scores = self.forwards(self.forwards.context(latents)[0], targets, self._draw(batch).forwards)
+        return {"alignment_posterior": align(scores, self.lattice).posterior}
+
+    def _draw(self, batch: Batch) -> BothDrawn:
+        waveforms, ahead = batch.audio.waveforms, self.settings.matched
+        frames, positions = self.counted(waveforms, ahead)
+        forwards, backwards = self.forwards.negatives, self.backwards.negatives
+        return BothDrawn(
+            forwards.drawn(frames, batch.keys, positions, ahead, device=waveforms.device),
+            backwards.drawn(frames, batch.keys, positions, ahead, purpose="negatives, backwards", device=waveforms.device),
+        )
 
 
 class _Direction(nn.Module):
@@ -129,13 +153,10 @@ class _Direction(nn.Module):
         )
         self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
 
-    def forward(
-        self, latents: Tensor, targets: Tensor, keys: Tensor | None, positions: int, purpose: Literal["negatives", "negatives, backwards"]
-    ) -> Scores:
-        """Score the predictions made from `latents` (B, T, D) against `targets` (B, T, D); negatives are drawn for the `purpose`."""
-        contexts, _ = self.context(latents)
-        predictions = self.predictor(contexts[:, :positions])  # (B, K, W, D)
-        negatives = self.negatives(targets, keys, positions, self.settings.matched, purpose)
+    def forward(self, contexts: Tensor, targets: Tensor, drawn: Drawn) -> Scores:
+        """Score the predictions made from contexts (B, T, D) against targets (B, T, D)."""
+        predictions = self.predictor(contexts[:, : drawn.rows.shape[1]])  # (B, K, W, D)
+        negatives = self.negatives(targets, drawn)
         return contrastive_scores(predictions, targets, negatives, self.settings.matched, self.settings.similarity)
 
 

@@ -13,13 +13,13 @@ van den Oord et al., "Representation Learning with Contrastive Predictive Coding
 from dataclasses import dataclass, field
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from foresay.context import Context
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.models.representation._encoder_and_context import CausalModel
-from foresay.negatives import build_sampler
+from foresay.negatives import Drawn, build_sampler
 from foresay.objectives.contrastive import Similarity, contrastive_loss, contrastive_scores
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
@@ -80,15 +80,24 @@ class CPC(CausalModel):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: the sum over k of the cross-entropies of frame t + k among its negatives, a mean over positions."""
-        latents = self.encoder(batch.waveforms)  # (B, T, D)
-        targets = latents if batch.targets is None else self.encoder(batch.targets)
+        waveforms, ahead = batch.audio.waveforms, self.settings.predictions
+        frames, positions = self.counted(waveforms, ahead)
+        drawn = self.negatives.drawn(frames, batch.keys, positions, ahead, device=waveforms.device)
+        losses, targets = self.compute(waveforms, batch.targets, drawn)
+        self.negatives.keep(targets, drawn)
+        return losses
+
+    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: Drawn) -> tuple[Losses, Tensor]:
+        """Compute the loss of (B, S) waveforms, and what is predicted: latents (B, T, D), of `others` if there are any."""
+        latents = self.encoder(waveforms)  # (B, T, D)
+        targets = latents if others is None else self.encoder(others)
         contexts, _ = self.context(latents)  # (B, T, D)
-        positions = self.positions(latents, self.settings.predictions)
-        predictions = self.output_dropout(self.predictor(contexts[:, :positions]))  # (B, K, W, D)
-        negatives = self.negatives(targets, batch.keys, positions, self.settings.predictions)
+        predictions = self.output_dropout(self.predictor(contexts[:, : drawn.rows.shape[1]]))  # (B, K, W, D)
+        negatives = self.negatives(targets, drawn)
         scores = contrastive_scores(predictions, targets, negatives, self.settings.predictions, self.settings.similarity)
         term, accuracy = contrastive_loss(scores)
-        return Losses({"contrastive": term}, {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()})
+        scalars = {"accuracy": accuracy, "latent_std": latents.detach().float().std(dim=(0, 1)).mean()}
+        return Losses({"contrastive": term}, scalars), targets.detach()
 
     def after_step(self, step: int) -> dict[str, float]:
         """Let the encoder and the sampler remember what they were given."""

@@ -15,20 +15,20 @@ not have, adds what does: which sound belongs to which picture.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from foresay.context import Context
-from foresay.contracts import Batch, Frames, ImageExtractor, Losses, Modality, Term
+from foresay.contracts import Batch, Frames, ImageExtractor, Losses, Modality, Term, on_host
 from foresay.draws import LearningPurpose
 from foresay.encoders.strided_convolutions import BatchNorm
 from foresay.errors import UserError
 from foresay.models.representation._encoder_and_context import EncoderAndContext
-from foresay.objectives.hybrid_contrastive import HybridContrast
+from foresay.objectives.hybrid_contrastive import Drawn, HybridContrast
 from foresay.objectives.paired_contrastive import PairedContrast
 from foresay.settings import find_class, options_of, require_at_most, require_not_negative, require_positive
 
@@ -99,17 +99,28 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long clips, of pictures, or of pairs of both: of each modality, a mean over positions, summed over k."""
-        latents = self.latents(batch)
-        futures = latents if batch.targets is None else {**latents, "audio": self.encoder(batch.targets)}
-        contexts = {modality: self.contexts(z) for modality, z in latents.items()}
+        losses, candidates = self.compute(self.given(batch), batch.targets, self._draw(batch))
+        for modality, own in candidates.items():
+            self._contrast(modality).keep(own)
+        return losses
+
+    def compute(
+        self, given: Mapping[Modality, Tensor], others: Tensor | None, drawn: Mapping[Modality, Drawn]
+    ) -> tuple[Losses, dict[Modality, Tensor]]:
+        """Compute the loss of what is given of each modality, for audio of the `others` as well; and the candidates (G, n, D) of each."""
+        latents = self.latents(given)
+        futures = latents if others is None else {**latents, "audio": self.encoder(others)}
+        contexts = self._contexts(latents)
+        candidates: dict[Modality, Tensor] = {}
         terms: dict[str, Term] = {}
         scalars: dict[str, Tensor] = {}
         for modality, z in latents.items():
-            positions = self.positions(z, self.settings.predictions)
+            positions = self.positions(z.shape[1], self.settings.predictions)
             predictions = self.heads(contexts[modality][:, :positions]).unflatten(-1, (self.settings.predictions, -1)).transpose(1, 2)
-            others = [futures[other] for other in latents if other != modality and self.settings.cross_modal]
-            loss = self.contrasts[modality](predictions, futures[modality], batch.keys, *others, purpose=PERTURBED[modality])
+            strangers = [futures[other] for other in latents if other != modality and self.settings.cross_modal]
+            loss = self.contrasts[modality](predictions, futures[modality], drawn[modality], *strangers)
             terms[modality] = dataclasses.replace(loss.term, weight=1 / len(latents))
+            candidates[modality] = loss.candidates
             scalars[f"{modality}_accuracy"] = loss.accuracy
             scalars[f"{modality}_latent_std"] = z.detach().float().std(dim=(0, 1)).mean()
             scalars |= {f"{modality}_share_{kind.replace(' ', '_')}": share for kind, share in loss.shares.items()}
@@ -118,34 +129,55 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
         if self.pairs is not None:
             paired = self.pairs(*(c.mean(dim=1) for c in contexts.values()))
             terms["pairs"], scalars["pairs_accuracy"] = paired.term, paired.accuracy
-        return Losses(terms, scalars)
+        return Losses(terms, scalars), candidates
 
-    def latents(self, batch: Batch) -> dict[Modality, Tensor]:
-        """Encode what a batch brings along of each modality: (B, T, D), of pictures (B, P, D).
+    def given(self, batch: Batch) -> dict[Modality, Tensor]:
+        """Take what a batch brings along of each modality: waveforms (B, S), pictures (B, 3, height, width).
 
         Raises:
-            UserError: the batch lacks one, or the pictures are too small.
+            UserError: the batch lacks one.
         """
-        given: dict[Modality, tuple[Any, Tensor | None]] = {
-            "audio": (self.encoder, batch.waveforms),
-            "image": (self.image_encoder, batch.images),
-        }
-        latents: dict[Modality, Tensor] = {}
+        brought: dict[Modality, Tensor | None] = {"audio": batch.waveforms, "image": batch.images}
+        given: dict[Modality, Tensor] = {}
         for modality in self.modalities:
-            encoder, values = given[modality]
-            if values is None:
+            if (values := brought[modality]) is None:
                 msg = f'this batch has no {modality}, which model.modalities = "{self.settings.modalities}" learns from: load it with '
                 raise UserError(msg + "data.sampler = items, which reads whatever the model asks for")
-            latents[modality] = encoder(values)
-        if "image" in latents and (patches := latents["image"].shape[1]) <= self.settings.predictions:
-            msg = f"no patch of a picture of {patches} has {self.settings.predictions} patches after it: set data.image_side=128"
-            raise UserError(msg)
-        return latents
+            given[modality] = values
+        return given
+
+    def latents(self, given: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        """Encode each modality: (B, T, D), of pictures (B, P, D)."""
+        encoders = {"audio": self.encoder, "image": self.image_encoder}
+        return {modality: encoders[modality](values) for modality, values in given.items()}
+
+    @on_host
+    def _draw(self, batch: Batch) -> dict[Modality, Drawn]:
+        """Draw what the contrast of each modality draws for a batch.
+
+        Raises:
+            UserError: clips or pictures are too small.
+        """
+        drawn: dict[Modality, Drawn] = {}
+        for modality, values in self.given(batch).items():
+            if modality == "audio":
+                frames, _ = self.counted(values, self.settings.predictions)
+            elif (frames := cast("Any", self.image_encoder).patch_count(values)) <= self.settings.predictions:
+                msg = f"no patch of a picture of {frames} has {self.settings.predictions} patches after it: set data.image_side=128"
+                raise UserError(msg)
+            drawn[modality] = self._contrast(modality).draw(frames, batch.keys, PERTURBED[modality], values.device)
+        return drawn
 
     def contexts(self, latents: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Hear or see (B, T, D) latents, of which nothing ahead is known. -> (B, T, D)."""
         contexts: Tensor = self.context(latents)[0]
         return contexts
+
+    def _contrast(self, modality: Modality) -> HybridContrast:
+        return cast("HybridContrast", self.contrasts[modality])  # ModuleDict forgets the type
+
+    def _contexts(self, latents: Mapping[Modality, Tensor]) -> dict[Modality, Tensor]:
+        return {modality: self.contexts(z) for modality, z in latents.items()}
 
     def image_features(self, images: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Look at (B, 3, height, width) pictures: z and c, both (B, P, D)."""

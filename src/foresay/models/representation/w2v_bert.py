@@ -17,15 +17,16 @@ The contrastive task keeps the code from collapsing, which foretelling alone wou
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, Term, sent
+from foresay.contracts import Batch, Losses, Term, on_host, sent
 from foresay.errors import UserError
 from foresay.masking import MaskedPositions, SpanMask, masked_places
-from foresay.models.representation._masked_spectrogram import STACK, MaskedSpectrogram, MaskedSpectrogramSettings
+from foresay.models.representation._masked_spectrogram import STACK, Clips, MaskedSpectrogram, MaskedSpectrogramSettings, MaskNoise
 from foresay.objectives.masked_contrastive import MaskedContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_positive
@@ -72,6 +73,27 @@ class W2vBERTSettings(MaskedSpectrogramSettings):
         require_positive(self, "temperature_start", "temperature_floor", "temperature_share", "similarity_temperature")
 
 
+class Prepared(NamedTuple):
+    """A batch, and what was drawn for it."""
+
+    clips: Clips
+    mask: Tensor
+    """(B, T) bool."""
+    noise: MaskNoise
+    masked: MaskedPositions
+    """The M masked frames of an utterance."""
+    own: Tensor
+    """(B, M) int64: which target of its utterance is a masked frame's own."""
+    distractors: Tensor
+    """(B, M, N) int64: which ones it is contrasted with."""
+    code_noise: Tensor | None
+    """(B, M, G, V)."""
+    temperature: Tensor
+    """() of the codes."""
+    kept: Tensor | None
+    """(L,) bool on the CPU: the blocks that are run; None: all."""
+
+
 class W2vBERT(MaskedSpectrogram):
     """w2v-BERT."""
 
@@ -93,12 +115,37 @@ class W2vBERT(MaskedSpectrogram):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Losses of one masked view of each utterance, means over masked frames."""
+        return self.compute(self.prepare(batch, step))
+
+    @on_host
+    def prepare(self, batch: Batch, step: int) -> Prepared:
+        """Draw what is masked, the noise in its place, distractors, the noise of codes and the blocks that are run."""
         s = self.settings
-        latents, counts, mask = self._masked(batch)
-        at = masked_places(mask).to(latents.device)
-        quantized = self.quantizer(at.of(latents), self.temperature(step), batch.keys)
-        states = self._states(latents, mask, counts, batch, step)
-        contrastive = self._contrast(at.of(states[s.contrastive_layers]), quantized, at, batch.keys)
+        shortest = max(s.mask_length + 1, math.ceil(2 / self.mask.share))  # two masked frames at least: to be contrasted
+        clips, counts = self.clips(batch, shortest)
+        device = clips.waveforms.device
+        mask = self.mask(counts, batch.keys)
+        masked = masked_places(mask)
+        own = torch.arange(masked.frames.shape[1]) * masked.real
+        return Prepared(
+            clips,
+            sent(mask, device),
+            self.draw_noise(mask, batch.drawn_by, s.size, device),
+            masked.to(device),
+            sent(own, device),
+            sent(draw_distractors(own, masked.counts, batch.keys, same=s.negative_count), device),
+            self.quantizer.draw(own.shape[1], batch.keys),
+            torch.full((), self.temperature(step), device=device),
+            self.blocks.draw((self.seed, step)),
+        )
+
+    def compute(self, given: Prepared) -> Losses:
+        """Compute the losses."""
+        s, at = self.settings, given.masked
+        latents = self._latents(given)
+        quantized = self.quantizer(at.of(latents), given.temperature, given.code_noise)
+        states = self.blocks(self.with_noise(latents, given.noise), given.clips.ends, kept=given.kept)
+        contrastive = self._contrast(at.of(states[s.contrastive_layers]), quantized, given)
         logits = self.heads(at.chosen(at.of(states[-1]))).unflatten(-1, (s.codebooks, s.codes))  # (M, G, V), of all utterances
         codes = at.chosen(quantized.codes)
         total = F.cross_entropy(logits.flatten(0, 1).float(), codes.flatten(), reduction="sum") / s.codebooks
@@ -111,7 +158,7 @@ class W2vBERT(MaskedSpectrogram):
             "accuracy": contrastive.accuracy,
             "accuracy_prediction": (logits.argmax(-1) == codes).float().mean(),
             "latent_std": latents.detach().float().std(dim=(0, 1)).mean(),
-            "temperature": torch.full((), self.temperature(step), device=latents.device),
+            "temperature": given.temperature,
         }
         return Losses(terms, scalars | code_use(quantized.codes, at.real, s.codes))
 
@@ -128,30 +175,23 @@ class W2vBERT(MaskedSpectrogram):
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""
-        latents, _, mask = self._masked(batch)
-        quantized = self.quantizer(latents, 1.0, batch.keys)
-        return {"mask": mask, "codes": quantized.codes, "code_probability": quantized.probabilities}
+        given = self.prepare(batch, 0)
+        latents = self._latents(given)
+        quantized = self.quantizer(latents, 1.0, self.quantizer.draw(latents.shape[1], batch.keys))
+        return {"mask": given.mask, "codes": quantized.codes, "code_probability": quantized.probabilities}
 
-    def _masked(self, batch: Batch) -> tuple[Tensor, list[int], Tensor]:
-        """Hear a batch, and draw what is masked: latents (B, T, D), T of each utterance, mask (B, T) on the CPU."""
-        shortest = max(self.settings.mask_length + 1, math.ceil(2 / self.mask.share))  # two hidden frames at least: to be told apart
-        energies, counts = self.energies_of(batch, shortest)
-        latents = self.subsampling(energies, STACK * sent(torch.tensor(counts), energies.device))
-        return latents, counts, self.mask(counts, batch.keys)
+    def _latents(self, given: Prepared) -> Tensor:
+        """Encode what is masked and what is not: (B, T, D)."""
+        clips = given.clips
+        counts = STACK * clips.frames
+        energies = self.energies(clips.waveforms, clips.samples, counts, STACK * given.mask.shape[1])
+        latents: Tensor = self.subsampling(energies, counts)
+        return latents
 
-    def _states(self, latents: Tensor, mask: Tensor, counts: list[int], batch: Batch, step: int) -> list[Tensor]:
-        """Hear what is not masked: L0 … Ln, each (B, T, D)."""
-        frames = None if min(counts) == max(counts) else sent(torch.tensor(counts), latents.device)
-        states: list[Tensor] = self.blocks(self.noise_at(latents, mask, batch.drawn_by), frames, update=(self.seed, step))
-        return states
-
-    def _contrast(self, states: Tensor, quantized: Quantized, at: MaskedPositions, keys: Tensor | None) -> MaskedContrastiveLoss:
+    def _contrast(self, states: Tensor, quantized: Quantized, given: Prepared) -> MaskedContrastiveLoss:
         """Compare states (B, M, D) with the codes of their places, among those of other masked places of the utterance."""
         s = self.settings
-        own = torch.arange(states.shape[1]).expand(len(states), -1)
-        own = torch.where(own < torch.tensor(at.counts)[:, None], own, 0)
-        distractors = sent(draw_distractors(own, at.counts, keys, same=s.negative_count), states.device)
-        own = sent(own, states.device)
-        powers = s.codes ** torch.arange(s.codebooks, device=own.device)
+        powers = s.codes ** torch.arange(s.codebooks, device=states.device)
         pool = Pool(self.target_projection(quantized.values), (quantized.codes * powers).sum(-1))
-        return masked_contrastive_loss(self.context_projection(states), pool, own, distractors, at.real, s.similarity_temperature)
+        contexts = self.context_projection(states)
+        return masked_contrastive_loss(contexts, pool, given.own, given.distractors, given.masked.real, s.similarity_temperature)

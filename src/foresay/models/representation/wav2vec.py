@@ -15,16 +15,17 @@ the aggregator hears and the heads foretell. It is a setting here, `codebooks`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, Term, sent
+from foresay.contracts import Batch, Losses, Term, on_host, sent
+from foresay.draws import LearningPurpose
 from foresay.encoders.utterance_normed_convolutions import Activation, CausalAggregator, UtteranceNormedEncoder
 from foresay.models.representation._encoder_and_context import EncoderAndContext
-from foresay.negatives import Negatives, build_sampler
+from foresay.negatives import Drawn, Negatives, build_sampler
 from foresay.objectives.masked_contrastive import diversity_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_not_negative, require_positive
@@ -78,6 +79,25 @@ class Wav2vecSettings:
         require_positive(self, "temperature_start", "temperature_floor", "temperature_share")
 
 
+class Prepared(NamedTuple):
+    """A batch, and what was drawn for it."""
+
+    waveforms: Tensor
+    """(B, S)."""
+    others: Tensor | None
+    """(B, S): another version of them, which is predicted."""
+    negatives: Drawn
+    """Of z_offset, z_offset + 1, …"""
+    aimed: Tensor
+    """(T - offset, K) bool: whether prediction k of a position aims at a frame."""
+    predicted: int
+    """How many predictions of the batch do."""
+    temperature: Tensor
+    """()."""
+    noise: tuple[Tensor | None, Tensor | None]
+    """(B, T, G, V) of the codes, and of those of the other version."""
+
+
 class Wav2vec(EncoderAndContext):
     """wav2vec."""
 
@@ -100,17 +120,36 @@ class Wav2vec(EncoderAndContext):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of equally long windows: of each prediction, the binary cross-entropies of what comes and of its negatives, summed."""
-        latents, quantized = self._encode(batch.waveforms, step, batch.keys)  # (B, T, D)
-        targets = latents if batch.targets is None else self._encode(batch.targets, step, batch.keys, "codes of targets")[0]
-        first, steps = self.settings.offset, self.settings.predictions
-        self.positions(latents, first + steps - 1)
+        given = self.prepare(batch, step)
+        losses, targets = self.compute(given)
+        self.negatives.keep(targets, given.negatives)
+        return losses
+
+    @on_host
+    def prepare(self, batch: Batch, step: int) -> Prepared:
+        """Draw negatives and the noise of codes."""
+        waveforms, first, steps = batch.audio.waveforms, self.settings.offset, self.settings.predictions
+        frames, _ = self.counted(waveforms, first + steps - 1)
+        drawn = self.negatives.drawn(frames, batch.keys, frames - 1, 1, device=waveforms.device)  # of z_1, z_2, …
+        aimed = torch.arange(frames - first)[:, None] >= torch.arange(steps)
+        return Prepared(
+            waveforms,
+            batch.targets,
+            drawn._replace(rows=drawn.rows[:, first - 1 :]),
+            sent(aimed, waveforms.device),
+            len(waveforms) * int(aimed.sum()),
+            torch.full((), self.temperature(step), device=waveforms.device),
+            (self._noise(frames, batch.keys), None if batch.targets is None else self._noise(frames, batch.keys, "codes of targets")),
+        )
+
+    def compute(self, given: Prepared) -> tuple[Losses, Tensor]:
+        """Compute the loss, and what is predicted: latents (B, T, D), or what they are quantized to."""
+        first, steps, aimed, count = self.settings.offset, self.settings.predictions, given.aimed, given.predicted
+        latents, quantized = self._encode(given.waveforms, given.temperature, given.noise[0])  # (B, T, D)
+        targets = latents if given.others is None else self._encode(given.others, given.temperature, given.noise[1])[0]
         contexts = self.context(latents)[:, : latents.shape[1] - first]
         predictions = self.heads(contexts).unflatten(-1, (steps, -1))  # (B, T - offset, K, D)
-        negatives = self.negatives(targets, batch.keys, latents.shape[1] - 1, 1)  # of z_1, z_2, …
-        logits = _aimed_logits(predictions, targets[:, first:], Negatives(negatives.pool, negatives.rows[:, first - 1 :]))
-        aimed = torch.arange(logits.shape[1])[:, None] >= torch.arange(steps)  # (T - offset, K), on the CPU
-        count = logits.shape[0] * int(aimed.sum())
-        aimed = sent(aimed, logits.device)
+        logits = _aimed_logits(predictions, targets[:, first:], self.negatives(targets, given.negatives))
         losses = F.softplus(torch.cat([-logits[..., :1], logits[..., 1:]], dim=-1)).sum(dim=-1)  # (B, T - offset, K)
         won = (logits[..., 0] > logits[..., 1:].max(dim=-1).values) & aimed
         terms = {"contrastive": Term((losses * aimed).sum(), count)}
@@ -119,11 +158,11 @@ class Wav2vec(EncoderAndContext):
             real = torch.ones(quantized.codes.shape[:2], dtype=torch.bool, device=latents.device)
             scalars |= {
                 **code_use(quantized.codes, real, self.settings.codes),
-                "temperature": torch.full((), self.temperature(step), device=latents.device),
+                "temperature": given.temperature,
             }
             if self.settings.diversity:
                 terms["diversity"] = diversity_loss(quantized.probabilities, real, self.group, self.settings.diversity)
-        return Losses(terms, scalars)
+        return Losses(terms, scalars), targets.detach()
 
     @staticmethod
     def depends_on_length(settings: Wav2vecSettings) -> bool:
@@ -150,17 +189,19 @@ class Wav2vec(EncoderAndContext):
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """Of vq-wav2vec `codes` (B, T, G), and `code_probability` (B, T, G, V)."""
-        quantized = self._encode(batch.waveforms, 0, batch.keys)[1]
+        given = self.prepare(batch, 0)
+        quantized = self._encode(given.waveforms, given.temperature, given.noise[0])[1]
         return {} if quantized is None else {"codes": quantized.codes, "code_probability": quantized.probabilities}
 
-    def _encode(
-        self, waveforms: Tensor | None, step: int, keys: Tensor | None, purpose: Literal["codes", "codes of targets"] = "codes"
-    ) -> tuple[Tensor, Quantized | None]:
-        """Encode (B, S) waveforms, and quantize, with noise drawn for the `purpose`: (B, T, D)."""
+    def _noise(self, frames: int, keys: Tensor | None, purpose: LearningPurpose = "codes") -> Tensor | None:
+        return None if self.quantizer is None else self.quantizer.draw(frames, keys, purpose)
+
+    def _encode(self, waveforms: Tensor, temperature: Tensor, noise: Tensor | None) -> tuple[Tensor, Quantized | None]:
+        """Encode (B, S) waveforms, and quantize, with `noise` (B, T, G, V): (B, T, D)."""
         latents: Tensor = self.encoder(waveforms)
         if self.quantizer is None:
             return latents, None
-        quantized = self.quantizer(self.latent_norm(latents), self.temperature(step), keys, purpose)
+        quantized = self.quantizer(self.latent_norm(latents), temperature, noise)
         return quantized.values, quantized
 
     def after_step(self, step: int) -> dict[str, float]:

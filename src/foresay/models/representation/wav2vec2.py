@@ -14,16 +14,16 @@ XLSR and XLS-R (arXiv:2006.13979, arXiv:2111.09296) are this model on many langu
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Losses, sent
+from foresay.contracts import Batch, Losses, on_host, sent
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.layers.dropout import Dropout
 from foresay.masking import MaskedPositions, SpanLengths, SpanMask, masked_places, near_edges
-from foresay.models.representation._masked_transformer import Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
+from foresay.models.representation._masked_transformer import Clips, Latents, MaskedTransformer, MaskedTransformerSettings, scale_gradient
 from foresay.objectives.masked_contrastive import MaskedContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_positive, require_shares
@@ -92,6 +92,28 @@ class Wav2Vec2Settings(MaskedTransformerSettings):
         require_shares(self, "target_dropout")
 
 
+class Prepared(NamedTuple):
+    """A batch, and what was drawn for it."""
+
+    clips: Clips
+    mask: Tensor
+    """(B, T) bool."""
+    contexts: MaskedPositions
+    """The P frames of an utterance whose targets are asked for."""
+    targets: MaskedPositions
+    """The M frames of an utterance whose targets there are."""
+    own: Tensor
+    """(B, P) int64: which target of its group's pool is a context's own."""
+    distractors: Tensor
+    """(B, P, N) int64: which ones it is contrasted with."""
+    noise: Tensor | None
+    """(B, M, G, V) of the codes."""
+    temperature: Tensor
+    """() of the codes."""
+    kept: Tensor | None
+    """(L,) bool on the CPU: the blocks that are run; None: all."""
+
+
 class Wav2Vec2(MaskedTransformer):
     """wav2vec 2.0."""
 
@@ -110,32 +132,51 @@ class Wav2Vec2(MaskedTransformer):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of one masked view of each utterance, a mean over masked frames."""
-        s = self.settings
-        heard = self.latents(batch)
-        device = heard.values.device
-        lengths = heard.counts
-        mask = self.mask(lengths, batch.keys)
-        asked = mask if s.edge_steps is None else near_edges(mask, lengths, s.edge_steps)
-        offered = mask if s.negatives == "masked" else torch.arange(mask.shape[1]) < torch.tensor(lengths)[:, None]
-        contexts_at, targets_at = masked_places(asked), masked_places(offered).to(device)
-        own = (offered.cumsum(1) - 1).clamp(min=0).gather(1, contexts_at.frames)  # (B, P) on the CPU: the target of each context
-        contexts_at = contexts_at.to(device)
+        return self.compute(self.prepare(batch, step))
 
-        targets, quantized = self._targets(heard, batch, targets_at, step)
-        states = self.encode(heard.values, sent(mask, device), heard.lengths, step=step)
-        contexts = self.context_projection(contexts_at.of(states[-1]))
-        term, accuracy = self._contrast(contexts, targets, own, contexts_at, targets_at, quantized, batch.keys)
+    @on_host
+    def prepare(self, batch: Batch, step: int) -> Prepared:
+        """Draw what is masked, distractors, the noise of codes and the blocks that are run."""
+        s = self.settings
+        clips, counts = self.clips(batch)
+        device = clips.waveforms.device
+        mask = self.mask(counts, batch.keys)
+        asked = mask if s.edge_steps is None else near_edges(mask, counts, s.edge_steps)
+        offered = mask if s.negatives == "masked" else torch.arange(mask.shape[1]) < torch.tensor(counts)[:, None]
+        contexts, targets = masked_places(asked), masked_places(offered)
+        own = (offered.cumsum(1) - 1).clamp(min=0).gather(1, contexts.frames)  # of its utterance's targets
+        distractors = draw_distractors(
+            own, targets.counts, batch.keys, same=s.negative_count, others=s.batch_negative_count, group=self._pooled
+        )
+        most = targets.frames.shape[1]
+        first = torch.arange(len(own)) % self._pooled * most  # where an utterance's targets begin in its group's pool
+        return Prepared(
+            clips,
+            sent(mask, device),
+            contexts.to(device),
+            targets.to(device),
+            sent(own + first[:, None], device),
+            sent(distractors, device),
+            None if self.quantizer is None else self.quantizer.draw(most, batch.keys),
+            torch.full((), self.temperature(step), device=device),
+            self.transformer.draw((self.seed, step)),
+        )
+
+    def compute(self, given: Prepared) -> Losses:
+        """Compute the loss."""
+        s = self.settings
+        latents = self.latents(given.clips)
+        targets, quantized = self._targets(latents, given)
+        states = self.encode(latents.values, given.mask, latents.lengths, kept=given.kept)
+        term, accuracy = self._contrast(self.context_projection(given.contexts.of(states[-1])), targets, quantized, given)
 
         terms = {"contrastive": term}
-        scalars = {"accuracy": accuracy, "latent_std": heard.values.detach().float().std(dim=(0, 1)).mean()}
+        scalars = {"accuracy": accuracy, "latent_std": latents.values.detach().float().std(dim=(0, 1)).mean()}
         if s.feature_penalty:
-            terms["feature_penalty"] = heard.penalty(s.feature_penalty)
+            terms["feature_penalty"] = latents.penalty(s.feature_penalty)
         if quantized is not None:
-            terms["diversity"] = diversity_loss(quantized.probabilities, targets_at.real, s.group, s.diversity)
-            scalars |= {
-                **code_use(quantized.codes, targets_at.real, s.codes),
-                "temperature": torch.full((), self.temperature(step), device=device),
-            }
+            terms["diversity"] = diversity_loss(quantized.probabilities, given.targets.real, s.group, s.diversity)
+            scalars |= {**code_use(quantized.codes, given.targets.real, s.codes), "temperature": given.temperature}
         return Losses(terms, scalars, {"accuracy": "contrastive"})
 
     @staticmethod
@@ -151,48 +192,39 @@ class Wav2Vec2(MaskedTransformer):
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""
-        heard = self.latents(batch)
-        shown = {"mask": self.mask(heard.counts, batch.keys)}
+        clips, counts = self.clips(batch)
+        latents = self.latents(clips).values
+        shown = {"mask": self.mask(counts, batch.keys)}
         if self.quantizer is not None:
-            quantized = self.quantizer(heard.values, 1.0, batch.keys)
+            quantized = self.quantizer(latents, 1.0, self.quantizer.draw(latents.shape[1], batch.keys))
             shown |= {"codes": quantized.codes, "code_probability": quantized.probabilities}
         return shown
 
-    def _targets(self, heard: Latents, batch: Batch, at: MaskedPositions, step: int) -> tuple[Tensor, Quantized | None]:
+    @property
+    def _pooled(self) -> int:
+        """How many utterances share a pool of targets: where distractors come from one's own alone, smaller products do."""
+        return self.settings.group if self.settings.batch_negative_count else 1
+
+    def _targets(self, latents: Latents, given: Prepared) -> tuple[Tensor, Quantized | None]:
         """Make targets (B, M, D') of the latents at some places, quantized ones if so set."""
-        latents = heard.values
+        values = latents.values
         if self.target_encoder is not None:
-            waveforms, lengths = batch.audio
-            lengths = sent(lengths, waveforms.device)
-            latents = self.target_encoder(self._prepared(waveforms, lengths), lengths)
-        latents = self.target_dropout(at.of(latents))
+            waveforms, samples, _ = given.clips
+            values = self.target_encoder(self._prepared(waveforms, samples), samples)
+        values = self.target_dropout(given.targets.of(values))
         if self.quantizer is None:
-            return self.target_projection(latents), None
+            return self.target_projection(values), None
         if not self.settings.quantizer_gradient:
-            latents = latents.detach()
-        quantized = self.quantizer(latents, self.temperature(step), batch.keys)
+            values = values.detach()
+        quantized = self.quantizer(values, given.temperature, given.noise)
         return self.target_projection(quantized.values), quantized
 
-    def _contrast(
-        self,
-        contexts: Tensor,
-        targets: Tensor,
-        own: Tensor,
-        contexts_at: MaskedPositions,
-        targets_at: MaskedPositions,
-        quantized: Quantized | None,
-        keys: Tensor | None,
-    ) -> MaskedContrastiveLoss:
-        """Compare contexts (B, P, D') with targets (B, M, D'), of which `own` (B, P), on the CPU, are theirs."""
-        s = self.settings
-        group = s.group if s.batch_negative_count else 1  # else each utterance is a pool of its own: smaller products
-        distractors = draw_distractors(own, targets_at.counts, keys, same=s.negative_count, others=s.batch_negative_count, group=group)
-        batch, most, _ = targets.shape
-        own, distractors = sent(own, targets.device), sent(distractors, targets.device)
-        first = torch.arange(batch, device=own.device) % group * most  # where an utterance's targets begin in its group's pool
-        identities = None if quantized is None else _identities(quantized.codes, s.codes).view(-1, group * most)
-        pool = Pool(targets.reshape(-1, group * most, s.target_size), identities)
-        return masked_contrastive_loss(contexts, pool, own + first[:, None], distractors, contexts_at.real, s.similarity_temperature)
+    def _contrast(self, contexts: Tensor, targets: Tensor, quantized: Quantized | None, given: Prepared) -> MaskedContrastiveLoss:
+        """Compare contexts (B, P, D') with targets (B, M, D')."""
+        s, pooled = self.settings, self._pooled * targets.shape[1]
+        identities = None if quantized is None else _identities(quantized.codes, s.codes).view(-1, pooled)
+        pool = Pool(targets.reshape(-1, pooled, s.target_size), identities)
+        return masked_contrastive_loss(contexts, pool, given.own, given.distractors, given.contexts.real, s.similarity_temperature)
 
 
 class _TargetEncoder(nn.Module):
