@@ -136,6 +136,14 @@ def test_several_measures_have_an_overview_of_what_is_said_first_of_each() -> No
     assert "inertia" in details
 
 
+def test_an_overview_of_several_corpora_says_of_each_column_which() -> None:
+    test = [row for row in probe_results("acpc", 40) if row.split == "test"]
+    other = [replace(row, corpus="timit/test", data_fingerprint="2") for row in test]
+    overview, _, _ = results_section(compare([record("acpc", test + other)])).partition("<h3>")
+    assert "Linear phone probe, on corpus/test: accuracy (%)" in overview
+    assert "Linear phone probe, on timit/test: accuracy (%)" in overview
+
+
 def test_one_measure_needs_no_overview() -> None:
     assert "overlap it may be chance" not in results_section(compare([record("acpc", probe_results("acpc", 40))]))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from foresay.reports.comparisons import compare
 from foresay.reports.page import page
 from foresay.reports.record import read_records
 from foresay.reports.summary import summary
@@ -87,6 +88,15 @@ def test_the_summary_says_what_was_trained_on_what_for_how_long(single: str) -> 
     assert "gain over its untrained copy +21.6 points (20.4 to 22.8)." in said
     assert "For comparison: majority class 12.1%, logmel 43.1% and mfcc 45.2%." in said
     assert "unfinished" not in said
+
+
+def test_the_summary_says_on_which_of_several_corpora(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", example=False)
+    assert "tested on" not in summary(read_records([run]), compare(read_records([run])))
+    rows = [replace(row, corpus="timit/test", data_fingerprint="2") for row in probe_results("run", 40) if row.split == "test"]
+    append_results(run / "results.jsonl", rows)
+    records = read_records([run])
+    assert "Linear phone probe on layer c, tested on corpus/test: accuracy " in summary(records, compare(records))
 
 
 def test_a_batch_by_seconds_is_told_as_such(tmp_path: Path) -> None:

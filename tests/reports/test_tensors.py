@@ -57,6 +57,13 @@ def test_a_monotonic_alignment_shows_where_it_changes() -> None:
     assert "takes over at a frame" in html
 
 
+def test_where_only_one_alignment_is_possible_there_is_nothing_to_follow() -> None:
+    html = drawn(np.broadcast_to(np.eye(FUTURE), (POSITIONS, FUTURE, FUTURE)).copy())
+    assert html.count("<svg") == 6
+    assert "each has its own" in html
+    assert "takes over" not in html
+
+
 def test_probabilities_of_a_single_frame_are_drawn() -> None:
     assert "where the weight" in drawn(staircase()[:, :1])
 

@@ -11,7 +11,8 @@ from foresay.reports.wording import PERCENT, amount, listed, plural, span, sprea
 def summary(records: Sequence[Record], comparisons: Sequence[Comparison]) -> Html:
     """A paragraph for each run and, for a single run, its main numbers large."""
     headline = next((c for c in comparisons if c.best and any(_trained(line) for line in c.lines)), None)
-    sentences = [join([_training(record), " ", _outcome(headline, place)]) for place, record in enumerate(records)]
+    several = len({c.kind.corpus for c in comparisons if not c.seen}) > 1
+    sentences = [join([_training(record), " ", _outcome(headline, place, several=several)]) for place, record in enumerate(records)]
     sentences[-1] = join([sentences[-1], _references(headline)])
     paragraphs = [tag("p", sentence, class_="lead") for sentence in sentences]
     tiles = _tiles(records[0], headline) if len(records) == 1 else []
@@ -55,14 +56,14 @@ def _unfinished(record: Record) -> list[str]:
     return [" ", tag("span", f"The run is unfinished: {left}.", class_="alarm")]
 
 
-def _outcome(headline: Comparison | None, run: int) -> Html:
-    """What was measured first: the run's best layer, beside its untrained copy and the references."""
+def _outcome(headline: Comparison | None, run: int, *, several: bool) -> Html:
+    """What was measured first, on which corpus if on several: the run's best layer, beside its untrained copy and the references."""
     best = _best_of(headline, run)
     if headline is None or best is None:
         return Html("Nothing was measured of it yet.")
     unit, between = headline.declared.unit, spread(best.result)
     parts: list[str] = [
-        f"{headline.title} on layer {best.result.layer}: {headline.metric} ",
+        f"{headline.title} on layer {best.result.layer}{f', tested on {headline.kind.corpus}' if several else ''}: {headline.metric} ",
         tag("strong", amount(best.result.value, unit=unit) + _sign(unit)),
     ]
     parts += [f" ({_interval(between)})"] if between else []

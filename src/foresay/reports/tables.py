@@ -34,7 +34,9 @@ def _headlines(measure: Sequence[Comparison]) -> list[Comparison]:
 def _overview(comparisons: Sequence[Comparison]) -> Html:
     """A row for every layer of every model, a column for what is said first of every measure."""
     text = "What is said first of every measure, with 95% intervals; the best is bold, and where intervals overlap it may be chance."
-    wide = _wide(comparisons, [f"{comparison.title}: {_axis(comparison)}" for comparison in comparisons])
+    several = len({comparison.kind.corpus for comparison in comparisons}) > 1
+    titles = [f"{one.title}{f', on {one.kind.corpus}' if several else ''}: {_axis(one)}" for one in comparisons]
+    wide = _wide(comparisons, titles)
     return join([tag("p", text, class_="caption"), wide])
 
 

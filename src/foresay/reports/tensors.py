@@ -125,6 +125,9 @@ def _moments(values: NDArray[np.float64], layer: Layer, example: Example, meanin
         summary = values.mean(axis=-1) if index is None else index
         what = f"Over time: the mean over {meaning.third}." if index is None else f"Over time: where the weight of {meaning.third} lies."
         return join([images, tag("p", what, class_="caption"), _over_time(summary, layer, example, meaning, f"{name}-time")])
+    if np.allclose(np.diff(index, axis=1), 1.0, atol=ROUNDING):
+        what = f"There are as many {meaning.third}s as {meaning.second}s, so that each has its own: no other alignment is possible."
+        return join([images, tag("p", what, class_="caption")])
     what = (
         f"Above, which {meaning.third} covers a frame, by how far ahead it was made (dark: the first, bright: the last, "
         f"{values.shape[-1]}). Below, how likely the next {meaning.third} takes over at a frame, averaged over all distances "
