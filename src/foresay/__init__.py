@@ -1,4 +1,4 @@
-"""Foresay teaches a model to hear from unlabelled audio, shows what it learnt, and puts it to use.
+"""Foresay trains speech models on unlabelled audio, evaluates them, and puts them to use.
 
 >>> import foresay
 >>> model = foresay.load("runs/demo-acpc")  # doctest: +SKIP

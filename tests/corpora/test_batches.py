@@ -214,7 +214,7 @@ def test_mixed_is_what_is_heard_and_clean_what_is_predicted(manifest: Manifest) 
             assert batch.targets is not None
             assert batch.ids == clean.ids
             assert torch.equal(batch.targets, clean.waveforms)
-            heard = Mixer(0.5, 0.2, RATE, generated_noise).listener(planned.keys, lambda place, rows=clean.waveforms: rows[place].numpy())
+            heard = Mixer(0.5, 0.2, RATE, generated_noise).reader(planned.keys, lambda place, rows=clean.waveforms: rows[place].numpy())
             expected = np.stack([heard(place) for place in range(8)])
             assert np.array_equal(batch.waveforms.numpy(), expected)
             changed += int((batch.waveforms != clean.waveforms).any(1).sum())

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from foresay import draws
-from foresay.corpora.mixing import NOISE_SNR, SPEECH_SNR, Mixer, lay_over
+from foresay.corpora.mixing import NOISE_SNR, SPEECH_SNR, Mixer, add_at_random
 
 RATE = 1000
 Waves = npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ def in_place(batch: Waves, keys: npt.NDArray[np.int64], share: float, noise_shar
 
 
 def mixed(batch: Waves, keys: npt.NDArray[np.int64], share: float, noise_share: float, order: list[int] | None = None) -> Waves:
-    heard = Mixer(share, noise_share, RATE, hiss).listener(keys, lambda place: batch[place])
+    heard = Mixer(share, noise_share, RATE, hiss).reader(keys, lambda place: batch[place])
     rows = {place: heard(place) for place in order or range(len(batch))}
     return np.stack([rows[place] for place in range(len(batch))])
 
@@ -63,7 +63,7 @@ def test_it_does_not_matter_who_is_heard_first_or_alone() -> None:
     whole = mixed(batch, keys, 0.8, 0.3)
     assert np.array_equal(mixed(batch, keys, 0.8, 0.3, order=list(reversed(range(12)))), whole)
     for place in range(12):
-        alone = Mixer(0.8, 0.3, RATE, hiss).listener(keys, lambda other: batch[other])(place)
+        alone = Mixer(0.8, 0.3, RATE, hiss).reader(keys, lambda other: batch[other])(place)
         assert np.array_equal(alone, whole[place])
     assert np.array_equal(batch, before)
 
@@ -95,7 +95,7 @@ def test_as_many_are_mixed_as_the_paper_says() -> None:
 def test_the_snr_is_that_of_the_wholes(snr: float) -> None:
     rng = np.random.default_rng(0)
     waveform, other = (rng.standard_normal(1000).astype(np.float32) * loud for loud in (0.2, 3.0))
-    found = lay_over(waveform, other, (snr, snr), rng)
+    found = add_at_random(waveform, other, (snr, snr), rng)
     stretch = np.flatnonzero(found != waveform)
     added = (found - waveform)[stretch[0] : stretch[-1] + 1]
     fits = [np.dot(added, other[at : at + len(added)]) for at in range(1000 - len(added) + 1)]
@@ -113,13 +113,13 @@ def test_silence_is_laid_over_nothing_and_nothing_over_silence() -> None:
     rng = np.random.default_rng(0)
     sound, silence = np.ones(50, np.float32), np.zeros(50, np.float32)
     for _ in range(10):
-        assert np.array_equal(lay_over(sound, silence, SPEECH_SNR, rng), sound)
-        assert np.array_equal(lay_over(silence, sound, SPEECH_SNR, rng), silence)
-    assert len(lay_over(sound[:1], sound, SPEECH_SNR, rng)) == 1
+        assert np.array_equal(add_at_random(sound, silence, SPEECH_SNR, rng), sound)
+        assert np.array_equal(add_at_random(silence, sound, SPEECH_SNR, rng), silence)
+    assert len(add_at_random(sound[:1], sound, SPEECH_SNR, rng)) == 1
 
 
 def test_a_short_other_is_laid_over_as_far_as_it_goes() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
-        found = lay_over(np.zeros(100, np.float32) + 1, np.ones(3, np.float32), SPEECH_SNR, rng)
+        found = add_at_random(np.zeros(100, np.float32) + 1, np.ones(3, np.float32), SPEECH_SNR, rng)
         assert (found != 1).sum() <= 3

@@ -224,7 +224,7 @@ def test_a_run_sees_pictures_in_the_size_that_it_learnt_from(tmp_path: Path, mon
     assert seen == {(64, 64)}
     assert {("sees", layer, 3) for layer in "zc"} <= rows(results, "accuracy_image")
     assert {r.metric for r in results if "gain" in r.metric} == {"gain over untrained in accuracy_image"}
-    with pytest.raises(UserError, match="sees sees pictures and hears no audio"):
+    with pytest.raises(UserError, match="sees takes images and no audio"):
         evaluate([tmp_path / "sees"], pictures[0], measures=["geometry:frames"])
 
 

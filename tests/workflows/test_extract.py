@@ -227,7 +227,7 @@ def test_mistakes_are_named(tmp_path: Path, run: Path) -> None:
 
 
 def test_what_only_sees_extracts_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="pixels sees pictures and hears no audio"):
+    with pytest.raises(UserError, match="pixels takes images and no audio"):
         extract("pixels", tmp_path, tmp_path / "out", layer="pixels")
 
 

@@ -8,7 +8,7 @@
 
 The effects of CPC2 and its library WavAugment, with their strengths where the two are alike: Kharitonov et al., "Data augmenting
 contrastive learning of speech representations in the time domain" (arXiv:2007.00991). Pitch, noise and reverb together helped most, and of
-the past alone: what CPC hears, not what it predicts.
+the past alone: the input of CPC, not its targets.
 Nothing moves a sound in time, and everything is drawn from a generator that the caller gives.
 """
 
@@ -49,8 +49,8 @@ def generated_noise(count: int, sample_rate: int, rng: np.random.Generator) -> W
 
 def disturb(noise: NoiseSource, waveform: Waveform, sample_rate: int, rng: np.random.Generator) -> Waveform:
     """Lay noise, as far as it lies in the band of the human pitch, under (S,) samples."""
-    heard = keep_band(noise(len(waveform), sample_rate, rng), *_NOISE_BAND, sample_rate)
-    return add_noise(waveform, heard, _SNR) if heard.any() else waveform
+    output = keep_band(noise(len(waveform), sample_rate, rng), *_NOISE_BAND, sample_rate)
+    return add_noise(waveform, output, _SNR) if output.any() else waveform
 
 
 def move_to_a_room(waveform: Waveform, sample_rate: int, rng: np.random.Generator) -> Waveform:

@@ -13,7 +13,7 @@ from threading import Lock
 
 STDERR = 2
 LINE = re.compile(
-    r"(?:\[[^\]\n]*libmpg123[^\]\n]*\] *(?P<kind>error|warning): *(?P<told>[^\n]*)"
+    r"(?:\[[^\]\n]*libmpg123[^\]\n]*\] *(?P<kind>error|warning): *(?P<message>[^\n]*)"
     r"|Note: (?:Illegal|Trying to resync|Skipped|Hit end)[^\n]*|Warning: (?:Xing|Encountered)[^\n]*)\n"
 )
 
@@ -41,6 +41,6 @@ def caught_chatter() -> Iterator[list[str]]:
             os.close(terminal)
             file.seek(0)
             text = file.read().decode(errors="surrogateescape")
-            errors += [line["told"] for line in LINE.finditer(text) if line["kind"] == "error"]
+            errors += [line["message"] for line in LINE.finditer(text) if line["kind"] == "error"]
             if rest := LINE.sub("", text):
                 os.write(STDERR, rest.encode(errors="surrogateescape"))

@@ -28,7 +28,7 @@ class Content(io.RawIOBase):
         self.path = path
         self.size = end - begin
         self.failure: OSError | None = None
-        """Why the last reading failed. A decoder is told that the file ends there: it cannot take exceptions."""
+        """Why the last reading failed. The decoder gets an end of file instead: it cannot handle exceptions."""
         self._opener, self._file, self._begin, self._at = opener, opener(), begin, 0
         self._patches = dict(patches or {})
 
@@ -59,11 +59,11 @@ class Content(io.RawIOBase):
         return content
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return true: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that it can be searched."""
+        """Return true: it can seek."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -73,7 +73,7 @@ class Content(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Tell the place."""
+        """Return the position."""
         return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # whatever has a buffer

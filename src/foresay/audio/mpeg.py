@@ -72,7 +72,7 @@ class _Header(NamedTuple):
 
 
 class _Tag(NamedTuple):
-    """What the first frame of a track tells, if it tells anything; it is then none of the frames."""
+    """The header of a track, if its first frame is one; that frame then holds no audio."""
 
     frames: int
     delay: int
@@ -87,7 +87,7 @@ class _Track:
     header: _Header
     head: bytes
     """The four bytes of its first frame."""
-    told: _Tag | None
+    info: _Tag | None
     begins: list[int]
     ends: list[int]
     """Where each frame begins and ends."""
@@ -97,12 +97,12 @@ class _Track:
     @property
     def offset(self) -> int:
         """Samples that the encoder and the decoder put before the first."""
-        return self.told.delay + DECODER_DELAY if self.told else 0
+        return self.info.delay + DECODER_DELAY if self.info else 0
 
     @property
     def frames(self) -> int:
         """Samples that are left of it."""
-        padding = max(self.told.padding - DECODER_DELAY, 0) if self.told else 0
+        padding = max(self.info.padding - DECODER_DELAY, 0) if self.info else 0
         return max(len(self.begins) * self.header.samples - self.offset - padding, 0)
 
 
@@ -127,7 +127,7 @@ class Mpeg:
         Raises:
             FaultyAudioError: frames are missing.
         """
-        promised, there = self._track.told.frames if self._track.told else 0, len(self._track.begins)
+        promised, there = self._track.info.frames if self._track.info else 0, len(self._track.begins)
         if promised > there:
             raise truncated(self._content, f"{promised} frames are promised, {there} are there")
 
@@ -151,7 +151,7 @@ def _decode(content: Content, track: _Track, start: int, stop: int) -> tuple[Fra
     size = track.header.samples
     first = max((start + track.offset) // size - MEMORY, 0)
     after = min((stop + track.offset) // size + 2, len(track.begins))
-    silent = 0 if first or track.told else 1  # a frame of which the decoder leaves out its delay, where nothing else may be left out
+    silent = 0 if first or track.info else 1  # a frame of which the decoder leaves out its delay, where nothing else may be left out
     runs = _runs(track.begins[first:after], track.ends[first:after])
     data = _counting(track, after - first + silent) + _silent(track) * silent
     data += b"".join(content.bytes_at(begin, end - begin) for begin, end in runs)
@@ -234,12 +234,12 @@ def _find_tracks(content: Content) -> list[_Track]:
         end = at + header.size
         if end > len(data):
             break
-        told = _tag(data[at:end], header)
-        full = track and track.told and track.told.frames == len(track.begins)
-        if told or not track or track.header.kind != header.kind or full:
-            track = _Track(header, data[at : at + HEAD], told, [], [], [])
+        info = _tag(data[at:end], header)
+        full = track and track.info and track.info.frames == len(track.begins)
+        if info or not track or track.header.kind != header.kind or full:
+            track = _Track(header, data[at : at + HEAD], info, [], [], [])
             tracks.append(track)
-        if not told:
+        if not info:
             if torn and track.begins:
                 track.torn.append(len(track.begins))
             track.begins.append(at)
@@ -277,7 +277,7 @@ def _id3_size(head: bytes) -> int:
 
 
 def _tag(frame: bytes, header: _Header) -> _Tag | None:
-    """Read what a frame tells of its track, if it is of that sort: Xing's, with LAME's numbers."""
+    """Read the header of a track from a frame, if it holds one: Xing's, with LAME's numbers."""
     tag = frame[HEAD + header.side :]
     if tag[:4] not in {b"Xing", b"Info"}:
         return None

@@ -11,7 +11,7 @@ import soxr
 
 from foresay.audio.read import Waveform
 
-# Long enough to tell the harmonics of a deep voice apart, short enough for the burst of a stop. Of 32 to 64 ms it distorts speech least.
+# Long enough to resolve the harmonics of a deep voice, short enough for the burst of a stop. Of 32 to 64 ms it distorts speech least.
 _FRAME = 0.04  # s
 _OVERLAP = 4  # frames over each sample; Hann windows, used twice, then sum up to 3/8 of them
 

@@ -39,8 +39,8 @@ def room_response(rt60: float, direct_to_echo: float, sample_rate: int, rng: np.
 def reverberate(samples: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
     """Play (S,) samples in a room; what sounds on after the end is cut off."""
     size = fast_length(len(samples) + len(response))
-    heard: NDArray[np.float32] = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size).astype(np.float32)
-    return heard[: len(samples)]
+    output: NDArray[np.float32] = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(response, size), size).astype(np.float32)
+    return output[: len(samples)]
 
 
 def draw_noise(kind: Noise, count: int, sample_rate: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -77,7 +77,7 @@ def _shaped(kind: Noise, count: int, sample_rate: int, rng: np.random.Generator)
     white = rng.standard_normal(fast_length(count))
     if kind == "white":
         return white[:count]
-    frequencies = np.maximum(np.fft.rfftfreq(len(white), 1 / sample_rate), 20.0)  # Hz; below lies nothing that is heard
+    frequencies = np.maximum(np.fft.rfftfreq(len(white), 1 / sample_rate), 20.0)  # Hz; below that nothing is audible
     amplitude = frequencies**-0.5 if kind == "pink" else np.minimum((frequencies / 500) ** -1.5, 1)
     shaped: NDArray[np.float64] = np.fft.irfft(np.fft.rfft(white) * amplitude, len(white))
     return shaped[:count]

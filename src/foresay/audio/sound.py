@@ -1,7 +1,7 @@
 """A recording as libsndfile decodes it: what decodes counts, not what a header says.
 
     PCM, floats, logarithmic bytes   a sample lies where its number says          counted by their bytes, read anywhere
-    FLAC, Ogg                        the header tells how many, and may lie       the end is decoded before it is believed
+    FLAC, Ogg                        the header states how many, maybe wrong      the end is decoded before it is believed
     GSM, ADPCM, DWVW, …              some cannot be searched at all               decoded from the beginning, and counted so
 
 After a search, a lossy decoder needs a while until it gives what it would have given without: parts of such files begin earlier, and what
@@ -268,7 +268,7 @@ def _not_audio(content: Content, reason: str) -> FaultyAudioError:
 
 
 def _missing_end(stream: Stream, content: Content) -> str | None:
-    """Say how much of the file is missing, if the header tells. A cut FLAC shows only when its end is read."""
+    """Say how much of the file is missing, if the header states its length. A cut FLAC shows only when its end is read."""
     promised = PROMISED_BYTES.search(stream.extra_info)
     limit = ENDLESS if stream.format in WIDE_SIZES else UNKNOWN_SIZE
     if promised and int(promised[2]) < int(promised[1]) < limit:

@@ -1,4 +1,4 @@
-"""The log-mel spectrogram: what one sees of speech before anything is learnt.
+"""The log-mel spectrogram, without learned parameters.
 
       window (25 ms)
     |-----^-----|               frame 0, centered on sample `first_center`
@@ -19,7 +19,7 @@ class LogMelSpectrogram(nn.Module):
     """Log energies in `bands` triangular filters, equally wide in mel, from 0 Hz to half the sample rate.
 
     `floor` is added to the energy before the (natural) logarithm: silence gives log(floor), and the gradient is finite everywhere.
-    The window is a periodic Hann window. Its first tap is zero, so a frame sees `window - 1` samples, symmetric about its center.
+    The window is a periodic Hann window. Its first tap is zero, so a frame covers `window - 1` samples, symmetric about its center.
     """
 
     window_shape: Tensor
@@ -30,7 +30,7 @@ class LogMelSpectrogram(nn.Module):
     ) -> None:
         super().__init__()
         if fft < window:
-            msg = f"a transform of {fft} samples does not hold a window of {window}: what lies beyond would not be heard"
+            msg = f"a transform of {fft} samples does not hold a window of {window}: the samples beyond would be ignored"
             raise ValueError(msg)
         self.window, self.hop, self.fft, self.floor = window, hop, fft, floor
         self.receptive_field = window - 1

@@ -118,7 +118,7 @@ def _refusal(error: BaseException, words: Sequence[str]) -> str | None:
     if number in FORBIDDEN:
         return f"not allowed: {error}. Choose another folder, or change the permissions of this one."
     if isinstance(error, OSError) and (path := _given(error, words)):
-        return f"{path}: {_WHY.get(error.errno or 0, error.strerror)}. That is where this command was told to read or write."
+        return f"{path}: {_WHY.get(error.errno or 0, error.strerror)}. This command was asked to read or write there."
     return None
 
 

@@ -96,7 +96,7 @@ def _rehearse(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:
     return f"""\
 parameters          {found.parameters:,}
 updates             {found.updates:,} ({found.epochs:.1f} times through the corpus)
-audio heard         {found.audio_hours:.1f} h
+audio processed     {found.audio_hours:.1f} h
 seconds an update   {found.seconds_per_update:.2f}
 peak memory         {found.memory_gib:.1f} GiB
 time the run takes  {found.hours:.2f} h, validation and saving not counted"""

@@ -295,8 +295,8 @@ def _conclusions(report: Report) -> list[str]:
     if report.misplaced:
         lines.append(f"the phones of {_count(report.misplaced, 'item')} cannot be used: import the corpus again with the right times")
     if report.doubtful:
-        told = ", ".join(f"{count:,} {kind}" for kind, count in report.doubtful.items())
-        lines.append(f"{'the rest' if lines else 'everything'} can be decoded, but look at what is doubtful: {told}")
+        doubts = ", ".join(f"{count:,} {kind}" for kind, count in report.doubtful.items())
+        lines.append(f"{'the rest' if lines else 'everything'} can be decoded, but check what is doubtful: {doubts}")
     return lines or ["everything can be used"]
 
 
@@ -328,7 +328,7 @@ def _print_statistics(s: Statistics) -> None:
         "with phones": f"{s.with_phones:,} of {s.items:,} items",
     }
     if s.phones:
-        rows["phone set"] = f"{s.phone_set or 'not named'}: {len(s.phones)} phones, {sum(s.phones.values()):,} heard"
+        rows["phone set"] = f"{s.phone_set or 'not named'}: {len(s.phones)} phones, {sum(s.phones.values()):,} occurrences"
         rows["per phone"] = f"{s.milliseconds_per_phone:.0f} ms in the mean"
         rows["phones"] = _counts(s.phones)
     print(s.name)

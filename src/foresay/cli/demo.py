@@ -34,4 +34,4 @@ def run(arguments: list[str]) -> None:
     print(f"Models: {', '.join(map(str, done.runs))}; for example:")
     print(f"  python -c \"import foresay; m = foresay.load('{model}'); print(m.layer_names)\"")
     print(f"  foresay extract {model} {done.corpus / 'test.jsonl'} features --layer c")
-    print("The corpus is synthetic (eSpeak NG): these numbers say that the code works, not how it hears people.")
+    print("The corpus is synthetic (eSpeak NG): these numbers show that the code works, not how well it does on human speech.")

@@ -19,7 +19,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Options:
-    """What hears what, and where that is written."""
+    """Which model encodes which audio, and where the features are written."""
 
     model: tyro.conf.Positional[str]
     """A run, RUN@step, a model folder, mfcc or logmel."""

@@ -1,4 +1,4 @@
-"""Draw one or several runs as one HTML page: what was learned, an utterance as the model hears it, curves, settings.
+"""Draw one or several runs as one HTML page: what was learned, the features of an utterance, curves, settings.
 
 Example:
     foresay report runs/demo-cpc runs/demo-acpc --out comparison.html

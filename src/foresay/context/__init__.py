@@ -1,6 +1,6 @@
-"""Context networks: what has been heard up to a frame, in one vector (CPC's g_ar). One network, one file, one class.
+"""Context networks: one vector that summarizes the latents up to a frame (CPC's g_ar). One network, one file, one class.
 
-A context is causal, and goes on from a state: heard chunk by chunk it gives what it gives for the whole.
+A context is causal and carries a state: encoding chunk by chunk gives the same as encoding the whole.
 """
 
 from abc import ABC, abstractmethod

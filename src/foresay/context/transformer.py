@@ -18,12 +18,12 @@ from foresay.layers.dropout import Dropout
 
 HEAD_SIZE = 32
 SEEN = 128
-"""Frames that one layer sees, the current one included; also the length of a chunk."""
+"""Frames that one layer attends to, the current one included; also the length of a chunk."""
 DROPOUT = 0.1
 
 
 class TransformerContext(Context):
-    """`layers` causal layers, one chunk after the other: chunk by chunk is how it hears the whole, too."""
+    """`layers` causal layers, one chunk after the other: the whole is encoded chunk by chunk, too."""
 
     def __init__(self, latent_size: int, size: int, layers: int) -> None:
         super().__init__(latent_size, size, layers)
@@ -35,15 +35,15 @@ class TransformerContext(Context):
     def forward(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Contexts (B, T, D) of the latents (B, T, D), going on from `state`: the last frames (B, P, D) that each layer was given."""
         past = list(state) if isinstance(state, tuple) else [latents[:, :0]] * self.layers
-        heard = []
+        outputs = []
         for chunk in latents.split(SEEN, dim=1):
             frames = chunk
             for number, layer in enumerate(self.stack):
                 both = torch.cat([past[number], frames], dim=1)
                 past[number] = both[:, -(SEEN - 1) :]
                 frames = layer(frames, both)
-            heard.append(frames)
-        return torch.cat(heard, dim=1), tuple(past)
+            outputs.append(frames)
+        return torch.cat(outputs, dim=1), tuple(past)
 
 
 class _Layer(nn.Module):

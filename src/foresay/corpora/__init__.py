@@ -1,1 +1,1 @@
-"""What audio there is, who speaks in it and what is said, and which stretches of it an update hears."""
+"""Corpora: manifests of audio, speakers and transcripts, and the plans that say which segments an update is trained on."""

@@ -1,4 +1,4 @@
-"""When each phone or word is heard, in the formats it is written in, and the label of a moment."""
+"""Alignments: the times of phones and words, their file formats, and the label at a time."""
 
 import math
 import re

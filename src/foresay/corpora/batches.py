@@ -41,13 +41,13 @@ class Update(NamedTuple):
     """What one device needs for one update."""
 
     planned: PlannedBatch
-    """The global batch, the same on every device. An unreadable window may have been replaced: what was heard instead says `Batch.ids`."""
+    """The global batch, the same on every device. An unreadable window may have been replaced: `Batch.ids` names the replacement."""
     batches: tuple[Batch, ...]
     """This device's share: `accumulate` micro-batches of whole groups."""
 
 
 class Unreadable(NamedTuple):
-    """A window that could not be heard, or a picture that could not be seen."""
+    """A window or an image that could not be read."""
 
     item: int
     """The recording or picture at fault: its place in the manifest."""
@@ -66,12 +66,12 @@ def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group
     """Plan what the settings ask for: windows, whole utterances, or items with all the `modalities`.
 
     Raises:
-        UserError: the manifest does not hold enough of it, or windows shall be seen.
+        UserError: the manifest does not hold enough data, or the sampler cannot give images.
     """
     if settings.sampler == "items":
         return ItemPlan(manifest, settings, seed=seed, group=group, modalities=modalities)
     if "image" in modalities:
-        msg = f"this model sees pictures, which the sampler {settings.sampler!r} knows nothing of: --set data.sampler=items"
+        msg = f"this model takes images, which the sampler {settings.sampler!r} does not support: --set data.sampler=items"
         raise UserError(msg)
     if settings.sampler == "transcripts":
         if group > 1:
@@ -101,21 +101,21 @@ def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int
     Raises:
         AudioError: a recording cannot be read.
     """
-    heard = []
+    examples = []
     settings = DataSettings(sample_rate=sample_rate)
     for window in windows:
         read = _read(manifest, window, settings, AUDIO)
         if isinstance(read, Unreadable):
             raise read.error
-        heard.append(read)
-    return _collate(manifest, heard, sample_rate, keys)
+        examples.append(read)
+    return _collate(manifest, examples, sample_rate, keys)
 
 
 class BatchLoader:
     """Reads one device's share of a plan's batches, some updates ahead, on `workers` threads.
 
     Rank r of a world of w devices takes groups r, r + w, … of each batch, cut evenly into `accumulate` micro-batches. A window that cannot
-    be read is replaced by the next of its group that can, a group of which none can by the next group: what a group hears does not
+    be read is replaced by the next of its group that can, a group of which none can by the next group: the audio of a group does not
     depend on where it is read.
     Close the loader, or use it in a `with` block, to end its threads.
     """
@@ -202,19 +202,19 @@ class BatchLoader:
         """Read this device's share of a batch; runs on a thread and touches nothing that is shared."""
         size, sample_rate = self._plan.group, self._plan.settings.sample_rate
         reading = _Reading(self._manifest, planned.windows, self._plan)
-        mixed = self._mixer.listener(planned.keys, reading.waveform) if self._mixer else None
+        mixed = self._mixer.reader(planned.keys, reading.waveform) if self._mixer else None
         share = np.arange(len(planned.windows)).reshape(-1, size)[self._rank :: self._world]
         batches = []
         for places in (groups.ravel() for groups in np.array_split(share, self._accumulate)):
             keys = planned.keys[places]
-            heard = [reading.read(place) for place in places.tolist()]
+            examples = [reading.read(place) for place in places.tolist()]
             if mixed:
-                heard = [
-                    one._replace(waveform=mixed(place), target=one.waveform) for one, place in zip(heard, places.tolist(), strict=True)
+                examples = [
+                    one._replace(waveform=mixed(place), target=one.waveform) for one, place in zip(examples, places.tolist(), strict=True)
                 ]
             if self._versions:
-                heard = [_augment(one, key, *self._versions) for one, key in zip(heard, keys.tolist(), strict=True)]
-            batches.append(_collate(self._manifest, heard, sample_rate, keys, self._labels, texts=self._plan.texts))
+                examples = [_augment(one, key, *self._versions) for one, key in zip(examples, keys.tolist(), strict=True)]
+            batches.append(_collate(self._manifest, examples, sample_rate, keys, self._labels, texts=self._plan.texts))
         return Update(planned, tuple(batches)), reading.unreadable(share.ravel().tolist())
 
     def _report(self, unreadable: list[Unreadable]) -> None:
@@ -233,7 +233,7 @@ class _Reading:
         self._done: dict[int, _Example | Unreadable] = {}
 
     def read(self, place: int) -> _Example:
-        """Hear the window at a place or, if it cannot be read, the next one of its group that can, if need be of the next groups."""
+        """Read the window at a place or, if it cannot be read, the next one of its group that can, if need be of the next groups."""
         first, start = place - place % self._group, place % self._group
         for ahead in range(0, len(self._windows), self._group):
             group = (first + ahead) % len(self._windows)
@@ -245,7 +245,7 @@ class _Reading:
         raise AudioError(msg)
 
     def waveform(self, place: int) -> Waveform:
-        """Hear what stands at a place."""
+        """Read the window at a place."""
         waveform = self.read(place).waveform
         assert waveform is not None  # noqa: S101 - who mixes has audio
         return waveform
@@ -286,8 +286,8 @@ def _mixer(plan: Plan, noise: NoiseSource) -> Mixer | None:
     if plan.fewest * plan.group == 1 and data.mix_noise < 1:
         larger = f"data.seconds={2 * data.longest:g} or more" if data.sampler == "utterances" else "data.batch=2 or more"
         msg = (
-            f"data.mix = {data.mix} lays other utterances of a batch over each, but a batch may have only one: --set {larger}, or mix with "
-            "noise alone (--set data.mix_noise=1)"
+            f"data.mix = {data.mix} mixes each utterance with others of its batch, but a batch may have only one: --set {larger}, or mix "
+            "with noise alone (--set data.mix_noise=1)"
         )
         raise UserError(msg)
     return Mixer(data.mix, data.mix_noise, data.sample_rate, noise)
@@ -302,11 +302,11 @@ def _versions(data: DataSettings, noise: NoiseSource) -> tuple[Augmentation, Aug
     return past, future
 
 
-def _augment(heard: _Example, key: int, past: Augmentation, future: Augmentation) -> _Example:
-    """Make two versions of what was heard; each has its own random numbers, which depend on the key alone."""
-    assert heard.waveform is not None  # noqa: S101 - plans see to it
-    clean = heard.waveform if heard.target is None else heard.target
-    return heard._replace(waveform=past(heard.waveform, draws.stream("past", key)), target=future(clean, draws.stream("future", key)))
+def _augment(example: _Example, key: int, past: Augmentation, future: Augmentation) -> _Example:
+    """Make two versions of the waveforms; each has its own random numbers, which depend on the key alone."""
+    assert example.waveform is not None  # noqa: S101 - plans see to it
+    clean = example.waveform if example.target is None else example.target
+    return example._replace(waveform=past(example.waveform, draws.stream("past", key)), target=future(clean, draws.stream("future", key)))
 
 
 def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities: Sequence[Modality]) -> _Example | Unreadable:
@@ -327,26 +327,26 @@ def _read(manifest: Manifest, window: Window, settings: DataSettings, modalities
 
 def _collate(
     manifest: Manifest,
-    heard: Sequence[_Example],
+    examples: Sequence[_Example],
     sample_rate: int,
     keys: npt.NDArray[np.int64] | None,
     labels: LabelReader | None = None,
     *,
     texts: bool = False,
 ) -> Batch:
-    waveforms = [one.waveform for one in heard if one.waveform is not None]
-    targets = [one.target for one in heard if one.target is not None]
-    images = [one.image for one in heard if one.image is not None]
+    waveforms = [one.waveform for one in examples if one.waveform is not None]
+    targets = [one.target for one in examples if one.target is not None]
+    images = [one.image for one in examples if one.image is not None]
     return Batch(
-        ids=tuple(_name(manifest, one.window, sample_rate) for one in heard),
+        ids=tuple(_name(manifest, one.window, sample_rate) for one in examples),
         waveforms=_stack(waveforms) if waveforms else None,
         targets=_stack(targets) if targets else None,
         lengths=torch.tensor([len(waveform) for waveform in waveforms]) if waveforms else None,
         images=torch.from_numpy(np.stack(images)) if images else None,
         keys=None if keys is None else torch.from_numpy(keys),
-        speakers=torch.tensor([one.window.speaker for one in heard]),
-        labels=None if labels is None else _stack_labels([labels(one.window) for one in heard]),
-        text=tuple(manifest[one.window.segments[0].item].text or "" for one in heard) if texts else None,
+        speakers=torch.tensor([one.window.speaker for one in examples]),
+        labels=None if labels is None else _stack_labels([labels(one.window) for one in examples]),
+        text=tuple(manifest[one.window.segments[0].item].text or "" for one in examples) if texts else None,
     )
 
 

@@ -35,15 +35,15 @@ ALIKE = 0.5
 MISPLACED = "impossible phone times"
 REMARKS: Mapping[str, str] = {
     MISPLACED: "no measure that uses phones takes this corpus: milliseconds, or times of another recording?",
-    "silent": "nothing to hear: leave out",
+    "silent": "no sound: leave out",
     "clipped": "full scale for several samples on end: recorded too loud",
     "channels differ": "their mean is two recordings in one, unless the manifest names a `channel`",
-    "stereo": "the mean of the channels is heard, unless the manifest names a `channel`",
+    "stereo": "the mean of the channels is used, unless the manifest names a `channel`",
     "duplicate": "the very same samples as another item: they count twice, or are in train and test",
-    "grey": "without colors: seen as three equal channels",
-    "transparent": "seen as laid on white",
+    "grey": "without colors: read as three equal channels",
+    "transparent": "read on a white background",
     "wrong sample rate": "another than the manifest says: import again",
-    "longer": "than the manifest says: the rest is not heard",
+    "longer": "than the manifest says: the rest is not used",
     "labels beyond the audio": "frames beyond the audio are not counted: are they of another recording?",
     "labels overlap": "of two, the later counts",
     "no speaker": "while others have one: all such items count as one speaker, `unknown`",
@@ -51,7 +51,7 @@ REMARKS: Mapping[str, str] = {
     "no phones": "while others have some",
     "no words": "while others have some",
 }
-"""What can be told of an item that is usable all the same, and what it means."""
+"""Warnings about an item that is usable all the same, and what they mean."""
 HARMLESS = {"stereo", "grey", "transparent", "labels overlap", "no speaker", "no text", "no phones", "no words"}
 """What need not be looked at."""
 
@@ -68,7 +68,7 @@ class Finding:
 
     @property
     def unusable(self) -> bool:
-        """Whether the item cannot be heard in full."""
+        """Whether the item cannot be read in full."""
         return self.kind not in REMARKS
 
 
@@ -83,7 +83,7 @@ class Report:
 
     @property
     def unusable(self) -> int:
-        """Count the items that cannot be heard in full."""
+        """Count the items that cannot be read in full."""
         return len({finding.item for finding in self.findings if finding.unusable})
 
     @property
@@ -142,7 +142,7 @@ def _note_shards(item: Item, shards: dict[Path, str]) -> None:
 
 
 def _other_shards(shards: Mapping[Path, str]) -> Iterator[Finding]:
-    """Find shards whose bytes are not those that were packed, each told of its first item."""
+    """Find shards whose bytes are not those that were packed, each reported with its first item."""
     for shard, first in ProgressBar(shards.items(), "checking shards", "shard"):
         if shard.is_file() and (promised := digest_in_name(shard)) and digest_of(shard) != promised:
             yield Finding(first, "damaged", f"{shard} holds other bytes than were packed, here or elsewhere: copy it again, or pack again")
@@ -189,8 +189,8 @@ def _header(item: Item, path: Path) -> Iterator[Finding]:
         yield Finding(item.id, "wrong sample rate", f"{item.sample_rate} Hz in the manifest, {info.sample_rate} Hz in the file")
     if info.channels > 1 and item.channel is None:
         likeness = _likeness(item, path, info)
-        told = f"{info.channels} channels, correlation {likeness:.2f}"
-        yield Finding(item.id, "stereo" if likeness >= ALIKE else "channels differ", told)
+        reported = f"{info.channels} channels, correlation {likeness:.2f}"
+        yield Finding(item.id, "stereo" if likeness >= ALIKE else "channels differ", reported)
     end, frames = item.start + item.duration, info.frames / info.sample_rate
     if end > frames + 0.5 / info.sample_rate:
         msg = f"{path} lasts {frames:.3f} s, but the item ends at {end:.3f} s: import it again"
@@ -219,8 +219,8 @@ def _samples(item: Item, path: Path) -> tuple[bytes | None, list[Finding]]:
         peak = max(peak, float(np.abs(block).max()))
         clipped += _clipped(block)
     if peak < SILENCE:
-        told = f"the peak is {20 * np.log10(peak):.0f} dBFS" if peak else "every sample is zero"
-        return None, [Finding(item.id, "silent", told)]
+        reported = f"the peak is {20 * np.log10(peak):.0f} dBFS" if peak else "every sample is zero"
+        return None, [Finding(item.id, "silent", reported)]
     findings = [Finding(item.id, "clipped", f"in {clipped} places")] if clipped else []
     return digest.digest(), findings
 

@@ -100,7 +100,7 @@ def make_once(
                 write_manifest(path, items[split], phone_set=phone_set)
             write_manifest(manifests["all"], [item for split in parts for item in items[split]], phone_set=phone_set)
             write_text(folder / "corpus.toml", write_toml(complete))
-    except (OSError, soundfile.LibsndfileError) as error:  # the latter tells of a full disk as a `System error`
+    except (OSError, soundfile.LibsndfileError) as error:  # the latter reports a full disk as a `System error`
         msg = f"cannot write {title} to {folder}: {error}. It needs some {megabytes} MB: make room, or choose another folder."
         raise UserError(msg) from error
     return MadeCorpus(manifests, reused=False)

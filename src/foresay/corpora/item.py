@@ -19,7 +19,7 @@ MOST_HZ, MOST_SECONDS, MOST_CHANNELS = 10**7, 10**8, 10**4
 
 
 class Interval(NamedTuple):
-    """A phone or a word and when it is heard, in seconds from the item's own start."""
+    """A phone or a word and its times, in seconds from the item's own start."""
 
     start: float
     end: float

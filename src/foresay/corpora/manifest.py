@@ -272,7 +272,7 @@ def _phone_set(path: Path) -> str | None:
         msg = f"there is no manifest {path}. `foresay corpus import` makes one from a folder of audio, `… make demo` from nothing"
         raise UserError(msg)
     header: dict[str, Any] = {}
-    with path.open("rb") as file, contextlib.suppress(UserError):  # a line that is no JSON is told of later, with its number
+    with path.open("rb") as file, contextlib.suppress(UserError):  # a line that is no JSON is reported later, with its number
         header = parse_essentials(file.readline())
     if header.get(FORMAT, VERSION) != VERSION:
         msg = f"{path} is of version {header[FORMAT]!r}; this Foresay reads version {VERSION}: update it, or import again"

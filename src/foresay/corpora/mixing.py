@@ -1,8 +1,8 @@
-"""Mixing: over part of some utterances lies another utterance of their batch, or noise. What a model must tell of them stays the same.
+"""Utterance mixing (WavLM): another utterance of the batch, or noise, is added to a part of some utterances. Their targets stay the same.
 
     utterance   |==============================|     one in five (`data.mix`)
     another          |##########|                    up to half as long; from 5 dB louder to 5 dB softer (noise: to 20 dB)
-    heard       |====|#=#=#=#=#=|==============|
+    mixed       |====|#=#=#=#=#=|==============|
 
 The denoising of WavLM (arXiv:2110.13900), as the code of its sister UniSpeech-SAT does it, which was released. There each device mixes what
 it happens to hold; here a partner is drawn from the whole batch by the utterance's key, and mixing is the same on any number of devices.
@@ -19,8 +19,8 @@ from foresay import draws
 from foresay.audio.augment import NoiseSource
 from foresay.audio.read import Waveform
 
-Listener: TypeAlias = Callable[[int], Waveform]
-"""Hears what stands at a place of a batch: (S,) samples."""
+Reader: TypeAlias = Callable[[int], Waveform]
+"""Reads the utterance at a place of a batch: (S,) samples."""
 
 SPEECH_SNR = (-5.0, 5.0)
 NOISE_SNR = (-5.0, 20.0)
@@ -28,21 +28,21 @@ NOISE_SNR = (-5.0, 20.0)
 
 
 class Mixer:
-    """Lays other sounds over utterances."""
+    """Mixes utterances with others of the batch, or with noise."""
 
     def __init__(self, share: float, noise_share: float, sample_rate: int, noise: NoiseSource) -> None:
         """`share` of the utterances are mixed, and `noise_share` of these with noise instead of with another utterance."""
         self._share, self._noise_share, self._sample_rate, self._noise = share, noise_share, sample_rate, noise
 
-    def listener(self, keys: npt.NDArray[np.int64], clean: Listener) -> Listener:
-        """Make what hears a batch mixed, place by place; `keys` (B,) are those of the whole batch, and `clean` hears it as it is.
+    def reader(self, keys: npt.NDArray[np.int64], clean: Reader) -> Reader:
+        """Make a reader of the mixed batch, place by place; `keys` (B,) are those of the whole batch, and `clean` reads it unmixed.
 
         As in the released code the utterances are mixed one after the other: a later one is given an earlier one as that is by then,
         mixed or not. It may be given itself.
         """
         done: dict[int, Waveform] = {}
 
-        def heard(place: int) -> Waveform:
+        def read(place: int) -> Waveform:
             if place not in done:
                 done[place] = mix(place)
             return done[place]
@@ -53,15 +53,15 @@ class Mixer:
             if rng.random() >= self._share:
                 return waveform
             if rng.random() < self._noise_share:
-                return lay_over(waveform, self._noise(len(waveform), self._sample_rate, rng), NOISE_SNR, rng)
+                return add_at_random(waveform, self._noise(len(waveform), self._sample_rate, rng), NOISE_SNR, rng)
             partner = int(rng.integers(len(keys)))
-            return lay_over(waveform, heard(partner) if partner < place else clean(partner), SPEECH_SNR, rng)
+            return add_at_random(waveform, read(partner) if partner < place else clean(partner), SPEECH_SNR, rng)
 
-        return heard
+        return read
 
 
-def lay_over(waveform: Waveform, other: Waveform, snr: tuple[float, float], rng: np.random.Generator) -> Waveform:
-    """Lay a stretch of `other` (N,) over (S,) samples: up to half of them, from anywhere to anywhere. Silence is laid over nothing."""
+def add_at_random(waveform: Waveform, other: Waveform, snr: tuple[float, float], rng: np.random.Generator) -> Waveform:
+    """Add a segment of `other` (N,) to (S,) samples: at most half of them, at a random place. Silence is not mixed."""
     length = min(int(rng.integers(len(waveform) // 2 + 1)), len(other))
     source, target = int(rng.integers(len(other) - length + 1)), int(rng.integers(len(waveform) - length + 1))
     decibels = rng.uniform(*snr)

@@ -44,9 +44,9 @@ class Statistics:
     with_words: int
     phone_set: str | None
     phones: Mapping[str, int]
-    """Phone -> how often it is heard, the most frequent first."""
+    """Phone -> number of occurrences, the most frequent first."""
     phone_seconds: Mapping[str, float]
-    """Phone -> how long it is heard, all together."""
+    """Phone -> its total duration."""
 
     @property
     def milliseconds_per_phone(self) -> float:

@@ -19,12 +19,12 @@ T = TypeVar("T")
 WHOLE = ""
 """The channel of times that are of the recording as a whole."""
 FIRST = {"0", "1"}
-"""What aligners write into the column of the channel where there are no channels to tell of."""
+"""What aligners write into the column of the channel where there is only one channel."""
 COMMENT = "#"
 
 
 class ById(Generic[T]):
-    """What a file tells of utterances, by their ids."""
+    """Values that a file gives for utterances, by their ids."""
 
     def __init__(self, source: Path, things: Mapping[str, T]) -> None:
         """`source` is named in messages."""
@@ -39,10 +39,10 @@ class ById(Generic[T]):
         self._owners: dict[str, str] = {}
 
     def get(self, item_id: str) -> T | None:
-        """Return what is told of an item, or None.
+        """Return the value of an item, or None.
 
         Raises:
-            UserError: it was told of another item before: only the last parts of their ids are alike.
+            UserError: it was taken by another item before: only the last parts of their ids are alike.
         """
         key = item_id if item_id in self._things else self._find(item_id)
         if key is None:
@@ -78,7 +78,7 @@ def _ends(name: str) -> list[str]:
 
 
 class Side(NamedTuple):
-    """An item that is made of a recording: all of it or, where the times of its channels are told apart, one channel."""
+    """An item that is made of a recording: all of it or, where its channels have times of their own, one channel."""
 
     name: str
     """Added to the id; empty if there is but one."""
@@ -108,7 +108,7 @@ class Timetable:
         """Read the files; a TextGrid is read when it is asked for.
 
         Raises:
-            UserError: a file is not what it should be, or more than one tells of phones.
+            UserError: a file is not what it should be, or more than one gives phones.
         """
         named = [path for path in (times.phone_files, times.textgrids, times.ctm) if path]
         if len(named) > 1:

@@ -5,7 +5,7 @@ spatial grid -> sequence of 64-dim latents". It says no more, so that sizes are 
 
     picture (B, 3, 128, 128) -> 4 convolutions, 3 x 3, stride 2 -> (B, 64, 8, 8) -> row by row, as one reads -> z (B, P = 64, 64)
 
-A cell sees 31 x 31 pixels, and its neighbor those 16 pixels further: they overlap by half. The cell below is eight steps ahead.
+A cell covers 31 x 31 pixels, and its neighbor those 16 pixels further: they overlap by half. The cell below is eight steps ahead.
 """
 
 import itertools
@@ -30,7 +30,7 @@ class ImageGrid(nn.Module):
         self.step = 2 ** len(widths)
         """Pixels from one cell to the next."""
         self.receptive_field = 2 * self.step - 1
-        """Pixels in height and width that a cell sees."""
+        """Pixels in height and width of a cell's receptive field."""
 
     def patch_count(self, images: Tensor) -> int:
         """Count P, the cells of each of (B, 3, height, width) pictures: height / 16 x width / 16.
@@ -40,7 +40,7 @@ class ImageGrid(nn.Module):
         """
         if images.dim() != 4 or images.shape[1] != 3 or any(side % self.step or not side for side in images.shape[2:]):  # noqa: PLR2004
             msg = (
-                f"pictures of shape {tuple(images.shape)} cannot be seen: they must be (B, 3, height, width), the sides multiples of "
+                f"images of shape {tuple(images.shape)} cannot be encoded: they must be (B, 3, height, width), the sides multiples of "
                 f"{self.step}. `foresay.images.read.read_image` reads files of any size and mode so"
             )
             raise UserError(msg)

@@ -5,7 +5,7 @@ latents". It says no more, so that sizes are our own:
 
     waveform (B, S) -> log-mel (B, 1, T', 64), 10 ms -> 3 convolutions, 3 x 3 -> (B, 64, T, 8) -> all bands at once -> z (B, T, 64), 20 ms
 
-The second axis of the picture, which is pitch, is not averaged over: where a sound lies is what tells one from another.
+The second axis of the picture, which is pitch, is not averaged over: the frequency of a sound is what distinguishes it from others.
 """
 
 import itertools
@@ -26,7 +26,7 @@ LOUDNESS = 4.0
 class MelCNN(nn.Module):
     """Log-mel spectrogram, convolutions, and a linear layer over all channels and bands of a frame.
 
-    Frame t sees `receptive_field` samples, `first_sample` + t x `downsampling` being the first: 125 ms of 16 kHz audio, 46 ms of it still
+    Frame t covers `receptive_field` samples, `first_sample` + t x `downsampling` being the first: 125 ms of 16 kHz audio, 46 ms of it still
     to come.
     """
 

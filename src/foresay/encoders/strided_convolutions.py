@@ -1,7 +1,7 @@
 """Strided convolutions over the waveform: the encoder of CPC (arXiv:1807.03748, section 3.1; arXiv:2104.11946, section 4).
 
 Each layer is convolution -> norm -> ReLU. CPC's five (kernels 10, 8, 4, 4, 4; strides 5, 4, 2, 2, 2) turn 16 kHz samples into
-one latent vector every 10 ms, and frame t sees samples 160 t - 153 ... 160 t + 311.
+one latent vector every 10 ms, and frame t covers samples 160 t - 153 ... 160 t + 311.
 """
 
 import itertools
@@ -66,7 +66,7 @@ class BatchNorm(nn.BatchNorm1d):
         return normalized
 
     def after_step(self) -> None:
-        """Move the averages by what the groups of all devices heard, as far as so many groups one after the other would."""
+        """Update the running averages with the groups of all devices, as far as so many groups one after the other would."""
         assert self.running_mean is not None  # noqa: S101 - they are kept
         assert self.running_var is not None  # noqa: S101
         assert self.momentum is not None  # noqa: S101

@@ -1,7 +1,8 @@
 """Convolutions normalized over a whole utterance: the encoder and the aggregator of wav2vec (arXiv:1904.05862, section 2).
 
 Each layer is convolution -> norm over all channels and frames of the utterance -> ReLU (in vq-wav2vec GELU). The norm makes features
-independent of how loud a recording is, and of nothing else; a frame hears the rest of the utterance only through its mean and variance.
+independent of how loud a recording is, and of nothing else. A frame depends on the rest of the utterance
+through its mean and variance only.
 """
 
 import itertools
@@ -93,7 +94,7 @@ class UtteranceNormedEncoder(nn.Module):
 
 
 class CausalAggregator(nn.Module):
-    """Causal convolutions of growing kernels (2 … 13), each added to what it hears and scaled by sqrt(1/2): (B, T, D) -> (B, T, D).
+    """Causal convolutions of growing kernels (2 … 13), each added to its input and scaled by sqrt(1/2): (B, T, D) -> (B, T, D).
 
     Before the first frame stand copies of it.
     """
@@ -110,13 +111,13 @@ class CausalAggregator(nn.Module):
         """Frames."""
 
     def forward(self, frames: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Hear (B, T, D) latents, of which `lengths` (B,) frames are real."""
+        """Aggregate (B, T, D) latents, of which `lengths` (B,) frames are real."""
         if frames.shape[1] == 0:  # no first frame to copy
             return frames.new_zeros(len(frames), 0, self.size)
         for convolution, shortcut, norm, kernel in zip(self.convolutions, self.shortcuts, self.norms, self.kernels, strict=True):
             before = F.pad(frames.transpose(1, 2), (kernel - 1, 0), mode="replicate")
-            heard = self.activation(norm(convolution(before).transpose(1, 2), lengths))
-            frames = (heard + shortcut(frames)) * math.sqrt(0.5)
+            output = self.activation(norm(convolution(before).transpose(1, 2), lengths))
+            frames = (output + shortcut(frames)) * math.sqrt(0.5)
         return frames
 
 

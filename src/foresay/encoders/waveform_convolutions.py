@@ -1,6 +1,6 @@
 """The convolutional front end of wav2vec 2.0, HuBERT and WavLM (arXiv:2006.11477, sections 2 and 4.2).
 
-Seven layers, convolution -> norm -> GELU, without padding: one latent vector every 20 ms of 16 kHz audio, each of which sees 25 ms.
+Seven layers, convolution -> norm -> GELU, without padding: one latent vector every 20 ms of 16 kHz audio, each of which covers 25 ms.
 
     norm = "group"    after the first convolution each channel is normalized over the time of its utterance; no other norm (BASE)
     norm = "layer"    after every convolution each frame is normalized over its channels (LARGE on Libri-Light, XLS-R)
@@ -37,7 +37,7 @@ class WaveformConvolutions(nn.Module):
         """`bias`: of the convolutions. `padded`: the norm over time takes in the padding, as in the published implementations."""
         super().__init__()
         if any(kernel < stride for kernel, stride in zip(kernels, strides, strict=True)):
-            msg = f"kernels {tuple(kernels)} must be at least as long as strides {tuple(strides)}, or samples between them go unheard"
+            msg = f"kernels {tuple(kernels)} must be at least as long as strides {tuple(strides)}, or samples between them are ignored"
             raise ValueError(msg)
         self.channels, self.kernels, self.strides, self.padded = channels, tuple(kernels), tuple(strides), padded
         sizes = [1, *[channels] * len(kernels)]
@@ -63,17 +63,17 @@ class WaveformConvolutions(nn.Module):
         With `lengths` (B,), in samples, a clip's frames are what they would be were it alone; those beyond its end mean nothing.
         """
         batch, samples = waveforms.shape
-        heard = torch.full((batch,), samples, device=waveforms.device) if lengths is None or self.padded else lengths
+        real = torch.full((batch,), samples, device=waveforms.device) if lengths is None or self.padded else lengths
         # Whole frames only: then each layer has exactly its stride times the frames of the next one, in all utterances, and one matrix
         # product serves the batch. The windows that reach over an utterance's end are cut off below.
         whole = max(-(-samples // self.downsampling), 1) * self.downsampling
-        frames = self._first(F.pad(waveforms, (0, whole - samples)), heard)
+        frames = self._first(F.pad(waveforms, (0, whole - samples)), real)
         for convolution, norm in zip(self.convolutions[1:], self.norms[1:], strict=True):
             frames = F.gelu(norm(convolution(frames)))
         return frames[:, : max(self._frames_of(samples), 0)]
 
     def _first(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
-        """Hear the waveform itself: the first convolution, its norm and GELU. (B, S) -> (B, S / stride, C)."""
+        """The first layer on the waveform: convolution, its norm and GELU. (B, S) -> (B, S / stride, C)."""
         convolution, norm = cast("_Convolution", self.convolutions[0]), self.norms[0]
         kernel, stride = self.kernels[0], self.strides[0]
         weight = convolution.weight[:, 0]  # (C, kernel)
@@ -109,7 +109,7 @@ class TimeNorm(nn.Module):
         counts = counts.clamp(min=1)[:, None, None]
         mean = (windows * own).sum(1, keepdim=True) / counts
         centered = (windows - mean) * own
-        # In double precision, for speech is smooth: a channel that hears its details only is a small difference of large numbers.
+        # In double precision, for speech is smooth: a channel of fine details only is a small difference of large numbers.
         covariance = centered.double().transpose(1, 2) @ centered.double() / counts  # (B, k, k)
         variance = ((weight.double() @ covariance) * weight.double()).sum(-1).to(weight.dtype)  # (B, C)
         gain = self.weight * torch.rsqrt(variance + self.eps)
@@ -153,10 +153,10 @@ class _StridedProduct(torch.autograd.Function):
         ctx.save_for_backward(frames, weight)
         blocks = frames.reshape(-1, stride * frames.shape[2])
         (rows, columns), *later = _parts(blocks, weight)
-        heard = rows @ columns if bias is None else torch.addmm(bias, rows, columns)
+        output = rows @ columns if bias is None else torch.addmm(bias, rows, columns)
         for number, (rows, columns) in enumerate(later, start=1):
-            heard[:-number].addmm_(rows, columns)
-        return heard.view(len(frames), -1, weight.shape[1])
+            output[:-number].addmm_(rows, columns)
+        return output.view(len(frames), -1, weight.shape[1])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None, None]:  # noqa: ANN401 - of autograd

@@ -90,7 +90,7 @@ def _labelled(place: SubjectLayer, frames: Frames, windows: Sequence[Window], ph
         broken = int((~features.isfinite().all(dim=1)).nonzero()[0])
         msg = (
             f"layer {place.layer} of {place.subject.name} is not finite on {phones.manifest.ids[utterances[known][broken]]}: "
-            "the model has diverged, or the recording is damaged (`foresay corpus check` tells)"
+            "the model has diverged, or the recording is damaged (`foresay corpus check` says)"
         )
         raise UserError(msg)
     return LabelledFrames(features, *(torch.from_numpy(array[known]).to(values.device) for array in (labels, utterances)))

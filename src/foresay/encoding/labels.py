@@ -99,7 +99,7 @@ def _write(writer: LabelWriter, tokenizer: Tokenizer, manifest: Manifest, device
 
 
 def _agreement(codes: list[NDArray[np.uint16]], phones: list[NDArray[np.int64]], clusters: int) -> dict[str, object]:
-    """Tell how much labels say about phones (PNMI, section II-C), with its interval over utterances."""
+    """Rate how much labels say about phones (PNMI, section II-C), with its interval over utterances."""
     utterances = np.repeat(np.arange(len(codes)), [len(part) for part in codes])
     rated = rate_agreement(np.concatenate(codes), np.concatenate(phones), utterances, clusters)["PNMI"]
     interval = rated.interval

@@ -5,9 +5,10 @@
                         (context|=== own ===|context)
                                   (     context     |===== own =======================]      the last one reaches back as far as others
 
-A part begins where a frame of the whole would, so its frames are the whole's; those of the context are dropped. What a frame sees fits
-into the context: if that is all a model looks at, frames are those of the whole. A model that can stream goes on from part to part, and
-its frames always are. Attention and norms over time see the part and its context: of longer recordings they take no more memory.
+A part begins where a frame of the whole would, so its frames are the whole's; those of the context are dropped. The receptive field of a
+frame fits into the context: if a model has no other context, its frames are those of the whole. A model that can stream goes on from part
+to part, and its frames always are. Attention and norms over time cover the part and its context: of longer recordings they take no more
+memory.
 """
 
 import math
@@ -25,7 +26,7 @@ from foresay.contracts import FeatureExtractor, FeatureStream, SpeechModel
 PART = 30.0
 """Seconds of a part of its own."""
 CONTEXT = 3.0
-"""Seconds on either side that it is encoded with, or what one frame sees if that is more. So what lasts 36 s at most, as all utterances of
+"""Seconds of context on either side, or a frame's receptive field if that is more. So what lasts 36 s at most, as all utterances of
 LibriSpeech do, is encoded whole."""
 
 Read: TypeAlias = Callable[[int, int], NDArray[np.float32]]

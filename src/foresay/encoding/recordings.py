@@ -1,4 +1,4 @@
-"""Every recording of a corpus as a subject hears it: whole, one by one, with the time of each frame."""
+"""The features of every recording of a corpus: whole, one by one, with the time of each frame."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What a subject heard of one recording."""
+    """The features of one recording."""
 
     index: int
     """Its place in the manifest."""
@@ -36,7 +36,7 @@ class Recording:
     features: Mapping[str, Tensor]
     """Layer -> (T, D) float32."""
     centers: Mapping[str, NDArray[np.float64]]
-    """Layer -> (T,) seconds: the middle of what each frame sees."""
+    """Layer -> (T,) seconds: the center of each frame's receptive field."""
 
     def labels(self, layer: str, vocabulary: Mapping[str, int]) -> NDArray[np.int64]:
         """Phone of each frame, as its number in `vocabulary`: (T,), -1 where there is none."""
@@ -80,7 +80,7 @@ def encode_recordings(
             if not values.isfinite().all():
                 msg = (
                     f"layer {layer} of {subject.name} is not finite on {manifest.ids[index]}: the model has diverged, or the recording is "
-                    "damaged (`foresay corpus check` tells)"
+                    "damaged (`foresay corpus check` says)"
                 )
                 raise UserError(msg)
         centers = {layer: frame_centers(extractor, layer, len(values)) for layer, values in features.items()}
@@ -88,7 +88,7 @@ def encode_recordings(
 
 
 def frame_centers(extractor: FeatureExtractor, layer: str, count: int) -> NDArray[np.float64]:
-    """Return the middle of what each of a recording's frames sees, in seconds: (T,)."""
+    """Return the center of the receptive field of each frame of a recording, in seconds: (T,)."""
     return (extractor.first_center + extractor.hop(layer) * np.arange(count)) / extractor.sample_rate
 
 

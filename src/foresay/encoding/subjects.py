@@ -35,26 +35,26 @@ class Subject:
 
     @property
     def extractor(self) -> FeatureExtractor:
-        """What hears.
+        """The extractor of audio features.
 
         Raises:
-            UserError: it only sees.
+            UserError: it takes images only.
         """
         if isinstance(self.model, FeatureExtractor) and "audio" in self.model.modalities:
             return self.model
-        msg = f"{self.name} sees pictures and hears no audio. What it sees is rated by the measures of whole items, such as item_probe:mean"
+        msg = f"{self.name} takes images and no audio. Image models are evaluated by the measures of whole items, such as item_probe:mean"
         raise UserError(msg)
 
     @property
     def image_extractor(self) -> ImageExtractor:
-        """What sees.
+        """The extractor of image features.
 
         Raises:
-            UserError: it only hears.
+            UserError: it takes audio only.
         """
         if isinstance(self.model, ImageExtractor) and "image" in self.model.modalities:
             return self.model
-        msg = f"{self.name} hears audio and sees no pictures: give a corpus of audio, or a model that learnt from pictures"
+        msg = f"{self.name} takes audio and no images: give a corpus of audio, or a model that was trained on images"
         raise UserError(msg)
 
     def encode(self, batch: Batch) -> Frames:

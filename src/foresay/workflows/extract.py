@@ -63,7 +63,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     place = str(find_process(device).device)
     extractor = load_extractor(model, place)
     if not isinstance(extractor, FeatureExtractor) or "audio" not in extractor.modalities:
-        msg = f"{model} sees pictures and hears no audio, and features are extracted of audio"
+        msg = f"{model} takes images and no audio, and features are extracted from audio"
         raise UserError(msg)
     if layer not in extractor.layer_names:
         msg = f"{model} has no layer {layer!r}: {nearest(layer, extractor.layer_names)}"

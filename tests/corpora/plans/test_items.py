@@ -122,7 +122,7 @@ def test_the_sampler_chooses_the_plan_and_the_model_what_is_in_it(tmp_path: Path
     alone = plan_groups(manifest, data(mix=0.5), seed=0, group=2, modalities=PAIRS)
     assert isinstance(alone, ItemPlan)
     assert [len(batch.windows) for batch in epoch(alone)] == [2, 2, 2, 2]
-    with pytest.raises(UserError, match=r"sees pictures.*--set data.sampler=items"):
+    with pytest.raises(UserError, match=r"takes images.*--set data.sampler=items"):
         plan_batches(manifest, data(sampler="uniform"), seed=0, modalities=PAIRS)
 
 

@@ -146,7 +146,7 @@ def test_validation_hears_one_group_at_a_time_whatever_its_length(tmp_path: Path
 def test_what_is_too_short_is_told(tmp_path: Path) -> None:
     manifest = write(tmp_path, [30, 49, *[300] * 20])
     with BatchLoader(manifest, plan_batches(manifest, data(), seed=0)) as loader:
-        assert loader.messages == ["2 of 22 recordings are never heard: data.shortest = 0.5 s"]
+        assert loader.messages == ["2 of 22 recordings are never used: data.shortest = 0.5 s"]
 
 
 def test_crops_are_uniform(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_audio_without_labels_is_found_all_the_same(sample: Path) -> None:
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("sx0.PHN", "0 3200 ah\n", "tell different things of one sentence"),
+        ("sx0.PHN", "0 3200 ah\n", "differ about one sentence"),
         ("sx0.txt", "0 3200 One.\n0 3200 Two.\n", "holds 2 texts"),
         ("sx0.phn", "0 3200 h#\n3200 1600 q\n", "line 2 is '3200 1600 q'"),
         ("sx0.phn", "-5 3200 h#\n", "line 1 is '-5 3200 h#'"),

@@ -97,7 +97,7 @@ def test_what_diverged_is_told(tmp_path: Path) -> None:
 
 
 def test_one_that_sees_does_not_hear() -> None:
-    with pytest.raises(UserError, match="sees sees pictures and hears no audio"):
+    with pytest.raises(UserError, match="sees takes images and no audio"):
         _ = Subject("sees", senses("image"), ("level",)).extractor
-    with pytest.raises(UserError, match="hears hears audio and sees no pictures"):
+    with pytest.raises(UserError, match="hears takes audio and no images"):
         _ = Subject("hears", LogMel(), ("logmel",)).image_extractor

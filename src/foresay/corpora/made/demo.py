@@ -58,7 +58,7 @@ VOICES = {
     "us-grace": Voice("en-US", "grandma", rate=155),
 }
 """By the name of the speaker: us American, gb British, rp Received Pronunciation, la Lancaster."""
-_TEST_EVERY = 4  # the fourth voice, the eighth, … are heard in the test only
+_TEST_EVERY = 4  # the fourth voice, the eighth, … are in the test split only
 _VALID_SECONDS = 15.0  # a valid voice says at least as much: a group of negatives is eight windows of 1.28 s of one voice
 
 _SHORTEST, _LONGEST = 2.0, 6.0  # s, an utterance

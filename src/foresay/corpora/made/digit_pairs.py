@@ -97,8 +97,8 @@ def _find(spoken: Path) -> list[Item]:
     """Find clips that are there already."""
     if spoken.is_dir():
         found = [one.item for one in Digits().find(spoken) if isinstance(one, FoundItem)]
-        heard = [(item, audio_info(item.audio)) for item in found if item.audio]
-        clips = [replace(item, duration=info.frames / info.sample_rate, sample_rate=info.sample_rate) for item, info in heard]
+        readable = [(item, audio_info(item.audio)) for item in found if item.audio]
+        clips = [replace(item, duration=info.frames / info.sample_rate, sample_rate=info.sample_rate) for item, info in readable]
     else:
         clips = [item for item in Manifest.open(spoken) if item.audio and item.label in DIGITS]
     if not clips:
@@ -108,7 +108,7 @@ def _find(spoken: Path) -> list[Item]:
 
 
 def _digest(spoken: Path) -> str:
-    """Tell whether other clips have come: of a manifest by its content, of a folder by names and sizes."""
+    """Return a digest that changes when other clips have come: of a manifest by its content, of a folder by names and sizes."""
     if spoken.is_file():
         return hashlib.sha256(spoken.read_bytes()).hexdigest()[:16]
     clips = [f"{file.name} {file.stat().st_size}" for file in sorted(spoken.rglob("*.wav"))]

@@ -57,10 +57,10 @@ def never_used(lengths: Integers, speakers: int, window: int) -> tuple[str, ...]
     short = int((lengths < window).sum())
     if not short:
         return ()
-    told = f"{short:,} of {len(lengths):,}"
+    count = f"{short:,} of {len(lengths):,}"
     if len(lengths) == speakers:
-        return (f"{told} speakers have less audio than data.window = {window} samples and are never used: make it shorter",)
-    return (f"{told} recordings are shorter than data.window = {window} samples and never used: make it shorter, or --set data.join=true",)
+        return (f"{count} speakers have less audio than data.window = {window} samples and are never used: make it shorter",)
+    return (f"{count} recordings are shorter than data.window = {window} samples and never used: make it shorter, or --set data.join=true",)
 
 
 def shortage(found: WindowsFound, settings: _Settings, fills: Callable[[int], bool]) -> str | None:

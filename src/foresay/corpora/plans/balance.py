@@ -1,4 +1,4 @@
-"""Balance: who has little audio is heard more often than recorded, who has much less often.
+"""Balanced sampling: speakers, languages or corpora with little audio are sampled more often, those with much less often.
 
     share of a part  =  amount ** exponent / sum over its siblings of amount ** exponent
 
@@ -17,7 +17,7 @@ Level: TypeAlias = tuple[npt.NDArray[np.integer], float]
 
 
 def balanced(amounts: npt.NDArray[np.float64], levels: Sequence[Level]) -> npt.NDArray[np.float64]:
-    """Say how many times as often as recorded each unit is to be heard: (units,), so that the sum of times x amount is that of `amounts`.
+    """Return the sampling factor of each unit: (units,), so that the sum of times x amount is that of `amounts`.
 
     `levels`: from the outermost inwards; parts of one number in two outer parts are two.
 

@@ -1,6 +1,6 @@
 """Batches of so many items: clips, pictures, or pairs of both.
 
-    clips      |------|  |---------|  |----|  |-----------|       by id; of one longer than `window`, that much is heard
+    clips      |------|  |---------|  |----|  |-----------|       by id; of one longer than `window`, that much is used
     order      |-----------|  |---------|  |------|  |----|       by length, give or take `spread`: drawn anew for every epoch
     batches    |[--------]-|  -[--------]  |[----]--|  ...        `batch` of them, a crop of each as long as the shortest
 
@@ -54,10 +54,10 @@ class ItemPlan(Plan):
         self._lengths = np.zeros(len(manifest), dtype=np.int64)
         if "audio" in modalities:
             lengths = manifest.lengths(settings.sample_rate)[self._items]
-            heard = lengths >= max(round(settings.shortest * settings.sample_rate), 1)
-            self._items, self._lengths = self._items[heard], lengths[heard]
+            used = lengths >= max(round(settings.shortest * settings.sample_rate), 1)
+            self._items, self._lengths = self._items[used], lengths[used]
             if too_short := len(manifest) - len(self._items):
-                self.notes = (f"{too_short:,} of {len(manifest):,} clips are never heard: data.shortest = {settings.shortest} s",)
+                self.notes = (f"{too_short:,} of {len(manifest):,} clips are never used: data.shortest = {settings.shortest} s",)
         self._speakers = manifest.speaker_codes[self._items]
         self._opened: _Epoch | None = None
         self._refuse_too_little(manifest)
@@ -94,8 +94,8 @@ class ItemPlan(Plan):
 
     def _deal(self, epoch: int) -> _Epoch:
         count, spare = len(self._items), self.left_out(epoch)
-        heard = np.minimum(self._lengths, self.settings.window)
-        like = heard * (1 + self.settings.spread * self._shares(epoch, "lengths", count))
+        used = np.minimum(self._lengths, self.settings.window)
+        like = used * (1 + self.settings.spread * self._shares(epoch, "lengths", count))
         order = np.lexsort((self._random(epoch, "windows", count), like))  # at random where all are alike
         gap = int(self._shares(epoch, "groups", 1)[0] * (count - spare + 1))
         batches = np.delete(order, slice(gap, gap + spare)).reshape(-1, self.settings.batch)

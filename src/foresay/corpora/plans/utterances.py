@@ -5,7 +5,7 @@
     batches    |[--------]-|  -[--------]  |[----]--|  ...        as many as `seconds` hold at the length of the shortest, a crop of each
 
 A batch is one rectangle over all devices: however it is shared out, no device waits for one with longer utterances. (In fairseq, from which
-crops and lengths are taken, each device has a rectangle of its own, and what it hears depends on the number of devices.)
+crops and lengths are taken, each device has a rectangle of its own, and its audio depends on the number of devices.)
 """
 
 import math
@@ -39,8 +39,8 @@ class UtterancePlan(Plan):
     """The batches of every epoch. Each is as large as `settings.seconds` allow: no further group would fit at the length of its shortest.
 
     They are cut from the longest utterance down. What is left in the end, the shortest, is filled up with those before them, which are
-    heard a second time: no update is smaller than the others, and nobody is left out but, in every epoch somebody else, who does not
-    fill a group. Where speakers, languages or corpora are balanced, an epoch is about as long as otherwise; what is heard several times
+    used a second time: no update is smaller than the others, and nobody is left out but, in every epoch somebody else, who does not
+    fill a group. Where speakers, languages or corpora are balanced, an epoch is about as long as otherwise; what is used several times
     is cropped elsewhere each time.
 
     Opening an epoch of a million utterances takes half a second; a batch then costs as much as its own utterances.
@@ -62,11 +62,11 @@ class UtterancePlan(Plan):
         lengths = manifest.lengths(rate)[by_id]
         self._recorded = lengths[lengths > 0]
         self.too_short = int((self._recorded < shortest).sum())
-        """Recordings that are never heard."""
+        """Recordings that are never used."""
         if self.too_short:
-            self.notes = (f"{self.too_short:,} of {len(manifest):,} recordings are never heard: data.shortest = {settings.shortest} s",)
-        heard = lengths >= shortest
-        self._items, self._starts, self._lengths = _pieces(by_id[heard], lengths[heard], self._longest)
+            self.notes = (f"{self.too_short:,} of {len(manifest):,} recordings are never used: data.shortest = {settings.shortest} s",)
+        used = lengths >= shortest
+        self._items, self._starts, self._lengths = _pieces(by_id[used], lengths[used], self._longest)
         self._speakers = manifest.speaker_codes
         self._times = balanced(
             self._lengths.astype(np.float64),

@@ -1,4 +1,4 @@
-"""Which stretches of audio an update sees: a pure function of (seed, epoch, step), worked out from lengths and speakers alone.
+"""Which segments of audio an update is trained on: a pure function of (seed, epoch, step), worked out from lengths and speakers alone.
 
     recordings  |--A1--|---A2---|-A3-|-------A4------|-----B1-----|---B2---|   sorted by speaker and id, end to end: the tape
     timelines   |----------------- A ----------------|--------- B ---------|   a speaker's; without joining, a recording's
@@ -37,7 +37,7 @@ class DataSettings:
     sample_rate: int = 16_000
     """Hz; recordings of another rate are resampled."""
     window: int = 20_480
-    """Samples that the model hears at once; CPC's 1.28 s."""
+    """Samples of one window; CPC's 1.28 s."""
     join: bool = True
     """Whether windows run across a speaker's recordings, sorted by id, as in the reference; `same-recording` never joins."""
     sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances", "items", "transcripts"] = "same-speaker"
@@ -53,19 +53,19 @@ class DataSettings:
     seconds: float = 5600.0
     """Audio an update, over all devices, where the sampler is `utterances` or `transcripts`; wav2vec 2.0 BASE's 1.56 h (section 4.2)."""
     longest: float = 15.625
-    """Seconds that are heard of an utterance at most; wav2vec 2.0 BASE's 250,000 samples. One of twice the length is heard in two parts."""
+    """Seconds of an utterance at most; wav2vec 2.0 BASE's 250,000 samples. One of twice the length is used in two parts."""
     shortest: float = 2.0
     """Seconds; a shorter utterance or clip is left out, where there are no windows."""
     spread: float = 0.1
     """Share by which the lengths of an update's utterances differ. Less crops less, more makes for other company in every epoch."""
     speaker_exponent: float = 1.0
-    """A speaker's share of an epoch is the amount of audio to the power of this. 1: as recorded. 0: every speaker is heard as often."""
+    """A speaker's share of an epoch is the amount of audio to the power of this. 1: as recorded. 0: every speaker equally often."""
     language_exponent: float = 1.0
     """The same for the languages of a corpus, where the sampler is `utterances`. XLSR and XLS-R (arXiv:2006.13979, 2111.09296): 0.5."""
     corpus_exponent: float = 1.0
     """The same for the corpora of a manifest. XLS-R: 0.5. Speakers are balanced within their language, languages within their corpus."""
     augment_past: tuple[Effect, ...] = ()
-    """Effects, one after the other, on what the model hears and predicts from (`audio/augment.py`). CPC2: pitch, noise, reverb."""
+    """Effects, one after the other, on the input that the model predicts from (`audio/augment.py`). CPC2: pitch, noise, reverb."""
     augment_future: tuple[Effect, ...] = ()
     """Effects on what is predicted, drawn apart from those on the past. CPC2: none."""
     mix: float = 0.0
@@ -106,10 +106,10 @@ class DataSettings:
     def _check_balance(self, kind: str, balancing: str, samplers: set[str]) -> None:
         exponent = getattr(self, f"{kind}_exponent")
         if not 0 <= exponent <= 1:
-            msg = f"{kind}_exponent must be from 0 (every {kind} is heard as often) to 1 (as recorded), not {exponent}"
+            msg = f"{kind}_exponent must be from 0 (every {kind} equally often) to 1 (as recorded), not {exponent}"
             raise ValueError(msg)
         if exponent < 1 and self.sampler not in samplers:
-            msg = f"{kind}_exponent = {exponent} is for {balancing}, not for {self.sampler!r}, which would hear the corpus as recorded"
+            msg = f"{kind}_exponent = {exponent} is for {balancing}, not for {self.sampler!r}, which samples the corpus as recorded"
             raise ValueError(msg)
 
 
@@ -120,11 +120,11 @@ class Segment(NamedTuple):
     """Place in the manifest."""
     start: int
     stop: int
-    """In samples at the rate of the settings, from the item's own start. Of a picture none are heard."""
+    """In samples at the rate of the settings, from the item's own start. An image has none."""
 
 
 class Window(NamedTuple):
-    """What stands as one utterance in a batch: segments of one speaker, heard without a gap."""
+    """One row of a batch: segments of one speaker, joined without a gap."""
 
     speaker: int
     """Index into the manifest's speakers."""
@@ -147,7 +147,7 @@ class PlannedBatch(NamedTuple):
 
 
 class Plan(ABC):
-    """What every update hears: a pure function of (seed, epoch, step)."""
+    """The batches of every update: a pure function of (seed, epoch, step)."""
 
     fewest: int
     """Groups in the smallest batch: so many devices times micro-batches can share every one of them."""
@@ -169,11 +169,11 @@ class Plan(ABC):
 
     @abstractmethod
     def left_out(self, epoch: int) -> int:
-        """Count the windows dealt that fill no batch of their epoch; another epoch hears them."""
+        """Count the windows dealt that fill no batch of their epoch; another epoch uses them."""
 
     @abstractmethod
     def batch(self, epoch: int, step: int, update: int) -> PlannedBatch:
-        """Plan a batch. `update` counts the updates of the whole training: a window heard again is not given the same negatives again."""
+        """Plan a batch. `update` counts the updates of the whole training: a window used again is not given the same negatives again."""
 
     def _keys(self, update: int, count: int) -> Integers:
         return (self._random(update, "keys", count) >> np.uint64(1)).astype(np.int64)
@@ -202,7 +202,7 @@ class _Decks(NamedTuple):
     """What an epoch deals out. A deck is the windows of one unit, shuffled; a group comes from one deck, so no window is in it twice."""
 
     units: Integers
-    """(decks,) of what: a speaker, a recording, or the whole corpus. One that is heard more often than recorded has several decks."""
+    """(decks,) of what: a speaker, a recording, or the whole corpus. One that is sampled more often than recorded has several decks."""
     dealt: Integers
     """(decks,) how many windows are dealt, from the top."""
 
@@ -212,7 +212,7 @@ class BatchPlan(Plan):
 
     What does not fill a group of its speaker (or recording), and groups that do not fill a last batch, are left to the next epoch's draw:
     no update is smaller than the others, on any number of devices. Where speakers are balanced, an epoch is as long as otherwise: of a
-    speaker with much audio it hears some windows, others in the next epoch, and those of a speaker with little it hears several times.
+    speaker with much audio it takes some windows, others in the next epoch, and those of a speaker with little it takes several times.
 
     Opening an epoch of ten million windows takes about two seconds; a batch then costs as much as its own windows.
     """
@@ -258,7 +258,7 @@ class BatchPlan(Plan):
         return int(self._random(epoch, "offset", 1)[0]) % (self.settings.window // 2 + 1)
 
     def batch(self, epoch: int, step: int, update: int) -> PlannedBatch:
-        """Plan a batch. `update` counts the updates of the whole training: a window heard again is not given the same negatives again."""
+        """Plan a batch. `update` counts the updates of the whole training: a window used again is not given the same negatives again."""
         opened = self._open(epoch)
         if not 0 <= step < len(opened.batches):
             msg = f"epoch {epoch} has steps 0 to {len(opened.batches) - 1}, not {step}"
@@ -361,7 +361,7 @@ class BatchPlan(Plan):
 
 
 def recording_windows(manifest: Manifest, window: int, sample_rate: int, minimum: int) -> list[Window]:
-    """Cut every recording from its start into windows, in order, without joining: for testing, where each sample is heard once.
+    """Cut every recording from its start into windows, in order, without joining: for testing, where each sample is used once.
 
     The last window of a recording is shorter; it is kept if it has at least `minimum` samples.
     """

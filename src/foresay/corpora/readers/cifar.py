@@ -139,7 +139,7 @@ def _unpickled(path: Path) -> _Part:
         _, shape, kind, _, raw = batch[b"data"].state
         if kind.made_of[0] != b"u1":
             msg = f"pixels of type {kind.made_of[0]!r}"
-            raise ValueError(msg)  # noqa: TRY301 - told with all else that may be wrong
+            raise ValueError(msg)  # noqa: TRY301 - reported with all else that may be wrong
         pixels = np.frombuffer(raw, np.uint8).reshape(shape).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
         return _checked(_Part(np.ascontiguousarray(pixels), list(batch[b"labels"])), path)
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -15,7 +15,7 @@ from foresay.errors import UserError
 
 @dataclass(frozen=True)
 class Folder(Reader):
-    """Reads a folder of audio. Long recordings stay whole: windows are cut when they are heard."""
+    """Reads a folder of audio. Long recordings stay whole: windows are cut when they are read."""
 
     speaker_pattern: str | None = None
     """Regular expression with a group (?P<speaker>…), searched in the path below the folder; without it, the folder a file lies in."""

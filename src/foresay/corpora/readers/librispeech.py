@@ -36,7 +36,7 @@ class LibriSpeech(Reader):
 
 
 def _transcripts(chapter: Path) -> tuple[dict[str, str], list[Skipped]]:
-    """Read the texts of a chapter by utterance. What is no text, or is given differently twice, is left out and told of."""
+    """Read the texts of a chapter by utterance. What is no text, or is given differently twice, is left out and reported."""
     texts: dict[str, str] = {}
     skipped = []
     contradicted = set()

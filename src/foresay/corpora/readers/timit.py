@@ -26,7 +26,7 @@ HELD_OUT = 4
 """Without an official split, one speaker in so many is for testing. Names begin with f or m, so that both sexes are among them."""
 
 # K.-F. Lee and H.-W. Hon, "Speaker-independent phone recognition using hidden Markov models", 1989, table I: 61 labels are trained as 48,
-# of which 39 are told apart when scoring. What is not named stands for itself.
+# of which 39 are distinguished in scoring. A phone that is not named maps to itself.
 TO_48: Mapping[str, str | None] = {
     **dict.fromkeys(("pcl", "tcl", "kcl"), "cl"),
     **dict.fromkeys(("bcl", "dcl", "gcl"), "vcl"),
@@ -97,7 +97,7 @@ class Timit(Reader):
         return chosen or official or set(sorted(speakers)[HELD_OUT - 1 :: HELD_OUT])
 
     def _splits(self, item: Item, test_speakers: set[str], official: str | None) -> tuple[str, ...]:
-        """Tell which split a sentence is in; a speaker of the folder TEST who is not among those chosen is in none."""
+        """Return the split of a sentence; a speaker of the folder TEST who is not among those chosen is in none."""
         sentence = item.id.rpartition("-")[2]
         split = "test" if item.speaker in test_speakers else "train"
         if split != official == "test":
@@ -140,7 +140,7 @@ def _item(path: Path, beside: Mapping[str, Sequence[Path]], phone_set: PhoneSet)
 def _only(paths: Sequence[Path]) -> Path | None:
     """Return the file of a name, which may be there twice, in large and in small letters, if both say the same."""
     if any(path.read_bytes() != paths[0].read_bytes() for path in paths[1:]):
-        msg = f"{' and '.join(map(str, paths))} tell different things of one sentence: which one is meant? Remove the other"
+        msg = f"{' and '.join(map(str, paths))} differ about one sentence. Remove the wrong one"
         raise UserError(msg)
     return paths[0] if paths else None
 
@@ -154,7 +154,7 @@ def _intervals(path: Path | None) -> tuple[Interval, ...]:
             start, end, label = line.split(maxsplit=2)
             found.append(Interval(int(start) / SAMPLE_RATE, int(end) / SAMPLE_RATE, label.strip()))
             if not 0 <= int(start) <= int(end):
-                raise ValueError  # noqa: TRY301 - it is told like the others
+                raise ValueError  # noqa: TRY301 - reported like the others
         except ValueError as error:
             msg = f"{path}, line {number} is {line!r}, not `first-sample last-sample label`"
             raise UserError(msg) from error
