@@ -95,7 +95,7 @@ def test_arrangements_without_overlap_are_equally_likely() -> None:
 
 
 def test_what_cannot_be_masked_is_said() -> None:
-    with pytest.raises(UserError, match="too short to mask spans of 10"):
+    with pytest.raises(UserError, match="too short for masked spans of 10"):
         SpanMask(0.065, 10)([10], torch.tensor([0]))
     with pytest.raises(UserError, match="too short"):
         SpanMask(0.0001, 10)([100], torch.tensor([0]))

@@ -1,4 +1,4 @@
-"""Span masks: which frames of an utterance a model must tell without having heard them.
+"""Span masks: which frames of an utterance are masked, for the model to predict.
 
 wav2vec 2.0, section 3.1 and appendix A (arXiv:2006.11477); HuBERT and WavLM mask the same way. Every frame begins a hidden span with
 probability p. Spans may overlap, so what is hidden in one piece is longer than a span, and differs from place to place:
@@ -98,9 +98,9 @@ class SpanMask:
         masks = np.zeros((len(lengths), max(lengths)), dtype=bool)
         for mask, frames, key in zip(masks, lengths, keys.tolist(), strict=True):
             hidden = round(self.share * frames)
-            if frames <= self.length or hidden < 2:  # noqa: PLR2004 - one masked frame would have no other to be told apart from
+            if frames <= self.length or hidden < 2:  # noqa: PLR2004 - one masked frame would have no other as a distractor
                 msg = (
-                    f"an utterance of {frames} frames is too short to mask spans of {self.length} in and still hear something around them. "
+                    f"an utterance of {frames} frames is too short for masked spans of {self.length} with unmasked frames around. "
                     f"Usual causes: very short clips, or a small data.window. Use at least {2 * self.length} frames an utterance "
                     "(one lasts 20 ms in wav2vec 2.0), or a shorter model.mask_length"
                 )
@@ -127,7 +127,7 @@ class SpanMask:
             left += len(uncovered)
 
     def _arrange(self, mask: npt.NDArray[np.bool_], hidden: int, random: torch.Generator) -> None:
-        """Set `hidden` frames of a (T,) mask: spans stand apart, in different ones of the gaps before, between and after heard frames."""
+        """Set `hidden` frames of a (T,) mask: spans do not touch; they go to different gaps before, between and after unmasked frames."""
         lengths = self._draw(hidden, random)
         ends = lengths.cumsum(0)
         count = int(torch.searchsorted(ends, hidden)) + 1
@@ -161,12 +161,12 @@ def masked_rows(mask: Tensor) -> Tensor:
 
 
 def near_edges(mask: Tensor, lengths: Sequence[int], steps: int) -> Tensor:
-    """Keep the masked frames that are at most so many steps from one that is heard (Table 13, "predict exactly U time steps from edges").
+    """Keep the masked frames that are at most so many steps from an unmasked one (Table 13, "predict exactly U time steps from edges").
 
-    (B, T) mask and frames of each utterance -> (B, T). What lies beyond an utterance's end is not heard.
+    (B, T) mask and frames of each utterance -> (B, T). Frames beyond an utterance's end do not count as unmasked.
     """
-    heard = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(lengths)[:, None])
-    near = F.max_pool1d(heard.float(), 2 * steps + 1, stride=1, padding=steps) > 0
+    unmasked = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(lengths)[:, None])
+    near = F.max_pool1d(unmasked.float(), 2 * steps + 1, stride=1, padding=steps) > 0
     return mask & near
 
 

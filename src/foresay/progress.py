@@ -24,7 +24,7 @@ SHARE, LONGEST = 0.02, 600.0
 
 
 class ProgressBar(Generic[T]):
-    """Goes through `steps`, or is told of them by `update`, and shows how far that is.
+    """Goes through `steps`, or counts them by `update`, and shows how far that is.
 
     Args:
         steps: what to go through.

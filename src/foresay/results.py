@@ -2,7 +2,7 @@
 
     RUN/results.jsonl            a line for each number
     RUN/artifacts/draws-*.npz    what intervals were taken from, and the names of what was drawn
-    RUN/artifacts/example-*.npz  utterances as the model sees them
+    RUN/artifacts/example-*.npz  utterances and their features
 
 An artifact is written before the lines that speak of it: whoever finds a line finds its artifact, whenever a process was killed.
 """
@@ -33,7 +33,7 @@ MOST = 10**300
 FEWEST = 5
 """Utterances, speakers or items that an interval takes: fewer can be drawn again in so few ways that their spread says nothing."""
 EXAMPLE = "example-"
-"""What the names of artifacts begin with that hold an utterance each, as a model hears it; a number follows, from 1."""
+"""What the names of artifacts begin with that hold an utterance each, with its features; a number follows, from 1."""
 
 NAMES = "names-"
 """What stands before the digest of what was drawn, where its names are kept."""
@@ -198,7 +198,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
     try:
         return parse_json_object(line, where)
     except UserError as error:
-        msg = f"{error}. Was the file edited by hand, or damaged? Delete that line, and what it told is lost but nothing else"
+        msg = f"{error}. Was the file edited by hand, or damaged? Delete that line: its result is lost, and nothing else"
         raise UserError(msg) from error
 
 
@@ -214,7 +214,7 @@ def _result(line: Mapping[str, Any], where: str) -> Result:
             found = "is missing" if missing else f"is {json.dumps(line[field.name])[:40]}"
             msg = (
                 f"{where} is no result: {field.name!r} {found}. Was the file edited by hand, or damaged? Delete that line, and the same "
-                "`foresay evaluate` measures again what it told"
+                "`foresay evaluate` measures its results again"
             )
             raise UserError(msg)
     known = {name: line[name] for name in types_of if name in line and name != "draws"}
@@ -277,7 +277,7 @@ def _which(result: Result) -> str:
 def save_artifact(folder: Path, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
     """Write arrays to `folder/artifacts/name.npz`, whole or not at all."""
     kept: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
-    if objects := [key for key, value in kept.items() if value.dtype.hasobject]:  # only NumPy 2.2 can be told not to pickle
+    if objects := [key for key, value in kept.items() if value.dtype.hasobject]:  # only NumPy 2.2 has an option not to pickle
         msg = f"artifact {name}: {', '.join(objects)} hold objects, and only numbers and texts are written"
         raise TypeError(msg)
     path = _artifact(folder, name)

@@ -137,7 +137,7 @@ class Run:
         return exclusive(self.folder, "Wait until it has ended, stop it, or choose another --run")
 
     def begin(self, recipe: str, data: Mapping[str, Data] | None = None) -> None:
-        """Make the folder; write its resolved recipe, and what it hears."""
+        """Make the folder; write its resolved recipe, and its corpora."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.recipe, recipe)
         write_text(self.data, write_toml({purpose: to_table(one) for purpose, one in (data or {}).items()}))

@@ -84,11 +84,11 @@ class ShardFile(io.RawIOBase):
         return ShardFile(self._handle, ShardPart(Path(), self._begin, self.size), self.name)
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return true: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that it can be searched."""
+        """Return true: it can seek."""
         return True
 
     def fileno(self) -> int:
@@ -96,7 +96,7 @@ class ShardFile(io.RawIOBase):
         return self._handle.descriptor
 
     def tell(self) -> int:
-        """Tell the place."""
+        """Return the position."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -47,14 +47,14 @@ def test_check_ends_with_2_if_something_cannot_be_used(corpus: Path, capsys: pyt
 def test_the_end_of_a_check_agrees_with_what_was_found(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(corpus.parent.parent / "digits" / "0_eva_0.wav", np.zeros(4000), 8000)
     assert main(["corpus", "check", str(corpus)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "everything can be decoded, but look at what is doubtful: 1 silent"
+    assert capsys.readouterr().out.splitlines()[-1] == "everything can be decoded, but check what is doubtful: 1 silent"
     lines = corpus.read_text().splitlines()
     lines[1] = lines[1].replace("}", ', "phones": [[0, 250, "w"], [250, 500, "n"]]}')
     corpus.write_text("\n".join(lines))
     assert main(["corpus", "check", str(corpus)]) == 2
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "the phones of 1 item cannot be used: import the corpus again with the right times",
-        "the rest can be decoded, but look at what is doubtful: 1 silent",
+        "the rest can be decoded, but check what is doubtful: 1 silent",
     ]
 
 

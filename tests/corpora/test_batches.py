@@ -238,7 +238,7 @@ def test_what_is_tested_on_is_not_mixed(manifest: Manifest) -> None:
 
 
 def test_who_is_alone_has_nobody_to_be_mixed_with(manifest: Manifest) -> None:
-    with pytest.raises(UserError, match=r"data\.mix = 0\.2 lays other .* only one: --set data\.batch=2 .*--set data\.mix_noise=1"):
+    with pytest.raises(UserError, match=r"data\.mix = 0\.2 mixes each .* only one: --set data\.batch=2 .*--set data\.mix_noise=1"):
         BatchLoader(manifest, plan_of(manifest, batch=1, group=1, mix=0.2))
     with BatchLoader(manifest, plan_of(manifest, batch=1, group=1, mix=1.0, mix_noise=1.0)) as loader:
         batch = next(loader.updates()).batches[0]

@@ -90,7 +90,7 @@ def test_clips_shorter_than_a_stack_have_no_frames(model: MaskedSpectrogram) -> 
 
 
 def test_clips_too_short_to_mask_are_named(model: MaskedSpectrogram) -> None:
-    with pytest.raises(UserError, match=r"b lasts 0\.30 s, 7 frames of 40 ms: too short to mask spans in.*data.shortest"):
+    with pytest.raises(UserError, match=r"b lasts 0\.30 s, 7 frames of 40 ms: too short for masked spans.*data.shortest"):
         model(batch(16_000, 4_800), 0)
 
 

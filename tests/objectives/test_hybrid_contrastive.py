@@ -225,7 +225,7 @@ def test_what_cannot_be_contrasted_is_explained() -> None:
         loss_of(contrast(), predictions, latents, None)
     with pytest.raises(UserError, match="groups of 3"):
         loss_of(contrast(3), predictions, latents, KEYS)
-    with pytest.raises(UserError, match="none to tell it from"):
+    with pytest.raises(UserError, match="no negative: use"):
         loss_of(contrast(1), predictions[:, :, :1], latents[:, :2], KEYS)
     alone = loss_of(contrast(1, perturbed=True), predictions[:1], latents[:1], KEYS[:1])  # one utterance of several latents is enough
     assert alone.term.sum.isfinite()

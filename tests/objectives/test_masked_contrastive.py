@@ -118,7 +118,7 @@ def test_scores_are_computed_in_single_precision() -> None:
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
-    with pytest.raises(UserError, match="no other to tell them apart"):
+    with pytest.raises(UserError, match="has no distractors"):
         draw_distractors(OWN[:, :1], (1, 1, 1, 1), KEYS, same=3)
     with pytest.raises(UserError, match="groups of 3"):
         draw_distractors(OWN, COUNTS, KEYS, same=3, others=3, group=3)

@@ -177,13 +177,13 @@ def test_without_weights_one_run_is_known_and_of_two_none(tmp_path: Path) -> Non
     (found,) = compare(a, b)
     assert found.a == pytest.approx(float(_counts(1)[0].sum() / _counts(1)[1].sum()))  # that of the last step
     _run(a, *_counts(3), model="guest", model_fingerprint="guest")
-    with pytest.raises(UserError, match="tells of 2 trained models: a, guest"):
+    with pytest.raises(UserError, match="names 2 trained models: a, guest"):
         compare(a, b)
 
 
 def test_lines_of_older_versions_are_not_taken_for_a_runs_own(tmp_path: Path) -> None:
     a, b = _run(tmp_path / "a", *_counts(1), model_fingerprint=""), _run(tmp_path / "b", *_counts(2))
-    with pytest.raises(UserError, match="tells of 0 trained models"):
+    with pytest.raises(UserError, match="names 0 trained models"):
         compare(a, b)
 
 

@@ -1,4 +1,4 @@
-"""k-means fitted on what a subject hears of a corpus."""
+"""k-means fitted on the features that a model extracts from a corpus."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

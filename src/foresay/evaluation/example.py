@@ -1,4 +1,4 @@
-"""A few utterances as a model hears them, kept in the run for reports to draw: `artifacts/example-1.npz` and so on."""
+"""Features of a few utterances, kept in the run for reports to draw: `artifacts/example-1.npz` and so on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -22,13 +22,13 @@ MOST = 3
 CODES = 50
 """K of the k-means whose codes are shown, as many as in the reference code's clustering."""
 LEARNT_ON = 300.0
-"""About so many seconds of the corpus are heard to find these codes."""
+"""About so many seconds of the corpus are encoded to fit these codes."""
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
 def examples(extractor: FeatureExtractor, manifest: Manifest, *, seed: int = 0, device: str = "cpu") -> list[Arrays]:
-    """Hear a few utterances of 2 to 6 s that have phones; none if there are none.
+    """Encode a few utterances of 2 to 6 s that have phones; none if there are none.
 
     Arrays: `id`, `text`, `waveform (S,)`, `sample_rate`, `phone_starts`, `phone_ends` (P,) in seconds, `phone_labels (P,)`,
     `first_center_seconds`; of each layer `features_LAYER (T, D)`, `frame_rate_LAYER` and, if the corpus has frames enough to find clusters
@@ -57,8 +57,8 @@ def _choose(manifest: Manifest, fitting: Sequence[int]) -> list[int]:
 
 def _find_codes(extractor: FeatureExtractor, manifest: Manifest, seed: int, device: str) -> dict[str, KMeans]:
     """Find clusters of each layer in part of a corpus."""
-    heard = draw_recordings(manifest, LEARNT_ON, seed)
-    recordings = list(encode_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, set(heard)))
+    encoded = draw_recordings(manifest, LEARNT_ON, seed)
+    recordings = list(encode_recordings(Subject("examples", extractor, extractor.layer_names), manifest, device, set(encoded)))
     codes = {}
     for layer in extractor.layer_names:
         frames = torch.cat([recording.features[layer] for recording in recordings])
@@ -69,7 +69,7 @@ def _find_codes(extractor: FeatureExtractor, manifest: Manifest, seed: int, devi
 
 
 def _example(extractor: FeatureExtractor, manifest: Manifest, indices: Sequence[int], codes: Mapping[str, KMeans], device: str) -> Arrays:
-    """Hear the first of some utterances; the others are its company."""
+    """Encode the first of some utterances; the others are in its batch."""
     waveform = manifest.read(indices[0], extractor.sample_rate)
     arrays = {**_spoken(manifest[indices[0]]), "waveform": waveform, "sample_rate": np.array(extractor.sample_rate)}
     arrays |= _encode(extractor, torch.from_numpy(waveform)[None].to(device), codes)

@@ -22,7 +22,7 @@ ProtocolT = TypeVar("ProtocolT", bound=Any)
 
 @dataclass(frozen=True)
 class Corpora:
-    """What a measure hears."""
+    """The corpora of a measure."""
 
     test: Manifest
     train: Manifest | None = None

@@ -128,7 +128,7 @@ def _refuse_bomb(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (OSError, ValueError, RuntimeError, zipfile.BadZipFile):
-        return  # of the old format, or told of by torch
+        return  # of the old format, or reported by torch
     if unpacked > 2 * path.stat().st_size:
         msg = f"{path} would unpack to {unpacked:,} bytes, from {path.stat().st_size:,}: that is no file of torch.save"
         raise UserError(msg)

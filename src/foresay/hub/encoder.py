@@ -21,7 +21,7 @@ class EncoderSettings(MaskedTransformerSettings):
     fine_tuned: bool = False
     """Whether it was fine-tuned to recognize or classify."""
     buckets: int = 0
-    """Distances that WavLM tells apart; 0: the network knows none."""
+    """Buckets of WavLM's relative position bias; 0: the network has none."""
     farthest: int = 800
     """Frames: what is farther is as far."""
 

@@ -45,7 +45,7 @@ def read_file(path: Path, overrides: Mapping[str, Any]) -> MaskedTransformer:
         raise UserError(msg)
     state = only_tensors(state, path)
     if not settings:
-        msg = f'{path} does not say its settings ("cfg" or "args"): how many heads its attention has cannot be told from tensors'
+        msg = f'{path} does not say its settings ("cfg" or "args"): the tensors do not say how many heads its attention has'
         raise UserError(msg)
     family = _family(state, settings)
     names = fairseq_names(family)
@@ -81,7 +81,7 @@ def _strides(layers: object, path: Path) -> list[int]:
     text = str(layers)
     try:
         if len(text) > LONGEST:
-            raise ValueError  # noqa: TRY301 - told of below
+            raise ValueError  # noqa: TRY301 - reported below
         return [stride for _, _, stride in _layers(ast.parse(text, mode="eval").body)]
     except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError) as error:
         msg = f"{path} states its convolutions as {text[:200]!r}; expected a list of (channels, kernel, stride)"

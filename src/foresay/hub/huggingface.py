@@ -1,10 +1,10 @@
-"""Models of the Hugging Face hub that have no table here, as extractors: data2vec, UniSpeech, what hears waveforms through convolutions.
+"""Models of the Hugging Face hub that have no table here, as extractors: data2vec, UniSpeech, whatever has a convolutional front end.
 
     waveform --> standardized, if the checkpoint's preprocessor says so --> transformers' own network --> layers L0 (before the first
     Transformer block), L1, L2, … (after each)
 
 A thin adapter on the library `transformers` (the extra `hf`): the network is theirs, the promises are those of `FeatureExtractor`. Each
-clip is heard by itself: with padding the published base models would give it other features, for their group norm takes in the padding.
+clip is encoded by itself: with padding the published base models would give it other features, for their group norm takes in the padding.
 """
 
 import functools
@@ -25,7 +25,7 @@ from foresay.settings import Table
 from foresay.trust import is_trusted
 
 MASK_VECTOR = "masked_spec_embed"
-"""Is not needed to hear; fine-tuned without masks, a checkpoint has none."""
+"""Is not needed for features; fine-tuned without masks, a checkpoint has none."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class HuggingFaceModel(Model, FeatureExtractor):
         return lengths.clamp(min=0)
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
-        """Hear (B, S) waveforms; a clip shorter than the receptive field has no frames."""
+        """Encode (B, S) waveforms; a clip shorter than the receptive field has no frames."""
         chosen = self.layer_names if layers is None else tuple(layers)
         counts = self.frame_count(lengths, chosen[0])
         values = {layer: waveforms.new_zeros(len(waveforms), int(counts.max()), self.network.config.hidden_size) for layer in chosen}
@@ -78,8 +78,8 @@ class HuggingFaceModel(Model, FeatureExtractor):
             clip = waveforms[row : row + 1, :length]
             if self.standardize:
                 clip = (clip - clip.mean()) / (clip.var(correction=0) + 1e-7).sqrt()
-            heard = self.network(clip, output_hidden_states=True)
-            hidden = [*heard.hidden_states[:-1], heard.last_hidden_state]  # pre-norm: only the latter has had its norm (transformers 5)
+            outputs = self.network(clip, output_hidden_states=True)
+            hidden = [*outputs.hidden_states[:-1], outputs.last_hidden_state]  # pre-norm: only the latter has had its norm (transformers 5)
             for layer in chosen:
                 values[layer][row, :count] = hidden[self.layer_names.index(layer)][0]
         rate = self.sample_rate / self.downsampling

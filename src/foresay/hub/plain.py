@@ -145,18 +145,18 @@ class PlainWaveformConvolutions(nn.Module):
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """Encode (B, S) waveforms, of which `lengths` (B,) samples are real, to (B, T, C)."""
-        heard = waveforms[:, None]
+        frames = waveforms[:, None]
         for number, convolution in enumerate(self.convolutions):
-            heard = convolution(heard)
+            frames = convolution(frames)
             if number < len(self.norms):
                 norm = self.norms[number]
                 if isinstance(norm, TimeNorm):
                     normed = torch.full_like(lengths, waveforms.shape[1] - self.room) if self.padded else lengths
-                    heard = _normed_over_time(heard, norm, (normed - self.kernels[0]) // self.strides[0] + 1)
+                    frames = _normed_over_time(frames, norm, (normed - self.kernels[0]) // self.strides[0] + 1)
                 else:
-                    heard = norm(heard.transpose(1, 2)).transpose(1, 2)
-            heard = F.gelu(heard)
-        return heard.transpose(1, 2)
+                    frames = norm(frames.transpose(1, 2)).transpose(1, 2)
+            frames = F.gelu(frames)
+        return frames.transpose(1, 2)
 
 
 class PlainPositionalConvolution(nn.Module):
@@ -173,8 +173,8 @@ class PlainPositionalConvolution(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D); what lies beyond an utterance's `lengths` (B,) is silence."""
         frames = frames * (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
-        heard = self.convolution(frames.transpose(1, 2)).transpose(1, 2)
-        return F.gelu(heard[:, : frames.shape[1]])  # an even kernel gives one frame too many
+        output = self.convolution(frames.transpose(1, 2)).transpose(1, 2)
+        return F.gelu(output[:, : frames.shape[1]])  # an even kernel gives one frame too many
 
 
 class PlainAttention(nn.Module):
@@ -230,15 +230,15 @@ class _Recurrence(nn.Module):
         super().__init__()
         self.cell = {"LSTM": _lstm, "GRU": _gru, "RNN_TANH": _rnn}[mode]
         self.states = 2 if mode == "LSTM" else 1
-        self.heard, self.carried = (nn.Linear(w.shape[1], w.shape[0]) for w in (weight_in, weight_state))
-        self.heard.load_state_dict({"weight": weight_in, "bias": bias_in})
+        self.from_input, self.carried = (nn.Linear(w.shape[1], w.shape[0]) for w in (weight_in, weight_state))
+        self.from_input.load_state_dict({"weight": weight_in, "bias": bias_in})
         self.carried.load_state_dict({"weight": weight_state, "bias": bias_state})
         self.requires_grad_(requires_grad=False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, D)."""
         start = tuple(frames.new_zeros(frames.shape[0], self.carried.in_features) for _ in range(self.states))
-        _, outputs = scan(self._step, start, self.heard(frames).transpose(0, 1))
+        _, outputs = scan(self._step, start, self.from_input(frames).transpose(0, 1))
         return outputs.transpose(0, 1)
 
     def _step(self, states: tuple[Tensor, ...], gates: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -268,31 +268,31 @@ def _exchange(model: nn.Module, kind: type[PartT], plain: Callable[[PartT], nn.M
                 setattr(module, name, plain(part))
 
 
-def _lstm(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
-    let_in, kept, new, let_out = (heard + carried).chunk(4, -1)
+def _lstm(states: tuple[Tensor, ...], from_input: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
+    let_in, kept, new, let_out = (from_input + carried).chunk(4, -1)
     memory = kept.sigmoid() * states[1] + let_in.sigmoid() * new.tanh()
     return let_out.sigmoid() * memory.tanh(), memory
 
 
-def _gru(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
-    (reset, kept, new), (carried_reset, carried_kept, carried_new) = heard.chunk(3, -1), carried.chunk(3, -1)
+def _gru(states: tuple[Tensor, ...], from_input: Tensor, carried: Tensor) -> tuple[Tensor, ...]:
+    (reset, kept, new), (carried_reset, carried_kept, carried_new) = from_input.chunk(3, -1), carried.chunk(3, -1)
     new = (new + (reset + carried_reset).sigmoid() * carried_new).tanh()
     kept = (kept + carried_kept).sigmoid()
     return (kept * states[0] + (1 - kept) * new,)
 
 
-def _rnn(states: tuple[Tensor, ...], heard: Tensor, carried: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG001 - as the others
-    return ((heard + carried).tanh(),)
+def _rnn(states: tuple[Tensor, ...], from_input: Tensor, carried: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG001 - as the others
+    return ((from_input + carried).tanh(),)
 
 
-def _normed_over_time(heard: Tensor, norm: TimeNorm, counts: Tensor) -> Tensor:
+def _normed_over_time(frames: Tensor, norm: TimeNorm, counts: Tensor) -> Tensor:
     """Normalize each channel of (B, C, T) over the first `counts` (B,) frames.
 
     Sums are in double precision, for ONNX runtimes add number by number: of seconds of near-silence nothing would be left beside speech.
     """
-    own = (torch.arange(heard.shape[2], device=heard.device) < counts[:, None])[:, None]
+    own = (torch.arange(frames.shape[2], device=frames.device) < counts[:, None])[:, None]
     count = counts.clamp(min=1)[:, None, None]
-    mean = (heard * own).double().sum(2, keepdim=True) / count
-    centered = heard - mean.to(heard.dtype)
+    mean = (frames * own).double().sum(2, keepdim=True) / count
+    centered = frames - mean.to(frames.dtype)
     variance = (centered * own).square().double().sum(2, keepdim=True) / count
-    return centered * torch.rsqrt(variance.to(heard.dtype) + norm.eps) * norm.weight[:, None] + norm.bias[:, None]
+    return centered * torch.rsqrt(variance.to(frames.dtype) + norm.eps) * norm.weight[:, None] + norm.bias[:, None]

@@ -2,7 +2,7 @@
 
     ours <--> transformers (config.json, model.safetensors)          ours <-- fairseq, unilm (.pt)
 
-What a tensor's presence or shape can tell is never asked of the settings beside it, which are sometimes wrong: published HuBERT LARGE says
+What follows from a tensor's presence or shape is never taken from the settings beside it, sometimes wrong: published HuBERT LARGE says
 that its convolutions have a bias, or not, depending on who converted it.
 """
 
@@ -79,7 +79,7 @@ SETTINGS = (
     ("similarity_temperature", "contrastive_logits_temperature", "logit_temp"),
     ("diversity", "diversity_loss_weight", "diversity_loss_weight"),
 )
-"""What tensors cannot tell: ours, transformers, fairseq. Masking is not here: its settings there are those of fine-tuning."""
+"""What does not follow from tensors: ours, transformers, fairseq. Masking is not here: its settings there are those of fine-tuning."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Family:
     """Of the heads; empty where transformers has none."""
     fairseq: Names
     decided: Callable[[Callable[[str], torch.Size]], Table]
-    """Settings that the heads' shapes tell."""
+    """Settings that follow from the shapes of the heads."""
     network: tuple[tuple[str, str, str], ...] = ()
     """What its network has beside that of all: ours, transformers, fairseq."""
     words: tuple[tuple[str, str, str], ...] = ()
@@ -224,7 +224,7 @@ def assemble(found: ReadCheckpoint, overrides: Mapping[str, Any]) -> MaskedTrans
     for name in tensors:
         if name.startswith("position_bias.gate_scale."):  # (1, H, 1, 1) there
             tensors[name] = tensors[name].flatten()
-    # Fine-tuned without masks, a checkpoint has none; it is not needed to hear.
+    # Fine-tuned without masks, a checkpoint has none; it is not needed for features.
     tensors.setdefault("mask_vector", torch.zeros(settings.size))
     check(tensors, _unpacked(model.state_dict()), found.left, found.source, theirs)
     model.load_state_dict({name: tensor.float() for name, tensor in _packed(tensors).items()}, assign=True)
@@ -249,7 +249,7 @@ def exported(model: MaskedTransformer, family: str) -> tuple[Tensors, bool]:
 
 
 def _network(shape: Callable[[str], torch.Size], tensors: Mapping[str, Tensor], stated: Table) -> Table:
-    """Tell the network's settings from its tensors. How many layers there should be is taken from what is stated: lost ones show."""
+    """Infer the network's settings from its tensors. How many layers there should be is taken from what is stated: lost ones show."""
     convolutions = len(stated.get("strides", MaskedTransformerSettings.strides))
     blocks = len({name.split(".")[2] for name in tensors if name.startswith("transformer.blocks.")})
     layered = "convolutions.norms.1.weight" in tensors

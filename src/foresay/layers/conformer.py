@@ -6,8 +6,8 @@
     x = x + 1/2 mlp(norm(x))
     x = norm(x)                        each block
 
-The norm of the convolution is a layer norm, where the paper has a batch norm: in training, too, what is heard of an utterance must not
-depend on its batch mates, nor on how many devices share a batch. After an utterance's end the depthwise convolution hears silence.
+The norm of the convolution is a layer norm, where the paper has a batch norm: in training, too, the features of an utterance must not
+depend on its batch mates, nor on how many devices share a batch. After an utterance's end the input of the depthwise convolution is zero.
 """
 
 import math
@@ -38,9 +38,9 @@ class Conformer(nn.Module):
         layer_drop: float = 0.0,
         checkpoint: bool = False,
     ) -> None:
-        """Of `layers` blocks with D = `size` features; the convolution sees `kernel` frames.
+        """Of `layers` blocks with D = `size` features; the convolution covers `kernel` frames.
 
-        `causal`: a frame hears itself and the past only, for streams. `left_context`: frames before it that its attention sees; None: all.
+        `causal`: a frame attends to itself and the past only, for streams. `left_context`: frames before it that it attends to; None: all.
         `layer_drop`: probability that a block is left out of a step. `checkpoint`: compute blocks anew for their gradient: memory.
         """
         super().__init__()
@@ -61,7 +61,7 @@ class Conformer(nn.Module):
     def forward(
         self, frames: Tensor, lengths: Tensor | None = None, *, kept: Tensor | None = None, depth: int | None = None
     ) -> list[Tensor]:
-        """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all.
+        """Encode (B, T, D) frames, of which `lengths` (B,) are real; None: all.
 
         `kept` (L,): which blocks are run, as `draw` draws it; None: all. `depth`: stop after so many blocks.
 
@@ -80,7 +80,7 @@ class Conformer(nn.Module):
         return states
 
     def _visible(self, time: int, real: Tensor | None) -> Tensor | None:
-        """Tell which frames (columns) each frame (row) may look at: (B or 1, 1, T, T); None: all of them."""
+        """Return which frames (columns) each frame (row) may attend to: (B or 1, 1, T, T); None: all of them."""
         if real is None and not self.causal and self.left_context is None:
             return None
         device = None if real is None else real.device
@@ -91,7 +91,7 @@ class Conformer(nn.Module):
             seen = seen & (apart <= self.left_context)
         if real is not None:
             seen = seen & real.mT
-        return (seen | (apart == 0)).view(-1, 1, time, time)  # padding sees itself: a softmax over nothing is not a number
+        return (seen | (apart == 0)).view(-1, 1, time, time)  # padding attends to itself: a softmax over nothing is not a number
 
 
 class Block(nn.Module):
@@ -117,7 +117,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(size)
 
     def forward(self, frames: Tensor, positions: Tensor, seen: Tensor | None, real: Tensor | None) -> Tensor:
-        """(B, T, D) -> (B, T, D); `positions`: `sinusoids`; `seen` (B or 1, 1, T, T): who sees whom; `real` (B, T, 1): not padding."""
+        """(B, T, D) -> (B, T, D); `positions`: `sinusoids`; `seen` (B or 1, 1, T, T): the attention mask; `real` (B, T, 1): not padding."""
         frames = frames + 0.5 * self.first(frames)
         frames = frames + self.dropout(self.attention(self.attention_norm(frames), positions, seen))
         frames = frames + self.convolution(frames, real)
@@ -154,8 +154,8 @@ class RelativeAttention(nn.Module):
             logits = logits.masked_fill(~seen, -torch.inf)
         p = self.dropout if self.training else 0.0
         content = queries + self.content_bias.to(queries.dtype)
-        heard = F.scaled_dot_product_attention(content, keys, values, attn_mask=logits, dropout_p=p)
-        return self.output(heard.transpose(1, 2).flatten(2))
+        outputs = F.scaled_dot_product_attention(content, keys, values, attn_mask=logits, dropout_p=p)
+        return self.output(outputs.transpose(1, 2).flatten(2))
 
 
 class ConvolutionModule(nn.Module):
@@ -173,11 +173,11 @@ class ConvolutionModule(nn.Module):
 
     def forward(self, frames: Tensor, real: Tensor | None) -> Tensor:
         """(B, T, D) -> (B, T, D), what is to be added; `real` (B, T, 1): not padding, which is silence."""
-        heard = F.glu(self.gated(self.norm(frames)))
+        outputs = F.glu(self.gated(self.norm(frames)))
         if real is not None:
-            heard = heard * real
-        heard = self.depthwise(F.pad(heard.mT, (self.before, self.after))).mT
-        return self.dropout(self.output(F.silu(self.depthwise_norm(heard))))
+            outputs = outputs * real
+        outputs = self.depthwise(F.pad(outputs.mT, (self.before, self.after))).mT
+        return self.dropout(self.output(F.silu(self.depthwise_norm(outputs))))
 
 
 def sinusoids(time: int, size: int, device: torch.device) -> Tensor:

@@ -67,7 +67,7 @@ class Transformer(nn.Module):
         position_bias: PositionBias | None = None,
         depth: int | None = None,
     ) -> list[Tensor]:
-        """Hear (B, T, D) frames, of which `lengths` (B,) are real; None: all, which is faster.
+        """Encode (B, T, D) frames, of which `lengths` (B,) are real; None: all, which is faster.
 
         `kept` (L,): which blocks are run, as `draw` draws it; None: all.
         `depth`: stop after so many blocks.
@@ -133,11 +133,11 @@ class Attention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, D) -> (B, T, D); `mask`, (B, 1, 1, T) or (B or 1, H, T, T), says which frames are seen, or is added to the logits."""
+        """(B, T, D) -> (B, T, D); `mask`, (B, 1, 1, T) or (B or 1, H, T, T), says which frames are attended, or is added to the logits."""
         packed = self.query_key_value(frames).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = packed.permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
-        heard = self._attend(queries, keys, values, mask)
-        return self.output(heard.transpose(1, 2).flatten(2))
+        outputs = self._attend(queries, keys, values, mask)
+        return self.output(outputs.transpose(1, 2).flatten(2))
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         p = self.dropout.p if self.training else 0.0
@@ -151,7 +151,7 @@ class Attention(nn.Module):
 
 
 def _attended(frames: Tensor, lengths: Tensor) -> Tensor:
-    """Tell the real frames from padding: (B, 1, 1, T). An utterance of no frames sees one, for a softmax over nothing is not a number."""
+    """Return the mask of real frames: (B, 1, 1, T). One of no frames attends to one, as a softmax over nothing is not a number."""
     return (torch.arange(frames.shape[1], device=frames.device) < lengths.clamp(min=1)[:, None])[:, None, None]
 
 
@@ -169,7 +169,7 @@ class PositionalConvolution(nn.Module):
     """
 
     def __init__(self, size: int, kernel: int = 128, groups: int = 16) -> None:
-        """`size` D features in `groups`, each of which hears only itself."""
+        """`size` D features in `groups`, each of which is convolved with itself only."""
         super().__init__()
         self.groups = groups
         self.direction = nn.Parameter(torch.randn(size, size // groups, kernel) * math.sqrt(4 / (kernel * size)))
@@ -183,14 +183,14 @@ class PositionalConvolution(nn.Module):
         with torch.autocast(frames.device.type, enabled=False):  # there is no Fourier transform in bf16
             exact = torch.promote_types(frames.dtype, torch.float32)
             direction = self.direction.to(exact)
-            heard = slide(frames.to(exact), direction * (self.gain.to(exact) / _norms(direction)), self.groups)
-        return F.gelu(heard.to(frames.dtype) + self.bias)
+            outputs = slide(frames.to(exact), direction * (self.gain.to(exact) / _norms(direction)), self.groups)
+        return F.gelu(outputs.to(frames.dtype) + self.bias)
 
 
 def slide(frames: Tensor, weight: Tensor, groups: int) -> Tensor:
     """Slide `weight` (D, D / groups, kernel) over `frames` (B, T, D), centered and padded with zeros: what a grouped convolution does.
 
-    An even kernel sees one frame more of the past than of the future. -> (B, T, D).
+    An even kernel covers one frame more of the past than of the future. -> (B, T, D).
 
     So wide a kernel is worth a Fourier transform: blocks of two kernels' length, in each of which all but the last kernel - 1 results are
     free of the block's wrapping around ("overlap-save"). For 128 frames that is a thirtieth of the arithmetic.
@@ -200,9 +200,9 @@ def slide(frames: Tensor, weight: Tensor, groups: int) -> Tensor:
     count = time // hop + 1  # one too many where the time is a multiple: what is cut off below is then never nothing, for the compiler
     before = kernel // 2
     blocks = F.pad(frames, (0, 0, before, count * hop + kernel - 1 - before - time)).unfold(1, length, hop)  # (B, count, D, length)
-    heard = torch.fft.rfft(blocks).unflatten(2, (groups, -1)).permute(4, 2, 0, 1, 3)  # (kernel + 1, groups, B, count, D / groups)
+    outputs = torch.fft.rfft(blocks).unflatten(2, (groups, -1)).permute(4, 2, 0, 1, 3)  # (kernel + 1, groups, B, count, D / groups)
     filters = torch.fft.rfft(weight, n=length).unflatten(0, (groups, -1)).permute(3, 0, 2, 1)  # (kernel + 1, groups, in, out)
-    answers = (heard.flatten(2, 3) @ filters.conj()).unflatten(2, heard.shape[2:4]).permute(2, 3, 1, 4, 0)
+    answers = (outputs.flatten(2, 3) @ filters.conj()).unflatten(2, outputs.shape[2:4]).permute(2, 3, 1, 4, 0)
     answered = torch.fft.irfft(answers.flatten(2, 3), n=length)[..., :hop]  # (B, count, D, hop)
     return answered.transpose(2, 3).flatten(1, 2)[:, :time]
 

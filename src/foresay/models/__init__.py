@@ -1,1 +1,1 @@
-"""The systems of the papers: one system, one file, told from top to bottom."""
+"""The systems of the papers: one system, one file, which reads from top to bottom."""

@@ -1,4 +1,4 @@
-"""Negatives: what a prediction must be told apart from. One way of drawing, one file, one class.
+"""Negatives: what a prediction is contrasted with. One way of drawing, one file, one class.
 
 A model never knows how its negatives were drawn. Samplers draw within explicit groups of consecutive utterances, from keys that belong
 to the utterances: the draw is the same however a global batch is spread over devices. (The reference drew within whatever one GPU
@@ -28,7 +28,7 @@ class Drawn(NamedTuple):
 
 
 class Negatives(NamedTuple):
-    """Vectors, and which of them each position is to be told apart from."""
+    """Vectors, and which of them are the negatives of each position."""
 
     pool: Tensor
     """(G, R, D): for each group, its g x T frames utterance by utterance, then whatever else the sampler adds."""

@@ -1,4 +1,4 @@
-"""Negatives from a queue of past latents: more voices than a group holds, at no cost of hearing them again (MoCo, arXiv:1911.05722).
+"""Negatives from a queue of past latents: more voices than a group holds, without encoding them again (MoCo, arXiv:1911.05722).
 
     update n   group --> a few of its latents, detached --> [ .... 4096 of the last updates .... ] --> the oldest are forgotten
     update n + 1                                               | a sample for each group

@@ -1,8 +1,8 @@
-"""Negatives that nobody said: latents that are moved or mixed, harder to tell from the positive than most that occur.
+"""Synthetic hard negatives: latents that are perturbed or mixed, closer to the positive than most that occur.
 
 `perturbed`: z + sigma x spread x noise, near copies of real latents ("hybrid negatives", Z_pert); `mixed`: points on the line between two
 latents of the group (MoCHi, arXiv:2010.01028, section 3). A position never meets the copies of the very frames that it is to predict:
-as sigma falls, nothing could tell the two apart, and the loss could not fall below log 2.
+as sigma falls, nothing could distinguish the two, and the loss could not fall below log 2.
 """
 
 from typing import Literal

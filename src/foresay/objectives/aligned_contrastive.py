@@ -62,8 +62,8 @@ class Lattice:
         scores = F.pad(cells / self.temperature, (0, 0, self.skip_begin, self.skip_end))
         scores, blank = (scores[..., :-1], scores[..., -1]) if self.blank else (scores, None)
         found = monotonic_alignment(scores, self.mode, blank)
-        heard = slice(self.skip_begin, self.skip_begin + frames)
-        return Alignment(self.temperature * found.loss, found.posterior[..., heard, :], found.path[..., heard])
+        scored = slice(self.skip_begin, self.skip_begin + frames)
+        return Alignment(self.temperature * found.loss, found.posterior[..., scored, :], found.path[..., scored])
 
 
 def align(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> Alignment:

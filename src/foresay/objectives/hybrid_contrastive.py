@@ -1,4 +1,4 @@
-"""Hybrid negatives: a prediction is told apart from all there is, of the batch, of the past, made up, and of another modality.
+"""Contrastive loss with hybrid negatives: of the batch, of a queue, synthetic, and of another modality.
 
 "Contrastive Predictive Coding for Audio & Images", Garg and Chandra, IIT Bombay 2025, Algorithm 2. For one modality:
 
@@ -98,7 +98,7 @@ class HybridContrast(nn.Module):
             raise UserError(msg)
         if perturbed and sigma <= 0:
             msg = (
-                f"sigma = {sigma} makes perturbed negatives that are the latents themselves, which nothing can tell from the right ones: "
+                f"sigma = {sigma} makes perturbed negatives equal to the latents themselves, that is, to the positives: "
                 f"take sigma > 0 (such as 0.1), or perturbed = false for none"
             )
             raise UserError(msg)
@@ -119,7 +119,7 @@ class HybridContrast(nn.Module):
         """Draw for utterances of so many latents, by their keys (B,), for a purpose; what is drawn is sent to the `device`.
 
         Raises:
-            UserError: there are no keys, the batch is not made of groups, or there is nothing to tell a latent from.
+            UserError: there are no keys, the batch is not made of groups, or a latent has no negative.
         """
         groups = self._groups(keys, frames)
         shape = (self.group * (frames - 1), self.size)
@@ -140,10 +140,10 @@ class HybridContrast(nn.Module):
         with torch.autocast(predictions.device.type, enabled=False):  # losses are computed in float32 at least
             right = self._directions(latents[:, 1:]).reshape(groups, per_group, size)
             parts = self._candidates(right, drawn, others)
-            heard = self._directions(predictions).reshape(groups, -1, size) / self.temperature  # (G, g K W, D)
-            scores = {kind: heard @ part.mT for kind, part in parts.items()}
-            own = _own_rows(self.group, count, positions, latents.shape[1] - 1).to(heard.device).expand(groups, -1)[..., None]
-            positives = (heard * right.gather(1, own.expand(-1, -1, size))).sum(dim=-1)
+            queries = self._directions(predictions).reshape(groups, -1, size) / self.temperature  # (G, g K W, D)
+            scores = {kind: queries @ part.mT for kind, part in parts.items()}
+            own = _own_rows(self.group, count, positions, latents.shape[1] - 1).to(queries.device).expand(groups, -1)[..., None]
+            positives = (queries * right.gather(1, own.expand(-1, -1, size))).sum(dim=-1)
         scores["in batch"].scatter_(-1, own, -torch.inf)
         if "perturbed" in scores and not self.meets_perturbed_self:
             scores["perturbed"].scatter_(-1, own, -torch.inf)
@@ -170,7 +170,7 @@ class HybridContrast(nn.Module):
             msg = f"{len(keys)} utterances do not fall into groups of {self.group} that share negatives: set data.batch to a multiple"
             raise UserError(msg)
         if self.group * (frames - 1) < 2:  # noqa: PLR2004
-            msg = "one utterance of two latents has only one to predict, and none to tell it from: use longer clips, or more in a group"
+            msg = "one utterance of two latents has only one to predict, and no negative: use longer clips, or more in a group"
             raise UserError(msg)
         drawn: list[int] = keys[:: self.group].tolist()
         return drawn
@@ -180,7 +180,7 @@ class HybridContrast(nn.Module):
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 
     def _candidates(self, right: Tensor, drawn: Drawn, others: Tensor | None) -> dict[str, Tensor]:
-        """All that groups (G, n, D) of right ones are told apart from: kind -> (G, rows, D), what is in the batch first."""
+        """All negatives of groups (G, n, D) of positives: kind -> (G, rows, D), what is in the batch first."""
         parts = {"in batch": right}
         if drawn.past is not None:
             parts["queue"] = drawn.past.to(right).expand(len(right), -1, -1)

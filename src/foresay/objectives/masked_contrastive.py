@@ -1,4 +1,4 @@
-"""Masked contrastive coding: a context tells what was hidden at its place from what was hidden at others.
+"""Masked contrastive loss (wav2vec 2.0): the context of a masked frame is contrasted with the targets of other masked frames.
 
 wav2vec 2.0 (arXiv:2006.11477, section 3.2): of a masked frame, the true target must be nearer to the context than N distractors, targets of
 other masked frames of the utterance. Distractors that bear the same code as the target are no distractors.
@@ -31,14 +31,14 @@ class Pool(NamedTuple):
 
 
 class MaskedContrastiveLoss(NamedTuple):
-    """The loss, and the share of frames told apart from all their distractors."""
+    """The loss, and the share of frames that are nearer to their target than to all distractors."""
 
     term: Term
     accuracy: Tensor
 
 
 def draw_distractors(own: Tensor, counts: Sequence[int], keys: Tensor | None, *, same: int, others: int = 0, group: int = 1) -> Tensor:
-    """Draw what each frame is told apart from, with replacement. -> (B, P, `same` + `others`) rows of the group's pool.
+    """Draw the distractors of each frame, with replacement. -> (B, P, `same` + `others`) rows of the group's pool.
 
     `own` (B, P): which of its utterance's targets is the frame's; `counts`: how many targets each utterance has, the largest is M. All on
     the CPU, where the draw is the same whatever the device.
@@ -51,7 +51,7 @@ def draw_distractors(own: Tensor, counts: Sequence[int], keys: Tensor | None, *,
         msg = "this batch has no keys to draw distractors from: BatchLoader gives them, or set Batch.keys to any (B,) integers"
         raise UserError(msg)
     if min(counts) < 2:  # noqa: PLR2004
-        msg = f"an utterance with {min(counts)} masked frames has no other to tell them apart from: use longer clips, or mask more"
+        msg = f"an utterance with {min(counts)} masked frames has no distractors: use longer clips, or mask more"
         raise UserError(msg)
     if len(counts) % group:
         msg = f"{len(counts)} utterances do not fall into groups of {group} that share distractors: set data.batch to a multiple of it"
@@ -93,8 +93,8 @@ def masked_contrastive_loss(
     losses = F.softplus(wrong.logsumexp(-1) - right)
     with torch.no_grad():
         hardest = wrong.amax(-1)
-        told = (right > hardest) & hardest.isfinite() & real  # where all distractors are the target itself, nothing was told apart
-        accuracy = told.sum() / real.sum()
+        right_ones = (right > hardest) & hardest.isfinite() & real  # where all distractors are the target itself, nothing is counted
+        accuracy = right_ones.sum() / real.sum()
     return MaskedContrastiveLoss(Term((losses * real).sum(), real.sum()), accuracy)
 
 

@@ -1,4 +1,4 @@
-"""Masked prediction: of which class is a frame that was not heard (HuBERT, arXiv:2106.07447, eq. 1 and 3).
+"""Masked prediction loss: the class of a masked frame (HuBERT, arXiv:2106.07447, eq. 1 and 3).
 
     p(class | frame) = softmax over classes of cosine(projected state, class vector) / 0.1
 

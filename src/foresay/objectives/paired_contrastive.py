@@ -25,23 +25,23 @@ class PairedLoss(NamedTuple):
 
 
 class PairedContrast(nn.Module):
-    """Symmetric InfoNCE among the pairs of each `group`; pairs of one class are told apart like those of two."""
+    """Symmetric InfoNCE among the pairs of each `group`; pairs of one class are contrasted like those of two."""
 
     def __init__(self, group: int, temperature: float = 0.1) -> None:
         super().__init__()
         if temperature <= 0 or group < 2:  # noqa: PLR2004 - one pair is alone
-            msg = f"pairs are told apart in groups of two or more, at a temperature above 0; not {group=}, {temperature=}"
+            msg = f"pairs are contrasted in groups of two or more, at a temperature above 0; not {group=}, {temperature=}"
             raise UserError(msg)
         self.group, self.temperature = group, temperature
 
     def forward(self, one: Tensor, other: Tensor) -> PairedLoss:
-        """Tell apart pairs of vectors (B, D), row by row.
+        """Contrast pairs of vectors (B, D), row by row.
 
         Raises:
             UserError: the batch is not made of groups.
         """
         if len(one) % self.group:
-            msg = f"{len(one)} pairs do not fall into groups of {self.group} that are told apart: set data.batch to a multiple"
+            msg = f"{len(one)} pairs do not fall into groups of {self.group} that are contrasted: set data.batch to a multiple"
             raise UserError(msg)
         with torch.autocast(one.device.type, enabled=False):
             halves = [F.normalize(half if half.dtype == torch.float64 else half.float(), dim=-1) for half in (one, other)]

@@ -52,10 +52,10 @@ class Predictor(nn.Module):
         packed = F.linear(contexts, self.query_key_value.flatten(0, 1))  # (B, W, K 3 D)
         packed = packed.view(batch, positions, predictions, 3, self.attention_heads, HEAD_SIZE).permute(3, 2, 0, 4, 1, 5)
         queries, keys, values = packed.contiguous().flatten(2, 3)  # each (K, B H, W, 32)
-        heard = self._attend(queries, keys, values).unflatten(1, (batch, -1))  # (K, B, H, W, 32)
-        heard = heard.transpose(2, 3).reshape(predictions, batch * positions, size) @ self.output
+        outputs = self._attend(queries, keys, values).unflatten(1, (batch, -1))  # (K, B, H, W, 32)
+        outputs = outputs.transpose(2, 3).reshape(predictions, batch * positions, size) @ self.output
         # Post-norm, in (K, B W, D) layout.
-        frames = self.attention_norm(contexts.reshape(1, batch * positions, size) + heard)
+        frames = self.attention_norm(contexts.reshape(1, batch * positions, size) + outputs)
         # ReLU comes after dropout, whose factors are not negative: the value is the same, and it needs no memory of its own.
         hidden = F.relu_(self.dropout(torch.baddbmm(self.inner_bias, frames, self.inner)))
         frames = self.final_norm(frames + torch.baddbmm(self.outer_bias, hidden, self.outer))

@@ -1,4 +1,4 @@
-"""Product quantizer with Gumbel noise: each latent becomes one of V^G codes, learnt together with what hears it.
+"""Product quantizer with Gumbel noise: each latent becomes one of V^G codes, learnt jointly with the model.
 
 vq-wav2vec (arXiv:1910.05453, section 3.1) and wav2vec 2.0 (arXiv:2006.11477, section 2): G codebooks choose one of their V entries each.
 
@@ -74,7 +74,7 @@ class GumbelQuantizer(nn.Module):
     def forward(self, latents: Tensor, temperature: float | Tensor, noise: Tensor | None = None) -> Quantized:
         """Quantize (B, M, C) latents; in training with the noise that was drawn.
 
-        All in float32: neighbors in a book are told apart by less than half precision resolves.
+        All in float32: neighbors in a codebook differ by less than half precision resolves.
         """
         with torch.autocast(latents.device.type, enabled=False):
             logits = self.projection(self.hidden(latents.to(self.entries.dtype)))

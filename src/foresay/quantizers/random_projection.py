@@ -44,7 +44,7 @@ class RandomProjectionQuantizer(nn.Module):
 
     @torch.no_grad()
     def forward(self, frames: Tensor) -> Tensor:
-        """(N, D) -> (N, G) int64; in full precision: neighbors in a book are told apart by less than half precision resolves."""
+        """(N, D) -> (N, G) int64; in full precision: neighbors in a codebook differ by less than half precision resolves."""
         with torch.autocast(frames.device.type, enabled=False):
             return torch.cat([self._nearest(part) for part in frames.to(self.entries.dtype).split(ROWS)])
 

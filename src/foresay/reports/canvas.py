@@ -15,7 +15,7 @@ from foresay.reports.markup import Html, escaped, tag
 
 PAPER, INK, SOFT, GRID = "#fefdfc", "#1b1c20", "#5d626b", "#dcdfe4"
 SERIES = ("#0067a8", "#c4500a", "#007a5a", "#a8428a", "#7a6400", "#4b5bd4")
-"""Told apart by color-blind readers too (after Okabe and Ito, darkened for thin lines on white)."""
+"""Distinct for color-blind readers too (after Okabe and Ito, darkened for thin lines on white)."""
 
 THEME = {PAPER: "paper", INK: "ink", SOFT: "soft", GRID: "grid"} | {color: f"series-{i}" for i, color in enumerate(SERIES, start=1)}
 """The colors that the page replaces by its own: hex -> name of the CSS variable."""

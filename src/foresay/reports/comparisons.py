@@ -30,7 +30,7 @@ TITLES = {
 EXPLANATIONS = {
     "probe": "How well a linear classifier reads the phone off each single frame.",
     "phone_ctc": "How well a linear classifier, trained with CTC, reads the sequence of phones off an utterance.",
-    "speaker": "How well a linear classifier tells who speaks.",
+    "speaker": "How well a linear classifier identifies the speaker.",
     "abx": (
         "Is a phone X nearer to an A, which is the same phone, than to a B, which is another? Nothing is trained on top: it rates the "
         "distances between the features themselves. 0% is perfect, 50% is chance."
@@ -41,8 +41,8 @@ EXPLANATIONS = {
     ),
     "slowness": "Phones last about 80 ms. How much changes from frame to frame, and how long does a cluster code hold?",
     "robustness": (
-        "Each recording is heard twice, once with another sound over it. Relative disturbance: 0 where nothing changed, 1 where a frame is "
-        "no nearer to itself than to any other."
+        "Each recording is encoded twice, once with another sound mixed in. Relative disturbance: 0 where nothing changed, 1 where a frame "
+        "is no nearer to itself than to any other."
     ),
     "similarity": (
         "Cosines of pairs of frames (arXiv:2104.11946, Figure 3): frames of one phone should be more alike than frames of two. The "
@@ -72,7 +72,7 @@ EXPLANATIONS = {
         "By class: is any picture of its class?"
     ),
 }
-"""What a measure tells, in a sentence or two."""
+"""What a measure measures, in a sentence or two."""
 
 UNTRAINED = " (untrained)"
 """How the untrained copy of a model is named in the results."""
@@ -147,7 +147,7 @@ class Comparison:
 
     @property
     def explanation(self) -> str:
-        """What it tells, or nothing where nobody wrote it down, or where it ranks nothing."""
+        """What it measures, or nothing where nobody wrote it down, or where it ranks nothing."""
         return "" if self.seen else EXPLANATIONS.get(self.kind.measure, "")
 
     @property
@@ -219,7 +219,7 @@ def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], recor
 
 
 def _label(source: Source, others: Sequence[Source], records: Sequence[Record]) -> str:
-    """Name a line by its run, or by its model where a run holds several; with the seed only where it tells lines apart."""
+    """Name a line by its run, or by its model where a run holds several; with the seed only where it distinguishes lines."""
     alone = source.run is not None and len({other.trained for other in others if other.run == source.run}) == 1
     name = records[source.run].name if source.run is not None and alone else source.trained
     words = [name + (", untrained" if source.model.endswith(UNTRAINED) else "")]

@@ -36,7 +36,7 @@ class Layer:
     """(T, D)."""
     frame_rate: float
     first_center: float
-    """Seconds: the middle of what frame 0 sees."""
+    """Seconds: the center of frame 0's receptive field."""
     count: int
     """Frames of the whole utterance, of which `values` holds those that are drawn."""
     codes: NDArray[np.int64] | None = None

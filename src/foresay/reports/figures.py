@@ -3,7 +3,7 @@
 What was measured of several steps of a run is drawn over them (Figure 5).
 A result says by the names in its details what can be drawn of it; this file knows no measure:
 `histogram` {from, to, counts}; `values` and `intervals` of `clusters` [K, …]; `points` [[x, y], …] with `labels` and `phones`,
-and, where some were heard and others seen, `marks` with `modalities`.
+and, where some are audio and others images, `marks` with `modalities`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ MOST_MAPS = 6
 MOST_NAMED = 24
 """Phones whose names stand on a map: the most frequent."""
 MARKERS = "os^vD"
-HEARD_OR_SEEN = {"audio": "o", "image": "^"}
+MODALITY_MARKERS = {"audio": "o", "image": "^"}
 
 
 def figures(measure: Sequence[Comparison], name: str) -> Html:
@@ -154,13 +154,13 @@ def _map(line: Line, name: str) -> Html:
             color, marker = SERIES[place % len(SERIES)], MARKERS[place // len(SERIES) % len(MARKERS)]
             for mark in np.unique(marks[own]):
                 some = points[own & (marks == mark)]
-                shape = marker if mark < 0 else HEARD_OR_SEEN[modalities[mark]]
+                shape = marker if mark < 0 else MODALITY_MARKERS[modalities[mark]]
                 axes.scatter(some[:, 0], some[:, 1], s=5 if mark < 0 else 16, color=color, marker=shape, alpha=0.6, linewidth=0)
                 if place < MOST_NAMED:
                     middle = np.median(some, axis=0)
                     axes.annotate(phones[phone], middle, ha="center", va="center", fontsize=8, fontweight="bold")
         for modality in modalities:  # of which color does not matter
-            axes.scatter([], [], s=16, color=SOFT, marker=HEARD_OR_SEEN[modality], linewidth=0, label=modality)
+            axes.scatter([], [], s=16, color=SOFT, marker=MODALITY_MARKERS[modality], linewidth=0, label=modality)
         if modalities:
             figure.legend(loc="outside lower left", ncols=len(modalities))
         axes.set(title=title, xticks=[], yticks=[])

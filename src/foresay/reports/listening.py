@@ -1,4 +1,4 @@
-"""The section on example utterances: hear one, see it, and see what each run made of it."""
+"""The section on example utterances: play one, and compare the features of each run."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from foresay.reports.wording import MINUS, listed, span
 
 
 class Listening(NamedTuple):
-    """An example and the run that heard it."""
+    """An example and the run that encoded it."""
 
     run: int
     """Its place on the page."""
@@ -34,7 +34,7 @@ class Listening(NamedTuple):
 
 
 def listening_section(records: Sequence[Record]) -> Html:
-    """Show every distinct example once, with the pictures of all runs that heard it."""
+    """Show every distinct example once, with the figures of all runs that encoded it."""
     read = [(place, record, read_example(arrays)) for place, record in enumerate(records) for arrays in record.examples]
     found = [(place, record, example) for place, record, example in read if example is not None]
     groups: list[list[Listening]] = []
@@ -72,13 +72,13 @@ def _heading(example: Example) -> list[Html]:
     """Where it comes from, and what is missing of it."""
     cut = f", of which the first {span(example.duration)} are shown" if example.whole > example.duration else ""
     phones = "" if example.phones else " It has no phone times, so the pictures show no phones."
-    hint = tag("span", " Click on a picture to hear it from there.", class_="hint")
+    hint = tag("span", " Click on a figure to play from there.", class_="hint")
     return [tag("p", tag("code", example.id), f", {span(example.whole)}{cut}.{phones}", hint, class_="caption")]
 
 
 def _codes(group: Sequence[Listening], name: str) -> list[Html]:
     """The clusters that each layer's frames fall into, a row each."""
-    rows = [(hearing.run, layer) for hearing in group for layer in hearing.example.layers if layer.codes is not None]
+    rows = [(listening.run, layer) for listening in group for layer in listening.example.layers if layer.codes is not None]
     if not rows:
         return []
     text = (
@@ -87,31 +87,31 @@ def _codes(group: Sequence[Listening], name: str) -> list[Html]:
     )
     head = [tag("h3", "As discrete units"), tag("p", text, class_="caption")]
     if len(group) > 1:
-        head.append(legend({hearing.run: hearing.name for hearing in group}))
+        head.append(legend({listening.run: listening.name for listening in group}))
     return [*head, draw_codes(rows, group[0].example, f"{name}-codes")]
 
 
 def _similarities(group: Sequence[Listening], name: str) -> list[Html]:
     """The self-similarity of each layer, the runs side by side and in one scale."""
-    layers = list(dict.fromkeys(layer.name for hearing in group for layer in hearing.example.layers))
+    layers = list(dict.fromkeys(layer.name for listening in group for layer in listening.example.layers))
     if not layers:
         return []
     pictures: list[list[Html]] = []
     for number, layer_name in enumerate(layers):
-        heard = [(h, layer) for h in group for layer in h.example.layers if layer.name == layer_name]
-        heard = [(h, layer) for h, layer in heard if excerpt_frames(layer, h.example).any()]
-        lowest = min((_lowest(layer, hearing.example) for hearing, layer in heard), default=0.0)
+        shown = [(h, layer) for h in group for layer in h.example.layers if layer.name == layer_name]
+        shown = [(h, layer) for h, layer in shown if excerpt_frames(layer, h.example).any()]
+        lowest = min((_lowest(layer, listening.example) for listening, layer in shown), default=0.0)
         if not pictures or len(group) > 1:
             pictures.append([])  # a row of its own for each layer, where runs are to be compared
-        for hearing, layer in heard:
-            title = _titled(hearing, group, f"layer {layer.name}")
-            picture = draw_similarity(layer, hearing.example, lowest, f"{name}-{hearing.run}-similarity-{number}", title)
-            caption = tag("figcaption", tag("strong", title), ". ", _steadiness(layer, hearing.example))
+        for listening, layer in shown:
+            title = _titled(listening, group, f"layer {layer.name}")
+            picture = draw_similarity(layer, listening.example, lowest, f"{name}-{listening.run}-similarity-{number}", title)
+            caption = tag("figcaption", tag("strong", title), ". ", _steadiness(layer, listening.example))
             pictures[-1].append(tag("figure", picture, caption))
     start, end = excerpt(group[0].example)
     text = (
         f"Cosine similarity of every pair of frames between {start:.1f} and {end:.1f} s; the white lines are phone boundaries. "
-        "Bright blocks along the diagonal that fit the phones mean that a layer hears the phones; "
+        "Bright blocks along the diagonal that fit the phones mean that a layer separates the phones; "
         "stripes mean that it marks time (arXiv:2104.11946, Figure 2)."
     )
     rows = (tag("div", *row, class_="panels") for row in pictures)
@@ -120,20 +120,20 @@ def _similarities(group: Sequence[Listening], name: str) -> list[Html]:
 
 def _inspected(group: Sequence[Listening], name: str) -> list[Html]:
     parts = []
-    for hearing in group:
-        for number, (key, array) in enumerate(hearing.example.inspected.items()):
+    for listening in group:
+        for number, (key, array) in enumerate(listening.example.inspected.items()):
             meaning = MEANINGS.get(key)
             title = meaning.title if meaning else key.replace("_", " ").capitalize()
-            parts.append(tag("h3", _titled(hearing, group, title)))
+            parts.append(tag("h3", _titled(listening, group, title)))
             if meaning:
                 parts.append(tag("p", meaning.caption, class_="caption"))
-            parts.append(draw_tensor(key, array, hearing.example, f"{name}-{hearing.run}-inspected-{number}"))
+            parts.append(draw_tensor(key, array, listening.example, f"{name}-{listening.run}-inspected-{number}"))
     return parts
 
 
-def _titled(hearing: Listening, group: Sequence[Listening], title: str) -> str:
+def _titled(listening: Listening, group: Sequence[Listening], title: str) -> str:
     """The title of a picture, after the run's name where there are several."""
-    return f"{hearing.name}: {title}" if len(group) > 1 else title
+    return f"{listening.name}: {title}" if len(group) > 1 else title
 
 
 def _lowest(layer: Layer, example: Example) -> float:

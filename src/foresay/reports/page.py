@@ -20,7 +20,7 @@ def page(records: Sequence[Record]) -> str:
     comparisons = compare(records)
     sections = {
         "results": ("What was learned", results_section(comparisons)),
-        "hearing": ("Utterances, as the models hear them", listening_section(records)),
+        "utterances": ("Utterances, and the models' features", listening_section(records)),
         "training": ("Training", training_section(records)),
         "settings": ("Settings", settings_section(records)),
         "reproduce": ("Do it again", reproduction_section(records)),

@@ -1,4 +1,4 @@
-"""What the folder of a run tells: its recipe, its metrics, its results, the examples that evaluation kept."""
+"""The contents of a run folder: its recipe, its metrics, its results, the examples that evaluation kept."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -20,10 +20,10 @@ FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
 
 @dataclass(frozen=True)
 class Record:
-    """A run as its folder tells it. Whatever is not there yet is empty."""
+    """A run, as read from its folder. Whatever is not there yet is empty."""
 
     name: str
-    """What the page calls it: the folder's name, with as many parents as tell the runs apart."""
+    """What the page calls it: the folder's name, with as many parents as distinguish the runs."""
     folder: Path
     recipe: Table
     """The resolved recipe: section -> key -> value."""
@@ -35,7 +35,7 @@ class Record:
     examples: tuple[dict[str, NDArray[Any]], ...]
     """The arrays of artifacts/example-1.npz and so on."""
     recipe_name: str | None = None
-    """What its recipe is called, as model/model.toml tells from the first checkpoint on."""
+    """What its recipe is called, as model/model.toml says from the first checkpoint on."""
 
     def lines_of(self, kind: str) -> list[dict[str, Any]]:
         """Return the logged lines of a kind: `train`, `valid` or `event`."""
@@ -52,8 +52,8 @@ class Record:
         """Names of what was logged, in the order of their first appearance, step and epoch left out, and of pictures the audio."""
         lines = self.lines_of("train") + self.lines_of("valid")
         names = dict.fromkeys(k for line in lines for k, v in line.items() if isinstance(v, int | float) and not isinstance(v, bool))
-        untold = {"step", "epoch"} if self.has_audio else {"step", "epoch", "audio_rate"}
-        return [name for name in names if name not in untold]
+        left_out = {"step", "epoch"} if self.has_audio else {"step", "epoch", "audio_rate"}
+        return [name for name in names if name not in left_out]
 
     @property
     def model(self) -> str:
@@ -62,7 +62,7 @@ class Record:
 
     @property
     def step(self) -> int:
-        """Updates done, as far as the log tells."""
+        """Updates done, according to the log."""
         return max((int(line["step"]) for line in self.lines if "step" in line), default=0)
 
     @property
@@ -79,7 +79,7 @@ class Record:
 
     @property
     def audio_seconds(self) -> float:
-        """Audio heard in training, repetitions counted: updates x windows per update x window, or about updates x `data.seconds`.
+        """Audio used in training, repetitions counted: updates x windows per update x window, or about updates x `data.seconds`.
 
         Of items it is the most that can have been; of pictures alone, none.
         """
@@ -114,7 +114,7 @@ def read_records(folders: Sequence[Path]) -> list[Record]:
 
 
 def distinct_names(folders: Sequence[Path]) -> list[str]:
-    """Name folders by their last parts, as many as tell them apart.
+    """Name folders by their last parts, as many as distinguish them.
 
     >>> distinct_names([Path("/a/monday/acpc"), Path("/a/friday/acpc")])
     ['monday/acpc', 'friday/acpc']

@@ -49,12 +49,12 @@ def curve_lines(record: Record) -> list[dict[str, Any]]:
     """Return the lines of a run's reference curve: what it is, then its log, averaged until `MOST_LINES` of the training's are left."""
     train = record.lines_of("train")
     size = -(-len(train) // MOST_LINES) or 1
-    heard = record.data.get("train", {})
+    corpus = record.data.get("train", {})
     about = {
         "kind": "about",
         "recipe": record.recipe_name,
-        "corpus": Path(str(heard.get("manifest", "unknown/"))).absolute().parent.name,
-        "hours": heard.get("hours", 0.0),
+        "corpus": Path(str(corpus.get("manifest", "unknown/"))).absolute().parent.name,
+        "hours": corpus.get("hours", 0.0),
         "version": __version__,
         "settings": {section: record.recipe.get(section, {}) for section in SHAPING},
     }

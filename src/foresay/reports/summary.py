@@ -39,8 +39,8 @@ def _training(record: Record) -> Html:
         batch = f"{plural(data.get('batch', 0), 'window')} of {data.get('window', 0) / data.get('sample_rate', 1):.3g} s"
     parts.append(f"was trained for {plural(record.step, 'update')} of {batch}")
     most = "at most " if data.get("sampler") == "items" else ""
-    heard = f": {most}{span(record.audio_seconds)} of audio, repetitions counted{took}" if record.audio_seconds else ""
-    parts.append(f"{heard}.")
+    audio = f": {most}{span(record.audio_seconds)} of audio, repetitions counted{took}" if record.audio_seconds else ""
+    parts.append(f"{audio}.")
     return join([*parts, *_unfinished(record)])
 
 
@@ -105,7 +105,7 @@ def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]
     if record.step:
         tiles.append(("updates", f"{record.step:,}"))
     if record.audio_seconds:
-        tiles.append(("audio heard, with repetitions", span(record.audio_seconds)))
+        tiles.append(("audio processed, with repetitions", span(record.audio_seconds)))
     if record.training_seconds:
         tiles.append(("training time, about", span(record.training_seconds)))
     return tiles

@@ -3,7 +3,7 @@
 From n(k, p), the frames of cluster k and phone p, N together, with entropies H in nats:
 
     NMI              2 I(k; p) / (H(k) + H(p))       mutual information as a share of the mean of both entropies
-    PNMI             I(k; p) / H(p)                  share of what is to know of phones that a cluster tells (HuBERT, arXiv:2106.07447)
+    PNMI             I(k; p) / H(p)                  share of the phones' entropy that clusters explain (HuBERT, arXiv:2106.07447)
     phone purity     sum_k max_p n(k, p) / N         frames right if each cluster is named after its most frequent phone
     cluster purity   sum_p max_k n(k, p) / N         frames in their phone's most frequent cluster: it falls as phones are split
 

@@ -83,6 +83,6 @@ def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[
 
 
 def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[np.float64]:
-    """Tell how often each utterance is in each draw: (draws, U)."""
+    """Count how often each utterance is in each draw: (draws, U)."""
     alike = np.full(utterances, 1.0 / utterances)
     return stream("utterances", seed).multinomial(utterances, alike, size=draws).astype(np.float64)

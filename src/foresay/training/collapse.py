@@ -14,7 +14,7 @@ class Sign(NamedTuple):
     name: str
     """In the sentence `… fell 0.4 -> 0.1`."""
     floor: float
-    """What it is below only if nothing is told apart."""
+    """It is below this only if the model has collapsed."""
     patience: int
     """Logged steps after which that is no longer a beginning."""
     trivial: str
@@ -83,14 +83,14 @@ class CollapseWatch:
         return None
 
     def _trivial(self, name: str) -> str | None:
-        """Tell of a value that leaves nothing to be told apart."""
+        """Report a value that only a collapsed model has."""
         sign, values = SIGNS[name], self._seen[name]
         if len(values) >= sign.patience and values[-1] < sign.floor:
             return sign.trivial.format(values[-1])
         return None
 
     def _jump(self, name: str) -> str | None:
-        """Tell of an accuracy that jumps beside a value that halves."""
+        """Report an accuracy that jumps beside a value that halves."""
         if len(self._seen[name]) < 2 * WINDOW:
             return None
         (accuracy_before, accuracy_now), (before, now) = (_halves(self._seen[one]) for one in ("accuracy", name))

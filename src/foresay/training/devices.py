@@ -99,7 +99,7 @@ def find_process(device: str | None) -> Process:
         msg = f"device {kind!r} cannot be used here ({why}). `foresay doctor` lists the devices there are; cpu always works."
         raise UserError(msg) from error
     if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)  # where NCCL puts what processes tell each other
+        torch.cuda.set_device(chosen)  # where NCCL puts what processes send each other
     if world > 1 and not dist.is_initialized():
         try:
             dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")

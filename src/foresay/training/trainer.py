@@ -85,7 +85,7 @@ class Trainer:
         self.log = MetricsLog(run, dataclasses.replace(self.settings, tensorboard=False, wandb=False))  # until the run begins
         self.watch = CollapseWatch()
         self.failed: list[tuple[str, ...]] = []
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
         """What the loader had to say, once for each: part of a checkpoint, so that a resumed run does not repeat itself."""
 
     def fit(self, notes: Sequence[str] = ()) -> Progress:
@@ -205,7 +205,7 @@ class Trainer:
             **self.updater.state(),
             "window": self.log.window,
             "watch": self.watch.state(),
-            "told": sorted(self.told),
+            "told": sorted(self.reported),
             "failed": [list(ids) for ids in self.failed],
         }
         if self.average is not None:  # what a run keeps as its model is the average
@@ -216,7 +216,7 @@ class Trainer:
         give_back_freed_memory()
 
     def resume(self) -> Checkpoint | None:
-        """Go back to the newest checkpoint that can be read, if there is one; those that cannot are set aside, and told.
+        """Go back to the newest checkpoint that can be read, if there is one; those that cannot are set aside, and reported.
 
         Raises:
             UserError: there are checkpoints, and none can be read.
@@ -261,7 +261,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.log.window = state["window"]
         self.watch.restore(state.get("watch", {}))
-        self.told = set(state.get("told", ()))
+        self.reported = set(state.get("told", ()))
         self.failed = [tuple(ids) for ids in state.get("failed", ())]
 
     def _settle(self, checkpoint: Checkpoint, damaged: Mapping[int, str]) -> None:
@@ -275,7 +275,7 @@ class Trainer:
             )
 
     def event(self, message: str, step: int | None = None) -> None:
-        """Tell the log and whoever watches; `step`: that it belongs to, or the last one done."""
+        """Write to the log and to whoever watches; `step`: that it belongs to, or the last one done."""
         if self.place.leads:
             self.log.write({"kind": "event", "step": self.progress.step if step is None else step, "message": message})
             tqdm.write(message)
@@ -288,14 +288,14 @@ class Trainer:
         return logs and self.place.summed([float(bool(interrupted))])[0] > 0
 
     def _catch_up(self, loader: BatchLoader) -> None:
-        """Wait for the updates that were begun, put them into the log's window, and tell what the devices could not read."""
+        """Wait for the updates that were begun, put them into the log's window, and report what the devices could not read."""
         for scalars in self.finish():
             self.log.add(scalars)
         self.log.pass_time(loader.wait)
         messages = self.place.gathered(list(loader.messages))
         for message in dict.fromkeys(itertools.chain(*messages)):
-            if message not in self.told:
-                self.told.add(message)
+            if message not in self.reported:
+                self.reported.add(message)
                 self.event(message)
         loader.messages.clear()
 
@@ -326,7 +326,7 @@ def described(recipe: str, step: int, model: Table) -> str:
 def _dealt(batches: Iterable[Batch], place: Process) -> Iterator[tuple[Batch, float]]:
     """Deal batches out, one a device, round after round: this device's, and their weights.
 
-    All devices must take part in every round, or those that share a model wait: where the last is short, some hear a batch for nothing.
+    All devices must take part in every round, or those that share a model wait: where the last is short, some compute a batch for nothing.
     """
     left = iter(batches)
     while dealt := list(itertools.islice(left, place.world)):

@@ -82,8 +82,8 @@ class Updater:
             for group in phase.optimizer.param_groups:
                 group["lr"] = rate * self.model.rate(group.get("name", ""), step)
             awaited |= {f"{phase.name} {name}": value for name, value in self._do(phase, moved, step).items()}
-        heard = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
-        awaited["all audio_seconds"] = self.place.added(self.place.number(heard))
+        seconds = sum(float(batch.lengths.sum()) for batch in batches if batch.lengths is not None) / self.recipe.data.sample_rate
+        awaited["all audio_seconds"] = self.place.added(self.place.number(seconds))
         known = {"lr": rate} | self.model.after_step(step)
         return Outcome(step, tuple(name for batch in batches for name in batch.ids), known, awaited)
 

@@ -67,7 +67,7 @@ class Difference:
 def compare(a: Side, b: Side, *, seed: int = 0) -> list[Difference]:
     """Compare what `foresay evaluate` found of two runs, or of several runs on each side (other seeds of the same recipe).
 
-    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is tell weights and
+    Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is follows from weights and
     settings, not names: a run may have been renamed, moved or copied. What was measured of one side only is left out. An interval there is
     only of numbers that were drawn alike: of the same utterances (speakers, items), with the same seed.
 
@@ -126,7 +126,7 @@ def _folder(model: str) -> Path:
 
 
 def _own(model: str, rows: Sequence[Result]) -> list[Result]:
-    """The rows that are of the model's own weights. Where those are gone, of the last step of the only run that the rows tell of."""
+    """The rows that are of the model's own weights. Where those are gone, of the last step of the only run that the rows name."""
     again = f"`foresay evaluate {model} --corpus … --measures …`"
     if not rows:
         msg = f"nothing was measured of {model}: {again} first"
@@ -152,7 +152,7 @@ def _of_one_run(model: str, rows: Sequence[Result]) -> list[Result]:
     names = sorted({row.model for row in trained})
     if len(names) != 1:
         msg = (
-            f"{model} holds no weights, and its {RESULTS} tells of {len(names)} trained models{': ' if names else ''}{', '.join(names)}. "
+            f"{model} holds no weights, and its {RESULTS} names {len(names)} trained models{': ' if names else ''}{', '.join(names)}. "
             "Whose numbers are meant cannot be known: give the folder of a run, with its model"
         )
         raise UserError(msg)

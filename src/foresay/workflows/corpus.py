@@ -24,7 +24,7 @@ from foresay.progress import ProgressBar
 T = TypeVar("T")
 
 SHORTEST = 0.03
-"""Seconds: what one frame of CPC sees."""
+"""Seconds: the receptive field of CPC's encoder."""
 AHEAD = 512
 """Files handed to the threads at once."""
 NO_TIMES = Times()
@@ -94,7 +94,7 @@ def import_corpus(
 ) -> Imported:
     """Write `destination/manifest.jsonl`, and a manifest for each split. No audio is copied; of each file only the header is read.
 
-    Pictures that come packed become files. What cannot be used is skipped and told of. An earlier import is replaced, each manifest whole
+    Pictures that come packed become files. What cannot be used is skipped and reported. An earlier import is replaced, each manifest whole
     or not at all.
 
     Args:
@@ -171,7 +171,7 @@ def _nothing_usable(source: Path, destination: Path, skipped: list[Skipped]) -> 
 
 
 def _unused(timetable: Timetable, lists: Mapping[str, ById[str]]) -> Iterator[Skipped]:
-    """Tell of what stands beside the corpus and was of no use."""
+    """Report files beside the corpus that were not used."""
     yield from (Skipped(Path(path), reason) for path, reason in timetable.problems.items())
     for source in (*timetable.sources, *lists.values()):
         yield from (Skipped(source.source, f"utterance {name!r} is not in this corpus") for name in source.unclaimed())
@@ -232,7 +232,7 @@ def _look(found: FoundItem | Skipped) -> _Usable | Skipped:
         return Skipped(path, str(error))
     duration = info.frames / info.sample_rate
     if duration < SHORTEST:
-        return Skipped(path, f"{path} lasts {duration:.3f} s, less than one frame sees")
+        return Skipped(path, f"{path} lasts {duration:.3f} s, less than the receptive field of a frame")
     return _Usable(replace(item, duration=duration, sample_rate=info.sample_rate), found.splits, info.channels)
 
 

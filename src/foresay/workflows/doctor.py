@@ -111,11 +111,11 @@ def _self_test(test: Callable[[], str]) -> Diagnosis:
     start = time.perf_counter()
     try:
         seen = test()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with this machine shall be told, not raised
-        told = f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with this machine shall be reported, not raised
+        reported = f"{type(error).__name__}: {error}"
         if is_disk_full(error) or shutil.disk_usage(tempfile.gettempdir()).free < LEAST:
-            return Diagnosis("self-test", subject, told, "broken", f"the disk of {tempfile.gettempdir()} is full: free some space")
-        return Diagnosis("self-test", subject, told, "broken", "reinstall in a fresh environment; if that does not help, report it")
+            return Diagnosis("self-test", subject, reported, "broken", f"the disk of {tempfile.gettempdir()} is full: free some space")
+        return Diagnosis("self-test", subject, reported, "broken", "reinstall in a fresh environment; if that does not help, report it")
     return Diagnosis("self-test", subject, f"{seen}, {time.perf_counter() - start:.2f} s")
 
 

@@ -86,7 +86,7 @@ def _refuse_none(measures: Sequence[str]) -> None:
         f"say what shall be measured: --measures NAME:PROTOCOL, with commas between. There are {', '.join(list_measures())}. With phone "
         "times and minutes to hours of speech, probe:converged (how well phones can be read off) and abx:phone (how they lie to each "
         "other) say most; probe:paper is for comparison with papers, on their hundred hours; without labels there are slowness:k50 and "
-        "similarity:cosine. docs/evaluation.md tells them all"
+        "similarity:cosine. docs/evaluation.md lists them all"
     )
     raise UserError(msg)
 

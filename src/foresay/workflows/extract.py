@@ -1,4 +1,4 @@
-"""Write down what a model hears: a file of features for each recording."""
+"""Feature extraction: a file of features for each recording."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +57,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
     """Write `layer` of every recording of `source` (a file, a folder, or a manifest) into `dest`, and `index.jsonl` beside.
 
     Each recording becomes a `.npy` of (T, D) float32; a line of the index says its id, file, frames, frame rate and the time of frame 0.
-    Files are whole or not there; given again, the command goes on where it was. What cannot be read is left out, told and listed in
+    Files are whole or not there; given again, the command goes on where it was. What cannot be read is left out, reported and listed in
     `left-out.txt`. Long recordings are encoded and written in parts, so an hour takes hardly more memory than a minute.
     """
     place = str(find_process(device).device)
@@ -101,7 +101,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
 
 
 def _recordings(source: Path, rate: int) -> Iterator[_Recording]:
-    """Find what there is to hear. Recordings of a folder are named by their path in it, without the ending."""
+    """Find the recordings. Recordings of a folder are named by their path in it, without the ending."""
     if source.suffix == ".jsonl":
         manifest = Manifest.open(source)
         for place, (name, count) in enumerate(zip(manifest.ids, manifest.lengths(rate).tolist(), strict=True)):
@@ -163,7 +163,7 @@ def _write(path: Path, extractor: FeatureExtractor, layer: str, recording: _Reco
         for number, part in enumerate(Cutting(extractor, [layer]).encode(recording.read, length, device)):
             features = part[layer].float().cpu().numpy()
             if not np.isfinite(features).all():
-                msg = f"{layer} is not finite: if others are left out for that too, the model has diverged (its metrics.jsonl tells when)"
+                msg = f"{layer} is not finite: if others are left out for that too, the model has diverged (its metrics.jsonl says when)"
                 raise AudioError(msg)
             if not number:
                 header = {"descr": "<f4", "fortran_order": False, "shape": (frames, features.shape[1])}

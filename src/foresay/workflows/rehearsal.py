@@ -30,7 +30,7 @@ class Rehearsal:
     parameters: int
     updates: int
     audio_hours: float
-    """Heard in all, repetitions counted."""
+    """Processed in all, repetitions counted."""
     epochs: float
     seconds_per_update: float
     memory_gib: float
@@ -75,13 +75,13 @@ def rehearse(
         memory = torch.cuda.max_memory_allocated(process.device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    heard = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.needs else 0.0
+    audio = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.needs else 0.0
     items = trainer.updates * resolved.data.batch
     return Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
-        audio_hours=heard / 3600,
-        epochs=items / len(manifest) if resolved.data.sampler == "items" else heard / float(manifest.durations.sum()),
+        audio_hours=audio / 3600,
+        epochs=items / len(manifest) if resolved.data.sampler == "items" else audio / float(manifest.durations.sum()),
         seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
         memory_gib=memory / 2**30,
     )

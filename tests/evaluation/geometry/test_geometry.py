@@ -115,7 +115,7 @@ def test_without_phones_only_alignment_is_missing(tmp_path: Path) -> None:
 
 
 def test_one_recording_has_no_pairs(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="different recordings, but there is only one"):
+    with pytest.raises(UserError, match="different recordings, but only one could be encoded"):
         find_measure("geometry")([Subject("levels", trained(), ("level",))], Corpora(write_corpus(tmp_path / "one.jsonl", 1)))
 
 

@@ -194,5 +194,5 @@ def test_without_phones_the_rest_still_works(tmp_path: Path) -> None:
 
 
 def test_one_recording_has_no_pairs(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="different recordings, but there is only one"):
+    with pytest.raises(UserError, match="different recordings, but only one could be encoded"):
         Similarity(SimilarityProtocol())([levels()], Corpora(write_corpus(tmp_path / "one.jsonl", 1)))

@@ -80,7 +80,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'test-1' has no audio"):
         item_vectors(both, unheard, "mean")
     assert item_vectors(Subject("sees", senses("image"), ("level",)), unheard, "mean")["image"]["level"].shape == (4, 4)
-    with pytest.raises(UserError, match="'test-3' is too short for both to hear anything in"):
+    with pytest.raises(UserError, match="'test-3' is too short for both to give a frame"):
         item_vectors(both, changed(write_pairs(tmp_path / "test.jsonl", 4), 3, duration=0.02), "mean")
     with pytest.raises(UserError, match="sees takes pictures, and no item of"):
         item_vectors(Subject("sees", senses("image"), ("level",)), write_pairs(tmp_path / "x" / "a.jsonl", 3, halves=("audio",)), "mean")

@@ -153,5 +153,5 @@ def test_phones_between_all_frames_are_told(tmp_path: Path) -> None:
     test = write_corpus(tmp_path / "test.jsonl", 2)
     text = test.path.read_text().replace('"phones": [[0.0, ', '"phones": [[0.0, 0.001, "a"]], "was": [[0.0, ')
     test.path.write_text(text)
-    with pytest.raises(UserError, match="no frame of .*test that levels hears in layer level has a phone"):
+    with pytest.raises(UserError, match="no frame of .*test of levels, layer level, has a phone"):
         Probe(QUICK)([levels()], Corpora(Manifest.open(test.path), train))

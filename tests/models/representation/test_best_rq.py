@@ -121,7 +121,7 @@ def test_a_causal_one_hears_the_past_of_its_spectrogram() -> None:
 def test_settings_that_do_not_fit_are_explained() -> None:
     with pytest.raises(UserError, match="may hide no stack of 4 frames"):
         best_rq(mask_length=11)
-    with pytest.raises(UserError, match="hears both directions"):
+    with pytest.raises(UserError, match="attends in both directions"):
         best_rq(encoder="transformer", causal=True)
     with pytest.raises(UserError, match="two convolutions over 79 bands"):
         best_rq(bands=79)

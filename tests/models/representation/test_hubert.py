@@ -84,7 +84,7 @@ def test_labels_that_do_not_fit_are_explained() -> None:
     assert heard.labels is not None
     for labels, message in (
         (None, "this batch has none"),
-        (heard.labels[:, 1:], "labels of 48 frames, where the model hears 49"),
+        (heard.labels[:, 1:], "labels of 48 frames, where the model has 49"),
         (heard.labels + 1, "a label is 5, but the model has 5 classes"),
     ):
         with pytest.raises(UserError, match=message):

@@ -150,11 +150,11 @@ def test_a_model_of_one_modality_says_what_it_cannot() -> None:
     seeing, hearing = small(modalities="image"), small(modalities="audio")
     assert seeing.image_features(batch.images).values["c"].shape == (4, 16, 12)
     assert hearing.features(batch.waveforms, batch.lengths).values["c"].shape[2] == 12
-    with pytest.raises(UserError, match=r'modalities = "image" and hears no audio: use one trained with "both"'):
+    with pytest.raises(UserError, match=r'modalities = "image" and takes no audio: use one trained with "both"'):
         seeing.features(batch.waveforms, batch.lengths)
-    with pytest.raises(UserError, match="hears no audio"):
+    with pytest.raises(UserError, match="takes no audio"):
         seeing.frame_count(torch.tensor([16_000]), "z")
-    with pytest.raises(UserError, match=r'modalities = "audio" and sees no pictures'):
+    with pytest.raises(UserError, match=r'modalities = "audio" and takes no images'):
         hearing.image_features(batch.images)
 
 
@@ -166,7 +166,7 @@ def test_what_does_not_fit_is_explained() -> None:
     for overrides, message in (
         (["model.audio_negatives.temprature=0.2"], 'model.audio_negatives.temprature = 0.2: did you mean "temperature"'),
         (["model.image_negatives.queue=1.5"], "model.image_negatives.queue must be of type int"),
-        (["model.image_negatives.sigma=0"], r"sigma = 0.0 makes perturbed negatives that are the latents themselves"),
+        (["model.image_negatives.sigma=0"], r"sigma = 0.0 makes perturbed negatives equal to the latents themselves"),
         (["model.modalities=audio", "model.cross_modal_positives=true"], 'takes pairs, and modalities = "audio" has none'),
         (["model.modalities=sound"], "model.modalities = 'sound'"),
     ):

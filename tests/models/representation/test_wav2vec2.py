@@ -172,7 +172,7 @@ def test_code_use_is_counted() -> None:
 
 def test_what_cannot_be_learnt_from_is_said() -> None:
     model = build()
-    with pytest.raises(UserError, match="too short to mask spans of 5"):
+    with pytest.raises(UserError, match="too short for masked spans of 5"):
         model(batch_of(samples=1_500), 0)
     with pytest.raises(UserError, match="fewer than the 400"):
         model(batch_of(samples=399), 0)

@@ -1,7 +1,7 @@
 """ABX: is a phone nearer to itself, said by the same or by another speaker, than to another phone?
 
 Each triplet is a forced choice: X is of A's phone, and an error is made if its frames, warped in time, are nearer to B's. No classifier is
-trained, so ABX tells how sounds lie to each other in the features as they are. 0 % is perfect, 50 % chance.
+trained, so ABX measures distances between sounds in the features as they are. 0 % is perfect, 50 % chance.
 T. Schatz et al., "Evaluating speech features with the Minimal-Pair ABX task", Interspeech 2013; J. Kahn et al., "Libri-Light", ICASSP 2020.
 
     recordings -> layer (T, D) -> tokens -> cells of triplets -> errors -> mean over contexts, speakers, pairs of phones
@@ -140,7 +140,7 @@ def abx(
 ) -> dict[Speaker, Score]:
     """Measure plain arrays: the features (T, D) of each recording, by its id.
 
-    `first_center`: seconds from the start to the middle of what frame 0 sees, for the slicing `clock`; None: half a frame.
+    `first_center`: seconds from the start to the center of frame 0's receptive field, for the slicing `clock`; None: half a frame.
 
     Raises:
         UserError: the protocol does not say how much is compared; the features do not fit the items; there is nothing to compare.

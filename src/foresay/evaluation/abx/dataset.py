@@ -22,7 +22,7 @@ TOLERATED = 2
 LONGEST = 4000
 """Frames of a token. Phones have ten, and time warping of two tokens takes time and memory for each pair of frames."""
 PIECE = 4.0
-"""Seconds of 16 kHz audio, 64000 samples, that Libri-Light's CPC loader hears and normalizes at once."""
+"""Seconds of 16 kHz audio, 64000 samples, that Libri-Light's CPC loader encodes and normalizes at once."""
 SHOWN = 3
 """Names in a message."""
 EXACT = 6
@@ -83,15 +83,15 @@ def make_dataset(
     cut_short, filled, frames = 0, 0, torch.empty(0)
     steps = zip(names.tolist(), tokens_of, covered, strict=True)
     for name, tokens, mask in ProgressBar(steps, "abx, features", "recording", total=len(names)):
-        heard = torch.as_tensor(features[name])
+        encoded = torch.as_tensor(features[name])
         with one_thread():
-            _check(heard, name, int(stops[tokens].max()), frame_rate)
+            _check(encoded, name, int(stops[tokens].max()), frame_rate)
             if frames.ndim == 1:
-                frames = torch.empty((sum(int(m.sum()) for m in covered), heard.shape[1]), device=device)
-            heard = DISTANCES[distance].prepare(normalize(heard.to(device, torch.float32), normalization, frame_rate))
-            kept = np.flatnonzero(mask[: len(heard)])
-            frames[filled : filled + len(kept)] = heard[torch.from_numpy(kept).to(device)]
-        ends = np.minimum(stops[tokens], len(heard))
+                frames = torch.empty((sum(int(m.sum()) for m in covered), encoded.shape[1]), device=device)
+            encoded = DISTANCES[distance].prepare(normalize(encoded.to(device, torch.float32), normalization, frame_rate))
+            kept = np.flatnonzero(mask[: len(encoded)])
+            frames[filled : filled + len(kept)] = encoded[torch.from_numpy(kept).to(device)]
+        ends = np.minimum(stops[tokens], len(encoded))
         cut_short += int((ends < stops[tokens]).sum())
         lengths[tokens] = np.maximum(0, ends - firsts[tokens])
         starts[tokens] = filled + np.searchsorted(kept, firsts[tokens])
@@ -106,7 +106,7 @@ def make_dataset(
 def frames_of(
     items: Items, frame_rate: float, slicing: Slicing, first_center: float | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Tell each token's first frame (N,), and the frame after its last (N,). `first_center`: of frame 0, in seconds; None: half a frame."""
+    """Return each token's first frame (N,) and the one after its last (N,). `first_center`: of frame 0, in seconds; None: half a frame."""
     first = 0.5 if slicing != "clock" or first_center is None else first_center * frame_rate
     firsts = np.ceil(np.round(items.onset * frame_rate - first, EXACT)).astype(np.int64)
     lasts = np.floor(np.round(items.offset * frame_rate - first, EXACT)).astype(np.int64)
@@ -162,7 +162,7 @@ def _check_names(slicing: str, normalization: str, distance: str) -> None:
 
 
 def _covered(firsts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which frames of a recording are in a token."""
+    """Return a mask of the frames of a recording that are in a token."""
     steps = np.zeros(max(int(stops.max()), int(firsts.max())) + 1, dtype=np.int64)
     real = stops > firsts
     np.add.at(steps, firsts[real], 1)
@@ -175,7 +175,7 @@ def _check(features: Tensor, name: str, needed: int, frame_rate: float) -> None:
         msg = f"the features of {name} must be (T, D), not {tuple(features.shape)}"
         raise UserError(msg)
     if not features.isfinite().all():
-        msg = f"the features of {name} are not finite: the model has diverged, or the recording is damaged (`foresay corpus check` tells)"
+        msg = f"the features of {name} are not finite: the model has diverged, or the recording is damaged (`foresay corpus check` says)"
         raise UserError(msg)
     if needed > len(features) + TOLERATED:
         msg = (

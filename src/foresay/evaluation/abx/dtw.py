@@ -70,7 +70,7 @@ def _anti_diagonal(distances: Tensor, diagonal: int, first: int, count: int) -> 
 
 
 def _lanes_by_end(rows: Tensor, columns: Tensor) -> dict[int, Tensor]:
-    """Tell which lanes end on a diagonal."""
+    """Return which lanes end on a diagonal."""
     ends, order = torch.sort(rows + columns - 2)
     diagonals, counts = torch.unique_consecutive(ends, return_counts=True)
     return dict(zip(diagonals.tolist(), order.split(counts.tolist()), strict=True))

@@ -75,7 +75,7 @@ class Score:
         return len(np.unique(self._means.pairs))
 
     def interval(self, seed: int, draws: int = 1000) -> ConfidenceInterval:
-        """Tell where the value would lie with other speakers of A and B, 95 times in 100; empty where there are fewer than five.
+        """Return the 95 % interval of the value over speakers of A and B; empty where there are fewer than five.
 
         Speakers are drawn again with replacement, and pairs of phones that none of the drawn says are left out; since that moves the
         mean of the draws, they are moved back to the value. Scores of one task draw alike.

@@ -151,7 +151,7 @@ def _across(groups: Groups, most: int | None, random: np.random.Generator) -> Ce
 
 
 def _blocks(groups: Groups) -> tuple[Indices, Indices]:
-    """Tell for each group where the groups of its speaker and context begin, and how many they are."""
+    """Return for each group where the groups of its speaker and context begin, and how many they are."""
     _, first, block, counts = np.unique(
         np.stack([groups.contexts, groups.speakers]), axis=1, return_index=True, return_inverse=True, return_counts=True
     )

@@ -73,7 +73,7 @@ class Clusters(Measure[ClusterProtocol]):
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
         """Find clusters on `corpora.train`, or where it is missing on `corpora.test`, and rate them on `corpora.test`.
 
-        A corpus without phones still tells inertia and use.
+        A corpus without phones still gives inertia and use.
 
         Raises:
             UserError: there are fewer frames than clusters; a layer is not finite.
@@ -82,7 +82,7 @@ class Clusters(Measure[ClusterProtocol]):
         vocabulary = {label: number for number, label in enumerate(checked_phones(test))}
         about = {"phones": len(vocabulary), "trained_on": train.name}
         if not vocabulary:
-            about["missing"] = f"{test.name} has no phone times: without them NMI, PNMI and purities cannot be told"
+            about["missing"] = f"{test.name} has no phone times: without them NMI, PNMI and purities cannot be computed"
         results = []
         for subject in with_untrained(subjects):
             for some in layers_together(subject, self.protocol.frames):

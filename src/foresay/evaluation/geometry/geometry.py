@@ -66,7 +66,7 @@ class Geometry(Measure[GeometryProtocol]):
     )
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Hear `corpora.test`; nothing is learnt.
+        """Encode `corpora.test`; nothing is trained.
 
         Raises:
             UserError: there is one recording only; a layer is not finite.
@@ -107,7 +107,7 @@ def on_sphere(features: Tensor, labels: ArrayLike, utterances: ArrayLike, pairs:
     """
     positive, anyone = (draw_pairs(labels, utterances, kind, pairs, seed) for kind in ("same phone", "any"))
     if anyone is None:
-        msg = "pairs of frames are of different recordings, but there is only one that was heard: give a corpus of two or more"
+        msg = "pairs of frames are of different recordings, but only one could be encoded: give a corpus of two or more"
         raise UserError(msg)
     about = {"frames": len(features), "pairs": pairs, "dimensions": features.shape[1]}
     findings = []

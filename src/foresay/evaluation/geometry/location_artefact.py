@@ -1,6 +1,6 @@
-"""Does a layer tell the time? The part of its self-similarity that repeats every 2, 4 or 8 frames, the periods of CPC's strides.
+"""Location artefact: the part of a layer's self-similarity that repeats every 2, 4 or 8 frames, the periods of CPC's strides.
 
-ACPC's authors see a moire-like pattern in the self-similarity of CPC's latents, and suppose that they tell their location modulo 4
+ACPC's authors see a moire-like pattern in the self-similarity of CPC's latents, and suppose that they encode their location modulo 4
 (arXiv:2104.11946, section 4.1, Figure 2). Stripes parallel to the diagonal are a matter of the lag, so for unit vectors x_t
 
     similarity of lag l:  r(l) = sum over t of cos(x_t, x_t+l)  --Fourier-->  P(f) = sum over D of |Fourier(x)(f)|^2    (Wiener-Khinchin)

@@ -1,13 +1,13 @@
-"""How much of what a model hears is left when somebody else talks, or in noise?
+"""Robustness of features to another talker, or to noise.
 
-Every recording is heard twice, once as it is (x_t) and once with another sound laid over the whole of it (y_t), by so many dB softer:
+Every recording is encoded twice, as it is (x_t) and with another sound mixed into the whole of it (y_t), so many dB softer:
 
     cosine clean to disturbed     mean of cos(x_t, y_t)                                                      1: nothing changed
     relative disturbance          root mean square of |x_t - y_t|, relative to that of |x_s - x_t| for any two clean frames
 
 Relative disturbance is 0 where nothing changed and 1 where a disturbed frame is no nearer to itself than to any other: of features that are
 all alike, such as an untrained network's, cosines say little. No labels are needed. WavLM (arXiv:2110.13900) is trained to be robust;
-`corpora/mixing.py`, with which it is, lays sounds over a part of some utterances only.
+`corpora/mixing.py`, which trains WavLM, mixes into a part of some utterances only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,12 +37,12 @@ from foresay.results import NO_RANK, Metric, Result
 from foresay.statistics.estimates import Estimate, Floats, estimate
 
 LONGEST = 30.0
-"""Seconds of a recording that are heard, from its start."""
+"""Seconds of a recording that are encoded, from its start."""
 
 
 @dataclass(frozen=True)
 class RobustnessProtocol:
-    """What is laid over recordings."""
+    """What is mixed into recordings."""
 
     name: str
     other: Literal["speech", "noise"]
@@ -62,7 +62,7 @@ SPEECH, NOISE = RobustnessProtocol("speech-5db", "speech", 5.0), RobustnessProto
 
 
 class Robustness(Measure[RobustnessProtocol]):
-    """How far every layer moves when other sounds are heard too."""
+    """How far the features of every layer move when other sounds are mixed in."""
 
     name = "robustness"
     protocols: ClassVar[Mapping[str, RobustnessProtocol]] = {p.name: p for p in (SPEECH, NOISE)}
@@ -73,7 +73,7 @@ class Robustness(Measure[RobustnessProtocol]):
         self.files = (Path(protocol.noise),) if protocol.noise else ()
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Hear `corpora.test` twice; nothing is learnt.
+        """Encode `corpora.test` twice; nothing is trained.
 
         Raises:
             UserError: there is one recording only, and speech was asked for; all are silent or too short.
@@ -97,7 +97,7 @@ class Robustness(Measure[RobustnessProtocol]):
                         sums[layer][test.ids[item]] = sum_disturbances(*frames.values[layer][:, :count])
             for layer in subject.layers:
                 if not sums[layer]:
-                    msg = f"{test.name} has no recording that is neither silent nor too short for {subject.name}, layer {layer}, to hear"
+                    msg = f"{test.name} has no recording that is neither silent nor too short for {subject.name}, layer {layer}"
                     raise UserError(msg)
                 about = {"recordings": len(sums[layer]), "snr": protocol.snr}
                 found = rate_disturbances(list(sums[layer].values()), seed).items()
@@ -147,7 +147,7 @@ def _rates(sums: Floats) -> dict[str, Floats]:
 
 
 def _source(manifest: Manifest, protocol: RobustnessProtocol) -> Callable[[int], NoiseSource]:
-    """Choose what is laid over each item of a manifest."""
+    """Choose what is mixed into each item of a manifest."""
     if protocol.other == "noise":
         noise = generated_noise if protocol.noise is None else RecordedNoise(Manifest.open(protocol.noise))
         return lambda item: noise  # noqa: ARG005 - the same for all

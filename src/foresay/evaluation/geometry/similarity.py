@@ -1,4 +1,4 @@
-"""How alike are frames? Cosines of random, of consecutive, of equal and of different phones' frames, and how much of them tells the time.
+"""Self-similarity: cosines of random, of consecutive, of equal and of different phones' frames, and their location artefact.
 
 ACPC pulls frames that one prediction covers together: consecutive frames should be more alike than CPC's, random ones have a second mode
 (arXiv:2104.11946, section 4.1, Figure 3). Each row is a mean, with the histogram it is the mean of in `details`.
@@ -37,7 +37,7 @@ PAIRS: Mapping[str, Kind] = {
     "cosine between phones": "other phone",
 }
 CONSECUTIVE, ARTEFACT, FAST = "cosine of consecutive frames", "location artefact share", "fast change share"
-ALONE = "pairs of frames are of different recordings, but there is only one that was heard: give a corpus of two or more"
+ALONE = "pairs of frames are of different recordings, but only one could be encoded: give a corpus of two or more"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class SimilarityProtocol:
 
 
 class Similarity(Measure[SimilarityProtocol]):
-    """Cosines of pairs of frames, and how much of the self-similarity tells the time."""
+    """Cosines of pairs of frames, and the location artefact of the self-similarity."""
 
     name = "similarity"
     protocols: ClassVar[Mapping[str, SimilarityProtocol]] = {"cosine": SimilarityProtocol()}
@@ -65,7 +65,7 @@ class Similarity(Measure[SimilarityProtocol]):
     }
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Hear `corpora.test`; nothing is learnt.
+        """Encode `corpora.test`; nothing is trained.
 
         Raises:
             UserError: there is one recording only; a layer is not finite.

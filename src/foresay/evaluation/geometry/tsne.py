@@ -64,7 +64,7 @@ class TSNE(Measure[MapProtocol]):
     metrics: ClassVar[Mapping[str, Metric]] = {TRUST: NO_RANK}
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Hear `corpora.test`; nothing is learnt but the map.
+        """Encode `corpora.test`; nothing is fitted but the map.
 
         Raises:
             UserError: there are too few points, or no phones where they are asked for; scikit-learn is missing; a layer is not finite.

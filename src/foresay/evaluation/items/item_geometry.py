@@ -67,7 +67,7 @@ class ItemGeometry(Measure[ItemGeometryProtocol]):
         return bool(shared_modalities(model, corpora.test))
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Hear and see `corpora.test`; nothing is learnt.
+        """Encode `corpora.test`; nothing is trained.
 
         Raises:
             UserError: an item has no class, or lacks a half; there is one item only; a layer is not finite.

@@ -51,7 +51,7 @@ class ItemMap(Measure[ItemMapProtocol]):
         return bool(shared_modalities(model, corpora.test))
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Hear and see `corpora.test`; nothing is learnt but the map. Items without a class are drawn without a color.
+        """Encode `corpora.test`; nothing is fitted but the map. Items without a class are drawn without a color.
 
         Raises:
             UserError: there are too few points; an item lacks a half; scikit-learn is missing; a layer is not finite.

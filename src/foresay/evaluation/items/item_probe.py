@@ -153,7 +153,7 @@ def _parts(corpora: Corpora) -> tuple[_Part, _Part]:
         )
         raise UserError(msg)
     if len(names) < 2:  # noqa: PLR2004 - one cannot be mistaken for another
-        msg = f"all items of {train.name} are of the class {names[0]!r}: there is nothing to tell apart"
+        msg = f"all items of {train.name} are of the class {names[0]!r}: there is nothing to classify"
         raise UserError(msg)
     codes = (torch.from_numpy(np.searchsorted(names, labels)) for labels in (known, asked))
     return _Part(train, next(codes), len(names)), _Part(test, next(codes), len(names))

@@ -1,11 +1,11 @@
 """Whole items as vectors, one of each layer: of a clip, of a picture, or of each half of a pair.
 
-    clip    (S,)        --> hears --> layer (T, D) --.
+    clip    (S,)        --> audio --> layer (T, D) --.
                                                      +--> `mean` of its frames, or the `last` of them --> (D,)
-    picture (3, H, W)   --> sees  --> layer (P, D) --'
+    picture (3, H, W)   --> image --> layer (P, D) --'
 
-A recording is heard whole (of one longer than 30 s, each such part by itself), a picture is seen in the size that the run learnt from. Of a
-corpus of pairs, a model that only hears is given the audio, one that only sees the pictures.
+A recording is encoded whole (of one longer than 30 s, in parts), an image in the size that the run was trained on. Of a
+corpus of pairs, a model of audio is given the audio, a model of images the images.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from foresay.layers.pooling import Pooling, pooled
 from foresay.progress import ProgressBar
 
 BATCH = 32
-"""Pictures that are seen at once."""
+"""Images that are encoded at once."""
 NOUNS: Mapping[Modality, str] = {"audio": "audio", "image": "picture"}
 
 
@@ -51,7 +51,7 @@ def shared_modalities(model: Extractor, manifest: Manifest) -> tuple[Modality, .
 
 
 def item_vectors(subject: Subject, manifest: Manifest, pooling: Pooling, device: str = "cpu") -> dict[Modality, dict[str, Tensor]]:
-    """Hear and see every item: modality -> layer -> (N, D) on the CPU, in the manifest's order.
+    """Encode every item: modality -> layer -> (N, D) on the CPU, in the manifest's order.
 
     Raises:
         UserError: there is nothing that the model can be given; an item lacks a half that others have, or is too short; a layer is not
@@ -87,15 +87,15 @@ def item_labels(manifest: Manifest) -> list[str]:
 
 def _encode(subject: Subject, manifest: Manifest, pooling: Pooling, device: str) -> dict[str, Tensor]:
     vectors: dict[str, list[Tensor]] = {layer: [] for layer in subject.layers}
-    heard = set()
+    encoded = set()
     for recording in encode_recordings(subject, manifest, device):
         for layer, frames in recording.features.items():
             if len(frames):
                 vectors[layer].append(pooled(frames[None], torch.tensor([len(frames)]), pooling)[0].cpu())
-                heard.add(recording.index)
-    if lacking := sorted(set(range(len(manifest))) - heard):
+                encoded.add(recording.index)
+    if lacking := sorted(set(range(len(manifest))) - encoded):
         msg = (
-            f"{manifest.name}: item {manifest.ids[lacking[0]]!r} is too short for {subject.name} to hear anything in "
+            f"{manifest.name}: item {manifest.ids[lacking[0]]!r} is too short for {subject.name} to give a frame "
             f"({manifest.durations[lacking[0]]:.3f} s): leave such items out of the manifest"
         )
         raise UserError(msg)

@@ -5,7 +5,7 @@
     ..._image_to_audio          from pictures to sounds
 
 Where vectors lie equally near, the order is a draw, and the share is what it is on average: what maps everything to one point is at
-chance. Chance is told as the model `chance`. A pair can be told from others of its class only if its halves share more than a class.
+chance. Chance is reported as the model `chance`. A pair can be found among others of its class only if its halves share more than a class.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -46,7 +46,7 @@ class FrameAccuracy:
 
 
 def majority_class(train: PhoneLabels, test: PhoneLabels) -> tuple[FrameAccuracy, FrameAccuracy]:
-    """Always name the class that is the most frequent in training: what is reached without hearing. Frames of 10 ms, of all recordings."""
+    """Always name the class that is the most frequent in training: what is reached without features. Frames of 10 ms, of all recordings."""
     counts = sum(np.bincount(labels[labels != UNLABELLED], minlength=len(train.vocabulary)) for labels in train.of_recordings())
     most_frequent = torch.tensor(int(np.argmax(counts)))
     accuracies = FrameAccuracy(len(train.manifest)), FrameAccuracy(len(test.manifest))

@@ -50,7 +50,7 @@ class ProbeProtocol:
     patience: int = 0
     """Epochs without gain on the held-out utterances before training stops."""
     most_audio: float | None = None
-    """None: every epoch hears the whole corpus anew, cut elsewhere. Else: so many seconds at most, drawn at random, are heard once."""
+    """None: every epoch encodes the whole corpus anew, cut elsewhere. Else: so many seconds at most, drawn at random, are encoded once."""
 
     def __post_init__(self) -> None:
         require_positive(self, "learning_rate", "eps", "epochs", "window", "batch", "shortest", "frames", "most_audio")
@@ -147,7 +147,7 @@ def fit_probe(
     probe = LinearProbe(inputs.shape[1], classes or int(targets.max()) + 1, seed).to(device)
     if protocol.standardize:
         probe.mean.copy_(inputs[learn].mean(dim=0))
-        probe.scale.copy_(inputs[learn].std(dim=0).clamp(min=1e-5))  # what never changes tells nothing, but must not divide by zero
+        probe.scale.copy_(inputs[learn].std(dim=0).clamp(min=1e-5))  # a constant feature has no information, but must not divide by zero
     inputs = (inputs - probe.mean) / probe.scale
     training = ProbeTraining(probe, protocol)
     best, kept, since = np.inf, probe.state_dict(), 0

@@ -161,13 +161,13 @@ def _loss(probe: CTCProbe, utterances: Sequence[Utterance]) -> Tensor:
 
 def _encode(subject: Subject, manifest: Manifest, classes: Mapping[str, int], device: str) -> dict[str, list[Utterance]]:
     """Layer -> recordings that have phones and at least one frame. Phones that were not trained on are one class, which is never named."""
-    heard: dict[str, list[Utterance]] = {layer: [] for layer in subject.layers}
+    encoded: dict[str, list[Utterance]] = {layer: [] for layer in subject.layers}
     for recording in encode_recordings(subject, manifest, device):
         phones = torch.tensor([classes.get(label, len(classes)) + 1 for label in _sequence(recording.item)])
         for layer, features in recording.features.items():
             if len(phones) and len(features):
-                heard[layer].append(Utterance(features, phones, recording.item.id))
-    return heard
+                encoded[layer].append(Utterance(features, phones, recording.item.id))
+    return encoded
 
 
 def _sequence(item: Item) -> list[str]:

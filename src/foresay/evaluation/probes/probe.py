@@ -9,7 +9,7 @@ Departures, all of them repairs: accuracies are not divided by one batch too few
 a frame's label is that at its center, wherever its window begins. `converged` learns until nothing is gained; the `-carried` protocols do
 not cut recordings: see `linear_probe.py`.
 
-All layers of all subjects learn in one pass over the audio. Beside them stands what is reached without hearing: the majority class.
+All layers of all subjects learn in one pass over the audio. Beside them stands what is reached without features: the majority class.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Probe(Measure[ProbeProtocol]):
         tested: dict[SubjectLayer, FrameAccuracy] = {}
         everyone = with_untrained(subjects)
         for _, group in groupby(sorted(everyone, key=_sample_rate), key=_sample_rate):
-            same_rate = list(group)  # those who can hear the same batch
+            same_rate = list(group)  # those that can encode the same batch
             learners |= learn(self.protocol, same_rate, train, seed, device)
             _refuse_unlabelled(same_rate, learners, train.manifest)
             for place, frames in encode_batches(self.protocol, same_rate, test, device, title="testing"):
@@ -130,7 +130,7 @@ def _refuse_unlabelled(subjects: Iterable[Subject], found: Mapping[SubjectLayer,
         for layer in subject.layers:
             if SubjectLayer(subject, layer) not in found:
                 msg = (
-                    f"no frame of {manifest.name} that {subject.name} hears in layer {layer} has a phone: "
+                    f"no frame of {manifest.name} of {subject.name}, layer {layer}, has a phone: "
                     "do the phone times lie within the recordings?"
                 )
                 raise UserError(msg)

@@ -18,7 +18,7 @@ from foresay.evaluation.probes.linear_probe import LinearProbe, ProbeProtocol, P
 from foresay.progress import ProgressBar
 
 Batches: TypeAlias = Iterator[tuple[Batch, Sequence[Window]]]
-"""An epoch: what is heard, and which windows it is."""
+"""An epoch: the batches, and their windows."""
 
 
 class Learner(NamedTuple):
@@ -90,7 +90,7 @@ def _whole_recordings(protocol: ProbeProtocol, manifest: Manifest, sample_rate: 
 def _from_kept_frames(
     protocol: ProbeProtocol, subjects: Sequence[Subject], phones: PhoneLabels, seed: int, device: str
 ) -> dict[SubjectLayer, Learner]:
-    """Hear the recordings once, and learn from the frames until nothing is gained."""
+    """Encode the recordings once, and train on the frames until nothing is gained."""
     learners: dict[SubjectLayer, Learner] = {}
     for subject in subjects:  # one by one, or the frames of all might not fit into memory
         kept: dict[SubjectLayer, list[LabelledFrames]] = {}

@@ -3,7 +3,7 @@
     windows of 1.28 s --> model --> layer (T, D) --> its last frame, or the mean of its frames (D,) --> linear --> speaker
 
 `last` is the reference code's (the last frame of the context knows the whole window); `mean` serves layers without a memory. The
-classifier is that of `probe:converged`. The better a layer tells speakers apart, the less it has made of what they say alike; to hear
+classifier is that of `probe:converged`. The better a layer identifies speakers, the less it is invariant to them; to encode
 phones alone one would want this low.
 """
 
@@ -65,8 +65,8 @@ class SpeakerProbe(Measure[SpeakerProtocol]):
         results = []
         for subject in with_untrained(subjects):
             started = perf_counter()
-            heard, tested = (self._encode(subject, manifest, speakers, device) for manifest in (train, test))
-            for layer, vectors in heard.items():
+            encoded, tested = (self._encode(subject, manifest, speakers, device) for manifest in (train, test))
+            for layer, vectors in encoded.items():
                 inputs, labels, recordings = vectors
                 probe = fit_probe(
                     inputs, labels, classes=len(speakers), utterances=recordings.cpu(), protocol=CONVERGED, seed=seed, device=device
@@ -109,6 +109,6 @@ def _speakers(corpora: Corpora) -> tuple[Manifest, Manifest, dict[str, int]]:
         )
         raise UserError(msg)
     if len(train.speakers) < 2:  # noqa: PLR2004 - one cannot be mistaken for another
-        msg = f"{train.name} has one speaker only ({train.speakers[0]}): there is nobody to tell apart. Are speakers given in the manifest?"
+        msg = f"{train.name} has one speaker only ({train.speakers[0]}): there is nothing to classify. Are speakers given in the manifest?"
         raise UserError(msg)
     return train, test, {name: number for number, name in enumerate(train.speakers)}

@@ -26,7 +26,7 @@ R_VALUE, F1, PRECISION, RECALL, OVER = "R-value", "F1", "precision", "recall", "
 def true_boundaries(phones: Sequence[Interval], duration: float) -> NDArray[np.float64]:
     """Return the times (N,) at which the label changes, in seconds and in order, within a recording: its own start and end are none.
 
-    Two phones of one label that touch have no boundary that could be heard. Where a gap is between phones, it begins and ends at one.
+    Two phones of one label that touch have no audible boundary. Where a gap is between phones, it begins and ends at one.
     """
     times, end, label = [], 0.0, None
     for phone in sorted(phones):

@@ -24,7 +24,7 @@ class Peaks(NamedTuple):
 def dissimilarity(features: Tensor, span: int) -> Curve:
     """1 - cosine of the mean of `span` frames before a boundary and of as many after it: (T, D) -> (T - 1,), for each two neighbors.
 
-    Of frames less their mean over the recording: features are often all on one side of the origin, where cosines tell little.
+    Of frames less their mean over the recording: features are often all on one side of the origin, where cosines say little.
     At the ends there are fewer frames.
     """
     count = len(features)
@@ -49,7 +49,7 @@ def taking_over(posterior: Tensor) -> Tensor:
 def add_at_frames(changes: NDArray[np.float64], sums: Curve, counts: Curve) -> None:
     """Add what W positions said of the next M frames, (W, M - 1), to the neighbors it was said of, (n,): pair j is frames j and j + 1.
 
-    Position t sees frames t + 1 ... t + M. What was said of frames that are not there is left out.
+    Position t predicts frames t + 1 ... t + M. What was said of frames that are not there is left out.
     """
     for m, said in enumerate(changes.T):
         there = slice(m + 1, m + 1 + len(said))

@@ -36,8 +36,8 @@ def posterior_curves(
     assert isinstance(model, SpeechModel)  # noqa: S101 - only such are asked
     period, lengths = model.hop(model.layer_names[0]), torch.from_numpy(manifest.lengths(model.sample_rate))
     windows = _windows(manifest, sorted(items), model.sample_rate, period)
-    heard = _encode(subject, manifest, windows, device)
-    for item, parts in groupby(heard, key=lambda part: part[0].segments[0].item):
+    encoded = _encode(subject, manifest, windows, device)
+    for item, parts in groupby(encoded, key=lambda part: part[0].segments[0].item):
         frames = int(model.frame_count(lengths[item], model.layer_names[0]))
         sums, counts = np.zeros((2, max(frames - 1, 0)))
         for window, changes in parts:

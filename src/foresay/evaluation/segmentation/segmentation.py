@@ -118,7 +118,7 @@ class Segmentation(Measure[SegmentationProtocol]):
                 counts = self._counts(by_span[span], threshold, delay, asked)
                 about = {"span": span, "threshold": threshold, "delay": delay, "R-value in training": r_value}
                 results += self._rows(subject, layer, counts, where, asked, **about, trained_on=train.name)
-        chance = Subject(PERIODIC, subjects[0].extractor, layers=())  # which hears nothing
+        chance = Subject(PERIODIC, subjects[0].extractor, layers=())  # which uses no features
         return results + self._chance(chance, learnt, asked, train, Where("test", test, seed, perf_counter()))
 
     def tune(self, by_span: Mapping[int, Mapping[int, Peaks]], truth: Truth) -> Chosen:

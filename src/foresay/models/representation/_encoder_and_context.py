@@ -14,7 +14,7 @@ from foresay.errors import UserError
 
 
 class Encoder(Protocol):
-    """A module that hears waveforms as latents; frame t sees `receptive_field` samples from `first_sample` + t `downsampling` on."""
+    """A module that encodes waveforms as latents; frame t covers `receptive_field` samples from `first_sample` + t `downsampling` on."""
 
     channels: int
     downsampling: int
@@ -32,7 +32,7 @@ class Encoder(Protocol):
 
 
 class EncoderAndContext(SpeechModel, ABC):
-    """Latents z = encoder(waveform) and contexts c of them; a subclass says what hears the latents, and what it is trained by.
+    """Latents z = encoder(waveform) and contexts c of them; a subclass builds the context, and the objective.
 
     The waveform is taken as it is, in [-1, 1]: CPC does not standardize it (reference code).
     """
@@ -49,14 +49,14 @@ class EncoderAndContext(SpeechModel, ABC):
 
     @abstractmethod
     def contexts(self, latents: Tensor, lengths: Tensor) -> Tensor:
-        """Hear (B, T, D) latents, of which `lengths` (B,) frames are real. -> (B, T, D)."""
+        """Summarize (B, T, D) latents, of which `lengths` (B,) frames are real. -> (B, T, D)."""
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""
         return self.encoder.frame_count(lengths)
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
-        """Hear (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""
+        """Encode (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""
         wanted = self.chosen(layers)
         waveforms = F.pad(waveforms, (0, max(self.receptive_field - waveforms.shape[1], 0)))  # room for a frame, if not a real one
         latents, counts = self.encoder(waveforms, lengths), self.encoder.frame_count(lengths)
@@ -95,26 +95,26 @@ class EncoderAndContext(SpeechModel, ABC):
 
 
 class CausalModel(EncoderAndContext, ABC):
-    """A model whose context hears nothing of the future, so that it can stream."""
+    """A model whose context is causal, so that it can stream."""
 
     def __init__(self, encoder: Encoder, context: Context, sample_rate: int) -> None:
         super().__init__(encoder, sample_rate)
         self.context = context
 
     def contexts(self, latents: Tensor, lengths: Tensor) -> Tensor:
-        """Hear (B, T, D) latents. -> (B, T, D)."""
+        """Summarize (B, T, D) latents. -> (B, T, D)."""
         contexts: Tensor = self.context(latents)[0]
         return contexts
 
     def stream(self, layers: Sequence[str] | None = None) -> "CausalStream":
-        """Start to hear an utterance chunk by chunk; use under `eval()` and `torch.no_grad()`."""
+        """Start to encode an utterance chunk by chunk; use under `eval()` and `torch.no_grad()`."""
         return CausalStream(self, self.chosen(layers))
 
 
 class CausalStream:
-    """An utterance heard as it arrives. The frames of all pushes and of `finish` together are those of the whole.
+    """An utterance encoded as it arrives. The frames of all pushes and of `finish` together are those of the whole.
 
-    A frame is encoded when all it sees has come. The samples kept begin one frame before the next one's own: then no zero padding
+    A frame is encoded when its receptive field has come. The samples kept begin one frame before the next one's own: then no zero padding
     stands where samples have been, at any layer, and only the context's state is carried.
     """
 
@@ -129,9 +129,9 @@ class CausalStream:
         self.kept = chunk if self.kept is None else torch.cat([self.kept, chunk], dim=1)
         encoder = self.model.encoder
         first_kept = max(self.done - 1, 0) * encoder.downsampling
-        heard = first_kept + self.kept.shape[1]
+        come = first_kept + self.kept.shape[1]
         # Frame t is complete when sample t x downsampling + first_sample + receptive_field - 1 has come.
-        complete = max((heard - encoder.receptive_field - encoder.first_sample) // encoder.downsampling + 1, self.done)
+        complete = max((come - encoder.receptive_field - encoder.first_sample) // encoder.downsampling + 1, self.done)
         return self._emit(complete, self.kept)
 
     def finish(self) -> Frames:

@@ -1,4 +1,4 @@
-"""What HuBERT and WavLM share: spans of frames are hidden, and of each hidden frame the class that a clustering gave it is to be told.
+"""Masked prediction of cluster labels, which HuBERT and WavLM share: the cluster of each masked frame is predicted.
 
     latents --> spans masked (57 %) --> Transformer --> (B, T, D) -- masked frames --> (M, D') -- softmax of cosines / 0.1 --> loss
                                                                                                      labels (B, T) ---^
@@ -36,7 +36,7 @@ class MaskedPredictionSettings(MaskedTransformerSettings):
     similarity_temperature: float = 0.1
     """tau (eq. 3)."""
     unmasked: float = 0.0
-    """Weight of the frames that are heard: 1 - alpha of eq. 2, of which the paper finds 0 the best (Table V)."""
+    """Weight of the unmasked frames: 1 - alpha of eq. 2, of which the paper finds 0 the best (Table V)."""
     feature_penalty: float = 10.0
     """Weight of the mean square of the convolutions' output (released configuration)."""
 
@@ -136,7 +136,7 @@ class MaskedPrediction(MaskedTransformer, ABC):
             msg = f"{kind} learns labels, and this batch has none: the recipe's [parts.labels] say whose (`foresay recipes hubert-tiny`)"
             raise UserError(msg)
         if batch.labels.shape[1] != frames:
-            msg = f"labels of {batch.labels.shape[1]} frames, where the model hears {frames}: they must be read at the model's frames"
+            msg = f"labels of {batch.labels.shape[1]} frames, where the model has {frames}: they must be read at the model's frames"
             raise UserError(msg)
         if int(batch.labels.max()) >= self.settings.classes:
             msg = (

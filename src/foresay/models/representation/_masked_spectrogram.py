@@ -1,11 +1,11 @@
-"""What BEST-RQ and w2v-BERT share: a spectrogram, two convolutions that make its frames four times fewer, and blocks that hear these.
+"""Encoder of masked spectrograms, which BEST-RQ and w2v-BERT share: log-mel, two convolutions of stride 2, and a stack of blocks.
 
     waveform (B, S) -> log-mel (B, 4 T, 80), 10 ms -> mean 0, variance 1 for each band of an utterance -> 2 convolutions, 3 x 3, stride 2
                                                                                                                |
                             L0 … Ln (B, T, D) <-- Conformer, or other blocks (L0: what they are given) <-- linear, norm: (B, T, D), 40 ms
 
-arXiv:2202.01855, section 4; arXiv:2108.06209, section 3. A subclass says what is masked, and what the masked frames must tell.
-Of an utterance's last frames those that do not fill a stack of four, 30 ms at most, are not heard.
+arXiv:2202.01855, section 4; arXiv:2108.06209, section 3. A subclass says what is masked, and what is predicted of the masked frames.
+Of an utterance's last frames those that do not fill a stack of four, 30 ms at most, are dropped.
 """
 
 import math
@@ -26,7 +26,7 @@ from foresay.layers.conformer import Conformer
 from foresay.settings import require_at_most, require_not_negative, require_positive, require_shares
 
 STACK = 4
-"""Frames of the spectrogram for one that the blocks hear: two convolutions of stride 2."""
+"""Frames of the spectrogram for one of the blocks: two convolutions of stride 2."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class MaskedSpectrogramSettings:
     heads: int = 8
     inner: int = 4096
     kernel: int = 5
-    """Frames of 40 ms that a block's convolution sees."""
+    """Frames of 40 ms that a block's convolution covers."""
     causal: bool = False
-    """Blocks hear the past only (BEST-RQ's streaming models); the spectrogram's mean and variance are still those of the utterance."""
+    """Blocks are causal (BEST-RQ's streaming models); the spectrogram's mean and variance are still those of the utterance."""
     left_context: int | None = None
-    """Frames before it that a frame's attention sees; None: all."""
+    """Frames before it that a frame attends to; None: all."""
     dropout: float = 0.1
     """Of the Conformer (arXiv:2005.08100, section 3.2)."""
     attention_dropout: float = 0.1
@@ -117,7 +117,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
         fft = max(1024, 2 ** math.ceil(math.log2(window)))
         self.spectrogram = LogMelSpectrogram(s.sample_rate, window, hop, fft, s.bands)
         self.subsampling = Subsampling(s.bands, s.subsampling_channels, s.size)
-        # Frame t sees the spectrogram's frames 4 t - 2 … 4 t + 4.
+        # Frame t covers the spectrogram's frames 4 t - 2 … 4 t + 4.
         self.receptive_field = self.spectrogram.receptive_field + 6 * hop
         self.first_center = self.spectrogram.first_center + hop
         self.blocks: Blocks = blocks or Conformer(
@@ -139,7 +139,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
         return self.spectrogram.frame_count(lengths) // STACK
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
-        """Hear (B, S) waveforms, nothing masked: (B, T, D) a layer, at 25 Hz. Blocks above the highest layer are not run."""
+        """Encode (B, S) waveforms, nothing masked: (B, T, D) a layer, at 25 Hz. Blocks above the highest layer are not run."""
         chosen = self.chosen(layers)
         numbers = [self.layer_names.index(layer) for layer in chosen]
         counts = self.frame_count(lengths, "L0")
@@ -175,7 +175,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
             second = 100 // STACK
             msg = (
                 f"{batch.ids[least]} lasts {int(lengths[least]) / self.sample_rate:.2f} s, {counts[least]} frames of 40 ms: too "
-                "short to mask spans in and still hear something around them. Leave such clips out (data.shortest: at least "
+                "short for masked spans with unmasked frames around them. Leave such clips out (data.shortest: at least "
                 f"{shortest / second:.2f} s; data.window: {shortest * self.sample_rate // second} samples), or choose a shorter "
                 "model.mask_length"
             )

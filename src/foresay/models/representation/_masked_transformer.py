@@ -1,4 +1,4 @@
-"""What wav2vec 2.0, HuBERT and WavLM share: convolutions hear the waveform, a Transformer hears the latents, some of them masked.
+"""Masked Transformer over convolutions of the waveform, which wav2vec 2.0, HuBERT and WavLM share.
 
     waveform (B, S) --> standardized? --> convolutions --> LayerNorm --> latents (B, T, C), one every 20 ms --> targets of wav2vec 2.0
                                                                             |
@@ -6,7 +6,7 @@
                                                                             |
                                                        + positional convolution --> L0 --> block 1 --> L1 --> … --> Ln
 
-arXiv:2006.11477, section 2; arXiv:2106.07447, section II-B. A subclass says what is masked, and what the masked frames must tell.
+arXiv:2006.11477, section 2; arXiv:2106.07447, section II-B. A subclass says what is masked, and what is predicted of the masked frames.
 """
 
 from abc import ABC
@@ -132,7 +132,7 @@ class MaskedTransformer(SpeechModel, ABC):
         return self.convolutions.frame_count(lengths)
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
-        """Hear (B, S) waveforms, nothing masked: (B, T, D) a layer, at 50 Hz. Blocks above the highest layer are not run."""
+        """Encode (B, S) waveforms, nothing masked: (B, T, D) a layer, at 50 Hz. Blocks above the highest layer are not run."""
         chosen = self.chosen(layers)
         numbers = [self.layer_names.index(layer) for layer in chosen]
         counts = self.convolutions.frame_count(lengths)
@@ -155,7 +155,7 @@ class MaskedTransformer(SpeechModel, ABC):
         shortest = min(samples := lengths.tolist())
         if shortest < self.receptive_field:
             msg = (
-                f"{batch.ids[samples.index(shortest)]} has {shortest} samples, fewer than the {self.receptive_field} that one frame hears: "
+                f"{batch.ids[samples.index(shortest)]} has {shortest} samples, fewer than the {self.receptive_field} of one frame: "
                 "leave such clips out (data.shortest)"
             )
             raise UserError(msg)
@@ -177,7 +177,7 @@ class MaskedTransformer(SpeechModel, ABC):
     def encode(
         self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, kept: Tensor | None = None, depth: int | None = None
     ) -> list[Tensor]:
-        """Hear (B, T, C) latents, of which `lengths` (B,) are real, through the Transformer. -> L0 … Ln, each (B, T, D).
+        """Encode (B, T, C) latents, of which `lengths` (B,) are real, with the Transformer. -> L0 … Ln, each (B, T, D).
 
         `mask` (B, T): frames that become the mask vector. `kept` (L,): the blocks that are run (`transformer.draw`); None: all.
         `depth`: stop after so many blocks.
@@ -189,7 +189,7 @@ class MaskedTransformer(SpeechModel, ABC):
         return self.transformer(frames, lengths, kept=kept, position_bias=self.position_bias, depth=depth)
 
     def _states(self, waveforms: Tensor, lengths: Tensor, depth: int) -> list[Tensor]:
-        """Hear (B, S) waveforms, nothing masked, up to a block: states (B, T, D) as long as the longest asks for."""
+        """Encode (B, S) waveforms, nothing masked, up to a block: states (B, T, D) as long as the longest asks for."""
         counts = self.convolutions.frame_count(lengths)
         longest = waveforms.shape[1] if self.settings.padding_in_norm else int(lengths.max())
         latents = self.convolutions(self._prepared(waveforms[:, :longest], lengths), lengths)[:, : int(counts.max())]
@@ -208,7 +208,7 @@ class MaskedTransformer(SpeechModel, ABC):
 
 
 def alike(lengths: Sequence[int]) -> list[list[int]]:
-    """Divide clips into those that may be heard together: the shortest of each part has at least nine tenths of the longest's samples.
+    """Divide clips into those that may be encoded together: the shortest of each part has at least nine tenths of the longest's samples.
 
     Examples:
         >>> alike([100, 50, 95, 46])

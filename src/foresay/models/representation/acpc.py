@@ -1,4 +1,4 @@
-"""Aligned Contrastive Predictive Coding: tell what comes next, not exactly when.
+"""Aligned Contrastive Predictive Coding (ACPC): contrastive prediction of future latents, with predictions aligned to them.
 
 Chorowski et al., "Aligned Contrastive Predictive Coding" (arXiv:2104.11946). CPC must say which latent stands 10, 20, ... 120 ms ahead.
 ACPC makes K predictions of the next M >= K frames and aligns them first: each prediction may cover several frames, in order. The
@@ -58,7 +58,7 @@ class ACPCSettings:
     skip_end: int = 0
     """Of the last predictions, how many may match nothing."""
     self_loop: bool = False
-    """z_t itself stands before prediction 1: the first frames may still be what is heard now. Then M >= K + 1."""
+    """z_t itself stands before prediction 1: the first frames may still match the present. Then M >= K + 1."""
     blank: bool = False
     """A learned vector for frames that belong to no prediction: before, between and after them."""
     masked: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class ACPCSettings:
     temperature: float = 1.0
     """Of the alignment: below 1 nearer to the best one, above 1 nearer to all alike."""
     normalize_latents: bool = False
-    """Layer-normalize what is to be predicted and what it is to be told apart from, over D."""
+    """Layer-normalize the targets and the negatives, over D."""
     normalize_predictions: bool = False
     """Layer-normalize the predictions over D (the authors' code takes their mean over K)."""
     dropout: float = 0.1

@@ -1,4 +1,4 @@
-"""BEST-RQ: hide spans of the spectrogram, and tell into which cells of a space cut up at random they would have fallen.
+"""BEST-RQ: masked prediction of random-projection codes of the spectrogram.
 
 Chiu et al., "Self-supervised Learning with Random-projection Quantizer for Speech Recognition" (arXiv:2202.01855).
 
@@ -7,9 +7,9 @@ Chiu et al., "Self-supervised Learning with Random-projection Quantizer for Spee
                      spans of 400 ms become noise                                                                              v
                                        +--> two convolutions (B, T, D) --> Conformer --> (B, T, D) -- masked --> softmax (M, G, V): loss
 
-Neither projection nor codebook learns: there is nothing that could collapse, and nothing to be made beforehand. The codes tell little of
-speech, and need not tell more: to foretell them the model must know what was said. Several books, drawn apart, ask several such questions
-of each frame (USM, arXiv:2303.01037).
+Neither projection nor codebook learns: there is nothing that could collapse, and nothing to be made beforehand. The codes say little
+of speech, and need not say more: to predict them the model must know what was said. Several codebooks, drawn independently,
+give each frame several targets (USM, arXiv:2303.01037).
 """
 
 import math
@@ -152,12 +152,14 @@ def _stacked(energies: Tensor) -> Tensor:
 
 
 class _Positioned(nn.Module):
-    """A Transformer that is told where frames stand, called as a Conformer is."""
+    """A Transformer with positions, called as a Conformer is."""
 
     def __init__(self, s: BestRQSettings) -> None:
         super().__init__()
         if s.causal or s.left_context is not None:
-            msg = 'the Transformer of BEST-RQ hears both directions: for causal = true or a left_context set model.encoder = "conformer"'
+            msg = (
+                'the Transformer of BEST-RQ attends in both directions: for causal = true or a left_context set model.encoder = "conformer"'
+            )
             raise UserError(msg)
         self.position = PositionalConvolution(s.size, s.position_kernel, s.position_groups)
         self.transformer = Transformer(

@@ -1,8 +1,8 @@
-"""Bidirectional Aligned CPC: one context foretells what comes, another what was before, over the same latents.
+"""Bidirectional Aligned CPC: one context predicts the future, another the past, over the same latents.
 
 Kawakami et al., "Learning Robust and Multilingual Speech Representations" (arXiv:2001.11128, section 2) train contrastive predictive
 coding in both directions and use both contexts; here each direction is aligned as in ACPC (arXiv:2104.11946), and with M = K it is CPC.
-Alone, the second direction is the `reverse` mode of the reference code. A context that heard both sides of a frame could copy what
+Alone, the second direction is the `reverse` mode of the reference code. A context of both sides of a frame could copy what
 it is to predict: so the two never meet in training, only in the feature c.
 
     waveform (B, S) --> encoder --> z (B, T, D) --> context over time ---------> heads --> the next M frames      (loss, forwards)
@@ -87,7 +87,7 @@ class BidirectionalACPC(EncoderAndContext):
         self.lattice = Lattice(s.alignment)
 
     def contexts(self, latents: Tensor, lengths: Tensor) -> Tensor:
-        """Hear (B, T, D) latents, of which `lengths` (B,) are real, in both directions. -> (B, T, 2 D)."""
+        """Summarize (B, T, D) latents, of which `lengths` (B,) are real, in both directions. -> (B, T, 2 D)."""
         ahead, _ = self.forwards.context(latents)
         behind, _ = self.backwards.context(_turned(latents, lengths))
         return torch.cat([ahead, _turned(behind, lengths)], dim=-1)

@@ -1,4 +1,4 @@
-"""Contrastive Predictive Coding: hear what is said so far, tell what comes next apart from what does not.
+"""Contrastive Predictive Coding (CPC): contrastive prediction of future latents from a causal context.
 
 van den Oord et al., "Representation Learning with Contrastive Predictive Coding" (arXiv:1807.03748), in the form of Rivière et al.
 (arXiv:2002.02848: Transformer heads, channel norm) that ZeroSpeech 2021 and the ACPC paper (arXiv:2104.11946, section 4) use.

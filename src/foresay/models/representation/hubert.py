@@ -1,4 +1,4 @@
-"""HuBERT: hide half of what was said, and tell from the rest into which clusters it would have fallen.
+"""HuBERT: masked prediction of k-means labels (hidden units).
 
 Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units" (arXiv:2106.07447).
 

@@ -1,4 +1,4 @@
-"""Multi-modal CPC: one context for sound and pictures, and futures told apart from all there is.
+"""Multi-modal CPC: contrastive prediction for audio and images with one shared context.
 
 "Contrastive Predictive Coding for Audio & Images", Garg and Chandra, IIT Bombay 2025 (slides), Algorithm 1. Each modality has an encoder of
 its own; what comes next in the sequence of latents, frames of a sound or patches of a picture, is foreseen by the same network for both.
@@ -32,7 +32,7 @@ from foresay.objectives.hybrid_contrastive import Drawn, HybridContrast
 from foresay.objectives.paired_contrastive import PairedContrast
 from foresay.settings import find_class, options_of, require_at_most, require_not_negative, require_positive
 
-WORDS: dict[Modality, str] = {"audio": "hears no audio", "image": "sees no pictures"}
+WORDS: dict[Modality, str] = {"audio": "takes no audio", "image": "takes no images"}
 BOTH: tuple[Modality, ...] = ("audio", "image")
 PERTURBED: dict[Modality, LearningPurpose] = {"audio": "perturbed audio", "image": "perturbed images"}
 
@@ -169,7 +169,7 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
         return drawn
 
     def contexts(self, latents: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Hear or see (B, T, D) latents, of which nothing ahead is known. -> (B, T, D)."""
+        """Summarize (B, T, D) latents, causally. -> (B, T, D)."""
         contexts: Tensor = self.context(latents)[0]
         return contexts
 

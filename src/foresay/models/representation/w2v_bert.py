@@ -1,4 +1,4 @@
-"""w2v-BERT: learn a code by telling hidden frames apart, and foretell that code from higher up, both at once.
+"""w2v-BERT: contrastive learning of a code, and masked prediction of that code from higher blocks, jointly.
 
 Chung et al., "w2v-BERT: Combining Contrastive Learning and Masked Language Modeling for Self-Supervised Speech Pre-Training"
 (arXiv:2108.06209).
@@ -12,7 +12,8 @@ Chung et al., "w2v-BERT: Combining Contrastive Learning and Masked Language Mode
 
     loss = contrastive + 0.1 x share of codes not used + 1.0 x cross-entropy
 
-The contrastive task keeps the code from collapsing, which foretelling alone would; foretelling gives the upper blocks a task of language.
+The contrastive task keeps the code from collapsing; masked prediction alone would let it. Masked prediction gives the upper blocks the task
+of a language model.
 """
 
 import math
@@ -40,7 +41,7 @@ class W2vBERTSettings(MaskedSpectrogramSettings):
     """w2v-BERT XL, 0.6 B (section 4)."""
 
     contrastive_layers: int = 12
-    """Lower blocks, after which frames are told apart; the rest foretell their codes."""
+    """Lower blocks, whose output the contrastive loss takes; the others predict the codes."""
     mask_probability: float = 0.065
     """Of a frame of 40 ms to begin a masked span."""
     mask_length: int = 10

@@ -1,7 +1,7 @@
-"""wav2vec: convolutions only, and for each of the next steps the question whether a sound is the one that comes.
+"""wav2vec: contrastive prediction of future latents with convolutions only and a binary cross-entropy; vq-wav2vec.
 
 Schneider et al., "wav2vec: Unsupervised Pre-training for Speech Recognition" (arXiv:1904.05862), in the released "large" form, which
-sees farther (aggregator kernels 2 … 13), compresses latents and adds shortcuts.
+has a longer context (aggregator kernels 2 … 13), compresses latents and adds shortcuts.
 
     waveform (B, S) --> encoder --> z (B, T, D), a latent of 30 ms every 10 ms --------------- z_t' and N = 10 other frames of the utterance
                                     |                                                                       |
@@ -10,7 +10,7 @@ sees farther (aggregator kernels 2 … 13), compresses latents and adds shortcut
                                             +--> K = 12 linear heads h_k(c_t), for t' = t + offset + k --> sum_k binary cross-entropy
 
 vq-wav2vec (Baevski, Schneider and Auli, arXiv:1910.05453) puts a Gumbel quantizer after the encoder: z becomes q, one of V^G codes, which
-the aggregator hears and the heads foretell. It is a setting here, `codebooks`.
+the aggregator takes and the heads predict. It is a setting here, `codebooks`.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Wav2vecSettings:
     predictions: int = 12
     """K: steps ahead that are predicted."""
     offset: int = 3
-    """Frames from t to the first predicted one: the fewest that share no sample with what z_t sees (465 / 160, rounded up)."""
+    """Frames from t to the first predicted one: the fewest that share no sample with z_t (465 / 160, rounded up)."""
     negatives: str = "same_utterance"
     negative_count: int = 10
     """Each counts as much as the positive: the paper's lambda is their number."""
@@ -113,7 +113,7 @@ class Wav2vec(EncoderAndContext):
         if s.codebooks:
             self.layer_names = ("z", "q", "c")
             self.quantizer = GumbelQuantizer(s.channels, s.codebooks, s.codes, s.channels, shared=s.shared_codebook, hidden=2 * s.channels)
-            nn.init.normal_(self.quantizer.entries)  # the aggregator hears them: positive ones would be nearly alike to it
+            nn.init.normal_(self.quantizer.entries)  # they are the aggregator's input: positive ones would be nearly alike to it
         self.context = CausalAggregator(s.channels, s.context_size, s.context_kernels, activation=activation)
         self.heads = nn.Linear(s.context_size, s.predictions * s.channels)
         self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
@@ -176,9 +176,9 @@ class Wav2vec(EncoderAndContext):
         return falling_temperature(step, falling, s.temperature_start, s.temperature_floor)
 
     def contexts(self, latents: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Hear (B, T, D) latents, or what they are quantized to, of which `lengths` (B,) frames are real. -> (B, T, D)."""
-        heard: Tensor = self.context(latents, lengths)
-        return heard
+        """Summarize (B, T, D) latents, or what they are quantized to, of which `lengths` (B,) frames are real. -> (B, T, D)."""
+        output: Tensor = self.context(latents, lengths)
+        return output
 
     def layer_values(self, latents: Tensor, lengths: Tensor, wanted: Sequence[str]) -> dict[str, Tensor]:
         """Compute z, c, and of vq-wav2vec q (B, T, D): the chosen entries of the codebooks, which c is made of."""

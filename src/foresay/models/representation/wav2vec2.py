@@ -1,4 +1,4 @@
-"""wav2vec 2.0: hide half of what was said, and tell from the rest which sounds they were, in a code learnt on the way.
+"""wav2vec 2.0: masked contrastive prediction of jointly learnt quantized targets.
 
 Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations" (arXiv:2006.11477).
 
@@ -45,7 +45,7 @@ class Wav2Vec2Settings(MaskedTransformerSettings):
     """How much spans differ: `uniform` from length - spread to length + spread; the standard deviation of `normal`."""
     mask_overlap: bool = True
     edge_steps: int | None = None
-    """U: predict only so many masked frames from each edge of what is heard (Table 13); None: all."""
+    """U: predict only so many masked frames from each edge of a masked span (Table 13); None: all."""
     target_dropout: float = 0.1
     """On the latents that become targets (released configuration)."""
     quantized_targets: bool = True
@@ -228,7 +228,7 @@ class Wav2Vec2(MaskedTransformer):
 
 
 class _TargetEncoder(nn.Module):
-    """Convolutions that hear for the targets alone."""
+    """Convolutions of the targets alone."""
 
     def __init__(self, s: Wav2Vec2Settings) -> None:
         super().__init__()
@@ -240,8 +240,8 @@ class _TargetEncoder(nn.Module):
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """(B, S) -> (B, T, C)."""
-        heard = self.convolutions(waveforms, lengths)
-        return self.norm(scale_gradient(heard, self.gradient))
+        output = self.convolutions(waveforms, lengths)
+        return self.norm(scale_gradient(output, self.gradient))
 
 
 def _target_projection(size: int, target_size: int, *, mlp: bool) -> nn.Module:

@@ -1,12 +1,12 @@
-"""WavLM: HuBERT that hears others talk, and by how far frames stand apart.
+"""WavLM: masked prediction of k-means labels with utterance mixing and gated relative position bias.
 
 Chen et al., "WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing" (arXiv:2110.13900).
 
     utterance, others over it (data.mix) --> convolutions --> spans masked --> Transformer --> as HuBERT: labels of the utterance
                                                                                     |
-             attention's logits, from frame i to frame j:  query . key  +  gate(what i hears) x distance(j - i)      for each head
+             attention's logits, from frame i to frame j:  query . key  +  gate(frame i) x bias(j - i)             for each head
 
-To tell the classes of a speaker from under another's voice, a model must know who speaks: what HuBERT learns of content, it learns of
+To predict the classes of a speaker under another's voice, a model must know who speaks: what HuBERT learns of content, it learns of
 speakers too. How far apart two frames are is one table, shared by all blocks; how much it counts, each frame says for itself.
 The code that pre-trained the published models was never released: "HuBERT's recipe, mixing and the bias" (unilm issues 526, 675, 901).
 """
@@ -28,7 +28,7 @@ class WavLMSettings(MaskedPredictionSettings):
     """WavLM BASE."""
 
     buckets: int = 320
-    """Distances that are told apart: half of them ahead, half behind."""
+    """Buckets of distances: half of them ahead, half behind."""
     farthest: int = 800
     """Frames: what is farther is as far."""
 
@@ -53,7 +53,7 @@ class GatedRelativePositions(nn.Module):
     """
 
     def __init__(self, size: int, layers: int, heads: int, buckets: int, farthest: int) -> None:
-        """Of a Transformer with so many blocks; `buckets` distances are told apart, up to the `farthest`, in frames."""
+        """Of a Transformer with so many blocks; distances fall into `buckets`, up to the `farthest`, in frames."""
         super().__init__()
         if buckets < 4 or buckets % 4 or farthest <= buckets // 4:  # noqa: PLR2004 - ahead and behind, near and far
             msg = f"{buckets} buckets up to a distance of {farthest}: give a multiple of 4, and more than a quarter of it as the distance"
@@ -70,14 +70,14 @@ class GatedRelativePositions(nn.Module):
         return gates[..., None] * self.distances(frames.shape[1]).to(gates.dtype)
 
     def gates(self, frames: Tensor, block: int) -> Tensor:
-        """Tell how much distances count for each frame in each head: (B, T, D) -> (B, H, T).
+        """Return how much distances count for each frame in each head: (B, T, D) -> (B, H, T).
 
         With the gates u and r, and s learned, a distance d counts as d + (1 - u) d + u s r d.
         """
-        heard = frames.unflatten(-1, (self.table.shape[1], self.gate_weight.shape[2]))  # (B, T, H, D / H)
+        split = frames.unflatten(-1, (self.table.shape[1], self.gate_weight.shape[2]))  # (B, T, H, D / H)
         # Each gate is the sum of four features: that of their weights is less work.
         weight, bias = (parameter[block].unflatten(0, (2, -1)).sum(1) for parameter in (self.gate_weight, self.gate_bias))
-        outer, inner = nn.functional.linear(heard, weight, bias).sigmoid().unbind(-1)
+        outer, inner = nn.functional.linear(split, weight, bias).sigmoid().unbind(-1)
         return (outer * (inner * self.gate_scale[block].to(outer.dtype) - 1) + 2).transpose(1, 2)
 
     def distances(self, frames: int) -> Tensor:

@@ -63,7 +63,7 @@ RANKED = ("alignment", "relative_alignment", "uniformity")
 
 @dataclass(frozen=True)
 class Ablated:
-    """A model: what it hears or sees, and what it is told from."""
+    """A model: its modalities, and its negatives."""
 
     modalities: Modalities
     negatives: str
@@ -86,8 +86,8 @@ class Ablated:
         """What differs from the recipe."""
         flags = {"perturbed": self.synthetic, "shuffled": self.synthetic}
         options = [f"queue={self.queue}", *(f"{name}={str(value).lower()}" for name, value in flags.items()), *self.changed]
-        heard = ("audio", "image") if self.modalities == "both" else (self.modalities,)
-        tables = [f"model.{modality}_negatives.{option}" for modality in heard for option in options]
+        taken = ("audio", "image") if self.modalities == "both" else (self.modalities,)
+        tables = [f"model.{modality}_negatives.{option}" for modality in taken for option in options]
         crossing = {"cross_modal": self.cross_modal, "cross_modal_positives": self.positives}
         return (f"model.modalities={self.modalities}", *tables, *(f"model.{name}={str(value).lower()}" for name, value in crossing.items()))
 
@@ -193,7 +193,7 @@ class MultimodalReproduction(Reproduction):
             "## Table 2: temperature, sigma, queue",
             "One at a time, from all negatives with temperature 0.1, sigma 0.1 and a queue of 4,096; one modality alone, linear probe, %.",
             _lines_of_table_2(size, parent),
-            "## Table 3: does geometry tell what the probe does?",
+            "## Table 3: does geometry predict the probe?",
             "Rank correlation (Spearman) with probe accuracy over all models of Table 1 and all seeds; 95 % intervals: models drawn again.",
             _lines_of_table_3(size, parent),
             "Maps (t-SNE) and training curves are in report.html.",
@@ -253,8 +253,8 @@ def _references(run: Path) -> str:
 def _lines_of_table_2(size: MultimodalScale, parent: Path) -> str:
     swept = {modality: list(_sweep(modality)) for modality in ALONE}
     lines = []
-    for (option, value, heard), (_, _, seen) in zip(*swept.values(), strict=True):
-        accuracies = [_cell(_runs(parent, cell, size.swept), PROBES[cell.modalities]) for cell in (heard, seen)]
+    for (option, value, audio), (_, _, image) in zip(*swept.values(), strict=True):
+        accuracies = [_cell(_runs(parent, cell, size.swept), PROBES[cell.modalities]) for cell in (audio, image)]
         lines.append([option, f"{value:,g}", *accuracies])
     return markdown(["option", "value", *(column.title for column in PROBES.values())], lines)
 
