@@ -21,16 +21,18 @@ class KeptFeatures:
 
     def __init__(self, most: int = MOST) -> None:
         self._left = most
-        self._kept: dict[Hashable, Encoded] = {}
+        self._kept: dict[int, tuple[object, dict[Hashable, Encoded]]] = {}
+        """By the model, which need not be hashable: its id, which is its own as long as it is held here."""
 
     @property
     def has_room(self) -> bool:
         """Whether it is worth while to encode more than is asked for."""
         return self._left > 0
 
-    def get(self, batch: Hashable, layers: Sequence[str], encode: Callable[[], Encoded]) -> Encoded:
-        """Return the layers of a batch; what is not there yet is encoded, and kept if there is room."""
-        known = self._kept.get(batch, {})
+    def get(self, model: object, batch: Hashable, layers: Sequence[str], encode: Callable[[], Encoded]) -> Encoded:
+        """Return the layers of a batch as a model encodes it; what is not there yet is encoded, and kept if there is room."""
+        _, batches = self._kept.setdefault(id(model), (model, {}))
+        known = batches.get(batch, {})
         if all(layer in known for layer in layers):
             return known
         found = encode()
@@ -39,5 +41,5 @@ class KeptFeatures:
         if size <= self._left:
             self._left -= size
             whole = {layer: [values.clone() for values in parts] for layer, parts in fresh.items()}  # without the batch they are cut of
-            self._kept[batch] = {**known, **whole}
+            batches[batch] = {**known, **whole}
         return found

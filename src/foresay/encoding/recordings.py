@@ -137,9 +137,11 @@ class _Encoding(NamedTuple):
                 self._leave_out(place, error)
         if not readable:
             return
-        batch = (cutting.extractor, self.manifest.path, self.manifest.digest, tuple(readable))
+        batch = (self.manifest.path, self.manifest.digest, tuple(readable))
         own = [part for _, part in readable]
-        encoded = self.subject.kept.get(batch, self.subject.layers, lambda: cutting.encode_batch(own, waveforms, self.device))
+        encoded = self.subject.kept.get(
+            cutting.extractor, batch, self.subject.layers, lambda: cutting.encode_batch(own, waveforms, self.device)
+        )
         for row, (place, _) in enumerate(readable):
             yield place, {layer: encoded[layer][row] for layer in self.subject.layers}
 

@@ -235,8 +235,8 @@ class _Recordings(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         subject, place = self._subject, self._places[name]
-        recording = (subject.extractor, self._manifest.path, self._manifest.digest, place)
-        (features,) = subject.kept.get(recording, (self._layer,), lambda: self._encode(place))[self._layer]
+        recording = (self._manifest.path, self._manifest.digest, place)
+        (features,) = subject.kept.get(subject.extractor, recording, (self._layer,), lambda: self._encode(place))[self._layer]
         return features.float()
 
     def _encode(self, place: int) -> dict[str, list[Tensor]]:
