@@ -1,6 +1,7 @@
 """The documentation is true: its links lead somewhere, its commands exist, its examples run."""
 
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import io
@@ -18,7 +19,12 @@ import pytest
 
 import foresay
 from foresay import cli
-from foresay.settings import modules
+from foresay.building import find_model
+from foresay.corpora.plans.windows import DataSettings
+from foresay.hub.encoder import EncoderSettings
+from foresay.settings import list_names, modules, settings_class
+from foresay.training.optimizers import OptimizerSettings
+from foresay.training.recipe import TrainerSettings
 from house.tree import ROOT, name
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -177,3 +183,17 @@ def test_tables_of_the_tree_stand_on_the_pages() -> None:
         assert [row.split("`")[1] for row in made.splitlines() if row.startswith("| `")] == list(found())
         assert made.startswith("# Title\n\n| ")
         assert made.endswith(" |\n\nand so on\n")
+
+
+SETTING = re.compile(r"(?:`|--set '?)(?P<section>model|data|optimizer|trainer)\.(?P<key>[a-z_]+)(?=[`=.])")
+ENDINGS = {"toml", "safetensors", "pt", "onnx"}
+"""`model.toml` is a file."""
+
+
+def test_settings_on_the_pages_exist() -> None:
+    models = [settings_class(find_model(model)) for model in list_names("foresay.models")]
+    owners = {"model": [*models, EncoderSettings], "data": [DataSettings], "optimizer": [OptimizerSettings], "trainer": [TrainerSettings]}
+    known = {section: {field.name for owner in found for field in dataclasses.fields(owner)} for section, found in owners.items()}
+    named = [(name(page), *match.group("section", "key")) for page in PAGES for match in SETTING.finditer(page.read_text(encoding="utf-8"))]
+    assert named
+    assert not [f"{page}: {section}.{key}" for page, section, key in named if key not in known[section] | ENDINGS]
