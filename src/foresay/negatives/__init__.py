@@ -86,7 +86,7 @@ class NegativeSampler(nn.Module, ABC):
         """Draw for one group: (g, W, N) int64, rows u x frames + time of utterance u, or of what `pool` adds."""
 
     def draw_added(self, frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """Draw what is added to the pool of one group of so many frames in all."""
+        """Draw what is added to the pool of one group of so many frames in all, such as vectors (N, D)."""
         return ()
 
     def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:  # noqa: ARG002

@@ -60,7 +60,7 @@ class QueueNegatives(NegativeSampler):
         return torch.cat([groups, *(sample.to(groups) for sample in drawn.added[1:])], dim=1)
 
     def keep(self, latents: Tensor, drawn: Drawn) -> None:
-        """Let some of the latents wait to be queued."""
+        """Let some of the latents (B, T, D) wait to be queued."""
         for group, chosen in zip(latents.reshape(-1, self.group * latents.shape[1], latents.shape[2]), drawn.added[0], strict=True):
             self.queue.wait(group[chosen])
 

@@ -78,7 +78,10 @@ def align(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> 
 
 
 def aligned_contrastive_loss(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> ContrastiveLoss:
-    """Sum over B x W positions of the alignment's cost, a sum over M frames: it compares with the sum over k of CPC's cross-entropies."""
+    """Sum over B x W positions of the alignment's cost, a sum over M frames: it compares with the sum over k of CPC's cross-entropies.
+
+    `forbidden`: (M, K) bool, cells that no alignment goes through.
+    """
     alignment = align(scores, lattice, forbidden)
     term = Term(sum=alignment.loss.sum(), count=float(alignment.loss.numel()))
     return ContrastiveLoss(term, accuracy(scores, alignment.path))
