@@ -1,8 +1,9 @@
-"""What all tests share: one thread each, and the same random numbers every time."""
+"""What all tests share: one thread each, the same random numbers every time, and little time."""
 
 import os
 import random
 import sys
+from collections.abc import Generator
 
 # Tests are small and run side by side: more threads would wait for each other. Must be said before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis
 import numpy as np
 import pytest
+
+from house.durations import fast
 
 # What `house/test_additions.py` adds to a copy of the tree.
 collect_ignore = ["reference/additions"]
@@ -24,3 +27,10 @@ def _seeded() -> None:
     np.random.seed(0)  # noqa: NPY002 - for what draws from NumPy's global generator
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Let a test fail that takes too long, and is not marked slow."""
+    with fast(slow=item.get_closest_marker("slow") is not None):
+        return (yield)

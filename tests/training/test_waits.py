@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 from foresay.contracts import Batch, SpeechModel, Trainable
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
-from reference.listed import models_of
+from reference.listed import models_of, recipe_of
 
 aten = torch.ops.aten
 WAITING = {
@@ -36,18 +36,7 @@ WAITING = {
     aten.bincount.default,
 }
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
-RECIPES = {
-    "acpc": "demo-acpc",
-    "cpc": "demo-cpc",
-    "bidirectional_acpc": "acpc-bidirectional",
-    "wav2vec": "vq-wav2vec-tiny",
-    "wav2vec2": "wav2vec2-tiny",
-    "hubert": "hubert-tiny",
-    "wavlm": "wavlm-tiny",
-    "best_rq": "best-rq-tiny",
-    "w2v_bert": "w2v-bert-tiny",
-    "multimodal_cpc": "mmcpc-digits",
-}
+RECIPES = ["mmcpc-digits" if model == "multimodal-cpc" else recipe_of(model) for model in models_of(Trainable)]
 TINY = ("model.channels=32", "model.context_size=32", "model.negative_count=16", "model.negative_group=2")
 SMALL: dict[str, tuple[str, ...]] = {
     "acpc-bidirectional": TINY,
@@ -115,11 +104,7 @@ def _model(recipe: str) -> SpeechModel:
     return read_recipe(recipe, SMALL.get(recipe, ())).build_model().train()
 
 
-def test_every_model_is_here() -> None:
-    assert {name.replace("-", "_") for name in models_of(Trainable)} == set(RECIPES)
-
-
-@pytest.mark.parametrize("recipe", RECIPES.values())
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_no_step_waits_for_the_device(recipe: str) -> None:
     model = _model(recipe)
     optimizer = build_optimizer(read_recipe(recipe).optimizer, model.parameters())

@@ -116,6 +116,13 @@ def test_what_cannot_be_paired_is_explained(tmp_path: Path) -> None:
         DigitPairs(takes=0).make(tmp_path / "pairs")
 
 
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, labels = digit_pairs._written()
+    monkeypatch.setattr(digit_pairs, "_written", lambda: (pixels[:100], labels[:100]))
+
+
+@pytest.mark.usefixtures("few_pictures")
 def test_other_clips_in_the_same_place_are_noticed(tmp_path: Path) -> None:
     spoken = write_spoken(tmp_path / "spoken")
     assert not DigitPairs(spoken).make(tmp_path / "pairs").reused

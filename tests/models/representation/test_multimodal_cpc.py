@@ -19,7 +19,7 @@ from foresay.runs import Run
 from foresay.training.recipe import read_recipe
 from foresay.workflows.pretrain import pretrain
 from foresay.workflows.rehearsal import rehearse
-from reference.two_processes import Job, alone, together
+from reference.two_processes import Job, Measured, alone, together
 
 GROUP = 2
 STILL = {"perturbed": False}
@@ -214,17 +214,26 @@ def test_a_rehearsal_of_pictures_counts_pictures(corpus: Path, tmp_path: Path) -
     assert found.epochs == pytest.approx(4 * 4 / 12)
 
 
+def _same(two: Measured, one: Measured) -> None:
+    for name in ("loss", "grad_norm", "accuracy"):
+        assert [s[name] for s in two.scalars] == pytest.approx([s[name] for s in one.scalars], abs=1e-6)
+    for mine, theirs in ((two.gradient, one.gradient), (two.weights, one.weights)):
+        for name in theirs:
+            torch.testing.assert_close(mine[name], theirs[name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_micro_batches_learn_what_the_whole_batch_teaches(corpus: Path, tmp_path: Path) -> None:
+    whole = Job("mmcpc-bars", ("model.predictions=2", "data.batch=8"), small=SMALL)
+    halves = dataclasses.replace(whole, overrides=(*whole.overrides, "trainer.accumulate=2"))
+    _same(*alone([halves, whole], corpus, tmp_path))
+
+
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(corpus: Path, tmp_path: Path) -> None:
     cases = (("model.cross_modal_positives=true",), ("model.modalities=image", "trainer.accumulate=2", "data.batch=8"))
     jobs = [Job("mmcpc-bars", ("model.predictions=2", *case), small=SMALL) for case in cases]
     for one, two in zip(alone(jobs, corpus, tmp_path), together(jobs, corpus, tmp_path, tmp_path), strict=True):
-        assert one is not None
-        assert two is not None
-        for name in ("loss", "grad_norm", "accuracy"):
-            assert [s[name] for s in two.scalars] == pytest.approx([s[name] for s in one.scalars], abs=1e-6)
-        for mine, theirs in ((two.gradient, one.gradient), (two.weights, one.weights)):
-            for name in theirs:
-                torch.testing.assert_close(mine[name], theirs[name], atol=1e-6, rtol=0, msg=name)
+        _same(two, one)
 
 
 def test_what_is_predicted_is_the_other_version_where_there_is_one() -> None:
