@@ -16,9 +16,14 @@ UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|NotImplemented[E]rror)\b")
 TEXT = {"", ".cff", ".css", ".html", ".md", ".py", ".svg", ".toml", ".txt", ".yml"}
 
 
-def test_every_file_says_what_it_is() -> None:
-    python = [path for path in repository_files() if path.suffix == ".py"]
-    assert not [name(path) for path in python if not ast.get_docstring(parsed(path))]
+@pytest.fixture(scope="session")
+def python() -> dict[Path, ast.Module]:
+    """Read every file of Python once."""
+    return {path: parsed(path) for path in repository_files() if path.suffix == ".py"}
+
+
+def test_every_file_says_what_it_is(python: dict[Path, ast.Module]) -> None:
+    assert not [name(path) for path, tree in python.items() if not ast.get_docstring(tree)]
 
 
 def test_there_is_no_drawer_for_odds_and_ends() -> None:

@@ -74,9 +74,12 @@ def test_each_utterance_is_folded_but_the_first(tmp_path: Path) -> None:
     assert [html.index(f"said {name}") for name in "abc"] == sorted(html.index(f"said {name}") for name in "abc")
 
 
+def test_without_codes_none_are_shown(tmp_path: Path) -> None:
+    assert "As discrete units" not in section(tmp_path, without("inspect_"))
+
+
 def test_codes_are_shown_where_there_are_any(tmp_path: Path) -> None:
     arrays = without("inspect_")
-    assert "As discrete units" not in section(tmp_path / "without", arrays)
     codes = np.arange(len(arrays["features_z"])) // 10
     html = section(tmp_path / "with", {**arrays, "codes_z": codes, "codes_c": codes}, {**arrays, "codes_z": codes})
     assert html.count("As discrete units") == 1  # one picture for both runs, with a legend

@@ -67,7 +67,12 @@ def test_it_is_drawn_behind_runs_of_its_recipe_and_says_what_differs(tmp_path: P
     assert "with the settings of same." in page
     assert "which differs from other in data.batch." in page
     assert page.count("Gray:") == 2
-    drawn, plain = (training_section(read_records([tmp_path / name])) for name in ("same", "unlike"))
+
+
+@pytest.mark.usefixtures("curves")
+def test_it_is_drawn_behind_runs_of_its_recipe_alone(tmp_path: Path) -> None:
+    runs = (run(tmp_path / "same"), run(tmp_path / "unlike", recipe="demo-cpc"))
+    drawn, plain = (training_section(read_records([one])) for one in runs)
     assert drawn.count("stroke-opacity: 0.45") > plain.count("stroke-opacity: 0.45") == 0
 
 

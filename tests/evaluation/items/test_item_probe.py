@@ -30,10 +30,13 @@ def measured(corpora: Corpora, *subjects: Subject, protocol: str = "mean") -> di
     return found
 
 
-@pytest.mark.parametrize("protocol", ["mean", "last"])
-def test_what_lies_open_is_found_in_both_modalities_and_across(corpora: Corpora, protocol: str) -> None:
+@pytest.fixture(scope="module", params=["mean", "last"])
+def rows(request: pytest.FixtureRequest, corpora: Corpora) -> dict[tuple[str, str, str], Result]:
     untrained = Subject("senses (untrained)", senses(trained=False), ("level",))
-    rows = measured(corpora, Subject("senses", senses(), ("level",), 7, untrained), protocol=protocol)
+    return measured(corpora, Subject("senses", senses(), ("level",), 7, untrained), protocol=request.param)
+
+
+def test_what_lies_open_is_found_in_both_modalities_and_across(corpora: Corpora, rows: dict[tuple[str, str, str], Result]) -> None:
     for metric in (*WITHIN, *ACROSS):
         found = rows["senses", metric, "test"]
         assert (found.value, found.low, found.high, found.step) == (1.0, 1.0, 1.0, 7)

@@ -40,9 +40,16 @@ def find(results: Sequence[Result], model: str, layer: str, split: str = "test",
     return found
 
 
-@pytest.mark.parametrize("protocol", [QUICK_PAPER, QUICK, replace(QUICK_PAPER, joined=False, batch=2), replace(QUICK, window=30.0)])
-def test_what_can_be_heard_is_found_and_what_cannot_is_guessed(corpora: Corpora, protocol: ProbeProtocol) -> None:
-    results = Probe(protocol)([levels()], corpora)
+PROTOCOLS = (QUICK_PAPER, QUICK, replace(QUICK_PAPER, joined=False, batch=2), replace(QUICK, window=30.0))
+
+
+@pytest.fixture(params=PROTOCOLS)
+def rated(request: pytest.FixtureRequest, corpora: Corpora) -> tuple[ProbeProtocol, list[Result]]:
+    return request.param, Probe(request.param)([levels()], corpora)
+
+
+def test_what_can_be_heard_is_found_and_what_cannot_is_guessed(corpora: Corpora, rated: tuple[ProbeProtocol, list[Result]]) -> None:
+    protocol, results = rated
     assert len(results) == 2 * 2 * 2 + 2 + 2  # (trained and not) x layers x splits, gains, majority class
 
     heard = find(results, "levels", "level")
