@@ -1,4 +1,4 @@
-"""Imports stand at the top of a file, and are few: a model can be understood from a handful of files. That they run downhill, lint knows."""
+"""Imports stand at the top of a file and are few: a model can be understood from a handful of files. Lint knows that they run downhill."""
 
 import ast
 import dataclasses
@@ -9,7 +9,7 @@ import pytest
 import foresay
 from foresay.contracts import Model
 from foresay.settings import find_class, modules, settings_class
-from house.tree import MODELS, PACKAGE, ROOT, SOURCES, imported, inner_imports, line_count, name, parsed, reached
+from house.tree import MODELS, PACKAGE, SOURCES, imported, inner_imports, line_count, name, parsed, reached
 
 OPTIONAL = {
     "PIL",
