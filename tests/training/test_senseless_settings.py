@@ -2,12 +2,13 @@
 
 import dataclasses
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
 
+from foresay.building import taken_apart
 from foresay.contracts import Batch, SpeechModel
 from foresay.errors import UserError
 from foresay.training.built_in import built_in
@@ -44,8 +45,9 @@ def numeric(settings: object) -> Iterator[tuple[str, str]]:
 
 def sections(recipe: Recipe) -> Iterator[tuple[str, object]]:
     yield from (("model", recipe.model_settings), ("data", recipe.data), ("optimizer", recipe.optimizer), ("trainer", recipe.trainer))
-    if recipe.labels:
-        yield "labels", recipe.labels
+    for part, table in recipe.parts.items():
+        if isinstance(table, Mapping):
+            yield f"parts.{part}", taken_apart(table)[1]
 
 
 @pytest.mark.parametrize("name", [n for n in sorted(built_in()) if n in MODELS])

@@ -88,6 +88,7 @@ def test_forty_updates_equal_twenty_and_twenty_more_bit_for_bit(corpus: Path, tm
     assert [line["loss"] for line in lines(whole, "train")] == [line["loss"] for line in lines(halves, "train")]
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(corpus: Path, tmp_path: Path) -> None:
     settings = small("trainer.steps=24", "trainer.save_every=4", "trainer.log_every=1")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -214,13 +215,23 @@ def test_a_run_begun_with_another_recipe_is_refused(corpus: Path, tmp_path: Path
         pretrain("acpc", corpus, tmp_path / "photos", overrides=small("trainer.steps=2"))
 
 
-def test_the_model_of_a_run_may_be_the_average_of_its_weights(corpus: Path, tmp_path: Path) -> None:
-    """The updates are those without it; the average is that of the weights after each; a resume goes on with both."""
-    overrides = small("trainer.steps=6", "trainer.save_every=1", "trainer.keep=9", "trainer.validate_every=6")
-    pretrain("acpc", corpus, tmp_path / "plain", overrides=overrides)
+AVERAGED = ("trainer.steps=6", "trainer.save_every=1", "trainer.keep=9", "trainer.validate_every=6")
+
+
+@pytest.fixture
+def averaged(corpus: Path, tmp_path: Path) -> Path:
+    """A run whose model is the average of its weights, stopped at the fourth of six updates and gone on with."""
     for steps in (4, 6):
         average = (f"trainer.steps={steps}", "trainer.average=0.8")
-        pretrain("acpc", corpus, tmp_path / "averaged", valid=corpus, overrides=(*overrides, *average))
+        pretrain("acpc", corpus, tmp_path / "averaged", valid=corpus, overrides=(*small(*AVERAGED), *average))
+    return tmp_path / "averaged"
+
+
+@pytest.mark.usefixtures("averaged")
+def test_the_model_of_a_run_may_be_the_average_of_its_weights(corpus: Path, tmp_path: Path) -> None:
+    """The updates are those without it; the average is that of the weights after each; a resume goes on with both."""
+    overrides = small(*AVERAGED)
+    pretrain("acpc", corpus, tmp_path / "plain", overrides=overrides)
     plain, averaged = (Run(tmp_path / name).checkpoints() for name in ("plain", "averaged"))
     draws.seed_torch("weights", 0)
     expected = dict(read_recipe("acpc", overrides).build_model().state_dict())

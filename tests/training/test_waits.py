@@ -42,7 +42,12 @@ SMALL: dict[str, tuple[str, ...]] = {
     "acpc-bidirectional": TINY,
     "demo-acpc": TINY,
     "demo-cpc": TINY,
-    "mmcpc-digits": ("model.audio_negatives={queue = 64}", "model.image_negatives={queue = 64}"),
+    "mmcpc-digits": (
+        "model.channels=32",
+        "model.context_size=32",
+        "model.audio_negatives={queue = 64}",
+        "model.image_negatives={queue = 64}",
+    ),
 }
 
 

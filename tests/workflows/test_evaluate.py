@@ -214,6 +214,7 @@ def test_a_run_sees_pictures_in_the_size_that_it_learnt_from(tmp_path: Path, mon
         return whole(self, images, *rest)
 
     monkeypatch.setattr(MultimodalCPC, "image_features", spy)
+    monkeypatch.setattr("foresay.evaluation.items.item_probe.CONVERGED", replace(CONVERGED, epochs=3))
     torch.manual_seed(0)
     settings = {"name": "multimodal-cpc", "modalities": "image", "channels": 8, "context_size": 8}
     model = build(settings)

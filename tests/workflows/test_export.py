@@ -35,11 +35,16 @@ def _run(folder: Path, kind: str) -> SpeechModel:
     return model
 
 
-@pytest.mark.parametrize("kind", EACH)
-def test_torch_program(kind: str, tmp_path: Path) -> None:
-    model = _run(tmp_path / "run", kind)
+@pytest.fixture(params=EACH)
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, SpeechModel, Path]:
+    """A kind of model, one of it, and the folder that it was exported to."""
+    model = _run(tmp_path / "run", request.param)
+    return request.param, model, export(tmp_path / "run", tmp_path / "out", to="torch", layers=model.layer_names)
+
+
+def test_torch_program(program: tuple[str, SpeechModel, Path]) -> None:
+    kind, model, folder = program
     layers = model.layer_names
-    folder = export(tmp_path / "run", tmp_path / "out", to="torch", layers=layers)
     assert {file.name for file in folder.iterdir()} == {"model.pt2", "export.json"}
     assert_equal(torch.export.load(folder / "model.pt2").module(), model, layers)
     description = json.loads((folder / "export.json").read_text())

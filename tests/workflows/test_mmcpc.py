@@ -59,6 +59,7 @@ def test_what_a_cell_is_told_from() -> None:
     assert "model.cross_modal_positives=true" in cells["both", "all + pairs as positives"].settings
 
 
+@pytest.mark.slow
 def test_it_runs_and_runs_again(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(mmcpc.SCALES, "demo", replace(mmcpc.SCALES["demo"], seeds=(0,), settings=TINY))
     monkeypatch.setattr(mmcpc, "ABLATION", {modalities: [cells[0], cells[-1]] for modalities, cells in ABLATION.items()})

@@ -42,6 +42,44 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
+def test_what_is_trained_and_measured_is_all_that_the_plan_says(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The order, and what each verb is given; what they do is their own tests' and that of the slow test below."""
+    done: list[tuple[object, ...]] = []
+
+    def train(recipe: str, train: Path, run: Path, *, valid: Path | None, overrides: tuple[str, ...], device: str | None) -> None:
+        run.mkdir(parents=True)
+        done.append((run.name, recipe, train.name, valid and valid.name, overrides, device))
+
+    def rate(models: list[Path], test: Path, train: Path | None, **asked: object) -> None:
+        done.append((sorted({model.name.partition("@")[0] for model in models}), asked["measures"], test.name, train and train.name))
+
+    monkeypatch.setitem(acpc.SCALES, "demo", replace(acpc.SCALES["demo"], cells=(CPC, ACPC), settings=TINY))
+    monkeypatch.setattr(workflow, "pretrain", train)
+    monkeypatch.setattr(workflow, "evaluate", rate)
+    monkeypatch.setattr(workflow, "report", lambda _runs, page: page)
+    monkeypatch.setattr(AlignedCPC, "tables", lambda *_: "tables")
+    found = reproduce("acpc", tmp_path / "runs", corpus=corpus, device="cpu")
+    assert (found.text, found.tables.read_text(encoding="utf-8"), found.report.name) == ("tables", "tables", "report.html")
+    shapes = {"cpc-seed0": 12, "acpc-k8-seed0": 8}
+    expected = [
+        (name, "demo-acpc", "train.jsonl", "valid.jsonl", (*TINY, f"model.predictions={k}", "model.matched=12", "trainer.seed=0"), "cpu")
+        for name, k in shapes.items()
+    ]
+    both, probe = sorted(shapes), ("probe:converged",)
+    assert done == [
+        *expected,
+        (both, probe, "test.jsonl", "train.jsonl"),
+        (both, ("abx:phone",), "test.jsonl", None),
+        (both, acpc.FIGURES, "test.jsonl", "train.jsonl"),
+        ([], probe, "test.jsonl", "train.jsonl"),  # of each checkpoint, and here is none
+    ]
+    told = capsys.readouterr().err.splitlines()
+    assert sum(": done in " in line for line in told) == sum(line.endswith("…") for line in told) == 2 + 4 + 1
+
+
+@pytest.mark.slow
 def test_each_cell_is_trained_and_measured_once(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +179,7 @@ def test_the_paper_asks_for_the_papers_lengths() -> None:
     assert [setting for setting in long if setting.startswith("trainer.epochs")][-1] == "trainer.epochs=200"  # the last one counts
 
 
+@pytest.mark.slow
 def test_seed_by_seed_on_every_test(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = ("abx.max_size_group=5", "abx.max_x_across=1", "clusters.clusters=[4]", "clusters.restarts=1")
     tests = (
