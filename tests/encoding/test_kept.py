@@ -77,18 +77,36 @@ def test_no_frame_depends_on_what_was_encoded_before(model: SpeechModel, manifes
     assert features(Subject("cpc", model, ("z",), kept=kept), manifest)[0, "z"].any()  # nobody can spoil what is kept
 
 
+NAMES = ("similarity:cosine", "geometry:frames", "clusters:k50", "slowness:k50", "abx:phone")
+OPTIONS = {"abx:phone": {"max_size_group": 3, "max_x_across": 2}, "clusters:k50": {"clusters": [3]}}
+
+
+def rated(model: SpeechModel, manifest: Manifest, kept: KeptFeatures | None) -> list[tuple[object, ...]]:
+    """Rate a model by all measures; `kept` is theirs together."""
+    subject = Subject("cpc", model, LAYERS) if kept is None else Subject("cpc", model, LAYERS, kept=kept)
+    rows = [row for name in NAMES for row in find_measure(name, OPTIONS.get(name))([subject], Corpora(manifest))]
+    return [(row.measure, row.metric, row.layer, row.value, row.low) for row in rows]
+
+
+@pytest.fixture
+def together(model: SpeechModel, manifest: Manifest, encoded: list[int]) -> tuple[list[tuple[object, ...]], list[int]]:
+    """What all measures find together, and the batches that were encoded for it."""
+    found = rated(model, manifest, KeptFeatures())
+    return found, list(encoded)
+
+
+@pytest.fixture
+def alone(model: SpeechModel, manifest: Manifest) -> list[tuple[object, ...]]:
+    """What each finds by itself."""
+    return rated(model, manifest, None)
+
+
 def test_measures_of_one_evaluation_encode_each_batch_once_and_their_numbers_stay_the_same(
-    model: SpeechModel, manifest: Manifest, encoded: list[int]
+    together: tuple[list[tuple[object, ...]], list[int]], alone: list[tuple[object, ...]]
 ) -> None:
-    kept, options = KeptFeatures(), {"abx:phone": {"max_size_group": 3, "max_x_across": 2}, "clusters:k50": {"clusters": [3]}}
-    together = {}
-    names = ("similarity:cosine", "geometry:frames", "clusters:k50", "slowness:k50", "abx:phone")
-    for name in names:
-        together[name] = find_measure(name, options.get(name))([Subject("cpc", model, LAYERS, kept=kept)], Corpora(manifest))
+    found, encoded = together
     assert encoded == [8, 4, *12 * [1]]  # batches for all but ABX, each recording by itself for ABX
-    for name in names:
-        alone = find_measure(name, options.get(name))([Subject("cpc", model, LAYERS)], Corpora(manifest))
-        assert [(r.metric, r.layer, r.value, r.low) for r in together[name]] == [(r.metric, r.layer, r.value, r.low) for r in alone]
+    assert found == alone
 
 
 def test_a_batch_is_encoded_once_and_its_layers_come_back_as_they_were() -> None:

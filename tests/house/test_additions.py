@@ -84,7 +84,7 @@ def test_the_file_is_the_registry(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_in_a_copy_of_the_tree_everything_still_passes(tmp_path: Path) -> None:
     """Linter, types, batteries and house tests, and the pages."""
     for path in repository_files():

@@ -46,7 +46,7 @@ def tiny_model(kind: str) -> SpeechModel:
 @torch.no_grad()
 def assert_equal(program: Callable[[Tensor, Tensor], Sequence[Tensor]], model: SpeechModel, layers: Sequence[str]) -> None:
     """Give both batches of other sizes and lengths than the program was traced with, down to clips of no frame and of one."""
-    for lengths in ([9_000, 5_000, 7_777], [4_321], [12_000, 20_000], [1], [450, 0, 719], [161, 80], [1_300]):
+    for lengths in ([6_000, 3_000, 5_555], [4_321], [8_000, 12_000], [1], [450, 0, 719], [161, 80], [1_300]):
         waveforms, samples = 0.1 * torch.randn(len(lengths), max(lengths)), torch.tensor(lengths)
         given, frames = program(waveforms, samples), model.features(waveforms, samples, layers)
         for number, layer in enumerate(layers):

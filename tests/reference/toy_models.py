@@ -52,17 +52,11 @@ class OneTerm(TwoTerms):
         return Losses({"a": losses.terms["a"]}, losses.scalars)
 
 
-@dataclasses.dataclass(frozen=True)
-class TinyGANSettings:
-    """There is nothing to choose."""
-
-
 class TinyGAN(Trainable):
     """A discriminator and a generator of 48 samples (arXiv:1406.2661)."""
 
     settings = NoSettings()
     phases = ("discriminator", "generator")
-    settings = TinyGANSettings()
 
     def __init__(self) -> None:
         super().__init__()

@@ -42,8 +42,9 @@ class LatentRegression(CausalModel):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Mean squared error of equally long windows."""
-        latents = self.encoder(batch.waveforms)  # (B, T, D)
+        waveforms, _ = batch.audio
+        _, positions = self.counted(waveforms, self.settings.ahead)
+        latents = self.encoder(waveforms)  # (B, T, D)
         contexts, _ = self.context(latents)  # (B, T, D)
-        positions = self.positions(latents, self.settings.ahead)
         errors = (self.head(contexts[:, :positions]) - latents[:, self.settings.ahead :].detach()).square().mean(dim=-1)
         return Losses({"regression": Term(errors.sum(), errors.numel())}, {})
