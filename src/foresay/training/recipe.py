@@ -67,6 +67,7 @@ class TrainerSettings:
     average: float | None = None
     """The run's model is a moving average of the weights, of which each update keeps this share (such as 0.999); None: the weights."""
     compile: bool = False
+    """Compute by what `torch.compile` makes of the model: the same to rounding, but for dropout, whose draws are other ones."""
     parallel: Literal["replicate", "shard"] = "replicate"
     """Whether several devices have a whole model each (DDP), or a share of it each (FSDP2): for what does not fit."""
     workers: int = 2

@@ -30,6 +30,7 @@ from foresay.progress import ProgressBar
 from foresay.runs import Checkpoint, DamagedError, Run
 from foresay.settings import Table, write_toml
 from foresay.training.collapse import CollapseWatch
+from foresay.training.compiling import compile_model
 from foresay.training.devices import Process, give_back_freed_memory
 from foresay.training.logs import MetricsLog
 from foresay.training.parallel import load_weights, whole
@@ -77,7 +78,7 @@ class Trainer:
         self.recipe, self.settings = recipe, recipe.trainer
         self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
         if self.settings.compile:
-            self.model.compile()  # in place: the names of the parameters stay
+            compile_model(self.model, any_length=recipe.data.sampler in {"utterances", "transcripts"})
         self.updater = Updater(self.model, recipe, updates, place)
         self.begun: list[Outcome] = []
         self.average = None if self.settings.average is None else _copied(self.model)
