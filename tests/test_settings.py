@@ -7,6 +7,7 @@ import pytest
 
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
+from foresay.predictors import Predictor
 from foresay.settings import (
     assignment,
     find_class,
@@ -96,18 +97,18 @@ def test_the_file_name_is_the_registry(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(UserError, match=r'there is no model \'acbc\': did you mean "acpc"'):
         find_class("foresay.models", "acbc", SpeechModel)
     with pytest.raises(UserError, match=r"there is no predictor 'linaer'"):
-        find_class("foresay.predictors", "linaer", "Predictor")
+        find_class("foresay.predictors", "linaer", Predictor)
     # A lab's own module, by its dotted name.
     lab = tmp_path_factory.mktemp("lab")
     (lab / "my_lab").mkdir()
-    (lab / "my_lab" / "heads.py").write_text("class Predictor: pass\n")
+    (lab / "my_lab" / "heads.py").write_text("from foresay.predictors import Predictor\nclass Mine(Predictor): forward = None\n")
     (lab / "my_lab" / "broken.py").write_text("import a_package_that_is_not_there\n")
     (lab / "my_lab" / "empty.py").write_text("")
     monkeypatch.syspath_prepend(str(lab))
-    assert find_class("foresay.predictors", "my_lab.heads", "Predictor").__name__ == "Predictor"
+    assert find_class("foresay.predictors", "my_lab.heads", Predictor).__name__ == "Mine"
     with pytest.raises(UserError, match="must define exactly one Predictor; it defines 0"):
-        find_class("foresay.predictors", "my_lab.empty", "Predictor")
+        find_class("foresay.predictors", "my_lab.empty", Predictor)
     with pytest.raises(UserError, match="must be importable from here"):
-        find_class("foresay.predictors", "my_lab.missing", "Predictor")
+        find_class("foresay.predictors", "my_lab.missing", Predictor)
     with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
-        find_class("foresay.predictors", "my_lab.broken", "Predictor")
+        find_class("foresay.predictors", "my_lab.broken", Predictor)

@@ -192,12 +192,12 @@ def write_toml(table: Mapping[str, Any]) -> str:
     return tomli_w.dumps(table)
 
 
-def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN401 - the caller knows the class it asks for
+def find_class(package: str, name: str, base: type) -> Any:  # noqa: ANN401 - the caller knows the class it asks for
     """Find the class that a name stands for. The file name is the registry.
 
     `acpc` in package `foresay.models` is the file `acpc.py` there or in a package in it; a dotted name (`my_lab.my_model`) is that module.
     A file that holds several small kinds names them in `__all__`: `lstm` is the class `LSTM` of `foresay.context.recurrent`.
-    The class is the one the module defines itself that subclasses `base` or, where `base` is a string, bears that name.
+    The class is the one the module defines itself that subclasses `base`.
     """
     dotted = "." in name
     stem = name.replace("-", "_")
@@ -214,15 +214,11 @@ def find_class(package: str, name: str, base: type | str) -> Any:  # noqa: ANN40
         hint = "it must be importable from here." if dotted else nearest(name, list_names(package))
         msg = f"there is no {package.rpartition('.')[2].rstrip('s')} {name!r}: {hint}"
         raise UserError(msg) from error
-    if isinstance(base, str):
-        found = [module.__dict__[base]] if base in module.__dict__ else []
-    else:
-        own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
-        found = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
-        found = [c for c in found if _snake(c.__name__) == stem] if "__all__" in vars(module) else found
+    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    found = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
+    found = [c for c in found if _snake(c.__name__) == stem] if "__all__" in vars(module) else found
     if len(found) != 1:
-        wanted = base if isinstance(base, str) else base.__name__
-        msg = f"module {module_name} must define exactly one {wanted}; it defines {len(found)}"
+        msg = f"module {module_name} must define exactly one {base.__name__}; it defines {len(found)}"
         raise UserError(msg)
     return found[0]
 

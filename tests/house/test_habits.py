@@ -68,3 +68,13 @@ def test_examples_in_docstrings_are_true(path: Path) -> None:
 def _lines_with(pattern: re.Pattern[str], path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
     return [f"{name(path)}:{number}: {line.strip()}" for number, line in enumerate(lines, start=1) if pattern.search(line)]
+
+
+def test_one_name_is_one_class() -> None:
+    """Whoever reads `Found` need not ask which; the options of the command line's verbs are nobody's but theirs."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and path.parent.name != "cli":
+                places.setdefault(node.name, []).append(name(path))
+    assert not {known: where for known, where in places.items() if len(where) > 1}

@@ -14,7 +14,7 @@ from torch import nn
 
 from foresay.contracts import Batch, SpeechModel
 from foresay.errors import UserError
-from foresay.hub.encoder import Encoder
+from foresay.hub.encoder import EncoderOnly
 from foresay.hub.fairseq import flat
 from foresay.loading import load
 from foresay.models.representation.hubert import HuBERT
@@ -75,7 +75,7 @@ def test_wavlm_of_unilm_knows_distances(variant: str, tmp_path: Path) -> None:
     settings = {key: value for key, value in fairseq_settings(reference).items() if key != "_name"}
     cfg = {**settings, "normalize": False, "relative_position_embedding": True, "num_buckets": 320, "max_distance": 11}
     model = load(_write(tmp_path / "WavLM.pt", cfg=cfg, model=fairseq_state(reference)))
-    assert isinstance(model, Encoder)
+    assert isinstance(model, EncoderOnly)
     assert (model.settings.family, model.settings.buckets, model.settings.farthest) == ("wavlm", 16, 11)
     _assert_equal(model, reference)
 
@@ -106,7 +106,7 @@ def test_fine_tuned_it_hears_but_cannot_be_trained(tmp_path: Path) -> None:
     inner = {"task": {"normalize": False}, "model": fairseq_settings(reference)}
     cfg = {"task": {"normalize": False}, "model": {"_name": "wav2vec_ctc", "dropout": 0.5, "w2v_args": inner, "w2v_path": "/nowhere"}}
     model = load(_write(tmp_path / "ctc.pt", cfg=cfg, model=state))
-    assert isinstance(model, Encoder)
+    assert isinstance(model, EncoderOnly)
     assert (model.settings.fine_tuned, model.settings.dropout) == (True, 0.0)
     _assert_equal(model, reference)
     with pytest.raises(UserError, match="a fine-tuned checkpoint"):

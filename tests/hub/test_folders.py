@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from foresay.building import build
 from foresay.contracts import Batch, SpeechModel
 from foresay.errors import UserError
-from foresay.hub.encoder import Encoder
+from foresay.hub.encoder import EncoderOnly
 from foresay.hub.folders import write_folder as write_ours
 from foresay.hub.huggingface import HuggingFaceModel
 from foresay.loading import load
@@ -53,7 +53,7 @@ def test_every_layer_is_transformers_own(kind: str, variant: str, tmp_path: Path
     standardize = "large" in variant
     name = f"hf:{write_folder(reference, tmp_path, standardize=standardize)}"
     model = load(name)
-    assert isinstance(model, Wav2Vec2 if kind == "Wav2Vec2ForPreTraining" else Encoder)
+    assert isinstance(model, Wav2Vec2 if kind == "Wav2Vec2ForPreTraining" else EncoderOnly)
     assert model.settings.standardize == standardize
     # of one length, not padded
     waveforms, lengths = _waveforms(torch.tensor([5_000, 5_000])), torch.tensor([5_000, 5_000])
@@ -126,7 +126,7 @@ def test_ablations_hubert_and_wavlm_leave_their_heads_behind(tmp_path: Path) -> 
         lengths = torch.tensor([5_000])
         waveforms = _waveforms(lengths)
         _assert_equal(model, transformers.AutoModel.from_pretrained(folder).eval(), waveforms, lengths, waveforms, masked=False)
-        assert isinstance(load(f"hf:{folder}"), Encoder)
+        assert isinstance(load(f"hf:{folder}"), EncoderOnly)
 
 
 def test_both_spellings_of_weight_norm_and_pickled_weights(tmp_path: Path) -> None:
@@ -279,6 +279,6 @@ def test_names_of_the_hub_are_fetched(tmp_path: Path, monkeypatch: pytest.Monkey
 
     write_folder(network("HubertModel"), tmp_path)
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetched)
-    assert isinstance(load("hf:lab/model"), Encoder)
+    assert isinstance(load("hf:lab/model"), EncoderOnly)
     assert len(asked) == 1
     assert "config.json" in asked[0]

@@ -5,21 +5,21 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from foresay.predictors import transformer
+from foresay.predictors import Predictor, transformer
 from foresay.settings import find_class, list_names
 
 SIZE, PREDICTIONS = 64, 3
 
 
-def _predictor(name: str, dropout: float = 0.0) -> nn.Module:
+def _predictor(name: str, dropout: float = 0.0) -> Predictor:
     torch.manual_seed(0)
-    predictor: nn.Module = find_class("foresay.predictors", name, "Predictor")(SIZE, SIZE, PREDICTIONS, dropout)
+    predictor: Predictor = find_class("foresay.predictors", name, Predictor)(SIZE, SIZE, PREDICTIONS, dropout)
     return predictor
 
 
-def _one_layer(p: transformer.Predictor, k: int, contexts: Tensor) -> Tensor:
+def _one_layer(p: transformer.TransformerPredictor, k: int, contexts: Tensor) -> Tensor:
     """Head k for one sequence (W, D), position by position and attention head by attention head."""
     size, head = contexts.shape[1], transformer.HEAD_SIZE
     w_q, w_k, w_v = p.query_key_value[k].split(size)
@@ -44,7 +44,7 @@ def _one_layer(p: transformer.Predictor, k: int, contexts: Tensor) -> Tensor:
 @pytest.mark.parametrize("positions", [1, 9, transformer.MAX_DISTANCE + 5])
 def test_transformer_equals_a_plain_layer_per_prediction(positions: int) -> None:
     predictor = _predictor("transformer")
-    assert isinstance(predictor, transformer.Predictor)
+    assert isinstance(predictor, transformer.TransformerPredictor)
     with torch.no_grad():
         for norm in (predictor.attention_norm, predictor.final_norm):
             norm.weight.uniform_(0.5, 1.5)
@@ -56,7 +56,7 @@ def test_transformer_equals_a_plain_layer_per_prediction(positions: int) -> None
 
 
 def test_transformer_has_the_reference_count_of_parameters() -> None:
-    predictor = transformer.Predictor(256, 256, 1, 0.1)
+    predictor = transformer.TransformerPredictor(256, 256, 1, 0.1)
     # The reference's table of relative positions has 116 columns (sequence length 128 - 12); ours has 128.
     assert sum(p.numel() for p in predictor.parameters()) == 1_317_760 + 32 * (transformer.MAX_DISTANCE - 116)
 
@@ -94,4 +94,4 @@ def test_feed_forward_heads_are_two_layers() -> None:
 
 def test_transformer_says_what_sizes_it_needs() -> None:
     with pytest.raises(ValueError, match="a multiple of 32"):
-        transformer.Predictor(256, 128, 2, 0.1)
+        transformer.TransformerPredictor(256, 128, 2, 0.1)

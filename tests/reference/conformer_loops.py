@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from foresay.layers.conformer import Block, ConvolutionModule, RelativeAttention
+from foresay.layers.conformer import ConformerBlock, ConvolutionModule, RelativeAttention
 
 
 def sinusoid(distance: int, size: int) -> Tensor:
@@ -50,7 +50,7 @@ def convolution_by_hand(module: ConvolutionModule, frames: Tensor) -> Tensor:
     return module.output(normed * torch.sigmoid(normed))
 
 
-def block_by_hand(block: Block, frames: Tensor, seen: Tensor) -> Tensor:
+def block_by_hand(block: ConformerBlock, frames: Tensor, seen: Tensor) -> Tensor:
     """The five lines of the paper's equation 1: (T, D) -> (T, D)."""
 
     def feed_forward(layers: torch.nn.Sequential, x: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def ctc_acpc_loss(predictions: Sequence[Tensor], latents: Tensor, negatives: Ten
 def plain_copy(model: CPC | ACPC, positions: int) -> PlainNetwork:
     """Build the plain network with the weights of one of ours."""
     heads = model.predictor
-    assert isinstance(heads, transformer.Predictor)
+    assert isinstance(heads, transformer.TransformerPredictor)
     count, size = model.settings.predictions, model.settings.channels
     plain = PlainNetwork(count, positions, model.settings.dropout, size)
     with torch.no_grad():
@@ -162,7 +162,7 @@ def _encoder_parameters(model: CPC | ACPC) -> list[Tensor]:
     ]
 
 
-def _head_parameters(heads: transformer.Predictor, k: int, positions: int) -> list[Tensor]:
+def _head_parameters(heads: transformer.TransformerPredictor, k: int, positions: int) -> list[Tensor]:
     """Of head k, in the order of `_Head.parameters()`; ours multiply from the right but for queries, keys and values."""
     return [
         heads.relative[k, :positions].flip(0).T,

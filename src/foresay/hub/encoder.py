@@ -14,7 +14,7 @@ from foresay.models.representation.wavlm import GatedRelativePositions
 
 
 @dataclass(frozen=True)
-class EncoderSettings(MaskedTransformerSettings):
+class EncoderOnlySettings(MaskedTransformerSettings):
     """The network, and where it comes from."""
 
     family: Literal["wav2vec2", "hubert", "wavlm"] = "wav2vec2"
@@ -26,10 +26,10 @@ class EncoderSettings(MaskedTransformerSettings):
     """Frames: what is farther is as far."""
 
 
-class Encoder(MaskedTransformer):
+class EncoderOnly(MaskedTransformer):
     """Convolutions and Transformer, to be used through their features."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: EncoderOnlySettings) -> None:
         s = settings
         super().__init__(s, GatedRelativePositions(s.size, s.layers, s.heads, s.buckets, s.farthest) if s.buckets else None)
 

@@ -18,7 +18,7 @@ from foresay.extras import optional
 from foresay.files import parse_json_object, read_text, write_text
 from foresay.hub._pickles import only_tensors, read_pickle
 from foresay.hub._tensors import Tensors, to_ours, without_prefix
-from foresay.hub.encoder import Encoder
+from foresay.hub.encoder import EncoderOnly
 from foresay.hub.wav2vec2 import FAMILIES, ReadCheckpoint, assemble, exported, strangers, transformers_names, words
 from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.models.representation.wav2vec2 import Wav2Vec2Settings
@@ -85,7 +85,7 @@ def write_folder(model: MaskedTransformer, folder: Path) -> None:
 
     wav2vec 2.0 keeps the heads of its pre-training (`Wav2Vec2ForPreTraining`), unless it is an ablation that transformers does not know.
     """
-    family = model.settings.family if isinstance(model, Encoder) else type(model).__module__.rpartition(".")[2]
+    family = model.settings.family if isinstance(model, EncoderOnly) else type(model).__module__.rpartition(".")[2]
     tensors, with_heads = exported(model, family)
     safetensors.torch.save_file({name: t.contiguous() for name, t in tensors.items()}, folder / SAFE, metadata={"format": "pt"})
     _write(folder / CONFIG, _config(model, family, with_heads=with_heads))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from foresay.errors import UserError
 from foresay.hub._tensors import Names, Tensors, check, misfit, to_theirs, translated
-from foresay.hub.encoder import Encoder, EncoderSettings
+from foresay.hub.encoder import EncoderOnly, EncoderOnlySettings
 from foresay.models.representation._masked_transformer import MaskedTransformer, MaskedTransformerSettings
 from foresay.models.representation.hubert import HuBERT, HuBERTSettings
 from foresay.models.representation.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
@@ -180,7 +180,7 @@ class ReadCheckpoint:
 
 
 def assemble(found: ReadCheckpoint, overrides: Mapping[str, Any]) -> MaskedTransformer:
-    """Build the model whose tensors were found: with its heads, if it was pre-trained and kept them, or else an `Encoder`.
+    """Build the model whose tensors were found: with its heads, if it was pre-trained and kept them, or else an `EncoderOnly`.
 
     `overrides`: settings that shall be otherwise.
 
@@ -207,7 +207,7 @@ def assemble(found: ReadCheckpoint, overrides: Mapping[str, Any]) -> MaskedTrans
     else:
         table |= {"family": found.family, "fine_tuned": found.fine_tuned}
         tensors = {name: tensor for name, tensor in tensors.items() if name not in own}
-    cls, settings_class = (family.model, family.settings) if whole else (Encoder, EncoderSettings)
+    cls, settings_class = (family.model, family.settings) if whole else (EncoderOnly, EncoderOnlySettings)
     known = {field.name for field in dataclasses.fields(settings_class)}
     settings = from_table(settings_class, {k: v for k, v in table.items() if k in known} | dict(overrides), found.source)
     if settings.layers > MOST_LAYERS:

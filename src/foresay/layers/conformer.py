@@ -47,7 +47,7 @@ class Conformer(nn.Module):
         _check(size, heads, kernel, causal=causal)
         self.causal, self.left_context, self.layer_drop, self.checkpoint = causal, left_context, layer_drop, checkpoint
         self.dropout = Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(size, heads, inner, kernel, causal, dropout, attention_dropout) for _ in range(layers))
+        self.blocks = nn.ModuleList(ConformerBlock(size, heads, inner, kernel, causal, dropout, attention_dropout) for _ in range(layers))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -94,7 +94,7 @@ class Conformer(nn.Module):
         return (seen | (apart == 0)).view(-1, 1, time, time)  # padding attends to itself: a softmax over nothing is not a number
 
 
-class Block(nn.Module):
+class ConformerBlock(nn.Module):
     """Two halves of a feed-forward network, and attention and convolution between them."""
 
     def __init__(

@@ -47,7 +47,8 @@ class Transformer(nn.Module):
         self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(size)
         self.blocks = nn.ModuleList(
-            Block(size, heads, inner, number, pre_norm, dropout, attention_dropout, activation_dropout) for number in range(layers)
+            TransformerBlock(size, heads, inner, number, pre_norm, dropout, attention_dropout, activation_dropout)
+            for number in range(layers)
         )
         for module in self.modules():
             if isinstance(module, nn.Linear):  # as BERT (arXiv:1810.04805)
@@ -87,7 +88,7 @@ class Transformer(nn.Module):
         return states
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and a feed-forward network, each added to what it read."""
 
     def __init__(

@@ -18,7 +18,7 @@ from foresay.errors import UserError
 from foresay.settings import find_class, options_of
 
 
-class Drawn(NamedTuple):
+class DrawnNegatives(NamedTuple):
     """A draw of negatives, made before there are latents to draw from."""
 
     rows: Tensor
@@ -53,7 +53,7 @@ class NegativeSampler(nn.Module, ABC):
         *,
         purpose: draws.LearningPurpose = "negatives",
         device: torch.device | str = "cpu",
-    ) -> Drawn:
+    ) -> DrawnNegatives:
         """Draw for positions 0 … W - 1 of utterances of so many `frames`, whose targets are the next `matched` ones.
 
         `keys` (B,) on the CPU; a group's key is that of its first utterance, and draws for the `purpose`. What is drawn is sent to the
@@ -74,9 +74,9 @@ class NegativeSampler(nn.Module, ABC):
             rows.append(self.draw(frames, positions, matched, generator))
             added.append(self.draw_added(self.group * frames, generator))
         together = [torch.stack(parts) for parts in zip(*added, strict=True)]
-        return Drawn(sent(torch.cat(rows), device), tuple(sent(part, device) for part in together))
+        return DrawnNegatives(sent(torch.cat(rows), device), tuple(sent(part, device) for part in together))
 
-    def forward(self, latents: Tensor, drawn: Drawn) -> Negatives:
+    def forward(self, latents: Tensor, drawn: DrawnNegatives) -> Negatives:
         """Put together the vectors that were drawn from latents (B, T, D)."""
         groups = latents.reshape(-1, self.group * latents.shape[1], latents.shape[2])
         return Negatives(self.pool(groups, drawn), drawn.rows)
@@ -89,11 +89,11 @@ class NegativeSampler(nn.Module, ABC):
         """Draw what is added to the pool of one group of so many frames in all, such as vectors (N, D)."""
         return ()
 
-    def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:  # noqa: ARG002
+    def pool(self, groups: Tensor, drawn: DrawnNegatives) -> Tensor:  # noqa: ARG002
         """Vectors that groups draw from: their own frames (G, g T, D) and, in some samplers, more rows after them."""
         return groups
 
-    def keep(self, latents: Tensor, drawn: Drawn) -> None:
+    def keep(self, latents: Tensor, drawn: DrawnNegatives) -> None:
         """Take note of a batch's latents (B, T, D), once its loss is computed."""
 
     def after_step(self) -> None:

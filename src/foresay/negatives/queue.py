@@ -13,7 +13,7 @@ from torch import Tensor
 from foresay.contracts import sent
 from foresay.errors import UserError
 from foresay.layers.latent_queue import LatentQueue
-from foresay.negatives import Drawn, NegativeSampler, outside_match_window
+from foresay.negatives import DrawnNegatives, NegativeSampler, outside_match_window
 
 
 class QueueNegatives(NegativeSampler):
@@ -55,11 +55,11 @@ class QueueNegatives(NegativeSampler):
         sample = torch.randint(len(held), (self.heard,), generator=generator)
         return chosen, held[sent(sample, held.device)]
 
-    def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:
+    def pool(self, groups: Tensor, drawn: DrawnNegatives) -> Tensor:
         """(G, g T, D) -> (G, g T + heard, D): the frames, and the sample of the queue."""
         return torch.cat([groups, *(sample.to(groups) for sample in drawn.added[1:])], dim=1)
 
-    def keep(self, latents: Tensor, drawn: Drawn) -> None:
+    def keep(self, latents: Tensor, drawn: DrawnNegatives) -> None:
         """Let some of the latents (B, T, D) wait to be queued."""
         for group, chosen in zip(latents.reshape(-1, self.group * latents.shape[1], latents.shape[2]), drawn.added[0], strict=True):
             self.queue.wait(group[chosen])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from foresay.errors import UserError
-from foresay.negatives import Drawn, NegativeSampler, outside_match_window
+from foresay.negatives import DrawnNegatives, NegativeSampler, outside_match_window
 
 
 class SyntheticNegatives(NegativeSampler):
@@ -48,7 +48,7 @@ class SyntheticNegatives(NegativeSampler):
         others = torch.randperm(frames, generator=generator)
         return others, 0.5 + 0.5 * torch.rand(frames, 1, generator=generator)  # nearer to its own place's frame
 
-    def pool(self, groups: Tensor, drawn: Drawn) -> Tensor:
+    def pool(self, groups: Tensor, drawn: DrawnNegatives) -> Tensor:
         """(G, g T, D) -> (G, 2 g T, D): the frames, and what is made of each."""
         if self.kind == "perturbed":
             noise = drawn.added[0].to(groups)

@@ -46,7 +46,7 @@ class HybridLoss(NamedTuple):
     """(G, n, D): the in-batch ones, without a gradient, for the queue."""
 
 
-class Drawn(NamedTuple):
+class DrawnContrasts(NamedTuple):
     """What is drawn for a batch before there are latents."""
 
     noise: Tensor | None
@@ -115,7 +115,7 @@ class HybridContrast(nn.Module):
         keys: Tensor | None,
         purpose: draws.LearningPurpose = "perturbed audio",
         device: torch.device | str = "cpu",
-    ) -> Drawn:
+    ) -> DrawnContrasts:
         """Draw for utterances of so many latents, by their keys (B,), for a purpose; what is drawn is sent to the `device`.
 
         Raises:
@@ -125,9 +125,9 @@ class HybridContrast(nn.Module):
         shape = (self.group * (frames - 1), self.size)
         noise = [torch.randn(shape, generator=draws.generator(purpose, key)) for key in groups] if self.sigma else None
         past = None if self.queue is None else self.queue.held()
-        return Drawn(None if noise is None else sent(torch.stack(noise), device), past if past is not None and len(past) else None)
+        return DrawnContrasts(None if noise is None else sent(torch.stack(noise), device), past if past is not None and len(past) else None)
 
-    def forward(self, predictions: Tensor, latents: Tensor, drawn: Drawn, others: Tensor | None = None) -> HybridLoss:
+    def forward(self, predictions: Tensor, latents: Tensor, drawn: DrawnContrasts, others: Tensor | None = None) -> HybridLoss:
         """Score predictions (B, K, W, D), k of position t for latent t + k of (B, T, D), W = T - K.
 
         `others` (B, T', D) are latents of another modality, of the same groups.
@@ -179,7 +179,7 @@ class HybridContrast(nn.Module):
         vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
         return F.normalize(vectors, dim=-1) if self.normalize else vectors
 
-    def _candidates(self, right: Tensor, drawn: Drawn, others: Tensor | None) -> dict[str, Tensor]:
+    def _candidates(self, right: Tensor, drawn: DrawnContrasts, others: Tensor | None) -> dict[str, Tensor]:
         """All negatives of groups (G, n, D) of positives: kind -> (G, rows, D), what is in the batch first."""
         parts = {"in batch": right}
         if drawn.past is not None:

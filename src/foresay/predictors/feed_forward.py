@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
+from foresay.predictors import Predictor
 
 
-class Predictor(nn.Module):
+class FeedForwardPredictor(Predictor):
     """K networks of two layers."""
 
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:

@@ -3,9 +3,10 @@
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
+from foresay.predictors import Predictor
 
 
-class Predictor(nn.Module):
+class LinearPredictor(Predictor):
     """K matrices."""
 
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:

@@ -54,7 +54,7 @@ class Asked(NamedTuple):
     """(N,) int64; -1: none."""
 
 
-class Prepared(NamedTuple):
+class PreparedLabels(NamedTuple):
     """A batch, and what was drawn for it."""
 
     clips: Clips
@@ -86,12 +86,12 @@ class MaskedPrediction(MaskedTransformer, ABC):
         return self.compute(self.prepare(batch, step))
 
     @on_host
-    def prepare(self, batch: Batch, step: int) -> Prepared:
+    def prepare(self, batch: Batch, step: int) -> PreparedLabels:
         """Draw what is masked, and read which classes are asked for."""
         clips, counts = self.clips(batch)
         mask, labels, device = self.mask(counts, batch.keys), self._labels(batch, max(counts)), clips.waveforms.device
         rest = ~mask & (torch.arange(mask.shape[1]) < torch.tensor(counts)[:, None]) if self.settings.unmasked else None
-        return Prepared(
+        return PreparedLabels(
             clips,
             sent(mask, device),
             _asked(mask, labels, device),
@@ -99,7 +99,7 @@ class MaskedPrediction(MaskedTransformer, ABC):
             self.transformer.draw((self.seed, step)),
         )
 
-    def compute(self, given: Prepared) -> Losses:
+    def compute(self, given: PreparedLabels) -> Losses:
         """Compute the loss."""
         s = self.settings
         latents = self.latents(given.clips)

@@ -73,7 +73,7 @@ class Blocks(Protocol):
         """Encode (B, T, D) frames, of which `lengths` (B,) are real. -> L0 … Ln."""
 
 
-class Clips(NamedTuple):
+class SpectrogramClips(NamedTuple):
     """The audio of a batch, on the device."""
 
     waveforms: Tensor
@@ -162,7 +162,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
         with torch.autocast(waveforms.device.type, enabled=False):
             return normalized(self.spectrogram(waveforms, lengths, longest), counts)
 
-    def clips(self, batch: Batch, shortest: int) -> tuple[Clips, list[int]]:
+    def clips(self, batch: Batch, shortest: int) -> tuple[SpectrogramClips, list[int]]:
         """Check the audio of a batch, utterances of at least `shortest` frames, and count the frames T of each.
 
         Raises:
@@ -182,7 +182,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
             raise UserError(msg)
         device = waveforms.device
         frames = sent(torch.tensor(counts), device)
-        return Clips(waveforms, sent(lengths, device), frames, min(counts) < max(counts)), counts
+        return SpectrogramClips(waveforms, sent(lengths, device), frames, min(counts) < max(counts)), counts
 
     def draw_noise(self, mask: Tensor, keys: Tensor, size: int, device: torch.device) -> MaskNoise:
         """Draw noise of D = `size` for masked frames, each utterance's from its key (B,); `mask` (B, T) lies on the CPU."""

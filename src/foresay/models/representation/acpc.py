@@ -27,9 +27,10 @@ from foresay.context import Context
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.models.representation._encoder_and_context import CausalModel
-from foresay.negatives import Drawn, build_sampler
+from foresay.negatives import DrawnNegatives, build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
+from foresay.predictors import Predictor
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
 
@@ -105,7 +106,7 @@ class ACPC(CausalModel):
         )
         self.settings = settings
         self.group = s.negative_group
-        self.predictor: nn.Module = find_class("foresay.predictors", s.predictor, "Predictor")(
+        self.predictor: Predictor = find_class("foresay.predictors", s.predictor, Predictor)(
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.output_dropout = nn.Dropout(s.output_dropout)
@@ -122,7 +123,7 @@ class ACPC(CausalModel):
         self.negatives.keep(targets, drawn)
         return losses
 
-    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: Drawn) -> tuple[Losses, Tensor]:
+    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: DrawnNegatives) -> tuple[Losses, Tensor]:
         """Compute the loss of (B, S) waveforms, and what is predicted: latents (B, T, D), of `others` if there are any."""
         latents = self.encoder(waveforms)  # (B, T, D)
         targets = latents if others is None else self.encoder(others)
@@ -144,12 +145,12 @@ class ACPC(CausalModel):
         scores = self._score(self.context(latents)[0], targets, self._draw(batch))
         return {"alignment_posterior": align(scores, self.lattice, self.forbidden).posterior}
 
-    def _draw(self, batch: Batch) -> Drawn:
+    def _draw(self, batch: Batch) -> DrawnNegatives:
         waveforms, ahead = batch.audio.waveforms, self.settings.matched
         frames, positions = self.counted(waveforms, ahead)
         return self.negatives.drawn(frames, batch.keys, positions, ahead, device=waveforms.device)
 
-    def _score(self, contexts: Tensor, targets: Tensor, drawn: Drawn) -> Scores:
+    def _score(self, contexts: Tensor, targets: Tensor, drawn: DrawnNegatives) -> Scores:
         """Score predictions made from contexts (B, T, D) against targets (B, T, D)."""
         s, positions = self.settings, drawn.rows.shape[1]
         if s.normalize_latents:

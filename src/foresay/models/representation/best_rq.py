@@ -25,7 +25,13 @@ from foresay.contracts import Batch, Losses, Term, on_host, sent
 from foresay.errors import UserError
 from foresay.layers.transformer import PositionalConvolution, Transformer
 from foresay.masking import SpanMask, masked_rows
-from foresay.models.representation._masked_spectrogram import STACK, Clips, MaskedSpectrogram, MaskedSpectrogramSettings, MaskNoise
+from foresay.models.representation._masked_spectrogram import (
+    STACK,
+    MaskedSpectrogram,
+    MaskedSpectrogramSettings,
+    MaskNoise,
+    SpectrogramClips,
+)
 from foresay.quantizers.random_projection import RandomProjectionQuantizer, code_use
 from foresay.settings import require_positive
 
@@ -56,10 +62,10 @@ class BestRQSettings(MaskedSpectrogramSettings):
         require_positive(self, "position_kernel", "position_groups", "codebooks", "codes", "code_size")
 
 
-class Prepared(NamedTuple):
+class PreparedTargets(NamedTuple):
     """A batch, and what was drawn for it."""
 
-    clips: Clips
+    clips: SpectrogramClips
     mask: Tensor
     """(B, 4 T) bool, of frames of 10 ms."""
     noise: MaskNoise
@@ -91,7 +97,7 @@ class BestRQ(MaskedSpectrogram):
         return self.compute(self.prepare(batch, step))
 
     @on_host
-    def prepare(self, batch: Batch, step: int) -> Prepared:
+    def prepare(self, batch: Batch, step: int) -> PreparedTargets:
         """Draw what is masked, the noise in its place, and the blocks that are run."""
         # Something must not be masked, and so much be masked in one piece that a whole stack is.
         shortest = max(self.settings.mask_length + 1, (2 * STACK - 1) / self.mask.share)
@@ -102,9 +108,9 @@ class BestRQ(MaskedSpectrogram):
         if step == 0 and torch.is_grad_enabled():  # in training
             self._warn_of_rare_codes(len(rows))
         noise = self.draw_noise(mask, batch.drawn_by, self.settings.bands, device)
-        return Prepared(clips, sent(mask, device), noise, sent(rows, device), self.blocks.draw((self.seed, step)))
+        return PreparedTargets(clips, sent(mask, device), noise, sent(rows, device), self.blocks.draw((self.seed, step)))
 
-    def compute(self, given: Prepared) -> Losses:
+    def compute(self, given: PreparedTargets) -> Losses:
         """Compute the loss."""
         s = self.settings
         energies = self._energies(given)
@@ -123,12 +129,12 @@ class BestRQ(MaskedSpectrogram):
         found = self.heads(self._states(energies, given)).unflatten(-1, (-1, self.settings.codes)).argmax(-1)
         return {"mask": given.mask, "codes": codes, "found": (found == codes).float().mean(-1)}
 
-    def _energies(self, given: Prepared) -> Tensor:
+    def _energies(self, given: PreparedTargets) -> Tensor:
         """(B, 4 T, bands)."""
         clips = given.clips
         return self.energies(clips.waveforms, clips.samples, STACK * clips.frames, given.mask.shape[1])
 
-    def _states(self, energies: Tensor, given: Prepared) -> Tensor:
+    def _states(self, energies: Tensor, given: PreparedTargets) -> Tensor:
         """Encode what is not masked: (B, T, D)."""
         latents = self.subsampling(self.with_noise(energies, given.noise), STACK * given.clips.frames)
         states: list[Tensor] = self.blocks(latents, given.clips.ends, kept=given.kept)

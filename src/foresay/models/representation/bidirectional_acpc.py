@@ -22,9 +22,10 @@ from foresay.context import Context
 from foresay.contracts import Batch, Losses, Term
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.models.representation._encoder_and_context import EncoderAndContext
-from foresay.negatives import Drawn, build_sampler
+from foresay.negatives import DrawnNegatives, build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
+from foresay.predictors import Predictor
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
 
@@ -66,11 +67,11 @@ class BidirectionalACPCSettings:
         require_at_most(self, 1000, "context_layers")
 
 
-class BothDrawn(NamedTuple):
+class DrawnBothWays(NamedTuple):
     """The negatives of each direction."""
 
-    forwards: Drawn
-    backwards: Drawn
+    forwards: DrawnNegatives
+    backwards: DrawnNegatives
 
 
 class BidirectionalACPC(EncoderAndContext):
@@ -100,7 +101,7 @@ class BidirectionalACPC(EncoderAndContext):
         self.backwards.negatives.keep(turned, drawn.backwards)
         return losses
 
-    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: BothDrawn) -> tuple[Losses, Tensor, Tensor]:
+    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: DrawnBothWays) -> tuple[Losses, Tensor, Tensor]:
         """Compute the loss of (B, S) waveforms, and what each direction predicts: latents (B, T, D), of `others` if there are any."""
         latents = self.encoder(waveforms)  # (B, T, D)
         targets = latents if others is None else self.encoder(others)
@@ -131,11 +132,11 @@ class BidirectionalACPC(EncoderAndContext):
         scores = self.forwards(self.forwards.context(latents)[0], targets, self._draw(batch).forwards)
         return {"alignment_posterior": align(scores, self.lattice).posterior}
 
-    def _draw(self, batch: Batch) -> BothDrawn:
+    def _draw(self, batch: Batch) -> DrawnBothWays:
         waveforms, ahead = batch.audio.waveforms, self.settings.matched
         frames, positions = self.counted(waveforms, ahead)
         forwards, backwards = self.forwards.negatives, self.backwards.negatives
-        return BothDrawn(
+        return DrawnBothWays(
             forwards.drawn(frames, batch.keys, positions, ahead, device=waveforms.device),
             backwards.drawn(frames, batch.keys, positions, ahead, purpose="negatives, backwards", device=waveforms.device),
         )
@@ -148,12 +149,12 @@ class _Direction(nn.Module):
         super().__init__()
         s = self.settings = settings
         self.context: Context = find_class("foresay.context", s.context, Context)(s.channels, s.context_size, s.context_layers)
-        self.predictor: nn.Module = find_class("foresay.predictors", s.predictor, "Predictor")(
+        self.predictor: Predictor = find_class("foresay.predictors", s.predictor, Predictor)(
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
 
-    def forward(self, contexts: Tensor, targets: Tensor, drawn: Drawn) -> Scores:
+    def forward(self, contexts: Tensor, targets: Tensor, drawn: DrawnNegatives) -> Scores:
         """Score the predictions made from contexts (B, T, D) against targets (B, T, D)."""
         predictions = self.predictor(contexts[:, : drawn.rows.shape[1]])  # (B, K, W, D)
         negatives = self.negatives(targets, drawn)

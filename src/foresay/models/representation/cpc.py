@@ -19,8 +19,9 @@ from foresay.context import Context
 from foresay.contracts import Batch, Losses
 from foresay.encoders.strided_convolutions import StridedConvolutions
 from foresay.models.representation._encoder_and_context import CausalModel
-from foresay.negatives import Drawn, build_sampler
+from foresay.negatives import DrawnNegatives, build_sampler
 from foresay.objectives.contrastive import Similarity, contrastive_loss, contrastive_scores
+from foresay.predictors import Predictor
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
 
@@ -72,7 +73,7 @@ class CPC(CausalModel):
         )
         self.settings = settings
         self.group = s.negative_group
-        self.predictor: nn.Module = find_class("foresay.predictors", s.predictor, "Predictor")(
+        self.predictor: Predictor = find_class("foresay.predictors", s.predictor, Predictor)(
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.output_dropout = nn.Dropout(s.output_dropout)
@@ -87,7 +88,7 @@ class CPC(CausalModel):
         self.negatives.keep(targets, drawn)
         return losses
 
-    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: Drawn) -> tuple[Losses, Tensor]:
+    def compute(self, waveforms: Tensor, others: Tensor | None, drawn: DrawnNegatives) -> tuple[Losses, Tensor]:
         """Compute the loss of (B, S) waveforms, and what is predicted: latents (B, T, D), of `others` if there are any."""
         latents = self.encoder(waveforms)  # (B, T, D)
         targets = latents if others is None else self.encoder(others)

@@ -28,7 +28,7 @@ from foresay.draws import LearningPurpose
 from foresay.encoders.strided_convolutions import BatchNorm
 from foresay.errors import UserError
 from foresay.models.representation._encoder_and_context import EncoderAndContext
-from foresay.objectives.hybrid_contrastive import Drawn, HybridContrast
+from foresay.objectives.hybrid_contrastive import DrawnContrasts, HybridContrast
 from foresay.objectives.paired_contrastive import PairedContrast
 from foresay.settings import find_class, options_of, require_at_most, require_not_negative, require_positive
 
@@ -105,7 +105,7 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
         return losses
 
     def compute(
-        self, given: Mapping[Modality, Tensor], others: Tensor | None, drawn: Mapping[Modality, Drawn]
+        self, given: Mapping[Modality, Tensor], others: Tensor | None, drawn: Mapping[Modality, DrawnContrasts]
     ) -> tuple[Losses, dict[Modality, Tensor]]:
         """Compute the loss of what is given of each modality, for audio of the `others` as well; and the candidates (G, n, D) of each."""
         latents = self.latents(given)
@@ -152,13 +152,13 @@ class MultimodalCPC(EncoderAndContext, ImageExtractor):
         return {modality: encoders[modality](values) for modality, values in given.items()}
 
     @on_host
-    def _draw(self, batch: Batch) -> dict[Modality, Drawn]:
+    def _draw(self, batch: Batch) -> dict[Modality, DrawnContrasts]:
         """Draw what the contrast of each modality draws for a batch.
 
         Raises:
             UserError: clips or pictures are too small.
         """
-        drawn: dict[Modality, Drawn] = {}
+        drawn: dict[Modality, DrawnContrasts] = {}
         for modality, values in self.given(batch).items():
             if modality == "audio":
                 frames, _ = self.counted(values, self.settings.predictions)

@@ -27,7 +27,13 @@ from torch import Tensor, nn
 from foresay.contracts import Batch, Losses, Term, on_host, sent
 from foresay.errors import UserError
 from foresay.masking import MaskedPositions, SpanMask, masked_places
-from foresay.models.representation._masked_spectrogram import STACK, Clips, MaskedSpectrogram, MaskedSpectrogramSettings, MaskNoise
+from foresay.models.representation._masked_spectrogram import (
+    STACK,
+    MaskedSpectrogram,
+    MaskedSpectrogramSettings,
+    MaskNoise,
+    SpectrogramClips,
+)
 from foresay.objectives.masked_contrastive import MaskedContrastiveLoss, Pool, diversity_loss, draw_distractors, masked_contrastive_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_positive
@@ -74,10 +80,10 @@ class W2vBERTSettings(MaskedSpectrogramSettings):
         require_positive(self, "temperature_start", "temperature_floor", "temperature_share", "similarity_temperature")
 
 
-class Prepared(NamedTuple):
+class PreparedCodes(NamedTuple):
     """A batch, and what was drawn for it."""
 
-    clips: Clips
+    clips: SpectrogramClips
     mask: Tensor
     """(B, T) bool."""
     noise: MaskNoise
@@ -119,7 +125,7 @@ class W2vBERT(MaskedSpectrogram):
         return self.compute(self.prepare(batch, step))
 
     @on_host
-    def prepare(self, batch: Batch, step: int) -> Prepared:
+    def prepare(self, batch: Batch, step: int) -> PreparedCodes:
         """Draw what is masked, the noise in its place, distractors, the noise of codes and the blocks that are run."""
         s = self.settings
         shortest = max(s.mask_length + 1, math.ceil(2 / self.mask.share))  # two masked frames at least: to be contrasted
@@ -128,7 +134,7 @@ class W2vBERT(MaskedSpectrogram):
         mask = self.mask(counts, batch.keys)
         masked = masked_places(mask)
         own = torch.arange(masked.frames.shape[1]) * masked.real
-        return Prepared(
+        return PreparedCodes(
             clips,
             sent(mask, device),
             self.draw_noise(mask, batch.drawn_by, s.size, device),
@@ -140,7 +146,7 @@ class W2vBERT(MaskedSpectrogram):
             self.blocks.draw((self.seed, step)),
         )
 
-    def compute(self, given: Prepared) -> Losses:
+    def compute(self, given: PreparedCodes) -> Losses:
         """Compute the losses."""
         s, at = self.settings, given.masked
         latents = self._latents(given)
@@ -181,7 +187,7 @@ class W2vBERT(MaskedSpectrogram):
         quantized = self.quantizer(latents, 1.0, self.quantizer.draw(latents.shape[1], batch.keys))
         return {"mask": given.mask, "codes": quantized.codes, "code_probability": quantized.probabilities}
 
-    def _latents(self, given: Prepared) -> Tensor:
+    def _latents(self, given: PreparedCodes) -> Tensor:
         """Encode what is masked and what is not: (B, T, D)."""
         clips = given.clips
         counts = STACK * clips.frames
@@ -189,7 +195,7 @@ class W2vBERT(MaskedSpectrogram):
         latents: Tensor = self.subsampling(energies, counts)
         return latents
 
-    def _contrast(self, states: Tensor, quantized: Quantized, given: Prepared) -> MaskedContrastiveLoss:
+    def _contrast(self, states: Tensor, quantized: Quantized, given: PreparedCodes) -> MaskedContrastiveLoss:
         """Compare states (B, M, D) with the codes of their places, among those of other masked places of the utterance."""
         s = self.settings
         powers = s.codes ** torch.arange(s.codebooks, device=states.device)

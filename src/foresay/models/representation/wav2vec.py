@@ -25,7 +25,7 @@ from foresay.contracts import Batch, Losses, Term, on_host, sent
 from foresay.draws import LearningPurpose
 from foresay.encoders.utterance_normed_convolutions import Activation, CausalAggregator, UtteranceNormedEncoder
 from foresay.models.representation._encoder_and_context import EncoderAndContext
-from foresay.negatives import Drawn, Negatives, build_sampler
+from foresay.negatives import DrawnNegatives, Negatives, build_sampler
 from foresay.objectives.masked_contrastive import diversity_loss
 from foresay.quantizers.gumbel import GumbelQuantizer, Quantized, code_use, falling_temperature
 from foresay.settings import require_not_negative, require_positive
@@ -79,14 +79,14 @@ class Wav2vecSettings:
         require_positive(self, "temperature_start", "temperature_floor", "temperature_share")
 
 
-class Prepared(NamedTuple):
+class PreparedSteps(NamedTuple):
     """A batch, and what was drawn for it."""
 
     waveforms: Tensor
     """(B, S)."""
     others: Tensor | None
     """(B, S): another version of them, which is predicted."""
-    negatives: Drawn
+    negatives: DrawnNegatives
     """Of z_offset, z_offset + 1, …"""
     aimed: Tensor
     """(T - offset, K) bool: whether prediction k of a position aims at a frame."""
@@ -126,13 +126,13 @@ class Wav2vec(EncoderAndContext):
         return losses
 
     @on_host
-    def prepare(self, batch: Batch, step: int) -> Prepared:
+    def prepare(self, batch: Batch, step: int) -> PreparedSteps:
         """Draw negatives and the noise of codes."""
         waveforms, first, steps = batch.audio.waveforms, self.settings.offset, self.settings.predictions
         frames, _ = self.counted(waveforms, first + steps - 1)
         drawn = self.negatives.drawn(frames, batch.keys, frames - 1, 1, device=waveforms.device)  # of z_1, z_2, …
         aimed = torch.arange(frames - first)[:, None] >= torch.arange(steps)
-        return Prepared(
+        return PreparedSteps(
             waveforms,
             batch.targets,
             drawn._replace(rows=drawn.rows[:, first - 1 :]),
@@ -142,7 +142,7 @@ class Wav2vec(EncoderAndContext):
             (self._noise(frames, batch.keys), None if batch.targets is None else self._noise(frames, batch.keys, "codes of targets")),
         )
 
-    def compute(self, given: Prepared) -> tuple[Losses, Tensor]:
+    def compute(self, given: PreparedSteps) -> tuple[Losses, Tensor]:
         """Compute the loss, and what is predicted: latents (B, T, D), or what they are quantized to."""
         first, steps, aimed, count = self.settings.offset, self.settings.predictions, given.aimed, given.predicted
         latents, quantized = self._encode(given.waveforms, given.temperature, given.noise[0])  # (B, T, D)

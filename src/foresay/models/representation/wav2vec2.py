@@ -92,7 +92,7 @@ class Wav2Vec2Settings(MaskedTransformerSettings):
         require_shares(self, "target_dropout")
 
 
-class Prepared(NamedTuple):
+class PreparedSpans(NamedTuple):
     """A batch, and what was drawn for it."""
 
     clips: Clips
@@ -135,7 +135,7 @@ class Wav2Vec2(MaskedTransformer):
         return self.compute(self.prepare(batch, step))
 
     @on_host
-    def prepare(self, batch: Batch, step: int) -> Prepared:
+    def prepare(self, batch: Batch, step: int) -> PreparedSpans:
         """Draw what is masked, distractors, the noise of codes and the blocks that are run."""
         s = self.settings
         clips, counts = self.clips(batch)
@@ -150,7 +150,7 @@ class Wav2Vec2(MaskedTransformer):
         )
         most = targets.frames.shape[1]
         first = torch.arange(len(own)) % self._pooled * most  # where an utterance's targets begin in its group's pool
-        return Prepared(
+        return PreparedSpans(
             clips,
             sent(mask, device),
             contexts.to(device),
@@ -162,7 +162,7 @@ class Wav2Vec2(MaskedTransformer):
             self.transformer.draw((self.seed, step)),
         )
 
-    def compute(self, given: Prepared) -> Losses:
+    def compute(self, given: PreparedSpans) -> Losses:
         """Compute the loss."""
         s = self.settings
         latents = self.latents(given.clips)
@@ -205,7 +205,7 @@ class Wav2Vec2(MaskedTransformer):
         """How many utterances share a pool of targets: where distractors come from one's own alone, smaller products do."""
         return self.settings.group if self.settings.batch_negative_count else 1
 
-    def _targets(self, latents: Latents, given: Prepared) -> tuple[Tensor, Quantized | None]:
+    def _targets(self, latents: Latents, given: PreparedSpans) -> tuple[Tensor, Quantized | None]:
         """Make targets (B, M, D') of the latents at some places, quantized ones if so set."""
         values = latents.values
         if self.target_encoder is not None:
@@ -219,7 +219,7 @@ class Wav2Vec2(MaskedTransformer):
         quantized = self.quantizer(values, given.temperature, given.noise)
         return self.target_projection(quantized.values), quantized
 
-    def _contrast(self, contexts: Tensor, targets: Tensor, quantized: Quantized | None, given: Prepared) -> MaskedContrastiveLoss:
+    def _contrast(self, contexts: Tensor, targets: Tensor, quantized: Quantized | None, given: PreparedSpans) -> MaskedContrastiveLoss:
         """Compare contexts (B, P, D') with targets (B, M, D')."""
         s, pooled = self.settings, self._pooled * targets.shape[1]
         identities = None if quantized is None else _identities(quantized.codes, s.codes).view(-1, pooled)
