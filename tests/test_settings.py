@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pytest
+from torch import nn
 
 from foresay.contracts import SpeechModel
 from foresay.errors import UserError
-from foresay.predictors import Predictor
 from foresay.settings import (
     assignment,
     find_class,
@@ -97,18 +97,18 @@ def test_the_file_name_is_the_registry(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(UserError, match=r'there is no model \'acbc\': did you mean "acpc"'):
         find_class("foresay.models", "acbc", SpeechModel)
     with pytest.raises(UserError, match=r"there is no predictor 'linaer'"):
-        find_class("foresay.predictors", "linaer", Predictor)
+        find_class("foresay.predictors", "linaer", nn.Module)
     # A lab's own module, by its dotted name.
     lab = tmp_path_factory.mktemp("lab")
     (lab / "my_lab").mkdir()
-    (lab / "my_lab" / "heads.py").write_text("from foresay.predictors import Predictor\nclass Mine(Predictor): forward = None\n")
+    (lab / "my_lab" / "heads.py").write_text("from torch import nn\nclass _Own(nn.Module): pass\nclass Mine(nn.Module): pass\n")
     (lab / "my_lab" / "broken.py").write_text("import a_package_that_is_not_there\n")
     (lab / "my_lab" / "empty.py").write_text("")
     monkeypatch.syspath_prepend(str(lab))
-    assert find_class("foresay.predictors", "my_lab.heads", Predictor).__name__ == "Mine"
-    with pytest.raises(UserError, match="must define exactly one Predictor; it defines 0"):
-        find_class("foresay.predictors", "my_lab.empty", Predictor)
+    assert find_class("foresay.predictors", "my_lab.heads", nn.Module).__name__ == "Mine"
+    with pytest.raises(UserError, match="must define exactly one Module; it defines 0"):
+        find_class("foresay.predictors", "my_lab.empty", nn.Module)
     with pytest.raises(UserError, match="must be importable from here"):
-        find_class("foresay.predictors", "my_lab.missing", Predictor)
+        find_class("foresay.predictors", "my_lab.missing", nn.Module)
     with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_there"):
-        find_class("foresay.predictors", "my_lab.broken", Predictor)
+        find_class("foresay.predictors", "my_lab.broken", nn.Module)

@@ -197,7 +197,7 @@ def find_class(package: str, name: str, base: type) -> Any:  # noqa: ANN401 - th
 
     `acpc` in package `foresay.models` is the file `acpc.py` there or in a package in it; a dotted name (`my_lab.my_model`) is that module.
     A file that holds several small kinds names them in `__all__`: `lstm` is the class `LSTM` of `foresay.context.recurrent`.
-    The class is the one the module defines itself that subclasses `base`.
+    The class is the one the module defines itself that subclasses `base` and has no underscore before its name.
     """
     dotted = "." in name
     stem = name.replace("-", "_")
@@ -214,7 +214,7 @@ def find_class(package: str, name: str, base: type) -> Any:  # noqa: ANN401 - th
         hint = "it must be importable from here." if dotted else nearest(name, list_names(package))
         msg = f"there is no {package.rpartition('.')[2].rstrip('s')} {name!r}: {hint}"
         raise UserError(msg) from error
-    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__]
+    own = [c for c in vars(module).values() if inspect.isclass(c) and c.__module__ == module.__name__ and c.__name__[0] != "_"]
     found = [c for c in own if issubclass(c, base) and not inspect.isabstract(c)]
     found = [c for c in found if _snake(c.__name__) == stem] if "__all__" in vars(module) else found
     if len(found) != 1:

@@ -5,17 +5,17 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from foresay.predictors import Predictor, transformer
+from foresay.predictors import transformer
 from foresay.settings import find_class, list_names
 
 SIZE, PREDICTIONS = 64, 3
 
 
-def _predictor(name: str, dropout: float = 0.0) -> Predictor:
+def _predictor(name: str, dropout: float = 0.0) -> nn.Module:
     torch.manual_seed(0)
-    predictor: Predictor = find_class("foresay.predictors", name, Predictor)(SIZE, SIZE, PREDICTIONS, dropout)
+    predictor: nn.Module = find_class("foresay.predictors", name, nn.Module)(SIZE, SIZE, PREDICTIONS, dropout)
     return predictor
 
 

@@ -5,10 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
-from foresay.predictors import Predictor
 
 
-class FeedForwardPredictor(Predictor):
+class FeedForwardPredictor(nn.Module):
     """K networks of two layers."""
 
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:

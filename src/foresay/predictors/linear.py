@@ -3,10 +3,9 @@
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
-from foresay.predictors import Predictor
 
 
-class LinearPredictor(Predictor):
+class LinearPredictor(nn.Module):
     """K matrices."""
 
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:

@@ -16,14 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
-from foresay.predictors import Predictor
 
 HEAD_SIZE = 32
 MAX_DISTANCE = 128
 """Relative positions have a learned vector each up to here (1.28 s of 10 ms frames); beyond it they share the last one."""
 
 
-class TransformerPredictor(Predictor):
+class TransformerPredictor(nn.Module):
     """K causal Transformer layers over the same contexts, for sequences of any length."""
 
     def __init__(self, context_size: int, latent_size: int, predictions: int, dropout: float) -> None:

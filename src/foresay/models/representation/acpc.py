@@ -30,7 +30,6 @@ from foresay.models.representation._encoder_and_context import CausalModel
 from foresay.negatives import DrawnNegatives, build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
-from foresay.predictors import Predictor
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
 
@@ -106,7 +105,7 @@ class ACPC(CausalModel):
         )
         self.settings = settings
         self.group = s.negative_group
-        self.predictor: Predictor = find_class("foresay.predictors", s.predictor, Predictor)(
+        self.predictor: nn.Module = find_class("foresay.predictors", s.predictor, nn.Module)(
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.output_dropout = nn.Dropout(s.output_dropout)

@@ -25,7 +25,6 @@ from foresay.models.representation._encoder_and_context import EncoderAndContext
 from foresay.negatives import DrawnNegatives, build_sampler
 from foresay.objectives.aligned_contrastive import Lattice, align, aligned_contrastive_loss
 from foresay.objectives.contrastive import Scores, Similarity, contrastive_scores
-from foresay.predictors import Predictor
 from foresay.settings import find_class, require_at_most, require_not_negative, require_positive, require_shares
 
 
@@ -149,7 +148,7 @@ class _Direction(nn.Module):
         super().__init__()
         s = self.settings = settings
         self.context: Context = find_class("foresay.context", s.context, Context)(s.channels, s.context_size, s.context_layers)
-        self.predictor: Predictor = find_class("foresay.predictors", s.predictor, Predictor)(
+        self.predictor: nn.Module = find_class("foresay.predictors", s.predictor, nn.Module)(
             s.context_size, s.channels, s.predictions, s.dropout
         )
         self.negatives = build_sampler(s.negatives, s.negative_count, s.negative_group, s.channels, s.negative_options)
