@@ -3,7 +3,7 @@
 PYTHON ?= python3
 SCALE ?= full
 BIN := .venv/bin
-EXTRAS := demo,plot,images,log,eval,align,hf,docs,dev
+EXTRAS := demo,plot,images,log,eval,align,bpe,hf,docs,dev
 
 # uv does not read pip's own setting for a folder of wheels.
 ifdef PIP_FIND_LINKS

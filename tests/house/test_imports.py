@@ -22,6 +22,7 @@ OPTIONAL = {
     "sklearn.datasets",
     "sklearn.manifold",
     "tensorboard",
+    "tokenizers",
     "torch.utils.tensorboard",
     "transformers",
     "wandb",

@@ -82,7 +82,7 @@ def test_a_word_that_nobody_can_pronounce_is_named(monkeypatch: pytest.MonkeyPat
         msg = "the extra is not installed"
         raise UserError(msg)
 
-    monkeypatch.setattr("foresay.corpora.forced_alignment.speak", not_installed)
+    monkeypatch.setattr("foresay.corpora.forced_alignment.pronounce", not_installed)
     aligner = Aligner()
     assert aligner.align(np.zeros(8000, dtype=np.float32), "hello helstone") == "not in the dictionary: helstone"
     assert aligner.missing == {"helstone": 1}

@@ -116,6 +116,15 @@ def speak(text: str, voice: Voice) -> Speech:
     )
 
 
+def pronounce(text: str, voice: Voice) -> tuple[str, ...]:
+    """Return the phones of a text, or a word, as a voice speaks it.
+
+    Raises:
+        UserError: as `speak`.
+    """
+    return tuple(phone.label for phone in speak(text, voice).phones if phone.label != SILENCE)
+
+
 def phone_edges(samples: NDArray[np.float32], marks: list[Mark]) -> tuple[list[str], list[int]]:
     """Return the labels of the phones of `samples` (S,), N in all, and the N + 1 samples at which they begin and the last one ends."""
     edges = [mark.sample for mark in marks] + [len(samples)]

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from foresay.audio.read import Waveform
-from foresay.audio.voice import SILENCE as PAUSE
-from foresay.audio.voice import Voice, speak
+from foresay.audio.voice import Voice, pronounce
 from foresay.corpora.manifest import Interval
 from foresay.errors import UserError
 from foresay.extras import optional
@@ -76,10 +75,9 @@ class Aligner:
         """Teach the decoder a word as eSpeak NG says it; return whether that could be done."""
         self.missing[word] = self.missing.get(word, 0) + 1
         try:
-            spoken = speak(word, AMERICAN).phones
+            labels = pronounce(word, AMERICAN)
         except UserError:
             return False
-        labels = [phone.label for phone in spoken if phone.label != PAUSE]
         self._decoder.add_word(word, " ".join(OTHERWISE.get(label, label.upper()) for label in labels))
         return self._decoder.lookup_word(word) is not None
 
