@@ -1,0 +1,35 @@
+"""Where the hypotheses of a beam came from: written down frame by frame, followed back once, at the end."""
+
+import torch
+from torch import Tensor
+
+NOTHING = -1
+"""What is emitted in a frame that adds nothing to a hypothesis."""
+
+
+class History:
+    """Back-pointers of B x K hypotheses over T frames, and what each frame added to them."""
+
+    def __init__(self) -> None:
+        self._parents: list[Tensor] = []
+        self._added: list[tuple[Tensor, ...]] = []
+
+    def append(self, parents: Tensor, *added: Tensor) -> None:
+        """Write down a frame: of each hypothesis (B, K) its place in the beam before, and what it added, `NOTHING` or a number."""
+        self._parents.append(parents)
+        self._added.append(added)
+
+    def trace(self, places: Tensor) -> list[Tensor]:
+        """Follow hypotheses at places (B, N) of the last beam back: for each kind of what was added, (B, N, T) on the CPU."""
+        kinds: list[list[Tensor]] = [[] for _ in (self._added or [()])[0]]
+        for parents, added in zip(reversed(self._parents), reversed(self._added), strict=True):
+            for kind, numbers in zip(kinds, added, strict=True):
+                kind.append(numbers.gather(1, places))
+            places = parents.gather(1, places)
+        return [torch.stack(kind[::-1], dim=2).cpu() for kind in kinds]
+
+
+def emitted(row: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return what the frames (T,) of a hypothesis added, and the frames that added it."""
+    frames = (row != NOTHING).nonzero()[:, 0]
+    return tuple(row[frames].tolist()), tuple(frames.tolist())

@@ -1,0 +1,85 @@
+"""Hot words: phrases that a search is to prefer, by a boost for each of their symbols, which is taken back where a phrase is not completed.
+
+An automaton (Aho and Corasick 1975) whose state is the longest beginning of a phrase that the symbols so far end with. Its edges carry what
+is given and taken back, so that of a whole text
+
+    bonus = boost x sum over all occurrences of phrases of their symbols
+
+holds exactly, however the search came there. With a word boundary a phrase occurs as whole words: "cat" is not in "concatenate".
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from foresay.decoding.trie import Trie
+from foresay.errors import UserError
+
+
+class HotWords:
+    """Phrases in symbols, compiled for V symbols.
+
+    Args:
+        phrases: each its symbols, with boundaries between its words where the recognizer has them.
+        boost: nats for each symbol of a phrase, boundaries not counted.
+        symbols: V.
+        boundary: the symbol between words, if there is one.
+
+    Raises:
+        UserError: a phrase is empty or holds what is no symbol, or the boost is negative or none.
+    """
+
+    def __init__(self, phrases: Sequence[Sequence[int]], boost: float, symbols: int, boundary: int | None = None) -> None:
+        if not boost > 0:
+            msg = f"the boost of hot words is in nats a symbol, above 0, not {boost}; usual are 1 to 5"
+            raise UserError(msg)
+        edge = () if boundary is None else (boundary,)
+        trie = Trie([(*edge, *phrase, *edge) for phrase in _checked(phrases, symbols, boundary)], symbols)
+        fail, self.next = _automaton(trie)
+        counted = trie.symbol != (-1 if boundary is None else boundary)
+        length, pending = torch.zeros(trie.size), torch.zeros(trie.size)
+        ends = torch.zeros(trie.size, dtype=torch.bool)
+        ends[trie.ends] = True
+        paid = torch.zeros(trie.size)
+        for node in range(1, trie.size):  # parents, and what failures lead to, come first
+            parent = trie.parent[node]
+            length[node] = length[parent] + counted[node]
+            pending[node] = 0.0 if ends[node] else pending[parent] + counted[node]
+            paid[node] = paid[fail[node]] + (length[node] if ends[node] else 0.0)
+        self.gain = boost * (paid[self.next] + pending[self.next] - pending[:, None])
+        """(states, V): what a symbol adds in a state."""
+        after = torch.zeros(trie.size, dtype=torch.int64) if boundary is None else self.next[:, boundary]
+        self.final = boost * ((0.0 if boundary is None else paid[after]) - pending)
+        """(states,): what the end of the text adds."""
+        self.start = 0 if boundary is None else int(self.next[0, boundary])
+
+    def to(self, device: torch.device) -> "HotWords":
+        """Move the tables."""
+        self.next, self.gain, self.final = (table.to(device) for table in (self.next, self.gain, self.final))
+        return self
+
+
+def _automaton(trie: Trie) -> tuple[Tensor, Tensor]:
+    """For each state the one with the longest proper ending (N,), and the one after each symbol (N, V)."""
+    fail = torch.zeros(trie.size, dtype=torch.int64)
+    after = trie.children.long()
+    for node in range(1, trie.size):  # by depth: a failure leads to a shallower one
+        if trie.depth[node] > 1:
+            fail[node] = after[fail[trie.parent[node]], trie.symbol[node]]
+        after[node] = torch.where(after[node] > 0, after[node], after[fail[node]])
+    return fail, after
+
+
+def _checked(phrases: Sequence[Sequence[int]], symbols: int, boundary: int | None) -> list[tuple[int, ...]]:
+    unique = list(dict.fromkeys(tuple(phrase) for phrase in phrases))
+    for phrase in unique:
+        outside = [symbol for symbol in phrase if not 0 < symbol < symbols]
+        if not phrase or outside or boundary in (phrase[0], phrase[-1]):
+            what = f"symbol {outside[0]}" if outside else "no symbol" if not phrase else "a boundary at its edge"
+            msg = f"a hot phrase holds {what}; it is one or more symbols of 1 to {symbols - 1}, with boundaries only between words"
+            raise UserError(msg)
+    if not unique:
+        msg = "there are no hot words: give one or more, or none of their settings"
+        raise UserError(msg)
+    return unique
