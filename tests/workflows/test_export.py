@@ -36,17 +36,18 @@ def _run(folder: Path, kind: str) -> SpeechModel:
 
 
 @pytest.fixture(params=EACH)
-def program(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, SpeechModel, Path]:
-    """A kind of model, one of it, and the folder that it was exported to."""
+def program(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, SpeechModel, Path, torch.nn.Module]:
+    """A kind of model, one of it, the folder that it was exported to, and what is loaded from there."""
     model = _run(tmp_path / "run", request.param)
-    return request.param, model, export(tmp_path / "run", tmp_path / "out", to="torch", layers=model.layer_names)
+    folder = export(tmp_path / "run", tmp_path / "out", to="torch", layers=model.layer_names)
+    return request.param, model, folder, torch.export.load(folder / "model.pt2").module()
 
 
-def test_torch_program(program: tuple[str, SpeechModel, Path]) -> None:
-    kind, model, folder = program
+def test_torch_program(program: tuple[str, SpeechModel, Path, torch.nn.Module]) -> None:
+    kind, model, folder, loaded = program
     layers = model.layer_names
     assert {file.name for file in folder.iterdir()} == {"model.pt2", "export.json"}
-    assert_equal(torch.export.load(folder / "model.pt2").module(), model, layers)
+    assert_equal(loaded, model, layers)
     description = json.loads((folder / "export.json").read_text())
     assert description["outputs"] == [name for layer in layers for name in (layer, f"{layer}_lengths")]
     assert description["sample_rate"] == 16_000
