@@ -7,7 +7,7 @@ import pytest
 
 from foresay import cli
 from foresay.cli import doctor
-from foresay.workflows.catalog import CONTRACTS, list_models, list_recipes, recipe_text
+from foresay.workflows.catalog import list_models, list_models_by_contract, list_recipes, recipe_text
 from foresay.workflows.doctor import Diagnosis
 
 
@@ -17,7 +17,7 @@ def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {name}" in shown and line in shown for name, line in list_models().items())
     titles = [line for line in shown.splitlines() if line.endswith(":")]
     assert titles[0] == "Models that learn features of audio (SpeechModel):"
-    assert all(any(f"({contract}):" in title for title in titles) for contract in CONTRACTS)
+    assert all(any(f"({contract}):" in title for title in titles) for contract in list_models_by_contract())
     baselines, families = (shown.partition(title)[2].partition("\n\n")[0] for title in titles[-2:])
     assert "  mfcc " in baselines
     assert "  wavlm " in families

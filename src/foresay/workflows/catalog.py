@@ -8,6 +8,7 @@ CONTRACTS = {
     "SpeechModel": "learn features of audio",
     "ImageExtractor": "learn features of images",
     "Tokenizer": "make units of audio",
+    "Recognizer": "recognize speech",
 }
 """What a model can be for, by the contract that it fulfils. A model of several contracts is listed under each."""
 
@@ -18,8 +19,9 @@ def list_models() -> dict[str, str]:
 
 
 def list_models_by_contract() -> dict[str, dict[str, str]]:
-    """Return, by contract, the models that fulfil it by name, each with the first line of its docstring."""
-    return {contract: _first_lines("foresay.models", contract) for contract in CONTRACTS}
+    """Return, by contract, the models that fulfil it by name, each with the first line of its docstring; of no model, no contract."""
+    found = {contract: _first_lines("foresay.models", contract) for contract in CONTRACTS}
+    return {contract: models for contract, models in found.items() if models}
 
 
 def list_families() -> dict[str, str]:
