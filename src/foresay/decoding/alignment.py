@@ -39,7 +39,7 @@ class Span:
     """0 to 1: of a symbol, its largest probability in its frames; of a word, the geometric mean over its symbols."""
 
 
-class Alignment(NamedTuple):
+class LabelAlignment(NamedTuple):
     """The best path of each utterance."""
 
     score: Tensor
@@ -58,7 +58,7 @@ def required_frames(labels: Sequence[int]) -> int:
     return len(labels) + sum(a == b for a, b in itertools.pairwise(labels))
 
 
-def align(emissions: Emissions, labels: Sequence[Sequence[int]]) -> Alignment:
+def align(emissions: Emissions, labels: Sequence[Sequence[int]]) -> LabelAlignment:
     """Find the best path of each utterance through the symbols of its text.
 
     Args:
@@ -83,7 +83,7 @@ def align(emissions: Emissions, labels: Sequence[Sequence[int]]) -> Alignment:
         states.append(state)
     path = torch.stack(states[::-1], dim=1)  # (B, T)
     spoken = (path % 2 == 1) & lattice.real
-    return Alignment(torch.where(lattice.empty, 0.0, total), torch.where(spoken, path // 2, -1)[:, : lattice.real.shape[1]])
+    return LabelAlignment(torch.where(lattice.empty, 0.0, total), torch.where(spoken, path // 2, -1)[:, : lattice.real.shape[1]])
 
 
 def text_scores(emissions: Emissions, labels: Sequence[Sequence[int]]) -> Tensor:
@@ -109,7 +109,7 @@ def posteriors(emissions: Emissions, labels: Sequence[Sequence[int]]) -> Tensor:
     return gamma[:, : lattice.real.shape[1]] * lattice.real[..., None]
 
 
-def spans(alignment: Alignment, emissions: Emissions, labels: Sequence[Sequence[int]]) -> list[list[Span]]:
+def spans(alignment: LabelAlignment, emissions: Emissions, labels: Sequence[Sequence[int]]) -> list[list[Span]]:
     """Give each symbol of each text its frames, first to last, and a confidence."""
     scores = emissions.log_probabilities
     rows, _ = padded_labels(labels)
