@@ -9,6 +9,8 @@ from foresay.contracts.recognition import Emissions
 from foresay.errors import UserError
 
 BLANK = 0
+IMPOSSIBLE = -1e30
+"""Log p of what a language model excludes: finite, so that a weight of 0 makes it 0."""
 
 
 def checked(emissions: Emissions, symbols: int | None = None) -> Emissions:

@@ -33,3 +33,9 @@ def emitted(row: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return what the frames (T,) of a hypothesis added, and the frames that added it."""
     frames = (row != NOTHING).nonzero()[:, 0]
     return tuple(row[frames].tolist()), tuple(frames.tolist())
+
+
+def mixed(names: Tensor, numbers: Tensor) -> Tensor:
+    """Give sequences with these names, each a number longer now, their new names: int64, which wraps around."""
+    names = names * 6364136223846793005 + (numbers + 1) * 1442695040888963407
+    return names ^ (names >> 29)

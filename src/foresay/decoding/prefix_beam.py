@@ -13,14 +13,11 @@ import torch
 from torch import Tensor
 
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel
-from foresay.decoding.emissions import BLANK, checked, padded_with_blanks
-from foresay.decoding.history import NOTHING, History, emitted
+from foresay.decoding.emissions import BLANK, IMPOSSIBLE, checked, padded_with_blanks
+from foresay.decoding.history import NOTHING, History, emitted, mixed
 from foresay.decoding.hot_words import HotWords
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
-
-IMPOSSIBLE = -1e30
-"""Log p of what a language model excludes: finite, so that a weight of 0 makes it 0."""
 
 
 class _Beam(NamedTuple):
@@ -200,7 +197,7 @@ class PrefixBeam:
             blank,
             symbol,
             torch.where(stays, last, append),
-            torch.where(stays, name, _mixed(name, append)),
+            torch.where(stays, name, mixed(name, append)),
             torch.where(stays, beam.parent.gather(1, parents), name),
             beam.bonus.gather(1, parents) + torch.where(stays, 0.0, gain),
             language,
@@ -258,9 +255,3 @@ class _SymbolModel:
     def end(self, states: Tensor) -> Tensor:
         """Score the end of the sentence: (N,) -> (N,)."""
         return self.model.end(states).clamp(min=IMPOSSIBLE)
-
-
-def _mixed(name: Tensor, symbol: Tensor) -> Tensor:
-    """Mix a symbol into names: int64, which wraps around."""
-    name = name * 6364136223846793005 + (symbol + 1) * 1442695040888963407
-    return name ^ (name >> 29)

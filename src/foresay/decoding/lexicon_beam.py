@@ -1,0 +1,373 @@
+"""Beam search over the words of a lexicon, with a language model of words: log p_AM + a log p_LM + b words, in nats.
+
+The spellings form a trie. A hypothesis is a history of words, a node of the trie, and the last symbol, the blank if a blank was last. In
+each frame it takes a blank, repeats its last symbol, or goes to a child; where a spelling ends the word is scored and the node is the root
+again. At a node stands the look-ahead, the best score at the begin of a sentence of the words below it, which a word gives back when it is
+complete.
+
+Two conventions:
+
+    ctc         CTC as it is trained. `paths` "max": the score is that of the best path, and of histories that are one state to the
+                language model the best is kept; "sum": it is that of all paths that lead to the words, which are kept apart from others
+                to the end: a sum needs about four times the beam for as good a search.
+    flashlight  as flashlight's LexiconDecoder, which serves fairseq: at the root, a blank and "silence" (the same symbol) are both taken, a
+                last boundary cannot be repeated, and a word may be completed by a repeated symbol without a blank before it. Its log-add,
+                `paths` "sum", counts some paths twice, and adds up histories that are one state.
+
+K hypotheses for each of B utterances live in tensors; a loop runs over frames only. The best 2 K children, by look-ahead, have their words
+scored; of all candidates the best 3 K are merged, and K kept.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel
+from foresay.decoding.emissions import BLANK, IMPOSSIBLE, checked, padded_with_blanks
+from foresay.decoding.history import NOTHING, History, emitted, mixed
+from foresay.decoding.trie import Trie
+from foresay.decoding.weights import Weights
+from foresay.errors import UserError, at_least
+
+Spellings: TypeAlias = Mapping[str, Sequence[Sequence[int]]]
+Paths: TypeAlias = Literal["sum", "max"]
+Convention: TypeAlias = Literal["ctc", "flashlight"]
+ROOT = 0
+_CHILDREN, _CANDIDATES = 2, 3
+"""For each hypothesis of the beam: children that are scored, candidates that are merged."""
+
+
+class _Beam(NamedTuple):
+    """K hypotheses of B utterances, each (B, K)."""
+
+    score: Tensor
+    """With the look-ahead of the node."""
+    language: Tensor
+    """Log p_LM of the words, unweighted."""
+    node: Tensor
+    last: Tensor
+    """The last symbol, `BLANK`, or V for flashlight's silence."""
+    state: Tensor
+    """The language model's."""
+    words: Tensor
+    """A mix of the words so far."""
+
+
+class _Candidates(NamedTuple):
+    """What a beam may become, each (B, C)."""
+
+    beam: _Beam
+    parent: Tensor
+    """The place in the beam before."""
+    symbol: Tensor
+    """What was added, or `NOTHING`."""
+    word: Tensor
+    """The word that was completed, or `NOTHING`."""
+
+
+class LexiconBeam:
+    """A search over the words of a lexicon.
+
+    Args:
+        spellings: of each word, in symbols, without boundaries; several of a word and several words of one are allowed.
+        symbols: V, the blank counted.
+        boundary: the symbol that ends each word, where the recognizer has one; the last word of an utterance may go without it.
+        beam: K, hypotheses kept.
+        weights: of the language model, and of the number of words.
+        language_model: of words, by their names. A word that it lacks is unknown to it.
+        bonuses: nats that a word adds wherever it occurs: hot words.
+        paths: whether the paths of the same words are summed, or the best one counts.
+        convention: exact CTC, or what flashlight does.
+        threshold: nats below the best candidate of a frame at which others are dropped.
+
+    Raises:
+        UserError: the lexicon is empty, or spelled in other symbols, or the language model is of other words.
+    """
+
+    def __init__(
+        self,
+        spellings: Spellings,
+        symbols: int,
+        *,
+        boundary: int | None = None,
+        beam: int = 50,
+        weights: Weights | None = None,
+        language_model: LanguageModel | None = None,
+        bonuses: Mapping[str, float] | None = None,
+        paths: Paths = "max",
+        convention: Convention = "ctc",
+        threshold: float = math.inf,
+    ) -> None:
+        at_least(1, beam=beam)
+        if not threshold > 0:
+            msg = f"the threshold is in nats below the best, above 0, not {threshold}"
+            raise UserError(msg)
+        self.symbols, self.boundary, self.beam, self.threshold = symbols, boundary, beam, threshold
+        self.weights, self.paths, self.flashlight = weights or Weights(), paths, convention == "flashlight"
+        self.by_state = self.flashlight or paths == "max"
+        self.vocabulary = tuple(spellings)
+        self.model: LanguageModel = language_model or _NoModel(self.vocabulary)
+        self.numbers = _numbers(self.vocabulary, self.model)
+        self.bonuses = self.weights.words + _bonuses(self.vocabulary, bonuses or {})  # what a word adds but for log p_LM
+        self._build(_spelled(spellings, symbols, boundary))
+
+    def _build(self, spelled: Sequence[tuple[int, Sequence[int]]]) -> None:
+        """Lay out the trie, the words at its nodes, and the look-ahead."""
+        trie = Trie([spelling for _, spelling in spelled], self.symbols)
+        words = torch.tensor([word for word, _ in spelled])
+        order = trie.ends.sort(stable=True).indices
+        self.children = trie.children
+        self.entries = words[order]
+        """(P,) words in the order of the nodes at which they end, and (N + 1,) where each node's begin."""
+        self.begin = torch.searchsorted(trie.ends[order], torch.arange(trie.size + 1))
+        self.most = int((self.begin[1:] - self.begin[:-1]).max())
+        self.inner = (trie.children > 0).any(1)
+        said, _ = self._ask(torch.full_like(self.numbers, self.model.start), self.numbers)
+        self.ahead = trie.highest((self.weights.language * said + self.bonuses)[words])
+        self.ahead[ROOT] = 0
+        below = self.ahead[trie.children.long()] - self.ahead[:, None]
+        self.climb = torch.where(trie.children > 0, below, -torch.inf)
+        """(N, V): what a step to a child adds but for its emission; -inf where there is none."""
+
+    def __call__(self, emissions: Emissions, best: int = 1) -> list[list[Hypothesis]]:
+        """Search a batch of utterances.
+
+        Args:
+            emissions: (B, T, V).
+            best: hypotheses of each utterance, at most.
+
+        Returns:
+            B lists of hypotheses with different words, the best one first. Where no hypothesis of the beam has complete words, the words
+            that are complete are returned, and what was begun is left out.
+
+        Raises:
+            UserError: the emissions have another number of symbols, or are not numbers.
+        """
+        at_least(1, best=best)
+        checked(emissions, self.symbols)
+        self._move(emissions.log_probabilities.device)
+        beam, history = self._begin(emissions), History()
+        lengths = emissions.lengths.tolist()
+        for t, frame in enumerate(padded_with_blanks(emissions)):
+            found = self._step(beam, frame)
+            if t >= min(lengths):
+                found = _held(beam, found, [t < length for length in lengths])
+            beam = found.beam
+            history.append(found.parent, found.symbol, found.word)
+        return self._finish(beam, history, best)
+
+    def _begin(self, emissions: Emissions) -> _Beam:
+        scores = emissions.log_probabilities
+        score = torch.full((scores.shape[0], self.beam), -torch.inf, device=scores.device, dtype=scores.dtype)
+        number = torch.zeros_like(score, dtype=torch.int64)
+        score[:, 0] = 0
+        last = self.symbols if self.flashlight else BLANK
+        return _Beam(score, torch.zeros_like(score), number, number + last, number + self.model.start, number)
+
+    def _step(self, beam: _Beam, frame: Tensor) -> _Candidates:
+        """Go on by one frame (B, V)."""
+        parts = [self._blanks(beam, frame), self._repeats(beam, frame), *self._children(beam, frame)]
+        found = _joined(parts)
+        return self._best(found, found.beam.state if self.by_state else found.beam.words, self.beam, _CANDIDATES * self.beam)
+
+    def _blanks(self, beam: _Beam, frame: Tensor) -> _Candidates:
+        return _stayed(beam._replace(score=beam.score + frame[:, BLANK, None], last=torch.full_like(beam.last, BLANK)))
+
+    def _repeats(self, beam: _Beam, frame: Tensor) -> _Candidates:
+        last = beam.last
+        if self.flashlight:
+            last = torch.where(beam.node == ROOT, self.symbols, last)
+        said = frame.gather(1, torch.where(last == self.symbols, BLANK, last)).masked_fill(last == BLANK, -torch.inf)
+        return _stayed(beam._replace(score=beam.score + said, last=last))
+
+    def _children(self, beam: _Beam, frame: Tensor) -> list[_Candidates]:
+        """Go to the best children, and complete their words."""
+        grown = self.climb[beam.node] + (beam.score[..., None] + frame[:, None])
+        if not self.flashlight:
+            grown.scatter_(2, beam.last[..., None], -torch.inf)  # a repetition needs a blank before it
+        score, places = grown.flatten(1).topk(min(_CHILDREN * self.beam, grown[0].numel()))
+        parent, symbol = places // self.symbols, places % self.symbols
+        before = _Beam(*(row.gather(1, parent) for row in beam))
+        node = self.children[before.node, symbol].long()
+        inner = self.inner[node]
+        completes = score > -torch.inf
+        if self.flashlight:
+            repeats = symbol == before.last
+            inner = inner & ~repeats
+            completes = completes & ~(repeats & (before.node == ROOT))
+        before = before._replace(score=score, node=node, last=symbol)
+        stays_in = before._replace(score=score.masked_fill(~inner, -torch.inf))
+        went = _Candidates(stays_in, parent, symbol, torch.full_like(symbol, NOTHING))
+        return [went, self._completed(before, completes, parent, symbol)]
+
+    def _completed(self, beam: _Beam, completes: Tensor, parent: Tensor, symbol: Tensor) -> _Candidates:
+        """Complete the words that end at the nodes (B, M): a candidate for each of the at most W words of a node, (B, M W)."""
+        slots = self.begin[beam.node][..., None] + torch.arange(self.most, device=beam.node.device)  # (B, M, W)
+        live = ((slots < self.begin[beam.node + 1][..., None]) & completes[..., None]).flatten(1)
+        word = self.entries[slots.flatten(1).clamp(max=len(self.entries) - 1)]
+        beam, (parent, symbol) = _Beam(*self._several(beam)), self._several((parent, symbol))
+        score, language, state = torch.full_like(beam.score, -torch.inf), beam.language.clone(), beam.state.clone()
+        said, state[live] = self._ask(beam.state[live], self.numbers[word[live]])
+        gain = self.weights.language * said + self.bonuses[word[live]] - self.ahead[beam.node[live]]
+        score[live] = beam.score[live] + gain
+        language[live] += said
+        complete = _Beam(score, language, torch.zeros_like(beam.node), beam.last, state, mixed(beam.words, word))
+        return _Candidates(complete, parent, symbol, word)
+
+    def _several(self, rows: Sequence[Tensor]) -> list[Tensor]:
+        """Repeat (B, M) for each word of a node: (B, M W)."""
+        return [row[..., None].expand(*row.shape, self.most).flatten(1) for row in rows]
+
+    def _ask(self, states: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        said, after = self.model.advance(states, numbers)
+        return said.clamp(min=IMPOSSIBLE), after
+
+    def _best(self, candidates: _Candidates, histories: Tensor, count: int, pool: int) -> _Candidates:
+        """Merge what has the same history, node and last symbol, of the best `pool`, and keep the best."""
+        score, order = candidates.beam.score.topk(min(pool, candidates.word.shape[1]))
+        score = score.masked_fill(score < score[:, :1] - self.threshold, -torch.inf)
+        beam = candidates.beam
+        stride = 2 * len(self.ahead) * (self.symbols + 1) + 1
+        names = (histories * stride + beam.node * (self.symbols + 1) + beam.last).gather(1, order)
+        names, groups = names.sort(stable=True)  # the best of each group is its first
+        score = _merged(score.gather(1, groups), names, self.paths)
+        score, kept = score.topk(min(count, score.shape[1]))
+        order = order.gather(1, groups.gather(1, kept))
+        fields = [row.gather(1, order) for row in (*beam[1:], *candidates[1:])]
+        return _Candidates(_Beam(score, *fields[:-3]), *fields[-3:])
+
+    def _finish(self, beam: _Beam, history: History, best: int) -> list[list[Hypothesis]]:
+        """End the sentences, and write down the best hypotheses of each utterance."""
+        whole = _stayed(beam._replace(score=beam.score.masked_fill(beam.node != ROOT, -torch.inf)))
+        if self.boundary is not None and not self.flashlight:  # the last word may go without its boundary
+            node = self.children[beam.node, self.boundary].long()
+            score = torch.where(node == ROOT, -torch.inf, beam.score + self.ahead[node] - self.ahead[beam.node])
+            at_end = beam._replace(score=score, node=node)
+            whole = _joined([whole, self._completed(at_end, score > -torch.inf, whole.parent, whole.symbol)])
+        partial = _stayed(beam._replace(score=beam.score - self.ahead[beam.node], node=torch.zeros_like(beam.node)))
+        complete = (whole.beam.score > -torch.inf).any(1, keepdim=True)
+        whole = whole._replace(beam=whole.beam._replace(score=whole.beam.score.masked_fill(~complete, -torch.inf)))
+        partial = partial._replace(beam=partial.beam._replace(score=partial.beam.score.masked_fill(complete, -torch.inf)))
+        found = _joined([whole, partial])
+        said = self.model.end(found.beam.state.flatten()).view_as(found.beam.score).clamp(min=IMPOSSIBLE)
+        ended = found.beam._replace(
+            score=found.beam.score + self.weights.language * said,
+            language=found.beam.language + said,
+            last=torch.zeros_like(found.beam.last),
+        )
+        found = self._best(found._replace(beam=ended), ended.words, best, ended.words.shape[1])
+        return self._written(found, history)
+
+    def _written(self, found: _Candidates, history: History) -> list[list[Hypothesis]]:
+        scores, said = found.beam.score.tolist(), found.beam.language.tolist()
+        last = found.word.cpu()
+        rows = history.trace(found.parent)
+        symbols, words = rows or (torch.empty(*last.shape, 0), torch.empty(*last.shape, 0))
+        results: list[list[Hypothesis]] = []
+        for b, ranking in enumerate(scores):
+            results.append([])
+            for n, score in enumerate(ranking):
+                if score > -math.inf:
+                    tokens, frames = emitted(symbols[b, n])
+                    numbers, _ = emitted(torch.cat([words[b, n], last[b, n : n + 1]]))
+                    acoustic = score - self.weights.language * said[b][n] - self.bonuses[list(numbers)].sum().item()
+                    text = " ".join(self.vocabulary[number] for number in numbers)
+                    results[-1].append(Hypothesis(text, score, tokens, frames, acoustic, said[b][n]))
+        return results
+
+    def _move(self, device: torch.device) -> None:
+        for name in ("children", "entries", "begin", "inner", "ahead", "climb", "numbers", "bonuses"):
+            setattr(self, name, getattr(self, name).to(device))
+
+
+class _NoModel:
+    """A language model to which all words are certain."""
+
+    start = 0
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.symbols = words
+
+    def advance(self, states: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(symbols, dtype=torch.float32), states
+
+    def advance_all(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(len(states), len(self.symbols), device=states.device), states[:, None].expand(-1, len(self.symbols))
+
+    def end(self, states: Tensor) -> Tensor:
+        return torch.zeros_like(states, dtype=torch.float32)
+
+
+def _stayed(beam: _Beam) -> _Candidates:
+    """Hypotheses in their places that have added nothing."""
+    nothing = torch.full_like(beam.node, NOTHING)
+    return _Candidates(beam, torch.arange(beam.node.shape[1], device=nothing.device).expand_as(nothing), nothing, nothing)
+
+
+def _joined(parts: Sequence[_Candidates]) -> _Candidates:
+    beam = _Beam(*(torch.cat(rows, 1) for rows in zip(*(part.beam for part in parts), strict=True)))
+    return _Candidates(beam, *(torch.cat(rows, 1) for rows in zip(*(part[1:] for part in parts), strict=True)))
+
+
+def _held(beam: _Beam, found: _Candidates, active: Sequence[bool]) -> _Candidates:
+    """Leave the hypotheses of utterances that have ended as they are."""
+    old = _stayed(beam)
+    goes_on = torch.tensor(active, device=beam.node.device)[:, None]
+    kept = _Beam(*(torch.where(goes_on, new, row) for new, row in zip(found.beam, beam, strict=True)))
+    return _Candidates(kept, *(torch.where(goes_on, new, row) for new, row in zip(found[1:], old[1:], strict=True)))
+
+
+def _merged(score: Tensor, names: Tensor, paths: Paths) -> Tensor:
+    """Give the first of equal neighbouring names (B, C) the score of all, which is no lower than any, and the others -inf."""
+    first = torch.ones_like(names, dtype=torch.bool)
+    first[:, 1:] = names[:, 1:] != names[:, :-1]
+    if paths == "sum":
+        leader = torch.where(first, torch.arange(names.shape[1], device=names.device), 0).cummax(1).values
+        share = (score - score.gather(1, leader)).exp().nan_to_num(0.0)
+        score = score + torch.zeros_like(score).scatter_add_(1, leader, share).log()
+    return torch.where(first, score, -torch.inf)
+
+
+def _numbers(words: Sequence[str], model: LanguageModel) -> Tensor:
+    """Number the words as the language model does; -1 where it lacks one."""
+    known = {word: number for number, word in enumerate(model.symbols)}
+    lacking = [word for word in words if word not in known]
+    if 2 * len(lacking) > len(words):
+        msg = (
+            f"the language model lacks {len(lacking)} of the lexicon's {len(words)} words, such as {lacking[0]!r}; it has "
+            f"{', '.join(map(repr, model.symbols[:5]))}, … Usual causes: capital against small letters, or a model of letters"
+        )
+        raise UserError(msg)
+    return torch.tensor([known.get(word, -1) for word in words])
+
+
+def _bonuses(words: Sequence[str], bonuses: Mapping[str, float]) -> Tensor:
+    unknown = sorted(set(bonuses) - set(words))
+    if unknown:
+        msg = f"the hot word {unknown[0]!r} is not in the lexicon, and without a spelling cannot come out: add it there"
+        raise UserError(msg)
+    return torch.tensor([bonuses.get(word, 0.0) for word in words])
+
+
+def _spelled(spellings: Spellings, symbols: int, boundary: int | None) -> list[tuple[int, tuple[int, ...]]]:
+    """List the number of each word with each of its spellings, its boundary included."""
+    if not spellings:
+        msg = "the lexicon is empty: there is nothing to search for"
+        raise UserError(msg)
+    edge = () if boundary is None else (boundary,)
+    listed = []
+    for number, (word, several) in enumerate(spellings.items()):
+        for spelling in dict.fromkeys(map(tuple, several)):
+            strange = [symbol for symbol in spelling if not BLANK < symbol < symbols]
+            if strange or not spelling or boundary in spelling:
+                what = f"symbol {strange[0]}" if strange else "the boundary" if spelling else "no symbol"
+                msg = f"the word {word!r} is spelled with {what}; a spelling is one or more symbols of 1 to {symbols - 1}, no boundary"
+                raise UserError(msg)
+            listed.append((number, (*spelling, *edge)))
+        if not several:
+            msg = f"the word {word!r} has no spelling: give it one, or leave it out"
+            raise UserError(msg)
+    return listed
