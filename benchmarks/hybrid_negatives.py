@@ -28,7 +28,7 @@ LIMIT = 1.3
 
 
 def pairs(size: int, device: str) -> Batch:
-    """Make noise to hear and to see."""
+    """Make noise as audio and as images."""
     random = torch.Generator().manual_seed(0)
     waveforms, images = 0.1 * torch.randn(size, 16_000, generator=random), torch.rand(size, 3, 128, 128, generator=random)
     return Batch(("noise",) * size, waveforms, torch.full((size,), 16_000), keys=torch.arange(size), images=images).to(device)

@@ -2,8 +2,8 @@
 
     python benchmarks/loader.py [--minutes 30] [--steps 20] [--batch 8] [--workers 2]
 
-Writes FLAC files of about LibriSpeech's compression, hears them once through, then reads an epoch of windows with one thread and with
-several: audio seconds for each second of a core's work, and by the clock. Then trains the paper's ACPC (bf16) from them, and tells the
+Writes FLAC files of about LibriSpeech's compression, reads them once through, then reads an epoch of windows with one thread and with
+several: audio seconds for each second of a core's work, and by the clock. Then trains the paper's ACPC (bf16) from them, and prints the
 share of the time in which the step waited for the loader.
 """
 
@@ -54,8 +54,8 @@ def read_epoch(manifest: Manifest, plan: BatchPlan, workers: int) -> tuple[float
     """Audio seconds for each second of processor time and of the clock, over an epoch."""
     with BatchLoader(manifest, plan, workers=workers) as loader:
         clock, work = time.perf_counter(), time.process_time()
-        heard = sum(len(update.planned.windows) for update in loader.one_epoch()) * WINDOW / SAMPLE_RATE
-        return heard / (time.process_time() - work), heard / (time.perf_counter() - clock)
+        seconds = sum(len(update.planned.windows) for update in loader.one_epoch()) * WINDOW / SAMPLE_RATE
+        return seconds / (time.process_time() - work), seconds / (time.perf_counter() - clock)
 
 
 def waited(manifest: Manifest, plan: BatchPlan, workers: int, steps: int, device: str) -> tuple[float, float]:

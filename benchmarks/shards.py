@@ -55,8 +55,8 @@ def compare(sides: dict[str, Manifest], stop: int | None, workers: int, rounds: 
         for side, manifest in sides.items():
             found[side].append(spent(partial(_read, manifest, stop), order, workers))
     medians = {side: [statistics.median(column) for column in zip(*rows, strict=True)] for side, rows in found.items()}
-    told = ", ".join(f"{side} {1 / clock:,.0f}/s, {1000 * work:.2f} ms" for side, (clock, work) in medians.items())
-    return f"{told}; shards / files = {medians['shards'][1] / medians['files'][1]:.2f}"
+    speeds = ", ".join(f"{side} {1 / clock:,.0f}/s, {1000 * work:.2f} ms" for side, (clock, work) in medians.items())
+    return f"{speeds}; shards / files = {medians['shards'][1] / medians['files'][1]:.2f}"
 
 
 def _read(manifest: Manifest, stop: int | None, number: int) -> None:

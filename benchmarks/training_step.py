@@ -8,7 +8,7 @@
 The plain step (tests/reference/plain_training.py) copies out every negative as a vector. CPC then multiplies them elementwise with each
 prediction; ACPC scores them by products and is aligned by CTC. Its network is ours, its weights may be ours, its loss is ours.
 
-Every contender is a process of its own; they take turns, so that what slows the machine down slows all of them, and each tells the most
+Every contender is a process of its own; they take turns, so that what slows the machine down slows all of them, and each reports the most
 memory that it ever held, Python and PyTorch included. "memory kept": with `keep_freed_memory`, as `foresay pretrain` trains on a CPU.
 """
 
@@ -113,7 +113,7 @@ def make_step(contender: Contender, device: str) -> Callable[[Batch], Tensor]:
 
 
 def compete(contender: Contender, size: int, device: str, threads: int, line: Connection) -> None:
-    """In a process of its own: do a step whenever told to, tell its seconds; at the end, the bytes held."""
+    """In a process of its own: do a step whenever asked to, report its seconds; at the end, the bytes held."""
     torch.set_num_threads(threads)
     step, batch = make_step(contender, device), paper_batch(size, device)
     while line.recv():

@@ -4,7 +4,7 @@
 
 Both sides have the same network, precision, batch, masks of the same share and 100 negatives; a step is forward, backward and AdamW, with
 dropout and without LayerDrop, which would drop other blocks on either side. Features: `--clips` clips of 2 to 20 s, hidden state of the
-last block; transformers hears them as one padded batch with an attention mask, as its documentation has it, or one by one.
+last block; transformers encodes them as one padded batch with an attention mask, as its documentation has it, or one by one.
 """
 
 import argparse
@@ -37,9 +37,9 @@ def main() -> None:
     print(f"{options.what}, {options.precision}, {options.clips} clips, {torch.get_num_threads()} threads, {options.device}\n")
     if options.what == "step":
         contenders = steps(options.clips, round(options.seconds * RATE), options.device)
-        heard = options.clips * options.seconds
+        audio_seconds = options.clips * options.seconds
     else:
-        contenders, heard = features(options.clips, options.device)
+        contenders, audio_seconds = features(options.clips, options.device)
 
     def with_precision(run: Callable[[], object]) -> Callable[[], object]:
         def inside() -> None:
@@ -52,7 +52,7 @@ def main() -> None:
     print(f"{'':28}{'seconds':>9}{'audio s/s':>11}{'x transformers':>16}")
     for name, took in seconds.items():
         middle = statistics.median(took)
-        print(f"{name:28}{middle:9.2f}{heard / middle:11.1f}{times_faster(seconds['transformers'], took):16.2f}")
+        print(f"{name:28}{middle:9.2f}{audio_seconds / middle:11.1f}{times_faster(seconds['transformers'], took):16.2f}")
 
 
 def theirs(device: str) -> Wav2Vec2ForPreTraining:

@@ -48,10 +48,10 @@ def use_run(folder: Path) -> None:
             "cpc", folder.parent / "manifest.jsonl", folder, valid=folder.parent / "manifest.jsonl", overrides=SETTINGS, device="cpu"
         ),
     ):
-        _told(use)
+        _read_or_reported(use)
 
 
-def _told(use: Callable[[], object]) -> None:
+def _read_or_reported(use: Callable[[], object]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries, about what they read
         with contextlib.suppress(UserError):
@@ -114,8 +114,8 @@ def test_valid_files_of_another_shape(world: Path, name: str, number: int) -> No
     else:
         contents = (write_toml(_without_nulls(json.loads(text))) for text in shapes(json.dumps(read_toml_file(older / name)), number))
     for folder in damaged(older, name, (text.encode() for text in contents)):
-        _told(lambda folder=folder: load(folder))  # type: ignore[misc]
-        _told(lambda folder=folder: report(folder, folder.parent / "page.html"))  # type: ignore[misc]
+        _read_or_reported(lambda folder=folder: load(folder))  # type: ignore[misc]
+        _read_or_reported(lambda folder=folder: report(folder, folder.parent / "page.html"))  # type: ignore[misc]
         if number > 1:
             use_run(folder)
 
@@ -145,10 +145,10 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_folders_of_the_hub(hub: Path, name: str, number: int) -> None:
     content = (hub / name).read_bytes()
     for folder in damaged(hub, name, mutations(content, number, seed=3)):
-        _told(lambda folder=folder: load(f"hf:{folder}"))  # type: ignore[misc]
+        _read_or_reported(lambda folder=folder: load(f"hf:{folder}"))  # type: ignore[misc]
     if name.endswith(".json"):
         for folder in damaged(hub, name, (text.encode() for text in shapes(content.decode(), 3 * number))):
-            _told(lambda folder=folder: load(f"hf:{folder}"))  # type: ignore[misc]
+            _read_or_reported(lambda folder=folder: load(f"hf:{folder}"))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("number", [10, pytest.param(500, marks=pytest.mark.slow)])
@@ -162,4 +162,4 @@ def test_files_of_fairseq(tmp_path: Path, number: int, zipped: bool) -> None:  #
     load(path)
     for content in mutations(path.read_bytes(), number, seed=4):
         (tmp_path / "damaged.pt").write_bytes(content)
-        _told(lambda: load(tmp_path / "damaged.pt"))
+        _read_or_reported(lambda: load(tmp_path / "damaged.pt"))

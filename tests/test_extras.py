@@ -66,7 +66,7 @@ def _needs(package: str) -> list[str]:
         return []
 
 
-def test_all_optional_imports_are_told_in_one_way() -> None:
+def test_all_optional_imports_are_reported_in_one_way() -> None:
     assert {
         "sklearn",
         "PIL",
@@ -125,7 +125,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("code", BROKEN.values(), ids=BROKEN.keys())
-def test_what_is_there_and_broken_is_not_told_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+def test_what_is_there_and_broken_is_not_reported_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     (tmp_path / "matplotlib.py").write_text(code, encoding="utf-8")
     for module in [module for module in sys.modules if module.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, module)
@@ -133,8 +133,8 @@ def test_what_is_there_and_broken_is_not_told_as_missing(tmp_path: Path, monkeyp
     requirements.cache_clear()
     with pytest.raises(UserError) as caught, optional("matplotlib", "plot", "a report"):
         import matplotlib as mpl  # noqa: F401, PLC0415
-    told = str(caught.value)
-    assert "is installed, but cannot be imported" in told
-    assert "not installed" not in told
-    assert re.search("not_there|binary incompatibility", told)
-    assert told.endswith("Install it again: pip install --force-reinstall 'matplotlib>=3.8'")
+    message = str(caught.value)
+    assert "is installed, but cannot be imported" in message
+    assert "not installed" not in message
+    assert re.search("not_there|binary incompatibility", message)
+    assert message.endswith("Install it again: pip install --force-reinstall 'matplotlib>=3.8'")

@@ -125,7 +125,7 @@ def test_near_edges_against_a_loop(steps: int) -> None:
     mask = SpanMask(0.04, 10)(lengths, torch.tensor([3, 4]))
     expected = torch.zeros_like(mask)
     for row, length in enumerate(lengths):
-        heard = [t for t in range(length) if not mask[row, t]]
+        unmasked = [t for t in range(length) if not mask[row, t]]
         for t in range(length):
-            expected[row, t] = bool(mask[row, t]) and min(abs(t - h) for h in heard) <= steps
+            expected[row, t] = bool(mask[row, t]) and min(abs(t - h) for h in unmasked) <= steps
     assert torch.equal(near_edges(mask, lengths, steps), expected)

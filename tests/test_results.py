@@ -68,7 +68,7 @@ def test_artifacts_are_written_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line, told",
+    "line, message",
     [
         (b'{"model": "\xff"}\n', "line 2: byte 0xff is not UTF-8"),
         (b"[" * 100_000 + b"\n", "line 2 is nested too deeply"),
@@ -79,11 +79,11 @@ def test_artifacts_are_written_whole(tmp_path: Path) -> None:
         (b'{"model": 3}\n', "line 2 is no result: 'model' is 3"),
     ],
 )
-def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, told: str) -> None:
+def test_a_damaged_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
     path = tmp_path / "results.jsonl"
     append_results(path, [_result(0.5)])
     path.write_bytes(path.read_bytes() + line + path.read_bytes())
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_results(path)
 
 

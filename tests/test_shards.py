@@ -81,7 +81,7 @@ def test_what_the_shard_does_not_hold_there_is_refused(shard: tuple[Path, list[S
     assert caught.value.kind == "unreadable"
 
 
-def test_a_cut_shard_is_told_though_it_was_read_before(shard: tuple[Path, list[ShardPart]]) -> None:
+def test_a_cut_shard_is_reported_though_it_was_read_before(shard: tuple[Path, list[ShardPart]]) -> None:
     path, parts = shard
     open_part(parts[-1]).close()
     os.truncate(path, parts[-1].offset + 99_999)

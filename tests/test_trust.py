@@ -129,7 +129,7 @@ def test_no_verb_runs_it(theirs: Path, verb: str) -> None:
 
 
 @pytest.mark.parametrize("trust", [False, True])
-def test_transformers_is_told_what_to_do_and_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: bool) -> None:  # noqa: FBT001
+def test_transformers_is_given_the_answer_and_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: bool) -> None:  # noqa: FBT001
     transformers = pytest.importorskip("transformers")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "evil", "auto_map": {"AutoModel": "evil.Evil"}}))
     given: list[bool] = []

@@ -1,4 +1,4 @@
-"""From names and settings to models, and back: the table [model] of a recipe or a model folder.
+"""Building of models: from names and settings to models, and back (the table [model] of a recipe or a model folder).
 
     name = "kmeans"             a file of `models/` or `baselines/`, or a dotted module
     clusters = 500              its settings

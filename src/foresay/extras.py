@@ -1,4 +1,4 @@
-"""Optional packages: imported where they are needed, and one way to say what to do where one is missing or broken.
+"""Optional packages: imported where they are needed, with one message that says what to do where one is missing or broken.
 
 An extra of `pyproject.toml` names them. `pip install 'foresay[EXTRA]'` is never said: an index may not have Foresay, or have something else
 by that name. A checkout is installed once more, with the extra; for any other copy the packages themselves are named.

@@ -1,4 +1,4 @@
-"""What makes two computations the same: short digests of weights, files and settings."""
+"""Fingerprints: short digests of weights, files and settings, equal for two computations that are the same."""
 
 import hashlib
 import json

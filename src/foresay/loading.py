@@ -1,4 +1,4 @@
-"""`foresay.load`: anything that hears or sees, by one name.
+"""`foresay.load`: any extractor of audio or image features, by one name.
 
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
 a baseline (`mfcc`, `logmel`, `pixels`), a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`), or a
@@ -141,6 +141,6 @@ def _foreign(name: str, overrides: dict[str, object]) -> nn.Module:
     if is_ours(read_config(folder)):
         return read_folder(folder, overrides)
     if overrides:
-        msg = f"{name} is heard by transformers' own network, of which Foresay changes nothing: leave out {', '.join(overrides)}"
+        msg = f"{name} is encoded by transformers' own network, of which Foresay changes nothing: leave out {', '.join(overrides)}"
         raise UserError(msg)
     return read_model(folder)

@@ -143,8 +143,8 @@ class SpanMask:
 
     def _draw(self, count: int, random: torch.Generator) -> Tensor:
         """Draw lengths of spans: (count,) int64."""
-        luck = torch.rand(count, generator=random, dtype=torch.float64)
-        return torch.from_numpy(self._lengths)[torch.searchsorted(self._cumulated, luck).clamp(max=len(self._lengths) - 1)]
+        drawn = torch.rand(count, generator=random, dtype=torch.float64)
+        return torch.from_numpy(self._lengths)[torch.searchsorted(self._cumulated, drawn).clamp(max=len(self._lengths) - 1)]
 
 
 def masked_places(mask: Tensor) -> MaskedPositions:

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a line now and then where there is none.
+"""Progress of long work: a bar on a terminal, a line now and then where there is none.
 
     checking timit/test: item 1,200 of 6,300 (19 %), 40 per second, 2 min 8 s to go
 

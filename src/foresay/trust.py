@@ -1,4 +1,4 @@
-"""Whose code runs: files may name modules of this package, and others only if the user trusts them.
+"""Trust in code: files may name modules of this package, and others only if the user trusts them.
 
 A dotted name (`my_lab.my_model`) means a module of one's own, and to import a module runs it. What the user types may name any. What stands
 in a file may not: who downloads a folder has not read it, and Python looks for modules in the current folder too, where the download lies.

@@ -192,7 +192,7 @@ def test_the_decoder_is_silent_about_other_layers_and_about_scraps(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_the_decoder_says_of_a_damaged_layer_2_is_told(tmp_path: Path) -> None:
+def test_what_the_decoder_says_of_a_damaged_layer_2_is_reported(tmp_path: Path) -> None:
     noise = b"".join(LAYER_2[:4] + np.random.default_rng(n).bytes(204) for n in range(20))
     (tmp_path / "a.mp3").write_bytes(LAYER_2 * 40 + noise)
     assert not read_audio(tmp_path / "a.mp3", stop=1152 * 30).any()

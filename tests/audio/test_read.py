@@ -77,10 +77,10 @@ def test_a_tone_keeps_its_pitch_level_and_phase(rate: int, tmp_path: Path) -> No
         return (0.5 * np.sin(2 * np.pi * 1000 * np.arange(rate) / rate)).astype(np.float32)
 
     path = write(tmp_path / "a.wav", tone(rate), rate, subtype="FLOAT")
-    heard = read_audio(path, RATE)
-    assert heard.shape == (RATE,)
+    read = read_audio(path, RATE)
+    assert read.shape == (RATE,)
     inside = slice(1000, -1000)  # the tone begins and ends abruptly
-    assert np.abs(heard[inside] - tone(RATE)[inside]).max() < 2e-4
+    assert np.abs(read[inside] - tone(RATE)[inside]).max() < 2e-4
 
 
 def test_what_the_new_rate_cannot_hold_is_gone(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_path_that_cannot_be_used_is_a_fault_of_the_file(name: str, tmp_path: 
         assert str(caught.value).isprintable()
 
 
-def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.wav", noise(RATE * 10)[:, 0])
     read = Content.readinto
 

@@ -43,9 +43,9 @@ def test_the_direct_sound_comes_first_and_is_as_strong_as_asked(direct_to_echo: 
 
 def test_a_room_does_not_shift_the_sound() -> None:
     speech = rng().standard_normal(RATE).astype(np.float32)
-    heard = reverberate(speech, room_response(0.4, 3.0, RATE, rng(1)))
-    assert heard.shape == speech.shape
-    correlation = np.correlate(heard, speech[200:-200], mode="valid")  # shifts -200 … 200
+    wet = reverberate(speech, room_response(0.4, 3.0, RATE, rng(1)))
+    assert wet.shape == speech.shape
+    correlation = np.correlate(wet, speech[200:-200], mode="valid")  # shifts -200 … 200
     assert np.argmax(np.abs(correlation)) == 200
 
 
@@ -63,8 +63,8 @@ def test_the_signal_to_noise_ratio_is_as_asked(kind: Noise, snr: float) -> None:
 
 
 def test_the_signal_to_noise_ratio_of_a_known_case() -> None:
-    heard = add_noise(np.array([2, -2], dtype=np.float32), np.array([1, 1], dtype=np.float32), 20.0)
-    assert heard == pytest.approx([2.2, -1.8])
+    noisy = add_noise(np.array([2, -2], dtype=np.float32), np.array([1, 1], dtype=np.float32), 20.0)
+    assert noisy == pytest.approx([2.2, -1.8])
 
 
 @pytest.mark.parametrize("kind, slope, low, high", [("white", 0, 50, 7000), ("pink", -3, 50, 7000), ("babble", -9, 1000, 7000)])
@@ -72,8 +72,8 @@ def test_the_spectrum_falls_as_asked(kind: Noise, slope: float, low: float, high
     noise = draw_noise(kind, 20 * RATE, RATE, rng())
     assert np.square(noise, dtype=np.float64).mean() == pytest.approx(1, abs=1e-4)
     frequencies, power = welch(noise, RATE, nperseg=4096)
-    heard = (frequencies > low) & (frequencies < high)
-    fitted = np.polyfit(np.log2(frequencies[heard]), 10 * np.log10(power[heard]), 1)[0]
+    band = (frequencies > low) & (frequencies < high)
+    fitted = np.polyfit(np.log2(frequencies[band]), 10 * np.log10(power[band]), 1)[0]
     assert fitted == pytest.approx(slope, abs=0.3)
 
 

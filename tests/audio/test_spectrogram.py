@@ -20,7 +20,7 @@ def test_equals_loops(waveform: torch.Tensor) -> None:
     np.testing.assert_allclose(got, expected, atol=2e-4)
 
 
-def test_a_frame_sees_its_receptive_field_around_its_center_and_nothing_else() -> None:
+def test_a_frame_depends_on_its_receptive_field_around_its_center_alone() -> None:
     spectrogram = LogMelSpectrogram()
     frame = 4
     waveform = (0.1 * torch.randn(1, 1600)).requires_grad_()

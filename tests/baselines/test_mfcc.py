@@ -31,7 +31,7 @@ def test_neither_batch_mates_nor_padding_change_a_clip() -> None:
         torch.testing.assert_close(frames.values["mfcc"][row, : len(alone)], alone, atol=1e-4, rtol=0)
 
 
-def test_a_frame_sees_its_receptive_field_around_its_center_and_nothing_else() -> None:
+def test_a_frame_depends_on_its_receptive_field_around_its_center_alone() -> None:
     extractor = MFCC()
     waveform = (0.1 * torch.randn(1, 6400)).requires_grad_()
     frame = 20

@@ -67,9 +67,9 @@ def test_a_measure_must_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[
     """Papers disagree, and the number depends on it: there is no default, neither here nor in Python."""
     write_corpus(tmp_path / "test.jsonl", 2)
     assert main(["evaluate", "mfcc", "--corpus", f"{tmp_path}/test.jsonl"]) == 2
-    told = capsys.readouterr().err
-    assert "--measures NAME:PROTOCOL" in told
-    assert all(name in told for name in ("abx:phone", "clusters:k50", "probe:paper", "probe:converged (how well", "tsne:phones"))
+    printed = capsys.readouterr().err
+    assert "--measures NAME:PROTOCOL" in printed
+    assert all(name in printed for name in ("abx:phone", "clusters:k50", "probe:paper", "probe:converged (how well", "tsne:phones"))
     with pytest.raises(UserError, match="--measures NAME:PROTOCOL"):
         evaluate(["mfcc"], tmp_path / "test.jsonl", out=tmp_path)
 

@@ -170,7 +170,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.safetensors")
         (ModuleNotFoundError("No module named 'soxr'", name="soxr"), "the package 'soxr' is not installed"),
     ],
 )
-def test_what_the_machine_refuses_is_told(
+def test_what_the_machine_refuses_is_reported(
     verb: Callable[..., None], capsys: pytest.CaptureFixture[str], error: Exception, words: str
 ) -> None:
     verb(_raising(error))
@@ -188,14 +188,14 @@ def test_a_terminal_of_any_encoding_will_do(encoding: str) -> None:
     assert "usage: foresay VERB …".encode(encoding, errors="backslashreplace") in done.stdout
 
 
-def test_a_name_that_is_not_utf8_can_be_told_and_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_not_utf8_is_printed_escaped_and_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9")
     assert cli.main(["corpus", "stats", f"{folder}/manifest.jsonl"]) == 2
     assert "lat\\udce9/manifest.jsonl" in capsys.readouterr().err
     assert cli.main(["corpus", "make", "sines", folder, "--train", "2", "--test", "2"]) == 2
-    told = capsys.readouterr().err
-    assert "a name is not UTF-8 and cannot be written" in told
-    assert "lat\\udce9" in told
+    printed = capsys.readouterr().err
+    assert "a name is not UTF-8 and cannot be written" in printed
+    assert "lat\\udce9" in printed
 
 
 def test_a_closed_pipe_is_silent() -> None:

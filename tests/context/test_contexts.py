@@ -1,4 +1,4 @@
-"""Every context is causal, and hears chunk by chunk what it hears of the whole; the Transformer against plain loops."""
+"""Every context is causal, and gives chunk by chunk what it gives of the whole; the Transformer against plain loops."""
 
 import math
 
@@ -23,9 +23,9 @@ def test_a_context_knows_nothing_of_the_future(name: str) -> None:
     latents = torch.randn(2, 200, SIZE, requires_grad=True)
     _context(name)(latents)[0][0, 150].sum().backward()
     assert latents.grad is not None
-    heard = latents.grad[0].abs().sum(dim=1).nonzero().flatten()
-    assert heard.max() == 150
-    assert heard.min() < 50
+    reached = latents.grad[0].abs().sum(dim=1).nonzero().flatten()
+    assert reached.max() == 150
+    assert reached.min() < 50
     assert not latents.grad[1].any()
 
 
@@ -34,15 +34,15 @@ def test_a_context_knows_nothing_of_the_future(name: str) -> None:
 def test_chunk_by_chunk_is_the_whole(name: str) -> None:
     context, latents = _context(name), torch.randn(2, 300, SIZE)
     whole, _ = context(latents)
-    state, heard = None, []
+    state, chunks = None, []
     for chunk in latents.split([1, 7, 128, 100, 64], dim=1):
         contexts, state = context(chunk, state)
-        heard.append(contexts)
-    torch.testing.assert_close(torch.cat(heard, dim=1), whole, atol=1e-5, rtol=1e-4)
+        chunks.append(contexts)
+    torch.testing.assert_close(torch.cat(chunks, dim=1), whole, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
-def test_the_transformer_sees_128_frames_and_attends_as_defined() -> None:
+def test_the_transformer_attends_to_128_frames_as_defined() -> None:
     context = _context("transformer", layers=1)
     assert isinstance(context, TransformerContext)
     latents = torch.randn(1, 160, SIZE)

@@ -160,7 +160,7 @@ def test_the_oldest_short_form(tmp_path: Path) -> None:
     assert read_textgrid(tmp_path / "a.TextGrid") == TIERS
 
 
-def test_times_that_cannot_be_are_told(tmp_path: Path) -> None:
+def test_times_that_cannot_be_are_reported(tmp_path: Path) -> None:
     (tmp_path / "a.TextGrid").write_text(SHORT.replace("1.25\n2\n", "1.25\n1\n"))
     with pytest.raises(UserError, match=r"a\.TextGrid .*an interval from 1\.25 to 1 s cannot be"):
         read_textgrid(tmp_path / "a.TextGrid")
@@ -215,7 +215,7 @@ def test_phone_files(tmp_path: Path) -> None:
     }
 
 
-def test_a_phone_file_tells_the_label_of_every_frame(tmp_path: Path) -> None:
+def test_a_phone_file_gives_the_label_of_every_frame(tmp_path: Path) -> None:
     phones = np.random.default_rng(0).integers(0, 3, 5000)
     (tmp_path / "phones.txt").write_text(f"u {' '.join(map(str, phones))}\n")
     intervals = read_phone_file(tmp_path / "phones.txt")["u"]

@@ -28,7 +28,7 @@ LENGTHS = {"a": [250, 130, 90], "b": [300, 75], "c": [140]}
 
 
 def samples(item: int, length: int) -> npt.NDArray[np.float32]:
-    """Tell in every sample which recording and which time it is."""
+    """Encode in every sample its recording and its time."""
     return ((item * 1000 + np.arange(length)) / 2**15).astype(np.float32)
 
 
@@ -56,8 +56,8 @@ def rows(updates: Iterable[Update]) -> list[tuple[str, int, bytes]]:
 def rows_of(batch: Batch) -> list[tuple[str, int, bytes]]:
     assert batch.waveforms is not None
     assert batch.keys is not None
-    heard = batch.waveforms if batch.targets is None else torch.cat([batch.waveforms, batch.targets], dim=1)
-    sounds = [waveform.tobytes() for waveform in heard.numpy()]
+    examples = batch.waveforms if batch.targets is None else torch.cat([batch.waveforms, batch.targets], dim=1)
+    sounds = [waveform.tobytes() for waveform in examples.numpy()]
     return list(zip(batch.ids, batch.keys.tolist(), sounds, strict=True))
 
 
@@ -146,7 +146,7 @@ def test_without_effects_there_is_one_version(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("side", ["past", "future"])
-def test_what_is_heard_and_what_is_predicted_are_augmented_apart(manifest: Manifest, side: str) -> None:
+def test_inputs_and_targets_are_augmented_independently(manifest: Manifest, side: str) -> None:
     """One side is augmented as its window's key says, the other is the recording."""
     chain = ("reverb", "time-dropout")
     with (
@@ -175,7 +175,7 @@ def test_the_same_effects_on_both_sides_are_not_drawn_alike(manifest: Manifest) 
     assert not any(torch.equal(past, future) for past, future in zip(batch.waveforms, batch.targets, strict=True))
 
 
-def test_a_window_is_augmented_otherwise_when_it_is_heard_again(manifest: Manifest) -> None:
+def test_a_window_is_augmented_otherwise_when_it_comes_again(manifest: Manifest) -> None:
     plan = plan_of(manifest, augment_past=("noise",))
     with BatchLoader(manifest, plan) as loader:
         first, again = (next(loader.updates(0, 0, update)).batches[0] for update in (0, 1000))
@@ -204,7 +204,7 @@ def test_noise_comes_from_the_manifest_that_is_named(manifest: Manifest, tmp_pat
     assert (np.argmax(np.abs(np.fft.rfft(added)), axis=1) == 30).all()
 
 
-def test_mixed_is_what_is_heard_and_clean_what_is_predicted(manifest: Manifest) -> None:
+def test_inputs_are_mixed_and_targets_are_clean(manifest: Manifest) -> None:
     """As the keys say, from the whole batch; ids, speakers and order stay."""
     with BatchLoader(manifest, plan_of(manifest)) as plain, BatchLoader(manifest, plan_of(manifest, mix=0.5, mix_noise=0.2)) as loader:
         changed = 0
@@ -214,8 +214,8 @@ def test_mixed_is_what_is_heard_and_clean_what_is_predicted(manifest: Manifest) 
             assert batch.targets is not None
             assert batch.ids == clean.ids
             assert torch.equal(batch.targets, clean.waveforms)
-            heard = Mixer(0.5, 0.2, RATE, generated_noise).reader(planned.keys, lambda place, rows=clean.waveforms: rows[place].numpy())
-            expected = np.stack([heard(place) for place in range(8)])
+            mixed = Mixer(0.5, 0.2, RATE, generated_noise).reader(planned.keys, lambda place, rows=clean.waveforms: rows[place].numpy())
+            expected = np.stack([mixed(place) for place in range(8)])
             assert np.array_equal(batch.waveforms.numpy(), expected)
             changed += int((batch.waveforms != clean.waveforms).any(1).sum())
         assert changed
@@ -248,7 +248,7 @@ def test_who_is_alone_has_nobody_to_be_mixed_with(manifest: Manifest) -> None:
         BatchLoader(manifest, plan_batches(manifest, by_seconds, seed=0))
 
 
-def test_noise_to_mix_with_must_be_heard(manifest: Manifest, tmp_path: Path) -> None:
+def test_noise_to_mix_with_must_be_readable(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "noise").mkdir()
     empty = tmp_path / "noise" / "manifest.jsonl"
     empty.write_text("", encoding="utf-8")
@@ -420,8 +420,8 @@ def test_a_batch_of_items_holds_what_the_model_asks_for(tmp_path: Path, modaliti
         assert (batch.waveforms is None) == (batch.lengths is None) == ("audio" not in modalities)
         assert (batch.images is None) == ("image" not in modalities)
         if batch.waveforms is not None:
-            heard = np.stack([samples(item, stop)[start:] for item, start, stop in segments])
-            assert np.array_equal(batch.waveforms.numpy(), heard)
+            read = np.stack([samples(item, stop)[start:] for item, start, stop in segments])
+            assert np.array_equal(batch.waveforms.numpy(), read)
         if batch.images is not None:
             assert batch.images.dtype == torch.float32
             assert batch.images.shape == (4, 3, 32, 32)

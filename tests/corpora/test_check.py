@@ -94,14 +94,14 @@ def test_what_can_be_used_all_the_same(tmp_path: Path) -> None:
     assert report.unusable == 0
     assert report.misplaced == 1
     assert dict(report.doubtful) == {kind: 1 + (kind == "silent") for kind in set(kinds(report).values()) - HARMLESS - {MISPLACED}}
-    told = {finding.item: finding.detail for finding in report.findings}
-    assert told["duplicate"] == "of good"
-    assert told["wrong sample rate"] == "8000 Hz in the manifest, 16000 Hz in the file"
-    assert told["longer"] == "2.000 s, not 1.000 s"
-    assert told["stereo"] == "2 channels, correlation 1.00"
-    assert told["silent"] == "every sample is zero"
-    assert told["hushed"] == "the peak is -66 dBFS"
-    assert told["labels beyond the audio"] == "words from 0.500 to 1.100 s, audio to 1.000 s"
+    details = {finding.item: finding.detail for finding in report.findings}
+    assert details["duplicate"] == "of good"
+    assert details["wrong sample rate"] == "8000 Hz in the manifest, 16000 Hz in the file"
+    assert details["longer"] == "2.000 s, not 1.000 s"
+    assert details["stereo"] == "2 channels, correlation 1.00"
+    assert details["silent"] == "every sample is zero"
+    assert details["hushed"] == "the peak is -66 dBFS"
+    assert details["labels beyond the audio"] == "words from 0.500 to 1.100 s, audio to 1.000 s"
 
 
 def test_a_peak_at_full_scale_is_not_clipped(tmp_path: Path) -> None:

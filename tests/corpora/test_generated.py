@@ -82,7 +82,7 @@ def test_killed_anywhere_the_same_command_makes_the_same_corpus(tmp_path: Path) 
         shutil.rmtree(folder)
 
 
-def test_what_a_kill_left_is_nothing_and_damage_is_told(tmp_path: Path) -> None:
+def test_what_a_kill_left_is_nothing_and_damage_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".unfinished-corpus.toml").touch()
     assert not Sines(train=2, test=2).make(tmp_path).reused
     assert Sines(train=2, test=2).make(tmp_path).reused
@@ -96,7 +96,7 @@ def test_two_do_not_make_it_at_once(tmp_path: Path) -> None:
         Sines(train=2, test=2).make(tmp_path)
 
 
-def test_a_disk_that_libsndfile_finds_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_libsndfile_finds_full_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise soundfile.LibsndfileError(2, prefix="Error opening 'a.wav': ")
 

@@ -88,9 +88,9 @@ def test_a_path_is_cut_out_whole_and_nothing_else() -> None:
 def test_a_line_that_is_none_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_text('{"foresay": 1}\n' + line + "\n")
-    with pytest.raises(UserError, match="line 2") as told:
+    with pytest.raises(UserError, match="line 2") as raised:
         list(Manifest.open(path))
-    assert len(str(told.value)) < 1000
+    assert len(str(raised.value)) < 1000
 
 
 def test_manifests_mutated_at_random_end_in_a_message(tmp_path: Path) -> None:

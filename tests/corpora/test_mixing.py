@@ -12,7 +12,7 @@ Waves = npt.NDArray[np.float32]
 
 
 def hiss(count: int, sample_rate: int, rng: np.random.Generator) -> Waves:
-    """Noise that is told from speech by its sign."""
+    """Noise that is distinguished from speech by its sign."""
     assert sample_rate == RATE
     return -np.abs(rng.standard_normal(count)).astype(np.float32)
 
@@ -45,8 +45,8 @@ def in_place(batch: Waves, keys: npt.NDArray[np.int64], share: float, noise_shar
 
 
 def mixed(batch: Waves, keys: npt.NDArray[np.int64], share: float, noise_share: float, order: list[int] | None = None) -> Waves:
-    heard = Mixer(share, noise_share, RATE, hiss).reader(keys, lambda place: batch[place])
-    rows = {place: heard(place) for place in order or range(len(batch))}
+    mixed = Mixer(share, noise_share, RATE, hiss).reader(keys, lambda place: batch[place])
+    rows = {place: mixed(place) for place in order or range(len(batch))}
     return np.stack([rows[place] for place in range(len(batch))])
 
 
@@ -57,7 +57,7 @@ def test_a_batch_is_mixed_as_by_a_loop_in_place(share: float, noise_share: float
         np.testing.assert_allclose(mixed(batch, keys, share, noise_share), in_place(batch, keys, share, noise_share), rtol=2e-5)
 
 
-def test_it_does_not_matter_who_is_heard_first_or_alone() -> None:
+def test_it_does_not_matter_which_place_is_read_first_or_alone() -> None:
     batch, keys = speech(12, 60), np.arange(12)
     before = batch.copy()
     whole = mixed(batch, keys, 0.8, 0.3)
@@ -109,7 +109,7 @@ def test_golden_ranges() -> None:
     assert (SPEECH_SNR, NOISE_SNR) == ((-5.0, 5.0), (-5.0, 20.0))
 
 
-def test_silence_is_laid_over_nothing_and_nothing_over_silence() -> None:
+def test_silence_is_not_added_and_nothing_is_added_to_silence() -> None:
     rng = np.random.default_rng(0)
     sound, silence = np.ones(50, np.float32), np.zeros(50, np.float32)
     for _ in range(10):
@@ -118,7 +118,7 @@ def test_silence_is_laid_over_nothing_and_nothing_over_silence() -> None:
     assert len(add_at_random(sound[:1], sound, SPEECH_SNR, rng)) == 1
 
 
-def test_a_short_other_is_laid_over_as_far_as_it_goes() -> None:
+def test_a_short_other_is_added_as_far_as_it_goes() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         found = add_at_random(np.zeros(100, np.float32) + 1, np.ones(3, np.float32), SPEECH_SNR, rng)

@@ -15,7 +15,7 @@ RATE = 1000
 
 
 def write(folder: Path, lengths: list[int]) -> Manifest:
-    """Tell in every sample which recording and which time it is; an item without a length is an image."""
+    """Encode in every sample its recording and its time; an item without a length is an image."""
     lines: list[dict[str, object]] = []
     for n, length in enumerate(lengths):
         soundfile.write(folder / f"{n}.wav", ((1000 * n + np.arange(length)) / 2**15).astype(np.float32), RATE, subtype="PCM_16")

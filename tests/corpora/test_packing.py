@@ -197,7 +197,7 @@ def test_a_file_that_changed_meanwhile_is_packed_anew(corpus: Path, tmp_path: Pa
     assert contents(tmp_path / "packed") == contents(tmp_path / "anew")
 
 
-def test_a_file_that_grows_is_told_of(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_grows_is_reported(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin: Callable[..., object] = packing._begin
 
     def grow(*arguments: object) -> object:
@@ -257,7 +257,7 @@ def test_one_process_packs_into_a_folder(corpus: Path, tmp_path: Path) -> None:
     pack([corpus / "manifest.jsonl"], tmp_path / "packed", 10**9)
 
 
-def test_a_full_disk_is_told_of_before(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing.shutil, "disk_usage", lambda _: packing.shutil._ntuple_diskusage(10, 10, 0))
     with pytest.raises(UserError, match=r"the shards need 0\.\d GB more, and 0\.0 GB are free"):
         pack([corpus / "manifest.jsonl"], tmp_path / "packed", 10**9)

@@ -17,38 +17,38 @@ Object class = "TextGrid"
 
 
 def test_whole_ids_come_before_last_parts() -> None:
-    told = ById(Path("f"), {"anna/001": 1, "002": 2, "eva/003": 3, "adam/003": 4})
-    assert told.get("anna/001") == 1
-    assert told.get("anna/002") == 2
-    assert told.get("eva/003") == 3
-    assert told.get("003") is None  # of whom?
-    assert told.get("anna/004") is None
-    assert told.unclaimed() == ["adam/003"]
-    assert told.get("anna/002") == 2  # the same again
+    found = ById(Path("f"), {"anna/001": 1, "002": 2, "eva/003": 3, "adam/003": 4})
+    assert found.get("anna/001") == 1
+    assert found.get("anna/002") == 2
+    assert found.get("eva/003") == 3
+    assert found.get("003") is None  # of whom?
+    assert found.get("anna/004") is None
+    assert found.unclaimed() == ["adam/003"]
+    assert found.get("anna/002") == 2  # the same again
 
 
 def test_what_may_be_of_two_items_is_refused() -> None:
-    told = ById(Path("list.txt"), {"001": 1})
-    assert told.get("anna/001") == 1
+    found = ById(Path("list.txt"), {"001": 1})
+    assert found.get("anna/001") == 1
     with pytest.raises(UserError, match=r"list\.txt: utterance '001' may be 'anna/001' or 'eva/001'"):
-        told.get("eva/001")
+        found.get("eva/001")
 
 
 def test_split_lists(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("103-1240-0000\n\n 103-1240-0001 \n")
-    told = read_list(tmp_path / "train.txt")
-    assert told.get("103-1240-0001")
-    assert not told.get("103-1240-0002")
-    assert told.unclaimed() == ["103-1240-0000"]
+    found = read_list(tmp_path / "train.txt")
+    assert found.get("103-1240-0001")
+    assert not found.get("103-1240-0002")
+    assert found.unclaimed() == ["103-1240-0000"]
     with pytest.raises(UserError, match=r"there is no file .*gone\.txt: --split takes NAME=FILE"):
         read_list(tmp_path / "gone.txt")
 
 
 def test_names_that_only_end_alike_are_of_others() -> None:
-    told = ById(Path("f"), {"eva/001.wav": 1, "data/anna/002.flac": 2})
-    assert told.get("anna/001") is None
-    assert told.get("eva/001") == 1
-    assert told.get("anna/002") == 2
+    found = ById(Path("f"), {"eva/001.wav": 1, "data/anna/002.flac": 2})
+    assert found.get("anna/001") is None
+    assert found.get("eva/001") == 1
+    assert found.get("anna/002") == 2
 
 
 def phones_of(timetable: Timetable, item_id: str) -> tuple[Interval, ...] | None:

@@ -1,4 +1,4 @@
-"""The picture of sound: what a frame sees, and that a clip is encoded alone."""
+"""The mel CNN: the receptive field of a frame, and that a clip is encoded alone."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_shapes_are_those_of_the_docstring(encoder: MelCNN) -> None:
 
 
 def test_a_clip_is_encoded_as_if_alone(encoder: MelCNN) -> None:
-    waveforms = torch.randn(len(LENGTHS), 12_345, dtype=torch.float64)  # beyond the length there is noise, which is not heard
+    waveforms = torch.randn(len(LENGTHS), 12_345, dtype=torch.float64)  # beyond the length there is noise, which is not encoded
     together = encoder(waveforms, LENGTHS)
     counts = encoder.frame_count(LENGTHS)
     for row, (length, count) in enumerate(zip(LENGTHS.tolist(), counts.tolist(), strict=True)):
@@ -35,7 +35,7 @@ def test_a_clip_is_encoded_as_if_alone(encoder: MelCNN) -> None:
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000])
-def test_a_frame_sees_what_it_says(rate: int) -> None:
+def test_a_frame_depends_on_its_receptive_field(rate: int) -> None:
     torch.manual_seed(0)
     encoder = MelCNN(sample_rate=rate).double()
     waveforms = torch.randn(1, rate, dtype=torch.float64, requires_grad=True)
@@ -53,7 +53,7 @@ def test_silence_around_a_clip_is_what_is_put_there(encoder: MelCNN) -> None:
     torch.testing.assert_close(amid[:, 14:26], encoder(clip)[:, 4:16])
 
 
-def test_pitch_is_told_apart(encoder: MelCNN) -> None:
+def test_pitches_are_distinguished(encoder: MelCNN) -> None:
     time = torch.arange(8000, dtype=torch.float64) / 16_000
     low, high = (encoder(torch.sin(2 * torch.pi * pitch * time)[None])[0, 5:-5] for pitch in (300.0, 2000.0))
     assert (low.mean(0) - high.mean(0)).norm() > 10 * (low - low.mean(0)).norm(dim=1).max()

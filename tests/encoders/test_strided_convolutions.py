@@ -52,8 +52,8 @@ def test_batch_norm_is_that_of_each_group_and_remembers_all_of_them() -> None:
     # As two moves by 0.1, but in no order: the start keeps 0.9 x 0.9.
     torch.testing.assert_close(norm.running_mean, 0.19 * frames.mean((0, 1)))
     torch.testing.assert_close(norm.running_var, 0.81 + 0.19 * torch.stack([group.var(0) for group in groups]).mean(0))
-    heard = (frames - norm.running_mean) / (norm.running_var + 1e-5).sqrt() * norm.weight
-    torch.testing.assert_close(norm.eval()(frames), heard)
+    normed = (frames - norm.running_mean) / (norm.running_var + 1e-5).sqrt() * norm.weight
+    torch.testing.assert_close(norm.eval()(frames), normed)
 
 
 def test_averages_of_batch_norm_do_not_depend_on_micro_batches_nor_on_what_is_not_finite() -> None:
@@ -83,7 +83,7 @@ def test_cpc_frames() -> None:
     assert sum(p.numel() for p in full.parameters()) == 1_317_120
 
 
-def test_a_frame_sees_its_receptive_field_and_nothing_else() -> None:
+def test_a_frame_depends_on_its_receptive_field_alone() -> None:
     waveform = torch.randn(1, 20_480, requires_grad=True)
     _encoder()(waveform)[0, 50].sum().backward()
     assert waveform.grad is not None

@@ -1,4 +1,4 @@
-"""wav2vec's stacks against torch's own group norm, padding, and what they may not hear."""
+"""wav2vec's stacks against torch's own group norm, padding, and what they may not depend on."""
 
 import math
 
@@ -27,9 +27,9 @@ def test_the_norm_is_a_group_norm(groups: int) -> None:
 def test_padding_is_not_counted(groups: int) -> None:
     torch.manual_seed(0)
     norm, frames, lengths = UtteranceNorm(4, groups), 5.0 * torch.randn(3, 9, 4), torch.tensor([9, 4, 0])
-    heard = norm(frames, lengths)
-    torch.testing.assert_close(heard[1, :4], norm(frames[1:2, :4])[0])
-    assert heard.isfinite().all()  # an utterance without frames too
+    normed = norm(frames, lengths)
+    torch.testing.assert_close(normed[1, :4], norm(frames[1:2, :4])[0])
+    assert normed.isfinite().all()  # an utterance without frames too
 
 
 def test_channels_fall_into_groups() -> None:
@@ -50,7 +50,7 @@ def test_the_encoder_is_convolution_norm_relu_and_a_logarithm() -> None:
     assert (encoder.downsampling, encoder.receptive_field) == (160, 465)
 
 
-def test_loudness_is_not_heard() -> None:
+def test_loudness_is_not_encoded() -> None:
     torch.manual_seed(0)
     encoder, waveforms = UtteranceNormedEncoder(8, KERNELS, STRIDES).double(), torch.randn(1, 3000, dtype=torch.float64)
     torch.testing.assert_close(encoder(waveforms), encoder(7.0 * waveforms), rtol=1e-3, atol=1e-3)  # but for eps
@@ -59,27 +59,27 @@ def test_loudness_is_not_heard() -> None:
 def test_the_aggregator_is_a_loop_over_frames() -> None:
     torch.manual_seed(0)
     aggregator, frames = CausalAggregator(3, 5, (2, 4)).double(), torch.randn(2, 7, 3, dtype=torch.float64)
-    heard = frames
+    expected = frames
     for convolution, shortcut, norm, kernel in zip(aggregator.convolutions, aggregator.shortcuts, aggregator.norms, (2, 4), strict=True):
         rows = []
-        for t in range(heard.shape[1]):
-            window = torch.stack([heard[:, max(0, t - kernel + 1 + i)] for i in range(kernel)], dim=-1)  # before frame 0 stands frame 0
+        for t in range(expected.shape[1]):
+            window = torch.stack([expected[:, max(0, t - kernel + 1 + i)] for i in range(kernel)], dim=-1)  # before frame 0 stands frame 0
             rows.append(torch.einsum("bck,dck->bd", window, convolution.weight) + convolution.bias)
         output = torch.stack(rows, dim=1)
         output = F.relu(F.group_norm(output.transpose(1, 2), 1, norm.weight, norm.bias)).transpose(1, 2)
-        heard = (output + shortcut(heard)) * math.sqrt(0.5)
-    torch.testing.assert_close(aggregator(frames), heard)
+        expected = (output + shortcut(expected)) * math.sqrt(0.5)
+    torch.testing.assert_close(aggregator(frames), expected)
 
 
-def test_the_released_aggregator_hears_eight_tenths_of_a_second() -> None:
+def test_the_released_aggregator_reaches_back_eight_tenths_of_a_second() -> None:
     aggregator = CausalAggregator(4, 4, tuple(range(2, 14)))
     assert aggregator.receptive_field == 79  # frames of 10 ms, beside the encoder's own 20 ms
 
 
-def test_the_aggregator_hears_nothing_of_the_future_but_for_its_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_aggregator_is_causal_but_for_its_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(UtteranceNorm, "forward", lambda self, frames, lengths=None: frames)  # noqa: ARG005
     torch.manual_seed(0)
     aggregator, frames = CausalAggregator(4, 4, (2, 3, 4)), torch.randn(1, 20, 4, requires_grad=True)
     (gradient,) = torch.autograd.grad(aggregator(frames)[0, 12].sum(), frames)
-    heard = gradient[0].abs().sum(dim=-1).nonzero().flatten().tolist()
-    assert heard == list(range(12 - aggregator.receptive_field + 1, 13))
+    reached = gradient[0].abs().sum(dim=-1).nonzero().flatten().tolist()
+    assert reached == list(range(12 - aggregator.receptive_field + 1, 13))

@@ -28,7 +28,7 @@ def _shaken(front_end: WaveformConvolutions) -> WaveformConvolutions:
 
 
 def _plainly(front_end: WaveformConvolutions, waveforms: Tensor) -> Tensor:
-    """Hear (B, S) -> (B, T, C) as the paper says it, layer by layer."""
+    """Encode (B, S) -> (B, T, C) as the paper says it, layer by layer."""
     frames = waveforms[:, None]
     for number, (convolution, norm) in enumerate(zip(front_end.convolutions, front_end.norms, strict=True)):
         frames = F.conv1d(frames, convolution.weight, convolution.bias, stride=convolution.stride)
@@ -40,9 +40,9 @@ def _plainly(front_end: WaveformConvolutions, waveforms: Tensor) -> Tensor:
     return frames.transpose(1, 2)
 
 
-def _gradients(front_end: WaveformConvolutions, heard: Tensor, waveforms: Tensor) -> list[Tensor]:
-    asked = torch.randn(heard.shape, generator=torch.Generator().manual_seed(1), dtype=heard.dtype)
-    return list(torch.autograd.grad((heard * asked).sum(), [waveforms, *front_end.parameters()]))
+def _gradients(front_end: WaveformConvolutions, encoded: Tensor, waveforms: Tensor) -> list[Tensor]:
+    asked = torch.randn(encoded.shape, generator=torch.Generator().manual_seed(1), dtype=encoded.dtype)
+    return list(torch.autograd.grad((encoded * asked).sum(), [waveforms, *front_end.parameters()]))
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +75,12 @@ def test_any_kernels_and_strides(layers: list[tuple[int, int]], samples: int, ba
     kernels = [stride + more for stride, more in layers]
     front_end = _shaken(WaveformConvolutions(5, kernels, strides, norm, bias=True))
     waveforms = torch.randn(batch, samples, dtype=torch.float64)
-    heard = front_end(waveforms)
+    encoded = front_end(waveforms)
     count = int(front_end.frame_count(torch.tensor(samples)))
-    assert heard.shape == (batch, count, 5)
+    assert encoded.shape == (batch, count, 5)
     assert (count > 0) == (samples >= front_end.receptive_field)
     if count > 1 or (norm == "layer" and count):  # PyTorch refuses to normalize a single value
-        torch.testing.assert_close(heard, _plainly(front_end, waveforms), atol=1e-9, rtol=0)
+        torch.testing.assert_close(encoded, _plainly(front_end, waveforms), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])
@@ -89,11 +89,11 @@ def test_a_clip_is_encoded_as_if_alone(norm: Norm) -> None:
     front_end = _front_end(norm, bias=True)
     lengths = torch.tensor([3_200, 401, 2_000, 399])
     waveforms = torch.randn(4, 3_200, dtype=torch.float64)
-    heard = front_end(waveforms, lengths)
+    encoded = front_end(waveforms, lengths)
     counts = front_end.frame_count(lengths)
     assert counts.tolist() == [9, 1, 6, 0]
     for row, (length, count) in enumerate(zip(lengths.tolist(), counts.tolist(), strict=True)):
-        torch.testing.assert_close(heard[row, :count], front_end(waveforms[row : row + 1, :length])[0], atol=1e-9, rtol=0)
+        torch.testing.assert_close(encoded[row, :count], front_end(waveforms[row : row + 1, :length])[0], atol=1e-9, rtol=0)
 
 
 @torch.no_grad()
@@ -119,15 +119,15 @@ def test_bf16_is_near(norm: Norm) -> None:
     front_end = _front_end(norm, bias=norm == "layer").float()
     waveforms = torch.randn(2, 3_200)
     with torch.autocast("cpu", torch.bfloat16):
-        heard = front_end(waveforms)
+        encoded = front_end(waveforms)
     exact = front_end(waveforms)
-    assert heard.dtype == torch.bfloat16
-    assert (heard - exact).norm() < 0.03 * exact.norm()
-    heard.float().square().sum().backward()
+    assert encoded.dtype == torch.bfloat16
+    assert (encoded - exact).norm() < 0.03 * exact.norm()
+    encoded.float().square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in front_end.parameters())
 
 
-def test_what_a_frame_hears() -> None:
+def test_the_receptive_field_of_a_frame() -> None:
     front_end = _front_end("layer", bias=False)
     assert (front_end.downsampling, front_end.receptive_field, front_end.first_center) == (320, 400, 200)
     assert front_end.frame_count(torch.tensor([399, 400, 719, 720, 16_000, 0])).tolist() == [0, 1, 1, 2, 49, 0]

@@ -13,8 +13,8 @@ from reference.levels import trained, write_corpus
 def test_all_frames_are_kept_where_there_are_few_and_some_of_each_recording_where_there_are_many(tmp_path: Path) -> None:
     manifest = write_corpus(tmp_path / "train.jsonl", 6)
     subject = Subject("levels", trained(), ("level",))
-    heard = torch.cat([recording.features["level"] for recording in encode_recordings(subject, manifest)])
-    assert draw_frames(subject, manifest, len(heard), 0, "cpu")["level"].equal(heard)
+    encoded = torch.cat([recording.features["level"] for recording in encode_recordings(subject, manifest)])
+    assert draw_frames(subject, manifest, len(encoded), 0, "cpu")["level"].equal(encoded)
     some, same, other = (draw_frames(subject, manifest, 400, seed, "cpu")["level"] for seed in (0, 0, 1))
     assert 330 < len(some) < 470
     assert some.equal(same)

@@ -48,7 +48,7 @@ def test_an_utterance_on_its_own_clock(boundaries: PhoneLabels) -> None:
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_the_labels_of_any_window_are_what_a_model_of_levels_hears(tmp_path: Path, epoch: int) -> None:
+def test_the_labels_of_any_window_are_the_levels_that_a_model_of_levels_encodes(tmp_path: Path, epoch: int) -> None:
     """Joined or not, offset or not: the class is always the level at the center."""
     manifest = write_corpus(tmp_path / "m.jsonl", 6)
     plan = BatchPlan(manifest, DataSettings(sampler="uniform", batch=4, window=8000), seed=1)

@@ -77,7 +77,7 @@ def test_every_frame_has_the_cluster_nearest_to_it(tmp_path: Path, manifests: di
             assert (found[name].at(item, times) == nearest).mean() > 0.995  # but for ties in float32
 
 
-def test_their_agreement_with_the_phones_is_told(tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits) -> None:
+def test_their_agreement_with_the_phones_is_reported(tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits) -> None:
     found = make_labels(units, manifests, tmp_path / "labels")["train"]
     pairs: Counter[tuple[str, int]] = Counter()
     for place, item in enumerate(manifests["train"]):
@@ -132,21 +132,21 @@ def test_label_making_that_was_killed_goes_on(
     tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_labels(units, manifests, tmp_path / "whole")
-    hear, heard = workflow.encode_recordings, list[int]()
+    encode, encoded = workflow.encode_recordings, list[int]()
 
-    def hears(*of: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
-        for recording in hear(*of):
-            heard.append(recording.index)
+    def counting(*of: Any) -> Iterator[Recording]:  # noqa: ANN401 - passed on
+        for recording in encode(*of):
+            encoded.append(recording.index)
             yield recording
-            if len(heard) == 5:
+            if len(encoded) == 5:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(workflow, "encode_recordings", hears)
+    monkeypatch.setattr(workflow, "encode_recordings", counting)
     with pytest.raises(KeyboardInterrupt):
         make_labels(units, manifests, tmp_path / "killed")
     assert not (tmp_path / "killed" / "train" / "labels.toml").exists()
     make_labels(units, manifests, tmp_path / "killed")
-    assert heard == [*range(5), *range(5, 8), *range(8)]  # those of `train` once, then those of `valid`
+    assert encoded == [*range(5), *range(5, 8), *range(8)]  # those of `train` once, then those of `valid`
     files = [
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for folder in (tmp_path / "whole", tmp_path / "killed")
@@ -185,7 +185,7 @@ def test_labels_say_which_weights_and_data_made_them(tmp_path: Path, manifests: 
     assert len({weights for weights, _ in fingerprints}) == len({stamp for _, stamp in fingerprints}) == 2
 
 
-def test_a_full_disk_is_told_and_nothing_is_lost(
+def test_a_full_disk_is_reported_and_nothing_is_lost(
     tmp_path: Path, manifests: dict[str, Manifest], units: KMeansUnits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
@@ -194,7 +194,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
             yield file
 
     monkeypatch.setattr(labels, "writing", full)
-    with pytest.raises(OSError, match="No space left on device"):  # what the command line knows and tells
+    with pytest.raises(OSError, match="No space left on device"):  # what the command line knows and reports
         make_labels(units, manifests, tmp_path / "labels")
     monkeypatch.undo()
     monkeypatch.setattr(KMeans, "assign", None)  # nothing is made again

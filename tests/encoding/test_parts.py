@@ -86,10 +86,10 @@ def whole_rate(extractor: FeatureExtractor, layer: str) -> float:
 
 @pytest.mark.parametrize("name, layer", [("mfcc", "mfcc"), ("logmel", "logmel"), ("cpc", "z"), ("cpc", "c"), ("multimodal_cpc", "z")])
 @pytest.mark.usefixtures("short_parts")
-def test_what_sees_no_more_than_a_context_has_the_frames_of_the_whole(
+def test_with_a_receptive_field_within_the_context_frames_are_those_of_the_whole(
     tmp_path: Path, name: str, layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "CONTEXT", 0.0)  # then it is what one frame sees
+    monkeypatch.setattr(parts, "CONTEXT", 0.0)  # then it is one receptive field
     extractor = build_small(name)
     manifest = write_noise(tmp_path / "m.jsonl", 5.0, 0.5, 3.333, 1.9, 7.01)
     for recording in encode_recordings(Subject(name, extractor, (layer,)), manifest):
@@ -151,14 +151,14 @@ def test_parts_cover_every_frame_once_and_never_more_than_is_said() -> None:
             assert kept == frames_of_all
 
 
-def test_the_last_part_hears_as_much_as_others() -> None:
+def test_the_last_part_is_as_long_as_others() -> None:
     cutting = Cutting(load("logmel"), ["logmel"])
     *_, before, last = cutting.parts(95 * RATE)
     assert (before.start, before.stop, before.begin, before.end) == (57 * RATE, 93 * RATE, 60 * RATE, 90 * RATE)
     assert (last.start, last.stop, last.begin, last.end) == (59 * RATE, 95 * RATE, 90 * RATE, None)
 
 
-def test_what_one_frame_sees_fits_into_the_context() -> None:
+def test_a_receptive_field_fits_into_the_context() -> None:
     extractor = load("logmel")
     extractor.receptive_field = 10 * RATE + 1
     assert Cutting(extractor, ["logmel"]).longest == 30 * RATE + 2 * (10 * RATE + 160)
@@ -179,7 +179,7 @@ def test_encoded_alone_or_in_batches_it_is_the_same(tmp_path: Path, name: str) -
         torch.testing.assert_close(alone, recording.features[layer], atol=1e-4, rtol=0)
 
 
-def test_a_corpus_of_clicks_is_told(tmp_path: Path) -> None:
+def test_a_corpus_of_clicks_is_reported(tmp_path: Path) -> None:
     manifest = write_noise(tmp_path / "m.jsonl", 0.02, 0.01)
     with pytest.raises(UserError, match=r"none of the 2 recordings of .* lasts 0.025 s"):
         list(encode_recordings(Subject("mfcc", load("mfcc"), ("mfcc",)), manifest))

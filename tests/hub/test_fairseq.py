@@ -99,7 +99,7 @@ def test_old_settings_are_objects(zipped: bool, tmp_path: Path) -> None:  # noqa
     _assert_equal(load(tmp_path / "w.pt"), reference)
 
 
-def test_fine_tuned_it_hears_but_cannot_be_trained(tmp_path: Path) -> None:
+def test_fine_tuned_it_encodes_but_cannot_be_trained(tmp_path: Path) -> None:
     reference = network("Wav2Vec2Model")
     state = {f"w2v_encoder.w2v_model.{name}": tensor for name, tensor in fairseq_state(reference).items()}
     state |= {"w2v_encoder.proj.weight": torch.randn(32, 32), "w2v_encoder.proj.bias": torch.randn(32)}

@@ -1,4 +1,4 @@
-"""Other people's wav2vec 2.0, HuBERT and WavLM: heard by our network as by transformers', there and back, or refused whole."""
+"""Other people's wav2vec 2.0, HuBERT and WavLM: encoded by our network as by transformers', there and back, or refused whole."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_every_layer_is_transformers_own(kind: str, variant: str, tmp_path: Path
 @torch.no_grad()
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kind", ["Wav2Vec2Model", "WavLMModel"])
-def test_by_default_a_clip_is_heard_as_if_alone(kind: str, variant: str, tmp_path: Path) -> None:
+def test_by_default_a_clip_is_encoded_as_if_alone(kind: str, variant: str, tmp_path: Path) -> None:
     model = load(f"hf:{write_folder(network(kind, variant), tmp_path)}")
     waveforms = _waveforms()
     together = model.features(waveforms, LENGTHS)
@@ -210,7 +210,7 @@ def test_a_tensor_too_much_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kind", ["Wav2Vec2ForCTC", "HubertForCTC", "Wav2Vec2ForSequenceClassification", "WavLMForXVector", "HubertModel", "WavLMModel"]
 )
-def test_without_heads_it_hears_but_cannot_be_trained(kind: str, tmp_path: Path) -> None:
+def test_without_heads_it_encodes_but_cannot_be_trained(kind: str, tmp_path: Path) -> None:
     model = load(f"hf:{write_folder(network(kind), tmp_path)}")
     assert isinstance(model, SpeechModel)
     assert kind.lower().startswith(model.settings.family)
@@ -229,7 +229,7 @@ def test_a_missing_mask_vector_is_none(tmp_path: Path) -> None:
     assert not load(f"hf:{tmp_path}").mask_vector.any()
 
 
-def test_tensors_decide_how_many_distances_are_told_apart(tmp_path: Path) -> None:
+def test_tensors_decide_how_many_distances_are_distinguished(tmp_path: Path) -> None:
     write_folder(network("WavLMModel"), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_buckets": 320}))

@@ -48,8 +48,8 @@ def test_layers_are_transformers_own(folder: Path) -> None:
     assert frames.lengths["L1"].tolist() == model.frame_count(lengths, "L1").tolist() == [24, 15, 0]
     assert frames.frame_rate["L2"] == 50
     clip = waveforms[1, :5_000]
-    heard = model.network(((clip - clip.mean()) / clip.std(correction=0))[None], output_hidden_states=True)
-    hidden = [*heard.hidden_states[:-1], heard.last_hidden_state]
+    outputs = model.network(((clip - clip.mean()) / clip.std(correction=0))[None], output_hidden_states=True)
+    hidden = [*outputs.hidden_states[:-1], outputs.last_hidden_state]
     for number, layer in enumerate(model.layer_names):
         torch.testing.assert_close(frames.values[layer][1, :15], hidden[number][0], atol=1e-5, rtol=1e-4)
 

@@ -1,4 +1,4 @@
-"""The Conformer against loops, and by its laws: nobody hears padding, nor, where it is causal, the future."""
+"""The Conformer against loops, and by its laws: no frame depends on padding nor, where it is causal, on the future."""
 
 import itertools
 
@@ -67,7 +67,7 @@ def test_it_is_the_loops_of_the_papers(*, causal: bool, left: int | None) -> Non
 
 @torch.no_grad()
 @pytest.mark.parametrize("causal, left", [(False, None), (True, None), (True, 2)])
-def test_padding_is_not_heard(*, causal: bool, left: int | None) -> None:
+def test_padding_is_not_encoded(*, causal: bool, left: int | None) -> None:
     ours, given, lengths = conformer(causal=causal, left_context=left).eval(), frames(4), torch.tensor([TIME, 4, 1, 0])
     together = ours(given, lengths)
     for row, length in enumerate(lengths.tolist()):
@@ -79,14 +79,14 @@ def test_padding_is_not_heard(*, causal: bool, left: int | None) -> None:
 
 
 @pytest.mark.parametrize("left, kernel", [(None, 5), (2, 4), (0, 1)])
-def test_causal_blocks_hear_the_past_only_and_as_far_as_they_may(left: int | None, kernel: int) -> None:
+def test_causal_blocks_depend_on_the_past_alone_and_as_far_as_they_may(left: int | None, kernel: int) -> None:
     ours = conformer(causal=True, left_context=left, kernel=kernel).eval()
     given = frames(1, 16).requires_grad_()
     for at in (0, 7, 12):
         (gradient,) = torch.autograd.grad(ours(given)[-1][0, at].sum() * 1e3, given)
-        heard = gradient[0].abs().sum(-1).nonzero().flatten().tolist()
+        reached = gradient[0].abs().sum(-1).nonzero().flatten().tolist()
         reach = at if left is None else 2 * (left + kernel - 1)  # two blocks, each looks back and then convolves
-        assert heard == list(range(max(at - reach, 0), at + 1))
+        assert reached == list(range(max(at - reach, 0), at + 1))
 
 
 def test_a_stream_of_prefixes_is_the_whole() -> None:

@@ -16,10 +16,10 @@ def test_slide_is_a_grouped_convolution(kernel: int, time: int, groups: int, bat
     frames = torch.randn(batch, time, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(8, 8 // groups, kernel, dtype=torch.float64, requires_grad=True)
     plain = F.conv1d(frames.transpose(1, 2), weight, padding=kernel // 2, groups=groups)[..., :time].transpose(1, 2)
-    heard = slide(frames, weight, groups)
-    torch.testing.assert_close(heard, plain, atol=1e-10, rtol=0)
+    found = slide(frames, weight, groups)
+    torch.testing.assert_close(found, plain, atol=1e-10, rtol=0)
     asked = torch.randn_like(plain)
-    gradients = (torch.autograd.grad((values * asked).sum(), [frames, weight]) for values in (heard, plain))
+    gradients = (torch.autograd.grad((values * asked).sum(), [frames, weight]) for values in (found, plain))
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=0)
 
@@ -43,9 +43,9 @@ def test_padding_is_silence() -> None:
     torch.manual_seed(0)
     position = PositionalConvolution(8, kernel=6, groups=2)
     frames, lengths = torch.randn(3, 11, 8), torch.tensor([11, 4, 0])
-    heard = position(frames, lengths)
+    found = position(frames, lengths)
     for row, length in enumerate(lengths.tolist()):
-        torch.testing.assert_close(heard[row, :length], position(frames[row : row + 1, :length])[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(found[row, :length], position(frames[row : row + 1, :length])[0], atol=1e-5, rtol=0)
     assert position(frames[:, :0]).shape == (3, 0, 8)
 
 
@@ -62,5 +62,5 @@ def test_bf16_is_near() -> None:
     position = PositionalConvolution(64)
     frames = torch.randn(2, 50, 64)
     with torch.autocast("cpu", torch.bfloat16):
-        heard = position(frames.bfloat16())
-    torch.testing.assert_close(heard.float(), position(frames), atol=0.03, rtol=0.03)
+        found = position(frames.bfloat16())
+    torch.testing.assert_close(found.float(), position(frames), atol=0.03, rtol=0.03)

@@ -90,15 +90,15 @@ def test_attention_with_dropout_is_attention_on_average(lengths: Tensor | None) 
 def test_a_position_bias_is_added_to_the_logits(*, training: bool) -> None:
     ours = _transformer(attention_dropout=1e-9).train(training)  # in training the attention is computed another way
     frames, lengths = torch.randn(2, 9, 16), torch.tensor([9, 6])
-    heard: list[Tensor] = []
+    inputs: list[Tensor] = []
 
     def only_the_past(given: Tensor, number: int) -> Tensor:
-        assert number == len(heard)
-        heard.append(given)
+        assert number == len(inputs)
+        inputs.append(given)
         return torch.full((1, 2, 9, 9), -torch.inf).triu(1)
 
     states = ours(frames, lengths, position_bias=only_the_past)
-    torch.testing.assert_close(torch.stack(heard), torch.stack(states[:-1]))
+    torch.testing.assert_close(torch.stack(inputs), torch.stack(states[:-1]))
     for upto in (1, 4, 6):
         torch.testing.assert_close(states[-1][:, :1], ours(frames[:, :upto], depth=3, position_bias=_past(upto))[-1][:, :1])
     same = ours(frames, lengths, position_bias=lambda given, _: torch.ones(given.shape[0], 2, 9, 9))
@@ -139,8 +139,8 @@ def test_a_dropped_block_changes_nothing_and_has_the_gradient_zero() -> None:
         for parameter in block.parameters():
             assert parameter.grad is not None
             assert bool(parameter.grad.ne(0).any()) == keep
-    for heard in (ours(frames), ours.eval()(frames, kept=ours.draw((0, 3)))):  # no step; no training
-        assert not any(torch.equal(before, after) for before, after in itertools.pairwise(heard))
+    for states in (ours(frames), ours.eval()(frames, kept=ours.draw((0, 3)))):  # no step; no training
+        assert not any(torch.equal(before, after) for before, after in itertools.pairwise(states))
 
 
 @pytest.mark.parametrize("pre_norm", [False, True])

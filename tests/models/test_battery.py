@@ -98,12 +98,12 @@ def test_equal_keys_give_an_equal_loss(model: SpeechModel) -> None:
     assert _loss(model, batch) == _loss(model, batch)
 
 
-def test_counts_can_be_told_beforehand(model: SpeechModel) -> None:
+def test_counts_are_known_beforehand(model: SpeechModel) -> None:
     """What micro-batches are weighed by, in training, is what the loss then counts."""
     batch = _batch(model)
-    told = model.train().counts(batch, 0)
+    counts = model.train().counts(batch, 0)
     assert model.training
-    assert {name: float(count) for name, count in told.items()} == {n: float(t.count) for n, t in model(batch, 0).terms.items()}
+    assert {name: float(count) for name, count in counts.items()} == {n: float(t.count) for n, t in model(batch, 0).terms.items()}
 
 
 def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) -> None:
@@ -128,7 +128,7 @@ def test_halves_of_a_batch_give_the_gradient_of_the_whole(model: SpeechModel) ->
 def test_features_do_not_depend_on_batch_mates_or_padding(model: SpeechModel) -> None:
     model.eval()
     lengths = torch.tensor([9000, 5123, 16_000])
-    waveforms = torch.randn(3, 16_000)  # what lies beyond the length is not silence: it must not be heard
+    waveforms = torch.randn(3, 16_000)  # what lies beyond the length is not silence: it must not be encoded
     with torch.no_grad():
         together = model.features(waveforms, lengths)
         for i, length in enumerate(lengths.tolist()):
@@ -167,7 +167,7 @@ def test_frames_are_where_the_model_says(model: SpeechModel) -> None:
     if len(seen) < gradient.shape[1]:
         assert int(seen.max() - seen.min()) + 1 == model.receptive_field
         assert abs((int(seen.max()) + int(seen.min())) / 2 - middle) <= 1
-    else:  # all of the utterance is heard through a norm or an attention, but hardly
+    else:  # every frame depends on the whole utterance through a norm or an attention, but hardly
         times = torch.arange(gradient.shape[1])
         inside = (times - middle).abs() <= model.receptive_field / 2
         energy = gradient[0].square()
@@ -197,11 +197,11 @@ def test_a_stream_gives_the_frames_of_the_whole(model: SpeechModel) -> None:
         whole = model.features(waveforms, torch.tensor([7_777, 7_777]))
         for sizes in ([7_777], [1, 100, 464, 465, 3000, 3747], [160] * 48 + [97]):
             stream = model.stream()
-            heard = [stream.push(chunk) for chunk in waveforms.split(sizes, dim=1)] + [stream.finish()]
+            pieces = [stream.push(chunk) for chunk in waveforms.split(sizes, dim=1)] + [stream.finish()]
             for layer in model.layer_names:
-                joined = torch.cat([frames.values[layer] for frames in heard], dim=1)
+                joined = torch.cat([frames.values[layer] for frames in pieces], dim=1)
                 torch.testing.assert_close(joined, whole.values[layer], atol=1e-4, rtol=0)
-                assert sum(int(frames.lengths[layer][0]) for frames in heard) == joined.shape[1]
+                assert sum(int(frames.lengths[layer][0]) for frames in pieces) == joined.shape[1]
 
 
 def test_saved_and_loaded_it_is_the_same(model: SpeechModel, tmp_path: Path) -> None:

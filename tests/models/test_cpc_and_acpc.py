@@ -105,7 +105,7 @@ def test_too_short_a_window_is_explained() -> None:
 
 
 @pytest.mark.parametrize("model", [CPC(CPCSettings(channels=32, context_size=32)), ACPC(ACPCSettings(channels=32, context_size=32))])
-def test_what_is_predicted_may_be_another_version_of_what_is_heard(model: CPC | ACPC) -> None:
+def test_targets_may_be_another_version_of_the_input(model: CPC | ACPC) -> None:
     batch = _batch()
     same = dataclasses.replace(batch, targets=batch.waveforms)
     other = dataclasses.replace(batch, targets=0.1 * torch.randn(8, 20_480, generator=torch.Generator().manual_seed(5)))
@@ -128,7 +128,7 @@ OPTIONS = [
     {"masked": ("0:1, 1:",)},
     {"normalize_latents": True, "normalize_predictions": True},
     {"context": "transformer", "context_layers": 2},
-    {"negatives": "queue", "negative_options": {"length": 64, "heard": 32}},
+    {"negatives": "queue", "negative_options": {"length": 64, "sampled": 32}},
     {"negatives": "synthetic", "negative_options": {"kind": "perturbed"}},
 ]
 

@@ -61,11 +61,11 @@ def test_stacks_and_convolutions_see_the_same_time() -> None:
     assert found.shape == (1, 6, 5)
     (gradient,) = torch.autograd.grad(found[0, 3].square().sum(), energies)
     assert set(gradient[0].abs().sum(-1).nonzero().flatten().tolist()) <= set(range(4 * 3 - 2, 4 * 3 + 5))
-    padded = F.pad(energies, (0, 0, 0, 4))  # a bias after the end is not heard
+    padded = F.pad(energies, (0, 0, 0, 4))  # a bias after the end is not encoded
     torch.testing.assert_close(convolve(padded, torch.tensor([24]))[:, :6], found)
 
 
-def test_frames_that_fill_no_stack_are_not_heard(model: MaskedSpectrogram) -> None:
+def test_frames_that_fill_no_stack_are_not_encoded(model: MaskedSpectrogram) -> None:
     samples = 160 * 43  # ten stacks, and three frames
     waveforms = batch(samples).waveforms
     assert waveforms is not None
@@ -76,7 +76,7 @@ def test_frames_that_fill_no_stack_are_not_heard(model: MaskedSpectrogram) -> No
     assert features.frame_rate["L1"] == 25.0
     torch.testing.assert_close(
         features.values["L2"][:, :9], whole.values["L2"][:, :9], atol=0.05, rtol=0
-    )  # frame 39 hears 199 samples more
+    )  # frame 39 depends on 199 samples more
 
 
 def test_clips_shorter_than_a_stack_have_no_frames(model: MaskedSpectrogram) -> None:
@@ -128,10 +128,10 @@ def test_clips_of_unlike_length_are_trained_as_if_alone(model: MaskedSpectrogram
 
 
 def test_in_half_precision_the_losses_are_nearly_the_same(model: MaskedSpectrogram) -> None:
-    heard = batch(24_000, 16_000)
-    exact = model(heard, 1)
+    inputs = batch(24_000, 16_000)
+    exact = model(inputs, 1)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        rough = model(heard, 1)
+        rough = model(inputs, 1)
     assert rough.scalars["code_use"] == exact.scalars["code_use"]
     for name, term in exact.terms.items():
         assert float(rough.terms[name].sum) == pytest.approx(float(term.sum.detach()), rel=0.02)

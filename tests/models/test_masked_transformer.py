@@ -1,4 +1,4 @@
-"""The network of wav2vec 2.0 and its kin equals transformers' in every layer and gradient, and does not hear padding."""
+"""The network of wav2vec 2.0 and its kin equals transformers' in every layer and gradient, and does not encode padding."""
 
 import dataclasses
 import itertools
@@ -24,7 +24,7 @@ class Listener(MaskedTransformer):
         raise AssertionError(batch, step, phase)
 
 
-def _listener(**settings: str | float) -> Listener:
+def _model(**settings: str | float) -> Listener:
     return Listener(MaskedTransformerSettings(**(TINY | settings))).eval()
 
 
@@ -33,7 +33,7 @@ def _pair(kind: tuple[str, bool, bool], **settings: str | float) -> tuple[Listen
     pytest.importorskip("transformers")
     norm, pre_norm, bias = kind
     network = tiny_network(norm=norm, pre_norm=pre_norm, bias=bias)
-    model = _listener(norm=norm, pre_norm=pre_norm, convolution_bias=bias, **settings)
+    model = _model(norm=norm, pre_norm=pre_norm, convolution_bias=bias, **settings)
     take_weights(model, network)
     return model, network
 
@@ -78,7 +78,7 @@ def test_padded_as_published_every_layer_equals_transformers(kind: tuple[str, bo
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 def test_every_gradient_equals_transformers(kind: tuple[str, bool, bool]) -> None:
     model, network = (net.double() for net in _pair(kind, feature_gradient=1.0))
-    batch = dataclasses.replace(heard := _batch(4_000, 4_000), waveforms=heard.waveforms.double())
+    batch = dataclasses.replace(single := _batch(4_000, 4_000), waveforms=single.waveforms.double())
     asked = [torch.randn(2, 12, 32, dtype=torch.float64) for _ in range(4)]
     latents = model.latents(model.clips(batch)[0])
     for states in (model.encode(latents.values, None, latents.lengths), hidden_states(network, batch.waveforms.clone())):
@@ -93,9 +93,9 @@ def test_every_gradient_equals_transformers(kind: tuple[str, bool, bool]) -> Non
 @pytest.mark.parametrize("standardize", [False, True])
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 @torch.no_grad()
-def test_a_clip_is_heard_as_if_alone(kind: tuple[str, bool, bool], *, standardize: bool) -> None:
+def test_a_clip_is_encoded_as_if_alone(kind: tuple[str, bool, bool], *, standardize: bool) -> None:
     norm, pre_norm, bias = kind
-    model = _listener(norm=norm, pre_norm=pre_norm, convolution_bias=bias, standardize=standardize)
+    model = _model(norm=norm, pre_norm=pre_norm, convolution_bias=bias, standardize=standardize)
     lengths = torch.tensor([6_000, 300, 5_700, 2_000, 399, 400, 5_699])
     waveforms = torch.randn(7, 6_500)  # noise beyond the ends
     together = model.features(waveforms, lengths)
@@ -107,8 +107,8 @@ def test_a_clip_is_heard_as_if_alone(kind: tuple[str, bool, bool], *, standardiz
             torch.testing.assert_close(together.values[layer][row, :count], alone.values[layer][0], atol=1e-4, rtol=0)
 
 
-def test_training_hears_what_features_hear() -> None:
-    model = _listener(standardize=True)
+def test_training_encodes_as_features_does() -> None:
+    model = _model(standardize=True)
     for batch in (_batch(6_000, 6_000), _batch(6_000, 3_000, 4_500)):
         latents = model.latents(model.clips(batch)[0])
         states = model.encode(latents.values, None, latents.lengths)
@@ -120,7 +120,7 @@ def test_training_hears_what_features_hear() -> None:
 
 @torch.no_grad()
 def test_a_standardized_waveform_may_be_of_any_loudness_and_offset() -> None:
-    model = _listener(standardize=True)
+    model = _model(standardize=True)
     batch = _batch(6_000, 4_000)
     frames = model.features(batch.waveforms, batch.lengths)
     louder = model.features(7 * batch.waveforms + 3, batch.lengths)
@@ -136,7 +136,7 @@ def test_the_convolutions_gradient_is_scaled(scale: float) -> None:
     gradients = []
     for chosen in (1.0, scale):
         torch.manual_seed(1)
-        model = _listener(feature_gradient=chosen)
+        model = _model(feature_gradient=chosen)
         latents = model.latents(model.clips(_batch(4_000, 4_000))[0])
         (model.encode(latents.values, None, None)[-1].square().sum() + latents.penalty(10.0).sum).backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
@@ -153,18 +153,18 @@ def test_the_convolutions_gradient_is_scaled(scale: float) -> None:
 
 
 def test_the_penalty_is_the_mean_square_before_the_norm() -> None:
-    model = _listener()
+    model = _model()
     for batch in (_batch(4_000, 4_000), _batch(4_000, 2_000)):
-        heard = model.convolutions(batch.waveforms, batch.lengths)
+        latents = model.convolutions(batch.waveforms, batch.lengths)
         counts = model.frame_count(batch.lengths, "L0").tolist()
         term = model.latents(model.clips(batch)[0]).penalty(10.0)
-        own = torch.cat([row[:count] for row, count in zip(heard, counts, strict=True)])
+        own = torch.cat([row[:count] for row, count in zip(latents, counts, strict=True)])
         assert (float(term.count), term.weight) == (sum(counts), 10.0)
         torch.testing.assert_close(term.sum / term.count, own.square().mean())
 
 
-def test_what_is_masked_is_not_heard() -> None:
-    model = _listener()
+def test_masked_frames_are_not_encoded() -> None:
+    model = _model()
     latents = torch.randn(2, 12, 16, requires_grad=True)
     mask = torch.rand(2, 12) < 0.5
     states = model.encode(latents, mask, None)
@@ -176,7 +176,7 @@ def test_what_is_masked_is_not_heard() -> None:
 
 @torch.no_grad()
 def test_only_the_layers_asked_for_are_run() -> None:
-    model = _listener()
+    model = _model()
     batch = _batch(4_000, 3_000)
     every = model.features(batch.waveforms, batch.lengths)
     ran: list[int] = []
@@ -191,22 +191,22 @@ def test_only_the_layers_asked_for_are_run() -> None:
 
 
 def test_a_position_bias_reaches_every_block() -> None:
-    told: list[tuple[tuple[int, ...], int]] = []
+    calls: list[tuple[tuple[int, ...], int]] = []
 
     def ahead_is_dark(frames: Tensor, number: int) -> Tensor:
-        told.append((tuple(frames.shape), number))
+        calls.append((tuple(frames.shape), number))
         return torch.full((1, 2, 12, 12), -torch.inf).triu(1)
 
     model = Listener(MaskedTransformerSettings(**TINY), ahead_is_dark).eval()
     states = model.encode(latents := torch.randn(2, 12, 16), None, None)
-    assert told == [((2, 12, 32), number) for number in range(3)]
-    without = _listener()
+    assert calls == [((2, 12, 32), number) for number in range(3)]
+    without = _model()
     without.load_state_dict(model.state_dict())
     assert not torch.allclose(states[-1], without.encode(latents, None, None)[-1])
 
 
-def test_what_cannot_be_heard_is_explained() -> None:
-    model = _listener()
+def test_what_cannot_be_encoded_is_explained() -> None:
+    model = _model()
     with pytest.raises(UserError, match="399 has 399 samples, fewer than the 400"):
         model.latents(model.clips(_batch(4_000, 399))[0])
     with pytest.raises(UserError, match="no layer \"?'?3"):

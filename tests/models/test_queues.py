@@ -10,7 +10,7 @@ from foresay.training.recipe import read_recipe
 
 @pytest.mark.parametrize("name", ["demo-acpc", "demo-cpc", "acpc-bidirectional", "wav2vec-tiny"])
 def test_after_an_update_its_latents_are_in_the_queue(name: str) -> None:
-    options = "model.negative_options={length = 40, per_group = 6, heard = 16}"
+    options = "model.negative_options={length = 40, per_group = 6, sampled = 16}"
     small = () if name != "acpc-bidirectional" else ("model.channels=32", "model.context_size=32", "model.context_layers=1")
     model = read_recipe(name, [*small, "model.negatives=queue", "model.negative_group=2", options]).build_model()
     queues = [part for part in model.modules() if isinstance(part, QueueNegatives)]

@@ -135,17 +135,17 @@ def _queue_step(sampler: QueueNegatives, seed: int, groups: int = 1) -> Negative
 
 
 def test_the_queue_is_first_in_first_out_and_wraps_around() -> None:
-    sampler = QueueNegatives(COUNT, GROUP, SIZE, length=10, share=0.5, per_group=4, heard=8)
+    sampler = QueueNegatives(COUNT, GROUP, SIZE, length=10, share=0.5, per_group=4, sampled=8)
     first = _queue_step(sampler, 0)
     assert first.pool.shape[1] == GROUP * FRAMES  # nothing in the queue yet: all negatives are of the group
     assert first.rows.max() < GROUP * FRAMES
     added = [sampler.queue.latents[:4].clone()]
     for seed in (1, 2):
         found = _queue_step(sampler, seed)
-        heard = found.pool[0, GROUP * FRAMES :]
-        assert len(heard) == 8
+        known_rows = found.pool[0, GROUP * FRAMES :]
+        assert len(known_rows) == 8
         known = torch.cat(added)
-        assert all((row == known).all(dim=1).any() for row in heard)  # only what came in earlier updates
+        assert all((row == known).all(dim=1).any() for row in known_rows)  # only what came in earlier updates
         assert (found.rows[..., : COUNT // 2] >= GROUP * FRAMES).all()
         assert (found.rows[..., COUNT // 2 :] < GROUP * FRAMES).all()
         places = (4 * seed + torch.arange(4)) % 10
@@ -159,13 +159,13 @@ def test_the_queue_is_first_in_first_out_and_wraps_around() -> None:
 
 
 def test_the_queue_has_no_gradient_survives_saving_and_waits_in_evaluation() -> None:
-    sampler = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, heard=8)
+    sampler = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, sampled=8)
     _queue_step(sampler, 0)
     latents = _latents(1).requires_grad_()
     found = _negatives(sampler, latents, torch.arange(GROUP))
     found.pool[0, GROUP * FRAMES :].sum().backward()  # reaches nothing
     assert latents.grad is None or not latents.grad.any()
-    again = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, heard=8)
+    again = QueueNegatives(COUNT, GROUP, SIZE, length=64, per_group=4, sampled=8)
     again.load_state_dict(sampler.state_dict())
     assert torch.equal(_negatives(again.eval(), latents, torch.arange(GROUP)).rows, found.rows)
     before = int(again.queue.arrived)
@@ -178,3 +178,10 @@ def test_what_is_not_finite_is_not_queued() -> None:
     _negatives(sampler, torch.full((GROUP, FRAMES, SIZE), torch.nan), torch.arange(GROUP))
     sampler.after_step()
     assert len(sampler.queue.held()) == 0
+
+
+def test_an_option_of_older_models_has_its_name_of_today() -> None:
+    older, newer = (build_sampler("queue", COUNT, GROUP, SIZE, {name: 8}) for name in ("heard", "sampled"))
+    assert isinstance(older, QueueNegatives)
+    assert isinstance(newer, QueueNegatives)
+    assert older.sampled == newer.sampled == 8

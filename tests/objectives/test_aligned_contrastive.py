@@ -32,15 +32,15 @@ def _enumerated(cells: Tensor, lattice: Lattice) -> tuple[float, Tensor]:
     """Loss and posterior (M, K) of one (M, K) matrix, path by path."""
     paths = _all_alignments(lattice)
     begin, tau = lattice.skip_begin, lattice.temperature
-    heard = [path[begin : begin + FRAMES] for path in paths]
-    totals = torch.stack([sum((cells[m, k] for m, k in enumerate(path)), torch.zeros(())) for path in heard]).double() / tau
+    cut = [path[begin : begin + FRAMES] for path in paths]
+    totals = torch.stack([sum((cells[m, k] for m, k in enumerate(path)), torch.zeros(())) for path in cut]).double() / tau
     if lattice.mode == "hard":
         weights = torch.nn.functional.one_hot(totals.argmax(), len(totals)).double()
         loss = -tau * totals.max()
     else:
         weights, loss = totals.softmax(0), -tau * totals.logsumexp(0)
     posterior = torch.zeros_like(cells)
-    for path, weight in zip(heard, weights, strict=True):
+    for path, weight in zip(cut, weights, strict=True):
         for m, k in enumerate(path):
             posterior[m, k] += weight
     return float(loss), posterior

@@ -50,7 +50,7 @@ def test_groups_do_not_meet_and_ties_are_errors() -> None:
     assert contrast(torch.eye(GROUP), torch.eye(GROUP)).accuracy == 1
 
 
-def test_what_cannot_be_told_apart_is_explained() -> None:
+def test_what_cannot_be_contrasted_is_explained() -> None:
     for wrong in ({"group": 1}, {"group": 4, "temperature": 0.0}):
         with pytest.raises(UserError, match="groups of two or more"):
             PairedContrast(**wrong)

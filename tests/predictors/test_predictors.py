@@ -1,4 +1,4 @@
-"""Prediction heads: against one plain network per prediction, and the law that no prediction sees a later context."""
+"""Prediction heads: against one plain network per prediction, and the law that no prediction depends on a later context."""
 
 import math
 
@@ -24,7 +24,7 @@ def _one_layer(p: transformer.TransformerPredictor, k: int, contexts: Tensor) ->
     size, head = contexts.shape[1], transformer.HEAD_SIZE
     w_q, w_k, w_v = p.query_key_value[k].split(size)
     queries, keys, values = contexts @ w_q.T, contexts @ w_k.T, contexts @ w_v.T
-    heard = torch.zeros_like(contexts)
+    mixed = torch.zeros_like(contexts)
     for h in range(size // head):
         part = slice(h * head, (h + 1) * head)
         for i in range(len(contexts)):
@@ -35,8 +35,8 @@ def _one_layer(p: transformer.TransformerPredictor, k: int, contexts: Tensor) ->
                     for j in range(i + 1)
                 ]
             )
-            heard[i, part] = logits.softmax(0) @ values[: i + 1, part]
-    first = F.layer_norm(contexts + heard @ p.output[k], (size,), p.attention_norm.weight[k, 0], p.attention_norm.bias[k, 0])
+            mixed[i, part] = logits.softmax(0) @ values[: i + 1, part]
+    first = F.layer_norm(contexts + mixed @ p.output[k], (size,), p.attention_norm.weight[k, 0], p.attention_norm.bias[k, 0])
     hidden = F.relu(first @ p.inner[k] + p.inner_bias[k])
     return F.layer_norm(first + hidden @ p.outer[k] + p.outer_bias[k], (size,), p.final_norm.weight[k, 0], p.final_norm.bias[k, 0])
 
@@ -62,7 +62,7 @@ def test_transformer_has_the_reference_count_of_parameters() -> None:
 
 
 @pytest.mark.parametrize("name", list_names("foresay.predictors"))
-def test_no_prediction_sees_a_later_context(name: str) -> None:
+def test_no_prediction_depends_on_a_later_context(name: str) -> None:
     predictor = _predictor(name)
     contexts = torch.randn(2, 20, SIZE, requires_grad=True)
     predictor(contexts)[:, :, :12].sum().backward()

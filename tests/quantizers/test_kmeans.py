@@ -203,7 +203,7 @@ def test_centers_are_saved_with_the_module() -> None:
     assert kmeans.assign(frames[:0]).shape == (0,)
 
 
-def test_what_it_cannot_use_is_told() -> None:
+def test_what_it_cannot_use_is_reported() -> None:
     frames = blobs(100, 3, 4)
     broken = frames.clone()
     broken[41, 1] = torch.nan

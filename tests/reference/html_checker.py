@@ -7,7 +7,7 @@ VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "met
 
 
 class Checker(HTMLParser):
-    """Checks a text and keeps its ids, its links and what a reader sees."""
+    """Checks a text and keeps its ids, its links and the text that is shown."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

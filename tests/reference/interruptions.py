@@ -27,7 +27,7 @@ class _Hook:
     def __init__(self) -> None:
         self.left: int | None = None
         self.below = ""
-        self.seen: list[str] = []
+        self.events: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.left is None or not (event in CHANGES or (event == "open" and _writes(arguments))):
@@ -37,7 +37,7 @@ class _Hook:
         if self.left <= 0:
             raise Killed(event, *arguments)
         self.left -= 1
-        self.seen.append(f"{event} {arguments[0]}")
+        self.events.append(f"{event} {arguments[0]}")
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
@@ -53,9 +53,9 @@ def interrupted(below: Path, after: int) -> Iterator[list[str]]:
     if _HOOK not in _installed:
         sys.addaudithook(_HOOK)  # there is no way to take it out again: it sleeps
         _installed.append(_HOOK)
-    _HOOK.left, _HOOK.below, _HOOK.seen = after, str(below), []
+    _HOOK.left, _HOOK.below, _HOOK.events = after, str(below), []
     try:
-        yield _HOOK.seen
+        yield _HOOK.events
     finally:
         _HOOK.left = None
 
@@ -65,9 +65,9 @@ _installed: list[_Hook] = []
 
 def operations(work: Callable[[], object], below: Path) -> list[str]:
     """Do the work and list its changes in a folder."""
-    with interrupted(below, sys.maxsize) as seen:
+    with interrupted(below, sys.maxsize) as events:
         work()
-    return list(seen)
+    return list(events)
 
 
 def kill(work: Callable[[], object], below: Path, after: int) -> bool:

@@ -63,7 +63,7 @@ class Levels(SpeechModel):
     def __init__(self, settings: LevelsSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.hearing = torch.nn.Parameter(torch.zeros(()))
+        self.sensitivity = torch.nn.Parameter(torch.zeros(()))
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         raise NotImplementedError
@@ -74,9 +74,9 @@ class Levels(SpeechModel):
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         wanted = layers or self.layer_names
         levels = (waveforms[:, self.first_center :: HOP] / STEP).round().long() % 8
-        heard = {"level": self.hearing * torch.nn.functional.one_hot(levels, 8)}
-        heard["nothing"] = torch.zeros_like(heard["level"])
-        return Frames({name: heard[name] for name in wanted}, dict.fromkeys(wanted, lengths // HOP), dict.fromkeys(wanted, RATE / HOP))
+        values = {"level": self.sensitivity * torch.nn.functional.one_hot(levels, 8)}
+        values["nothing"] = torch.zeros_like(values["level"])
+        return Frames({name: values[name] for name in wanted}, dict.fromkeys(wanted, lengths // HOP), dict.fromkeys(wanted, RATE / HOP))
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         assert batch.waveforms is not None
@@ -84,8 +84,8 @@ class Levels(SpeechModel):
 
 
 def trained() -> Levels:
-    """A copy that hears."""
+    """A copy whose features depend on its input."""
     model = Levels(LevelsSettings()).eval()
     with torch.no_grad():
-        model.hearing.fill_(1.0)
+        model.sensitivity.fill_(1.0)
     return model

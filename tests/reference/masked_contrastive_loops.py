@@ -6,18 +6,18 @@ from torch import Tensor
 
 
 def loop_loss(contexts: list[Tensor], targets: list[Tensor], distractors: list[list[Tensor]], temperature: float) -> tuple[Tensor, float]:
-    """Sum of equation 3 over the frames of all utterances, and the share of frames told apart.
+    """Sum of equation 3 over the frames of all utterances, and the share of frames whose target is distinguished from all distractors.
 
-    `contexts`, `targets`: (P, D) of each utterance; `distractors`: for each utterance and frame, the (n, D) vectors it is told apart from.
+    `contexts`, `targets`: (P, D) of each utterance; `distractors`: for each utterance and frame, its (n, D) negatives.
     """
-    losses, told = [], []
+    losses, correct = [], []
     for utterance, frames in enumerate(contexts):
         for frame, context in enumerate(frames):
             right = F.cosine_similarity(context, targets[utterance][frame], dim=0) / temperature
             wrong = [F.cosine_similarity(context, other, dim=0) / temperature for other in distractors[utterance][frame]]
             losses.append(-torch.log(right.exp() / sum([right.exp(), *(w.exp() for w in wrong)])))
-            told.append(bool(wrong) and all(right > w for w in wrong))
-    return torch.stack(losses).sum(), sum(told) / len(told)
+            correct.append(bool(wrong) and all(right > w for w in wrong))
+    return torch.stack(losses).sum(), sum(correct) / len(correct)
 
 
 def loop_diversity(probabilities: Tensor) -> float:

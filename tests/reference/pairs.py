@@ -1,4 +1,4 @@
-"""Pairs whose class lies open: a clip is a constant level, a picture a constant grey, and a model hears and sees exactly that."""
+"""Pairs whose class lies open: a clip is a constant level, a picture a constant grey, and the model's features are exactly these levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ def write_pairs(path: Path, count: int, *, halves: Sequence[str] = ("audio", "im
         soundfile.write(audio, np.full(samples, STEP * (place + 1)), RATE)
         write_png(image, np.full((16, 16, 3), round(255 * STEP * (place + 1)), dtype=np.uint8))
         half = Item(id=f"{path.stem}-{number}", label=CLASSES[place] if labelled else None)
-        heard = {"audio": audio, "duration": samples / RATE, "sample_rate": RATE} if "audio" in halves else {}
-        seen = {"image": image} if "image" in halves else {}
-        items.append(Item(half.id, label=half.label, **heard, **seen))
+        audio_fields = {"audio": audio, "duration": samples / RATE, "sample_rate": RATE} if "audio" in halves else {}
+        image_fields = {"image": image} if "image" in halves else {}
+        items.append(Item(half.id, label=half.label, **audio_fields, **image_fields))
     write_manifest(path, items)
     return Manifest.open(path)
 
@@ -83,7 +83,7 @@ class Senses(SpeechModel, ImageExtractor):
 
 
 def senses(modalities: Literal["audio", "image", "both"] = "both", turn: int = 0, *, trained: bool = True) -> Senses:
-    """Build one that hears and sees, or an untrained copy."""
+    """Build a model of audio and images, or an untrained copy."""
     model = Senses(SensesSettings(modalities, turn)).eval()
     with torch.no_grad():
         model.sensing.fill_(1.0 if trained else 0.0)

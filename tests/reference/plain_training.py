@@ -1,6 +1,6 @@
 """A training step of CPC and of ACPC written plainly from the specification of the reference code: what ours is measured against.
 
-The same network and the same losses, told as the authors' code tells them: convolutions over (B, C, T), the channel norm spelled out,
+The same network and the same losses, written as in the authors' code: convolutions over (B, C, T), the channel norm spelled out,
 K separate heads in a list, every negative gathered as a vector. Two ways from there:
 
 * CPC: for each k the positive beside its negatives (B, 1 + N, W, D), times the prediction, mean over D, cross-entropy;
@@ -59,8 +59,8 @@ class _Attention(nn.Module):
         by_position = F.pad(by_distance, (1, 0)).reshape(-1, positions + 1, positions)[:, 1:]
         logits = (queries @ keys.transpose(1, 2) + by_position) / math.sqrt(HEAD_SIZE)
         weights = self.dropout(logits.masked_fill(self.future, -torch.inf).softmax(dim=-1))
-        heard = (weights @ values).view(batch, heads, positions, HEAD_SIZE).transpose(1, 2)
-        return self.output(heard.reshape(batch, positions, size))
+        mixed = (weights @ values).view(batch, heads, positions, HEAD_SIZE).transpose(1, 2)
+        return self.output(mixed.reshape(batch, positions, size))
 
 
 class _Head(nn.Module):

@@ -41,11 +41,11 @@ def log_mel(waveform: Array) -> Array:
     weights = [[triangle(k * RATE / FFT, band) for k in range(FFT // 2 + 1)] for band in range(BANDS)]
     for t in range(frames):
         center = t * HOP + CENTER
-        seen = [
+        windows = [
             sample_at(waveform, center + offset) * (0.5 + 0.5 * math.cos(2.0 * math.pi * offset / WINDOW))
             for offset in range(-WINDOW // 2 + 1, WINDOW // 2)
         ]
-        power = np.abs(np.fft.rfft(np.array(seen), FFT)) ** 2
+        power = np.abs(np.fft.rfft(np.array(windows), FFT)) ** 2
         for band in range(BANDS):
             result[t, band] = math.log(sum(w * p for w, p in zip(weights[band], power, strict=True)) + FLOOR)
     return result

@@ -101,8 +101,8 @@ def fairseq_settings(model: nn.Module) -> dict[str, object]:
 
 @torch.no_grad()
 def hidden_states(model: nn.Module, waveforms: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
-    """Let transformers hear (B, S): L0, …, Ln. With `lengths` (B,), what lies beyond them is masked."""
+    """Encode (B, S) with transformers: L0, …, Ln. With `lengths` (B,), what lies beyond them is masked."""
     mask = None if lengths is None else (torch.arange(waveforms.shape[1]) < lengths[:, None]).long()
     base = getattr(model, model.base_model_prefix, model)
-    heard = base(waveforms, attention_mask=mask, output_hidden_states=True)
-    return [*heard.hidden_states[:-1], heard.last_hidden_state]
+    outputs = base(waveforms, attention_mask=mask, output_hidden_states=True)
+    return [*outputs.hidden_states[:-1], outputs.last_hidden_state]

@@ -1,4 +1,4 @@
-"""Very small models of every kind that can be exported, clips for them, and whether a program hears these as the model does."""
+"""Very small models of every kind that can be exported, clips for them, and whether an exported program encodes these as the model does."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -68,7 +68,7 @@ class TinyGAN(Trainable):
         return getattr(self, phase).parameters()  # type: ignore[no-any-return]
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:  # noqa: ARG002
-        """Tell real from made up; or, as the generator, be taken for real."""
+        """Distinguish real from generated; or, as the generator, be taken for real."""
         assert batch.waveforms is not None
         assert batch.keys is not None
         real = batch.waveforms[:, ::100][:, :48]

@@ -139,7 +139,7 @@ def _do(job: Job | Toy, corpus: Path, runs: Path) -> Any:  # noqa: ANN401 - as a
 
 @contextmanager
 def _double_precision() -> Iterator[None]:
-    """Build models and hear waveforms in double precision."""
+    """Build models and encode waveforms in double precision."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:

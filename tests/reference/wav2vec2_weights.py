@@ -35,9 +35,9 @@ def tiny_network(*, norm: str, pre_norm: bool, bias: bool) -> Any:  # noqa: ANN4
 
 
 def hidden_states(network: Any, waveforms: Tensor, attended: Tensor | None = None) -> list[Tensor]:  # noqa: ANN401
-    """Hear (B, S) as transformers does; the last state is normalized in the pre-norm kind too, as it was before transformers 5."""
-    heard = network(waveforms, attention_mask=attended, output_hidden_states=True)
-    return [*heard.hidden_states[:-1], heard.last_hidden_state]
+    """Encode (B, S) as transformers does; the last state is normalized in the pre-norm kind too, as it was before transformers 5."""
+    outputs = network(waveforms, attention_mask=attended, output_hidden_states=True)
+    return [*outputs.hidden_states[:-1], outputs.last_hidden_state]
 
 
 def our_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Pictures: themed by the page, told apart by their names, free of matplotlib's global state."""
+"""Pictures: themed by the page, distinguished by their names, free of matplotlib's global state."""
 
 import sys
 from typing import Any

@@ -35,12 +35,12 @@ def test_a_histogram_a_curve_and_a_map() -> None:
     assert ">sh<" in html
 
 
-def test_a_map_of_items_tells_what_was_heard_and_what_was_seen() -> None:
+def test_a_map_of_items_marks_audio_and_images() -> None:
     points = {"points": [[0.0, 0.0], [1.0, 1.0], [0.9, 1.1], [2.0, 0.0]], "labels": [0, 1, 1, -1], "phones": ["low", "high"]}
     html = figures([_comparison("trust", {**points, "modalities": ["audio", "image"], "marks": [0, 0, 1, 1]})], "x")
     assert html.count("<svg") == 1
     assert "Map of items, run0 c" in html
-    assert (html.count(">low<"), html.count(">high<")) == (1, 2)  # high is heard and seen
+    assert (html.count(">low<"), html.count(">high<")) == (1, 2)  # high is audio and image
     assert html.count(">audio<") == html.count(">image<") == 1
 
 

@@ -34,7 +34,7 @@ def test_an_example_without_phones(tmp_path: Path) -> None:
     assert "inside phones" not in html
 
 
-def test_an_example_without_features_is_heard_and_seen(tmp_path: Path) -> None:
+def test_an_example_without_features_is_played_and_drawn(tmp_path: Path) -> None:
     html = section(tmp_path, without("features_", "frame_rate_", "inspect_"))
     assert "<audio" in html
     assert html.count("<svg") == 1

@@ -62,9 +62,9 @@ def test_nothing_is_loaded_from_elsewhere(both: str) -> None:
 
 
 def test_links_inside_the_page_lead_somewhere(both: str) -> None:
-    seen = Checker(both)
-    targets = {link[1:] for _, link in seen.links if link.startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", both))
-    assert targets <= set(seen.ids)
+    images = Checker(both)
+    targets = {link[1:] for _, link in images.links if link.startswith("#")} | set(re.findall(r"url\(#([^)]*)\)", both))
+    assert targets <= set(images.ids)
 
 
 def test_every_number_of_the_results_is_there(single: str) -> None:
@@ -99,20 +99,20 @@ def test_the_summary_says_on_which_of_several_corpora(tmp_path: Path) -> None:
     assert "Linear phone probe on layer c, tested on corpus/test: accuracy " in summary(records, compare(records))
 
 
-def test_a_batch_by_seconds_is_told_as_such(tmp_path: Path) -> None:
+def test_a_batch_by_seconds_is_reported_as_such(tmp_path: Path) -> None:
     data = {"sample_rate": 16_000, "sampler": "utterances", "seconds": 48.0, "longest": 4.0}
     records = read_records([write_run(tmp_path / "run", recipe={**RECIPE, "data": data}, results=False, example=False)])
     said = summary(records, []).replace("\N{NO-BREAK SPACE}", " ")
     assert "trained for 40 updates of 48 s, in utterances of at most 4 s: 32 min of audio" in said
 
 
-def test_items_are_told_as_such_and_pictures_make_no_sound(tmp_path: Path) -> None:
+def test_items_are_reported_as_such_and_images_have_no_audio(tmp_path: Path) -> None:
     data = {"sample_rate": 16_000, "sampler": "items", "batch": 16, "window": 16_000}
-    heard = write_run(tmp_path / "heard", recipe={**RECIPE, "data": data}, results=False, example=False)
-    seen = shutil.copytree(heard, tmp_path / "seen")
-    metrics = seen / "metrics.jsonl"
+    audio = write_run(tmp_path / "audio", recipe={**RECIPE, "data": data}, results=False, example=False)
+    images = shutil.copytree(audio, tmp_path / "images")
+    metrics = images / "metrics.jsonl"
     metrics.write_text(re.sub(r'"audio_rate": [0-9.]+', '"audio_rate": 0.0', metrics.read_text()))
-    said = [summary(read_records([run]), []).replace("\N{NO-BREAK SPACE}", " ") for run in (heard, seen)]
+    said = [summary(read_records([run]), []).replace("\N{NO-BREAK SPACE}", " ") for run in (audio, images)]
     assert "trained for 40 updates of 16 items: at most 11 min of audio, repetitions counted, in about" in said[0]
     assert "trained for 40 updates of 16 items. Nothing was measured" in said[1]
     assert "audio" not in said[1]

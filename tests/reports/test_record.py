@@ -1,4 +1,4 @@
-"""What a folder tells, and what is said of a folder that is no run."""
+"""What a folder holds, and what is said of a folder that is no run."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_training_time_is_audio_over_rate(tmp_path: Path) -> None:
     assert record.training_seconds == pytest.approx(40 * 8 * 1.28 / 20.48)
 
 
-def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_runs_of_one_name_are_distinguished(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / day / "acpc", results=False, example=False) for day in ("monday", "friday")]
     assert [record.name for record in read_records([*folders, folders[0]])] == ["monday/acpc", "friday/acpc"]
 

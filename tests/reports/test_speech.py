@@ -23,7 +23,7 @@ def test_similarity_is_the_cosine_of_every_pair() -> None:
             assert alike[i, j] == pytest.approx(one @ other / norms if norms else 0.0)
 
 
-def test_neighbors_are_told_apart_by_the_boundary_between_them() -> None:
+def test_neighbors_are_distinguished_by_the_boundary_between_them() -> None:
     # frames at 0.05, 0.15, …: two a phone, from 0.1 to 0.5; outside the tier neighbors count for nothing
     values = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     layer = Layer("z", values, 10.0, 0.05, len(values))

@@ -1,4 +1,4 @@
-"""What a model holds worth drawing: told by its shape, and read rightly."""
+"""What a model holds worth drawing: known by its shape, and read rightly."""
 
 from html.parser import HTMLParser
 

@@ -49,7 +49,7 @@ def test_laws(counts: list[list[int]], times: int) -> None:
     assert all(0.0 <= score <= 1.0 + 1e-9 for score in scores.values())
     for same in (tables[::-1], tables[:, ::-1], tables * times, np.pad(tables, ((0, 2), (1, 0)))):
         assert rated(same) == pytest.approx(scores, abs=1e-9)  # names, duplicates and unused names mean nothing
-    split = rated(np.concatenate([tables, tables]))  # every cluster falls into two at random: nothing more is told of phones
+    split = rated(np.concatenate([tables, tables]))  # every cluster falls into two at random: they say nothing more of phones
     for metric, ratio in (("PNMI", 1.0), ("phone purity", 1.0), ("cluster purity", 0.5)):
         assert split[metric] == pytest.approx(ratio * scores[metric], abs=1e-9)
     assert agreement(np.stack([tables, tables]))["NMI"].shape == (2,)

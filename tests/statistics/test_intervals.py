@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 @pytest.mark.parametrize("counts, totals, places", [([], [], []), ([3], [5], [0]), ([1, 3, 0, 2, 1], [2, 5, 0, 4, 4], [0, 1, 3, 4])])
-def test_fewer_than_five_utterances_tell_nothing_of_the_spread(counts: list[int], totals: list[int], places: list[int]) -> None:
+def test_fewer_than_five_utterances_say_nothing_of_the_spread(counts: list[int], totals: list[int], places: list[int]) -> None:
     for interval in (bootstrap(counts, totals), bootstrap_difference(counts, totals, counts, totals)):
         assert interval == ()
         assert interval.places.tolist() == places

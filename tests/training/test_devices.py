@@ -25,7 +25,7 @@ from reference.toy_models import SHARES, played, shared_updates
 from reference.two_processes import Job, Measured, alone, together, write_corpus
 
 TOLERANCE = 1e-6
-SMALL_QUEUE = "model.negative_options={length = 40, per_group = 6, heard = 16}"
+SMALL_QUEUE = "model.negative_options={length = 40, per_group = 6, sampled = 16}"
 CLIP, SHARD, MICRO = "trainer.clip=0.5", "trainer.parallel=shard", "trainer.accumulate=2"
 
 

@@ -52,7 +52,7 @@ def test_a_device_beyond_those_there_are(local: str, message: str, monkeypatch: 
         find_process("cuda")
 
 
-def test_processes_that_cannot_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_cannot_meet_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     say(monkeypatch, RANK="0", WORLD_SIZE="2", MASTER_ADDR="localhost", MASTER_PORT="99999")
     with pytest.raises(UserError, match=r"the 2 processes of this job could not meet at localhost:99999"):
         find_process("cpu")

@@ -147,7 +147,7 @@ def test_kill_9_at_random_moments(kind: str, corpus: Path, tmp_path: Path) -> No
     assert outcome(tmp_path / "killed") == whole
 
 
-def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_serves(
+def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_serves(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     training("cpc", corpus, tmp_path / "run")()

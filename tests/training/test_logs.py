@@ -11,7 +11,7 @@ from foresay.training.recipe import TrainerSettings
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that a test moves."""
 
     now = 100.0
 

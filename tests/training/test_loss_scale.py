@@ -1,4 +1,4 @@
-"""The loss scale moves as PyTorch's own, and tells a scale that is too high from a loss that is broken."""
+"""The loss scale moves as PyTorch's own, and distinguishes a scale that is too high from a loss that is broken."""
 
 import pytest
 import torch

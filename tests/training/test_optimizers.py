@@ -27,7 +27,7 @@ def test_decay_reaches_half_in_the_middle_and_nothing_at_the_end(schedule: str, 
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "polynomial", "exponential"])
-def test_every_fall_begins_at_the_top_and_ends_where_it_is_told(schedule: str) -> None:
+def test_every_fall_begins_at_the_top_and_ends_where_it_is_reported(schedule: str) -> None:
     settings = OptimizerSettings(lr=3.0, warmup=10, hold=20, schedule=schedule, final=0.1, power=3.0)  # type: ignore[arg-type]
     rates = [learning_rate(settings, u, 100) for u in range(120)]
     assert rates[9:31] == pytest.approx([3.0] * 22)

@@ -146,9 +146,9 @@ def test_an_interrupted_alignment_says_so_once(spoken: Path, tmp_path: Path) -> 
         with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True) as process:
             time.sleep(seconds)
             os.killpg(process.pid, signal.SIGINT)
-            _, told = process.communicate(timeout=60)
+            _, printed = process.communicate(timeout=60)
         if process.returncode == 0:
             break  # it had ended
-        assert "Traceback" not in told
-        assert told.splitlines()[-1] == "foresay: interrupted"
+        assert "Traceback" not in printed
+        assert printed.splitlines()[-1] == "foresay: interrupted"
         assert not list(tmp_path.iterdir())

@@ -128,7 +128,7 @@ def test_what_counts_other_utterances_is_not_paired(tmp_path: Path) -> None:
     assert found.reason == "other utterances were drawn; 80 count in one only: another 0, another 1, another 10, …"
 
 
-def test_fewer_than_five_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fewer_than_five_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = [column[:4] for column in _counts(1)]
     (found,) = compare(_run(tmp_path / "a", *few), _run(tmp_path / "b", *few))
     assert (found.interval, found.reason) == (None, "4 utterances, of which at least 5 are needed")
@@ -136,7 +136,7 @@ def test_fewer_than_five_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no interval: 4 utterances" in capsys.readouterr().out
 
 
-def test_lost_draws_are_told(tmp_path: Path) -> None:
+def test_lost_draws_are_reported(tmp_path: Path) -> None:
     a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(2))
     (b / "artifacts" / "draws-b-0.npz").unlink()
     (found,) = compare(a, b)
@@ -160,7 +160,7 @@ def test_corpora_of_one_name_and_other_content_are_not_compared(tmp_path: Path) 
 
 @pytest.mark.parametrize("direction, word", [("higher", "B better"), ("lower", "A better"), ("none", "B more")])
 def test_the_measure_declares_which_is_better(tmp_path: Path, capsys: pytest.CaptureFixture[str], direction: str, word: str) -> None:
-    """`EER` and `latency` tell nobody by their names."""
+    """`EER` and `latency` say nothing by their names."""
     a, b = (
         _run(tmp_path / name, *_counts(1, better), metric="EER", direction=direction, unit="ms")
         for name, better in (("a", 0.0), ("b", 0.1))

@@ -1,4 +1,4 @@
-"""Importing a corpus: what is found is written, what cannot be used is told of, and the run goes on."""
+"""Importing a corpus: what is found is written, what cannot be used is reported, and the run goes on."""
 
 import json
 import os
@@ -154,7 +154,7 @@ def test_timit_brings_its_splits_and_phones(tmp_path: Path) -> None:
     assert "speakers in test: mcpm0" in found.notes
 
 
-def test_skipped_files_of_a_reader_are_told_of(tmp_path: Path) -> None:
+def test_skipped_files_of_a_reader_are_reported(tmp_path: Path) -> None:
     record(tmp_path / "digits" / "3_eva_7.wav")
     record(tmp_path / "digits" / "hello.wav")
     found = import_corpus("digits", tmp_path / "digits", tmp_path / "corpus")
@@ -191,13 +191,13 @@ def test_everything_that_was_skipped_is_listed(source: Path, tmp_path: Path) -> 
     found = import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt"})
     assert found.manifests["manifest"].items == 4
     assert found.skipped_list == tmp_path / "corpus" / "skipped.tsv"
-    told = dict(line.split("\t") for line in found.skipped_list.read_text().splitlines())
-    assert len(told) == len(found.skipped) + 1 == 35
-    assert "is a device or a pipe" in told[str(source / "zero.wav")]
-    assert "is a device or a pipe" in told[str(source / "pipe.wav")]
-    assert "cannot be opened (too many levels of symbolic links)" in told[str(source / "loop.wav")]
-    assert "is not UTF-8" in told[f"{source}/b\\udce9b\\udce9.wav"]
-    assert told[str(tmp_path / "train.txt")] == "utterance 'nobody' is not in this corpus"
+    reasons = dict(line.split("\t") for line in found.skipped_list.read_text().splitlines())
+    assert len(reasons) == len(found.skipped) + 1 == 35
+    assert "is a device or a pipe" in reasons[str(source / "zero.wav")]
+    assert "is a device or a pipe" in reasons[str(source / "pipe.wav")]
+    assert "cannot be opened (too many levels of symbolic links)" in reasons[str(source / "loop.wav")]
+    assert "is not UTF-8" in reasons[f"{source}/b\\udce9b\\udce9.wav"]
+    assert reasons[str(tmp_path / "train.txt")] == "utterance 'nobody' is not in this corpus"
     for path in [*source.glob("*.wav"), tmp_path / "train.txt"]:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     assert import_corpus("folder", source, tmp_path / "corpus").skipped_list is None
@@ -245,7 +245,7 @@ def test_equal_names_in_different_folders_are_not_mixed_up(source: Path, tmp_pat
         import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "train.txt"})
 
 
-def test_an_item_in_two_splits_is_told(source: Path, tmp_path: Path) -> None:
+def test_an_item_in_two_splits_is_reported(source: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a1\na2\n")
     (tmp_path / "b.txt").write_text("a2\ne1\n")
     found = import_corpus("folder", source, tmp_path / "corpus", splits={"train": tmp_path / "a.txt", "test": tmp_path / "b.txt"})

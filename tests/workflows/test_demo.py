@@ -29,8 +29,8 @@ def test_three_hundred_updates_beat_the_untrained_copy(tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 def test_the_demo_is_done_once_and_its_model_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = foresay.demo(tmp_path, scale="tiny")
-    told = capsys.readouterr().err.splitlines()
-    assert [line.partition(" ")[0] for line in told if line.endswith("…")] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.partition(" ")[0] for line in printed if line.endswith("…")] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
     assert foresay.load(tmp_path / "demo-acpc").layer_names == ("z", "c")
     assert done.report.stat().st_size > 100_000
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}

@@ -1,4 +1,4 @@
-"""The check-up finds this machine well, and tells what is wrong with another."""
+"""The check-up finds this machine well, and says what is wrong with another."""
 
 from importlib import metadata
 

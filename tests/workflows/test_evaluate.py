@@ -150,7 +150,7 @@ def test_what_is_measured_outlives_a_kill(tmp_path: Path, corpora: tuple[Path, P
     assert ("two", ("c",)) in calls
 
 
-def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
+def test_runs_of_one_name_are_distinguished_by_their_folders(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
     for parent, seed in (("first", 1), ("second", 2)):
         write_run(tmp_path / parent / "cpc", seed=seed)
     results = evaluate([tmp_path / "first" / "cpc", tmp_path / "second" / "cpc"], *corpora, measures=MEASURES, layers=["z"])
@@ -193,9 +193,9 @@ def test_baselines_are_measured_where_they_can_be(tmp_path: Path) -> None:
     pictures = [write_pairs(tmp_path / "pictures" / f"{split}.jsonl", 12, halves=("image",)).path for split in ("test", "train")]
     item_probe = {"measures": ["item_probe:mean"], "out": tmp_path / "out"}
     both = evaluate(["mfcc"], *pairs, **item_probe)
-    hear, see = (rows(both, f"accuracy_{modality}") for modality in ("audio", "image"))
-    assert hear == BESIDE
-    assert see == {(MAJORITY, "none", None), ("pixels", "pixels", None)}
+    audio, images = (rows(both, f"accuracy_{modality}") for modality in ("audio", "image"))
+    assert audio == BESIDE
+    assert images == {(MAJORITY, "none", None), ("pixels", "pixels", None)}
     assert evaluate(["mfcc"], *pairs, **item_probe) == both
     assert {r.model for r in evaluate(["mfcc"], *pictures, **item_probe)} == {MAJORITY, "pixels"}
     assert not evaluate(["mfcc"], *pairs, measures=["retrieval:mean"], out=tmp_path / "out")
@@ -203,7 +203,7 @@ def test_baselines_are_measured_where_they_can_be(tmp_path: Path) -> None:
     assert {r.model for r in frames} == {"mfcc", "logmel"}
 
 
-def test_a_run_sees_pictures_in_the_size_that_it_learnt_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_encodes_images_in_the_size_that_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("PIL")
     pictures = [write_pairs(tmp_path / f"{split}.jsonl", 12, halves=("image",)).path for split in ("test", "train")]
     seen = set()
@@ -218,15 +218,15 @@ def test_a_run_sees_pictures_in_the_size_that_it_learnt_from(tmp_path: Path, mon
     torch.manual_seed(0)
     settings = {"name": "multimodal-cpc", "modalities": "image", "channels": 8, "context_size": 8}
     model = build(settings)
-    run = Run(tmp_path / "sees")
+    run = Run(tmp_path / "eye")
     run.begin("[data]\nimage_side = 64\n")
     run.save(3, model.state_dict(), {}, write_toml({"step": 3, "version": "0", "model": settings}), keep=1)
-    results = evaluate([tmp_path / "sees"], *pictures, measures=["item_probe:last"])
+    results = evaluate([tmp_path / "eye"], *pictures, measures=["item_probe:last"])
     assert seen == {(64, 64)}
-    assert {("sees", layer, 3) for layer in "zc"} <= rows(results, "accuracy_image")
+    assert {("eye", layer, 3) for layer in "zc"} <= rows(results, "accuracy_image")
     assert {r.metric for r in results if "gain" in r.metric} == {"gain over untrained in accuracy_image"}
-    with pytest.raises(UserError, match="sees takes images and no audio"):
-        evaluate([tmp_path / "sees"], pictures[0], measures=["geometry:frames"])
+    with pytest.raises(UserError, match="eye takes images and no audio"):
+        evaluate([tmp_path / "eye"], pictures[0], measures=["geometry:frames"])
 
 
 ABX = {"measures": ["abx:phone"], "layers": ["z"], "options": ["abx.max_size_group=0", "abx.max_x_across=0"]}
@@ -254,7 +254,7 @@ def test_another_item_file_is_measured_anew(tmp_path: Path, corpora: tuple[Path,
 
 
 @pytest.mark.parametrize("option", ["abx", "abx.items", "abx=3", "probe.epochs=3", "items=dev.item"])
-def test_an_option_of_no_measure_is_told(tmp_path: Path, corpora: tuple[Path, Path], option: str) -> None:
+def test_an_option_of_no_measure_is_reported(tmp_path: Path, corpora: tuple[Path, Path], option: str) -> None:
     with pytest.raises(UserError, match=r"--option takes MEASURE.FIELD=VALUE, of a measure that is asked for \(abx\)"):
         evaluate(["mfcc"], corpora[0], measures=["abx:phone"], options=[option], out=tmp_path)
 

@@ -1,4 +1,4 @@
-"""What other programs are given hears as the model does, any number of clips of any length; or it is refused and nothing is left."""
+"""An exported model encodes as the model does, any number of clips of any length; or it is refused and nothing is left."""
 
 import errno
 import json
@@ -69,7 +69,7 @@ def test_onnx(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "wav2vec2 large", "hubert", "wavlm"])
-def test_transformers_hears_the_same(kind: str, tmp_path: Path) -> None:
+def test_transformers_encodes_the_same(kind: str, tmp_path: Path) -> None:
     model = _run(tmp_path / "run", kind)
     folder = export(tmp_path / "run", tmp_path / "out", to="huggingface")
     theirs = transformers.AutoModel.from_pretrained(folder).eval()

@@ -122,7 +122,7 @@ def test_two_things_do_not_mix_in_one_folder(tmp_path: Path, run: Path, change: 
         extract(run, path, tmp_path / "out", layer="z" if change == "layer" else "c")
 
 
-def test_what_cannot_be_read_is_left_out_and_told(tmp_path: Path, run: Path) -> None:
+def test_what_cannot_be_read_is_left_out_and_reported(tmp_path: Path, run: Path) -> None:
     audio = tmp_path / "audio"
     good = write_noise(audio / "good.wav", 0.5)
     (audio / "empty.wav").touch()
@@ -167,7 +167,7 @@ def test_what_was_damaged_or_is_another_recording_now_is_extracted_again(tmp_pat
     assert extract(run, tmp_path / "audio", tmp_path / "out", layer="c").there == 3
 
 
-def test_a_full_disk_is_told_and_what_is_written_is_kept(
+def test_a_full_disk_is_reported_and_what_is_written_is_kept(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = write_corpus(tmp_path / "m.jsonl", 3)
@@ -226,7 +226,7 @@ def test_mistakes_are_named(tmp_path: Path, run: Path) -> None:
     assert extract(run, tmp_path / "none.wav", tmp_path / "out", layer="c").failures
 
 
-def test_what_only_sees_extracts_nothing(tmp_path: Path) -> None:
+def test_a_model_of_images_extracts_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="pixels takes images and no audio"):
         extract("pixels", tmp_path, tmp_path / "out", layer="pixels")
 
@@ -245,7 +245,7 @@ def test_two_do_not_write_into_one_folder(tmp_path: Path) -> None:
         extract("mfcc", tmp_path / "manifest.jsonl", tmp_path / "out", layer="mfcc")
 
 
-def test_names_that_are_not_utf8_are_extracted_and_told(tmp_path: Path, run: Path) -> None:
+def test_names_that_are_not_utf8_are_extracted_and_reported(tmp_path: Path, run: Path) -> None:
     source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lat\xe9"))
     source.mkdir()
     for name, samples in (("a", 16_000), (os.fsdecode(b"b\xe9"), 16_000), (os.fsdecode(b"bad\xe9"), 10)):

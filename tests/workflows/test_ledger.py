@@ -155,7 +155,7 @@ def test_runs_are_compared_also_where_their_corpus_was_moved_or_renamed_between_
 
 
 def test_a_model_that_is_called_as_an_untrained_copy_is_refused(tmp_path: Path, corpus: Path) -> None:
-    """A folder without a step could not be told from the copy of the model beside it."""
+    """A folder without a step could not be distinguished from the copy of the model beside it."""
     write_run(tmp_path / "a", seed=1)
     write_run(tmp_path / "a (untrained)", seed=2)
     with pytest.raises(UserError, match=r"a \(untrained\) ends as the names of untrained copies do"):
@@ -280,16 +280,16 @@ def test_a_damaged_artifact_is_named_before_anything_is_measured(tmp_path: Path,
     path.write_bytes(broken[content] if isinstance(content, str) else content)
     Sums.asked.clear()
     again = rf"{path.name} cannot be read .* Delete it, and the same `foresay evaluate` makes it again"
-    with pytest.raises(UserError, match=again) as told:
+    with pytest.raises(UserError, match=again) as raised:
         work()
-    assert "allow_pickle" not in str(told.value)
+    assert "allow_pickle" not in str(raised.value)
     assert Sums.asked == []
     path.unlink()
     work()
     assert path.read_bytes() == good
 
 
-def test_a_full_disk_is_told_and_survived(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_survived(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work, run = whole(tmp_path, corpus)
     before = contents(run)
 
@@ -306,7 +306,7 @@ def test_a_full_disk_is_told_and_survived(tmp_path: Path, corpus: Path, monkeypa
 
 
 @pytest.mark.parametrize("closed", ["run", "artifacts"])
-def test_a_folder_that_may_not_be_written_is_told_before_anything_is_measured(
+def test_a_folder_that_may_not_be_written_is_reported_before_anything_is_measured(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch, closed: str
 ) -> None:
     work, run = whole(tmp_path, corpus)
@@ -337,7 +337,7 @@ def test_a_folder_for_many_models_takes_no_two_of_one_name(tmp_path: Path, corpu
     both = measured(corpus, *runs, out=out)  # named apart
     assert {row.model for row in both if row.step is not None} == {"one/acpc", "other/acpc"}
     write_run(runs[1], step=8, seed=5)
-    measured(corpus, runs[1], out=out)  # another step is told apart by its number
+    measured(corpus, runs[1], out=out)  # another step is distinguished by its number
     measured(corpus, runs[1], seed=1, out=out)  # the untrained copy of another seed has other weights
     measured(corpus, runs[0])
     measured(corpus, runs[1])  # each in its own folder

@@ -44,7 +44,7 @@ def test_every_cell_is_a_valid_recipe_of_its_own(scale: str) -> None:
     assert len(trainings) == 14 * len(seeds) + 2 * 9 * len(swept)  # 4 + 4 + 6 cells; 3 more values of each of 3 options
 
 
-def test_what_a_cell_is_told_from() -> None:
+def test_the_negatives_of_a_cell() -> None:
     cells = {(cell.modalities, cell.negatives): cell for cells in ABLATION.values() for cell in cells}
     assert cells["image", "+ queue"].settings == (
         "model.modalities=image",

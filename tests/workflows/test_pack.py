@@ -80,11 +80,11 @@ def test_the_command_says_what_it_packed_and_what_not(noise: tuple[Path, Path], 
     shutil.copytree(noise[0].parent, copy)
     next(iter(sorted(copy.rglob("*.wav")))).unlink()
     assert main(["corpus", "pack", str(copy / noise[0].name), str(tmp_path / "packed"), "--shard", "200kB"]) == 0
-    told = capsys.readouterr().out
-    assert f"{tmp_path / 'packed'}: " in told
-    assert "shards, 0.00 GB" in told
-    assert "19 items" in told
-    assert f"left out 1 item, all listed in {tmp_path / 'packed' / 'skipped.txt'}:" in told
+    printed = capsys.readouterr().out
+    assert f"{tmp_path / 'packed'}: " in printed
+    assert "shards, 0.00 GB" in printed
+    assert "19 items" in printed
+    assert f"left out 1 item, all listed in {tmp_path / 'packed' / 'skipped.txt'}:" in printed
     assert main(["corpus", "pack", str(copy / noise[0].name), str(tmp_path / "packed"), "--shard", "200kB"]) == 0
     assert "were there already" in capsys.readouterr().out
 

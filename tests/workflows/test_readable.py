@@ -55,7 +55,7 @@ def test_numbers_are_those_of_what_can_be_read(tmp_path: Path) -> None:
     assert [r.seconds for r in again] == [r.seconds for r in found]  # known
 
 
-def test_what_cannot_be_mended_so_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_mended_so_is_reported(tmp_path: Path) -> None:
     test = write_corpus(tmp_path / "test.jsonl", 3)
     noise = write_corpus(tmp_path / "noise.jsonl", 1)
     noise[0].audio.unlink()

@@ -75,8 +75,8 @@ def test_what_is_trained_and_measured_is_all_that_the_plan_says(
         (both, acpc.FIGURES, "test.jsonl", "train.jsonl"),
         ([], probe, "test.jsonl", "train.jsonl"),  # of each checkpoint, and here is none
     ]
-    told = capsys.readouterr().err.splitlines()
-    assert sum(": done in " in line for line in told) == sum(line.endswith("…") for line in told) == 2 + 4 + 1
+    printed = capsys.readouterr().err.splitlines()
+    assert sum(": done in " in line for line in printed) == sum(line.endswith("…") for line in printed) == 2 + 4 + 1
 
 
 @pytest.mark.slow
@@ -89,11 +89,11 @@ def test_each_cell_is_trained_and_measured_once(
     monkeypatch.setitem(Probe.protocols, "converged", replace(CONVERGED, epochs=1))
     done = reproduce("acpc", tmp_path / "runs", corpus=corpus)
     names = ["cpc-seed0", "acpc-k8-seed0"]
-    told = capsys.readouterr().err.splitlines()
-    assert [line for line in told if "training" in line and line.endswith("…")] == [
+    printed = capsys.readouterr().err.splitlines()
+    assert [line for line in printed if "training" in line and line.endswith("…")] == [
         f"training {number} of 2, {name} …" for number, name in enumerate(names, start=1)
     ]
-    assert sum(": done in " in line for line in told) == sum(line.endswith("…") for line in told) == 2 + 4 + 1
+    assert sum(": done in " in line for line in printed) == sum(line.endswith("…") for line in printed) == 2 + 4 + 1
     kept = {name: read_results(tmp_path / "runs" / name / "results.jsonl") for name in names}
     for rows in kept.values():
         assert {row.measure for row in rows} == {"probe", "abx", "similarity", "clusters", "segmentation"}

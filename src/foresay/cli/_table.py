@@ -1,4 +1,4 @@
-"""Results as a table in the terminal: what was measured alike stands together, the best in bold."""
+"""Results as a table in the terminal: rows that were measured in the same way stand together, the best in bold."""
 
 import sys
 from collections.abc import Sequence

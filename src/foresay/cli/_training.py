@@ -1,4 +1,4 @@
-"""What the verbs that train have in common: options, a rehearsal, and one voice of several processes."""
+"""Options and output of the verbs that train, with a dry run; of several processes only the first one prints."""
 
 import contextlib
 import sys
@@ -46,7 +46,7 @@ class Options:
     show: bool = False
     """Print the resolved recipe and stop."""
     dry_run: bool = False
-    """Do a few updates, keep nothing, and say what the run will take."""
+    """Do a few updates, keep nothing, and estimate time and memory of the run."""
     trust: bool = False
     """Run code outside Foresay that the recipe, or a model folder, names or brings along."""
 

@@ -245,7 +245,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _length(hours: float) -> str:
-    """Say how long something is.
+    """Format a duration.
 
     >>> _length(0.001), _length(0.05), _length(100.6)
     ('3.6 s', '3.0 min', '100.6 h')
@@ -288,7 +288,7 @@ def _print_report(report: Report, shown: int) -> None:
 
 
 def _conclusions(report: Report) -> list[str]:
-    """Say in the end what follows from what was found."""
+    """Return the lines that conclude a check: what must be done about its findings."""
     lines = []
     if report.unusable:
         lines.append(f"{_count(report.unusable, 'item')} cannot be used: mend what is wrong, or delete those lines from the manifest")

@@ -15,7 +15,7 @@ from foresay.workflows.export import Format, export
 
 @dataclass(frozen=True)
 class Options:
-    """What is given, as what, and where it is written."""
+    """The model, the format, and the folder to write to."""
 
     model: tyro.conf.Positional[str]
     """A run, RUN@step, a model folder, hf:NAME or a .pt file of fairseq."""
@@ -30,7 +30,7 @@ class Options:
 
 
 def run(arguments: list[str]) -> None:
-    """Write the folder and say what is in it."""
+    """Write the folder and print what it contains."""
     options = tyro.cli(Options, prog="foresay export", args=arguments, description=__doc__)
     layers = options.layers.split(",") if options.layers else None
     with trusting(options.trust):

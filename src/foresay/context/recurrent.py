@@ -42,6 +42,6 @@ class LSTM(Recurrent):
 
 
 class RNN(Recurrent):
-    """The simple recurrent network, with tanh."""
+    """Simple (Elman) recurrent network, with tanh."""
 
     kind = nn.RNN

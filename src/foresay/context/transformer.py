@@ -1,4 +1,4 @@
-"""A causal Transformer as context: each frame attends to the 128 frames (1.28 s) that end with it.
+"""Causal Transformer context: each frame attends to the 128 frames (1.28 s) that end with it.
 
 The layer is that of the prediction heads (post-norm, relative positions, inner size 8 D, heads of size 32), as in the reference code,
 whose `transformer` context is one such layer over windows of exactly 128 frames. Here the window slides, so audio may be of any length:

@@ -1,1 +1,1 @@
-"""From waveforms to latent frames. One encoder, one file, one class."""
+"""Encoders: from waveforms (or images) to latent frames. One encoder, one file, one class."""

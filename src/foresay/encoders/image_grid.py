@@ -1,4 +1,4 @@
-"""Convolutions over a picture, whose cells become a sequence: the image encoder of multi-modal CPC.
+"""Image encoder of multi-modal CPC: convolutions over an image, whose cells become a sequence.
 
 "Contrastive Predictive Coding for Audio & Images", Garg and Chandra, IIT Bombay 2025: "small ConvNet on 128 x 128 images, flattened
 spatial grid -> sequence of 64-dim latents". It says no more, so that sizes are our own:

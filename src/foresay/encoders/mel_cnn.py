@@ -1,4 +1,4 @@
-"""Convolutions over the log-mel spectrogram, a picture of sound: the audio encoder of multi-modal CPC.
+"""Audio encoder of multi-modal CPC: two-dimensional convolutions over the log-mel spectrogram.
 
 "Contrastive Predictive Coding for Audio & Images", Garg and Chandra, IIT Bombay 2025: "Mel-spectrogram + 2D CNN -> sequence of 64-dim
 latents". It says no more, so that sizes are our own:

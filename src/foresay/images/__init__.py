@@ -1,1 +1,1 @@
-"""Read and write pictures."""
+"""Images: reading and writing."""

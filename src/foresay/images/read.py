@@ -1,4 +1,4 @@
-"""Read pictures: any format of Pillow, any size and mode, as three channels of float32 of one size.
+"""Reading of images: any format of Pillow, any size and mode, as three channels of float32 of one size.
 
     file ──Pillow──► upright, first frame ──mode──► RGB (H, W, 3) uint8 ──middle square, resized──► (3, size, size) in [0, 1]
 

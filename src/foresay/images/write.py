@@ -1,4 +1,4 @@
-"""Write pictures."""
+"""Writing of images as PNG files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The Conformer: frames look at each other, and then at their neighbors (Gulati et al., arXiv:2005.08100, section 2).
+"""Conformer: blocks of self-attention and convolution between two half feed-forward layers (Gulati et al., arXiv:2005.08100, section 2).
 
     x = x + 1/2 mlp(norm(x))
     x = x + attention(norm(x))         by what is there, and by how far away it is

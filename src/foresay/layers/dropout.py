@@ -1,4 +1,4 @@
-"""Dropout, whose mask is cheap to draw on a CPU, where drawing it costs as much as a large matrix product; and that of whole blocks."""
+"""Dropout with a mask that is cheap to draw on a CPU (where PyTorch's costs as much as a large matrix product), and LayerDrop."""
 
 from typing import Any
 

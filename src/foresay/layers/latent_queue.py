@@ -1,4 +1,4 @@
-"""A queue of past latents, first in, first out (MoCo, arXiv:1911.05722, section 3.1): many negatives, without encoding them again.
+"""Queue of past latents, first in, first out (MoCo, arXiv:1911.05722, section 3.1): many negatives, without encoding them again.
 
     update n   groups --> some latents, detached, wait --> after the update: [ .... the last `length` .... ] --> the oldest are forgotten
 

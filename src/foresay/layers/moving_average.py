@@ -1,4 +1,4 @@
-"""Moving averages of weights: the teachers of data2vec, DinoSR and their kin, and models that generalize better than their last update.
+"""Exponential moving averages of weights: teachers (data2vec, DinoSR), and models that generalize better than their last update.
 
 average  <-  decay x average  +  (1 - decay) x weights             after every update
 """

@@ -1,4 +1,4 @@
-"""The Transformer of wav2vec 2.0, HuBERT and WavLM: frames look at each other in both directions (arXiv:1706.03762, arXiv:2006.11477).
+"""Transformer encoder of wav2vec 2.0, HuBERT and WavLM: blocks of bidirectional self-attention (arXiv:1706.03762, arXiv:2006.11477).
 
     post-norm (BASE)             pre-norm ("stable": LARGE on Libri-Light, XLS-R)
 

@@ -17,6 +17,9 @@ from foresay.contracts import on_host, sent
 from foresay.errors import UserError
 from foresay.settings import find_class, options_of
 
+RENAMED = {"heard": "sampled"}
+"""Options as the recipes and model folders of version 0.1 name them, and their names today."""
+
 
 class DrawnNegatives(NamedTuple):
     """A draw of negatives, made before there are latents to draw from."""
@@ -24,7 +27,7 @@ class DrawnNegatives(NamedTuple):
     rows: Tensor
     """(B, W, N) int64: rows of the group's pool."""
     added: tuple[Tensor, ...] = ()
-    """What a sampler adds to the pools is made of these, each (G, …)."""
+    """Draws, or vectors, from which a sampler makes the rows that it adds to the pools, each (G, …)."""
 
 
 class Negatives(NamedTuple):
@@ -77,7 +80,7 @@ class NegativeSampler(nn.Module, ABC):
         return DrawnNegatives(sent(torch.cat(rows), device), tuple(sent(part, device) for part in together))
 
     def forward(self, latents: Tensor, drawn: DrawnNegatives) -> Negatives:
-        """Put together the vectors that were drawn from latents (B, T, D)."""
+        """Collect the negatives that were drawn, from latents (B, T, D)."""
         groups = latents.reshape(-1, self.group * latents.shape[1], latents.shape[2])
         return Negatives(self.pool(groups, drawn), drawn.rows)
 
@@ -94,10 +97,10 @@ class NegativeSampler(nn.Module, ABC):
         return groups
 
     def keep(self, latents: Tensor, drawn: DrawnNegatives) -> None:
-        """Take note of a batch's latents (B, T, D), once its loss is computed."""
+        """Keep latents of a batch (B, T, D), once its loss is computed."""
 
     def after_step(self) -> None:
-        """Move on, after each update."""
+        """Update the sampler's state, after each update of the model."""
 
 
 def build_sampler(name: str, count: int, group: int, size: int, options: Mapping[str, float | str]) -> NegativeSampler:
@@ -107,7 +110,7 @@ def build_sampler(name: str, count: int, group: int, size: int, options: Mapping
         UserError: there is no such sampler, or it has no such option.
     """
     cls = find_class("foresay.negatives", name, NegativeSampler)
-    own = options_of(cls, options, "model.negative_options")
+    own = options_of(cls, {RENAMED.get(key, key): value for key, value in options.items()}, "model.negative_options")
     sampler: NegativeSampler = cls(count, group, size, **own)
     return sampler
 

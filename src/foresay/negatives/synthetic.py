@@ -42,14 +42,14 @@ class SyntheticNegatives(NegativeSampler):
         return rows
 
     def draw_added(self, frames: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Draw noise (g T, D); or with whom each frame is mixed (g T,), and how much of it stays (g T, 1)."""
+        """Draw noise (g T, D); or the frame that each one is mixed with (g T,), and its own share in the mixture (g T, 1)."""
         if self.kind == "perturbed":
             return (torch.randn((frames, self.size), generator=generator, dtype=torch.float32),)
         others = torch.randperm(frames, generator=generator)
         return others, 0.5 + 0.5 * torch.rand(frames, 1, generator=generator)  # nearer to its own place's frame
 
     def pool(self, groups: Tensor, drawn: DrawnNegatives) -> Tensor:
-        """(G, g T, D) -> (G, 2 g T, D): the frames, and what is made of each."""
+        """(G, g T, D) -> (G, 2 g T, D): the frames, and a synthetic one for each."""
         if self.kind == "perturbed":
             noise = drawn.added[0].to(groups)
             made = groups + self.sigma * groups.detach().std(dim=1, keepdim=True) * noise

@@ -1,1 +1,1 @@
-"""What is minimized."""
+"""Objectives: the losses that models minimize."""

@@ -1,4 +1,4 @@
-"""Aligned contrastive coding: K predictions are aligned to the M >= K frames that come, and each must match the frames it is given.
+"""Aligned contrastive loss (ACPC): K predictions are aligned to the M >= K next frames, and each must match its frames.
 
 arXiv:2104.11946, section 3. The model says what comes next, not exactly when. With K = M there is one alignment, and this is CPC.
 What else the authors' code offers, which the paper does not use, is in `Lattice`: frames that need no prediction, forbidden cells.

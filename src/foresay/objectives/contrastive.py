@@ -1,4 +1,4 @@
-"""Contrastive coding: a prediction must match what came better than it matches negatives (InfoNCE, arXiv:1807.03748, eq. 4).
+"""Contrastive loss of CPC (InfoNCE, arXiv:1807.03748, eq. 4): a prediction must match its frame better than the negatives.
 
 Every score of a group comes from one matrix product of its predictions with all its frames, from which the positives and the sampled
 negatives are then read: about three times faster than gathering 128 vectors for each position, with the same values.

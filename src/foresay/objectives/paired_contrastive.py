@@ -1,4 +1,4 @@
-"""Which sound belongs to which picture: a contrast between the halves of pairs, both ways (InfoNCE; CLIP, arXiv:2103.00020, section 2.3).
+"""Contrastive loss of pairs (InfoNCE in both directions, as in CLIP, arXiv:2103.00020, section 2.3): which audio belongs to which image.
 
     one (B, D), other (B, D)    cosines / temperature (B, B)    rows: which other is this one's?    columns: which one is this other's?
 

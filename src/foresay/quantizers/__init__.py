@@ -1,1 +1,1 @@
-"""From vectors to codes. One way of quantizing, one file, one class."""
+"""Quantizers: from vectors to codes. One quantizer, one file, one class."""

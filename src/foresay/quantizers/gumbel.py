@@ -1,4 +1,4 @@
-"""Product quantizer with Gumbel noise: each latent becomes one of V^G codes, learnt jointly with the model.
+"""Gumbel-softmax product quantizer: each latent becomes one of V^G codes, learnt jointly with the model.
 
 vq-wav2vec (arXiv:1910.05453, section 3.1) and wav2vec 2.0 (arXiv:2006.11477, section 2): G codebooks choose one of their V entries each.
 
@@ -23,12 +23,12 @@ from foresay.errors import UserError
 
 
 class Quantized(NamedTuple):
-    """Latents as codes."""
+    """Quantized latents."""
 
     values: Tensor
     """(B, M, W): the chosen entries of the codebooks, side by side."""
     codes: Tensor
-    """(B, M, G) int64: which they are."""
+    """(B, M, G) int64: their indices."""
     probabilities: Tensor
     """(B, M, G, V): softmax of the logits, without noise and temperature."""
 
@@ -104,7 +104,7 @@ def gumbel_noise(shape: Sequence[int], keys: Tensor | None, like: Tensor, purpos
 
 
 def perplexity(probabilities: Tensor) -> Tensor:
-    """Say how many codes (…, V) probabilities amount to: exp of their entropy, from 1 (always the same) to V (all alike). -> (…)."""
+    """Return the perplexity of (…, V) probabilities: exp of their entropy, from 1 (always the same) to V (all alike). -> (…)."""
     return torch.exp(-torch.special.xlogy(probabilities, probabilities.clamp(min=1e-7)).sum(-1))
 
 

@@ -1,4 +1,4 @@
-"""k-means: K centers such that the squared distance from a frame to the nearest of them is small, on the mean.
+"""k-means clustering: K centers that minimize the mean squared distance from a frame to the nearest center.
 
     frames (N, D) -> codes (N,) = argmin_k |x - center_k|^2            inertia = mean over frames of min_k |x - center_k|^2
 
@@ -140,9 +140,11 @@ class KMeans(nn.Module):
         return _smallest(most, [(kept, drawn), *waiting])[0]
 
     def _lloyd(self, chunks: Iterable[Chunk], iterations: int, tolerance: float, random: np.random.Generator) -> list[float]:
-        """Move the centers from where they are until that gains nothing."""
+        """Move the centers until the inertia no longer falls."""
         inertias: list[float] = []
-        for _ in ProgressBar(iter(range(iterations)), f"k-means, {len(self.centers)} centers", "pass"):  # nobody knows how many it takes
+        for _ in ProgressBar(
+            iter(range(iterations)), f"k-means, {len(self.centers)} centers", "pass"
+        ):  # the number of passes is not known before
             assigned = self._assigned(chunks)
             frames, inertia = float(assigned.counts.sum()), float(assigned.spread.sum())
             inertias.append(inertia / frames)

@@ -1,4 +1,4 @@
-"""The random-projection quantizer: labels for nothing, from a projection and a codebook that are drawn once and never learn.
+"""Random-projection quantizer of BEST-RQ: labels from a projection and a codebook that are drawn once and never trained.
 
 BEST-RQ (Chiu et al., arXiv:2202.01855, section 3.1); several books are USM's (arXiv:2303.01037), each with its own projection.
 

@@ -1,1 +1,1 @@
-"""Intervals, bootstrap, estimates, edit distance."""
+"""Statistics: bootstrap intervals, estimates from sums, scores of clusterings, edit distance."""

@@ -1,4 +1,4 @@
-"""How good is a clustering of frames? Its agreement with phones, how many of its clusters are in use, and how near their centers are.
+"""Scores of a clustering of frames: agreement with phones (NMI, PNMI, purities), clusters in use, and distances to the centers.
 
 From n(k, p), the frames of cluster k and phone p, N together, with entropies H in nats:
 

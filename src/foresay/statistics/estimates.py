@@ -1,4 +1,4 @@
-"""Numbers that come from sums over utterances (of counts, of squared distances), and what they would be with other utterances.
+"""Estimates from sums over utterances (of counts, of squared distances), with bootstrap intervals over utterances.
 
 Entropies fall, and mutual information rises, when there are fewer different utterances, and every draw with replacement has fewer. The
 draws are therefore moved so that their mean is the number itself: an interval says how far it would move, and holds it.

@@ -1,4 +1,4 @@
-"""Bootstrap intervals: how far a number would move if other utterances had been tested.
+"""Bootstrap intervals: how much a number would change with other test utterances.
 
 Frames of one utterance share a voice, a room and a sentence, so utterances are drawn again, not frames
 (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004).

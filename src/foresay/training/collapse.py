@@ -18,7 +18,7 @@ class Sign(NamedTuple):
     patience: int
     """Logged steps after which that is no longer a beginning."""
     trivial: str
-    """What is then to be said."""
+    """The message in that case."""
 
 
 SIGNS = {
@@ -37,7 +37,7 @@ CAUSES = {
 
 
 FIRST, PERFECT = 2, 0.99
-"""What is predicted as well as that in each of the first logged steps has not been learnt: there was nothing to learn."""
+"""An accuracy this high in each of the first logged steps has not been learnt: the task is trivial."""
 SAME = (
     "always the same, or stands in what the model is given. Usual causes: silent or repeated audio (`foresay corpus check` finds it), "
     "labels of one class."

@@ -1,4 +1,4 @@
-"""Where a process stands: alone, or one of those that torchrun started."""
+"""Processes and devices: one process alone, or one of those that torchrun started, and the device that it computes on."""
 
 import ctypes
 import gc
@@ -28,14 +28,14 @@ class Process:
         return self.rank == 0
 
     def number(self, value: Tensor | float) -> Tensor:
-        """Put a number, or a tensor (), on the device: (), as exactly as the device can. Nothing waits for it."""
+        """Put a number, or a tensor (), on the device: (), as exactly as the device can, without waiting for it."""
         exact = torch.float32 if self.device.type == "mps" else torch.float64
         if isinstance(value, Tensor):
             return value.detach().to(self.device, exact, non_blocking=True)
         return torch.full((), value, dtype=exact, device=self.device)
 
     def added(self, values: Tensor) -> Tensor:
-        """Add up the tensors (…, D) of all processes, on the device. Nothing waits for it."""
+        """Add up the tensors (…, D) of all processes, on the device, without waiting for it."""
         if self.world > 1:
             dist.all_reduce(values)
         return values
@@ -65,7 +65,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep what it is given back, for a training step that wants the same hundreds of megabytes again and again.
+    """Ask the C library to keep freed memory, because every training step needs the same hundreds of megabytes again.
 
     By default glibc returns large blocks to the system, which zeroes them page by page before the next step: a fifth of a CPU step.
     Where there is no glibc, nothing happens.
@@ -112,7 +112,7 @@ def find_process(device: str | None) -> Process:
 
 
 def _world() -> int:
-    """How many processes torchrun started, by the environment, of which all must be there or nothing.
+    """Return how many processes torchrun started, from environment variables, of which all must be set or none.
 
     Raises:
         UserError: a variable is missing, or makes no sense.

@@ -1,4 +1,4 @@
-"""How several devices train one model: each with a copy of it, or each with a share.
+"""Training on several devices: each with a copy of the model (DDP), or each with a share of it (FSDP).
 
     replicate    every device has the whole model; gradients are averaged once an update                              (DDP)
     shard        every device keeps its share of the weights and of the optimizer's state; the weights are put
@@ -25,7 +25,7 @@ Parallel: TypeAlias = Literal["replicate", "shard"]
 
 
 def spread(model: Trainable, place: Process, parallel: Parallel) -> nn.Module:
-    """Let all devices train one model; return what is to be called for its loss.
+    """Let all devices train one model; return the module to call for its loss.
 
     The model keeps its methods and the names of its parameters. Call this before the optimizer is built: sharding replaces the parameters.
     """

@@ -52,7 +52,7 @@ LABELS = "labels"
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """How long, how exactly, and what is kept."""
+    """Length and precision of the training, and what is kept of it."""
 
     steps: int | None = None
     """Updates in all. Exactly one of `steps` and `epochs`."""

@@ -30,7 +30,7 @@ class Totals(NamedTuple):
 
     @property
     def nothing(self) -> Tensor:
-        """Whether no term counts anything: bool ()."""
+        """Whether the counts of all terms are 0: bool ()."""
         return torch.stack([count <= 0 for count in self.counts.values()]).all()
 
 
@@ -52,7 +52,7 @@ class Tally:
         own = {
             **{f"count {name}": count for name, count in counts.items()},
             **{f"sum {name}": self._place.number(term.sum) for name, term in losses.terms.items()},
-            # A mean over nothing is no number, and no matter.
+            # The mean of no values is not a number, and is not used.
             **{f"mean {name}": torch.where(n > 0, n * self._place.number(losses.scalars[name]), 0) for name, n in sizes.items()},
         }
         self._means_of |= losses.means_of
@@ -77,7 +77,7 @@ class Tally:
 
 
 def divisor(count: Tensor) -> Tensor:
-    """Return a count () as what a sum is divided by: of nothing there is no mean, and no gradient."""
+    """Return a count () as the divisor of a sum; with a count of 0 there is no mean and no gradient."""
     return torch.where(count > 0, count, torch.inf)
 
 

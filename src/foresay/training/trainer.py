@@ -276,7 +276,7 @@ class Trainer:
             )
 
     def event(self, message: str, step: int | None = None) -> None:
-        """Write to the log and to whoever watches; `step`: that it belongs to, or the last one done."""
+        """Write to the log and to the watchers; `step`: that it belongs to, or the last one done."""
         if self.place.leads:
             self.log.write({"kind": "event", "step": self.progress.step if step is None else step, "message": message})
             tqdm.write(message)

@@ -26,7 +26,7 @@ from foresay.training.tally import Tally, weighed
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 FLAGS = ("bad", "overflowed", "nothing")
-"""Why a phase was left out: loss or gradient not finite; the scale of fp16 to blame for it; no term counted anything."""
+"""Why a phase was left out: loss or gradient not finite; overflow at the present scale of fp16; the counts of all terms 0."""
 
 
 class Outcome(NamedTuple):

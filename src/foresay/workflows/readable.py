@@ -49,16 +49,16 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
         make_folder(folder)
         write_list(folder / LEFT_OUT, lines)
     where = f", listed in {folders[0] / LEFT_OUT}" if folders else ""
-    told = (
+    reasons = (
         ("cannot be read are left out of all numbers", faulty),
         (f"last less than {SHORTEST} s, as a frame does, are left out of all numbers but ABX errors", short),
     )
-    notes = [f"{len(some):,} recordings that {what}{where}; the first: {some[0]}" for what, some in told if some]
+    notes = [f"{len(some):,} recordings that {what}{where}; the first: {some[0]}" for what, some in reasons if some]
     return [_noted(result, len(lines), notes) for result in results]
 
 
 def too_short(manifest: Manifest) -> list[str]:
-    """List the recordings in which no frame fits. (What is seen, and not heard, lasts no time at all.)"""
+    """List the recordings in which no frame fits. (Images have no duration and are not checked.)"""
     places = np.flatnonzero((manifest.durations > 0) & (manifest.durations < SHORTEST)).tolist()
     return [f"{manifest.ids[place]}: it lasts {manifest.durations[place]:.4f} s, and a frame {SHORTEST} s" for place in places]
 

@@ -91,14 +91,14 @@ def test_recordings_are_neither_clipped_nor_faint(splits: dict[str, list[Item]])
 
 
 def test_the_room_does_not_move_the_speech() -> None:
-    """What is heard is most like the dry speech exactly where the phones say that it begins."""
+    """The speech in the room is most like the dry speech exactly where the phones say that it begins."""
     rng = np.random.default_rng(0)
     speech = speak("Arthur heard the choir sing in the garden.", VOICES["us-leo"])
     dry = soxr.resample(speech.samples, speech.sample_rate, 16000)
     for _ in range(5):
-        heard, lead = demo._in_a_room(speech, rng)
-        assert len(heard) % 160 == 0
-        correlation = np.correlate(heard, dry, mode="valid")
+        wet, lead = demo._in_a_room(speech, rng)
+        assert len(wet) % 160 == 0
+        correlation = np.correlate(wet, dry, mode="valid")
         assert np.argmax(correlation) == round(lead * 16000)
 
 
@@ -106,9 +106,9 @@ def test_each_phone_comes_often() -> None:
     """Spoken without room or files: sentences of an American and a British voice have every phone."""
     sentences = draw_sentences(120, np.random.default_rng(0))
     voices = itertools.cycle([VOICES["us-leo"], VOICES["gb-ada"]])
-    heard = Counter(phone.label for text, voice in zip(sentences, voices, strict=False) for phone in speak(text, voice).phones)
-    assert set(heard) == set(LABELS.values()) | {SILENCE}
-    assert min(heard.values()) >= 5
+    counts = Counter(phone.label for text, voice in zip(sentences, voices, strict=False) for phone in speak(text, voice).phones)
+    assert set(counts) == set(LABELS.values()) | {SILENCE}
+    assert min(counts.values()) >= 5
 
 
 def test_every_train_voice_fills_a_group_of_windows() -> None:
@@ -164,7 +164,7 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: Path, __: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -54,17 +54,17 @@ def test_every_batch_is_full_and_as_long_as_its_shortest(tmp_path: Path, lengths
     plan = ItemPlan(manifest, data(batch=batch), seed=0, group=group)
     assert bool(plan.notes) == (len(long_enough) < len(lengths))
     for number in range(3):
-        seen: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for planned in epoch(plan, number):
             assert len(planned.windows) == len(planned.keys) == batch
             segments = [segment for window in planned.windows for segment in window.segments]
             shortest = min(lengths[item] for item, _, _ in segments)
             assert {stop - start for _, start, stop in segments} == {min(shortest, 300)}
             assert all(start >= 0 and stop <= lengths[item] for item, start, stop in segments)
-            seen.update(item for item, _, _ in segments)
-        assert set(seen) <= set(long_enough)
-        assert max(seen.values()) == 1
-        assert plan.left_out(number) == len(long_enough) - len(seen) < batch
+            counts.update(item for item, _, _ in segments)
+        assert set(counts) <= set(long_enough)
+        assert max(counts.values()) == 1
+        assert plan.left_out(number) == len(long_enough) - len(counts) < batch
 
 
 def test_items_of_a_batch_are_of_like_length_and_meet_others_in_every_epoch(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_an_epoch_has_every_utterance_whole_and_with_its_own_text(tmp_path: Path
     lengths = [100 + 37 * n % 900 for n in range(40)]
     manifest = write(tmp_path, lengths)
     plan = plan_batches(manifest, settings(), seed=3)
-    seen = Counter[int]()
+    counts = Counter[int]()
     with BatchLoader(manifest, plan, workers=0) as loader:
         for update in loader.one_epoch(2):
             (batch,) = update.batches
@@ -66,12 +66,12 @@ def test_an_epoch_has_every_utterance_whole_and_with_its_own_text(tmp_path: Path
             assert batch.text is not None
             for row, text in enumerate(batch.text):
                 number = int(text.removeprefix("number "))
-                seen[number] += 1
+                counts[number] += 1
                 assert int(sizes[row]) == lengths[number]
                 torch.testing.assert_close(waveforms[row, : lengths[number]], torch.full((lengths[number],), number / 1000))
                 assert not waveforms[row, lengths[number] :].any()
-    assert seen.keys() == set(range(40))
-    assert seen.total() < 40 + 2 * RATE / 100  # the last batch has some a second time
+    assert counts.keys() == set(range(40))
+    assert counts.total() < 40 + 2 * RATE / 100  # the last batch has some a second time
 
 
 def test_the_order_of_the_manifest_does_not_matter_and_epochs_differ(tmp_path: Path) -> None:

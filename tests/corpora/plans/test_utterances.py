@@ -1,4 +1,4 @@
-"""Batches by seconds: rectangles of like length, everything heard, the same for ever; against a cut of the slowest kind."""
+"""Batches by seconds: rectangles of like length, everything used, the same for ever; checked against a slow, plain cut."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_an_epoch_is_full_rectangles_of_utterances_each_at_most_once(
     lengths += [300] * 40  # enough for a batch
     manifest = write(tmp_path, lengths)
     plan = UtterancePlan(manifest, data(seconds=seconds, spread=spread), seed=7, group=group)
-    heard: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for batch in epoch(plan, number):
         (size,) = {w.segments[0].stop - w.segments[0].start for w in batch.windows}
         assert 50 <= size <= 300
@@ -79,11 +79,11 @@ def test_an_epoch_is_full_rectangles_of_utterances_each_at_most_once(
         assert size == min(whole)
         for (segment,) in (w.segments for w in batch.windows):
             assert 0 <= segment.start < segment.stop <= lengths[segment.item]
-            heard[segment.item] += 1
+            counts[segment.item] += 1
     parts = [max(length // 300, 1) if length >= 50 else 0 for length in lengths]
     assert plan.too_short == parts.count(0)
-    assert all(heard[item] <= 2 * count for item, count in enumerate(parts))
-    missing = sum(max(count - heard[item], 0) for item, count in enumerate(parts))
+    assert all(counts[item] <= 2 * count for item, count in enumerate(parts))
+    missing = sum(max(count - counts[item], 0) for item, count in enumerate(parts))
     assert missing <= plan.left_out(number)
 
 
@@ -124,8 +124,8 @@ def test_lengths_of_a_batch_are_alike_and_its_company_changes(tmp_path: Path) ->
 def test_what_is_left_is_filled_up_with_those_before(tmp_path: Path) -> None:
     """By hand, 3 s: [2.9], [2, 1.5], and 0.6, 0.8, 1.1 with 1.5 and 2 again, five of 0.6 s."""
     plan = UtterancePlan(write(tmp_path, [60, 80, 110, 150, 200, 290]), data(seconds=3.0, spread=0.0), seed=0)
-    heard = {tuple(sorted(w.segments[0].item for w in batch.windows)) for batch in epoch(plan)}
-    assert heard == {(5,), (3, 4), (0, 1, 2, 3, 4)}
+    groups = {tuple(sorted(w.segments[0].item for w in batch.windows)) for batch in epoch(plan)}
+    assert groups == {(5,), (3, 4), (0, 1, 2, 3, 4)}
     assert plan.left_out(0) == 0
 
 
@@ -136,14 +136,14 @@ def test_who_does_not_fill_a_group_is_somebody_else_in_every_epoch(tmp_path: Pat
     assert set(left) == set(range(5))
 
 
-def test_validation_hears_one_group_at_a_time_whatever_its_length(tmp_path: Path) -> None:
+def test_validation_takes_one_group_at_a_time_whatever_its_length(tmp_path: Path) -> None:
     manifest = write(tmp_path, [60, 80, 110, 150, 200, 290])
     plan = plan_groups(manifest, data(seconds=5600.0), seed=0, group=2)
     assert [len(plan.batch(0, step, step).windows) for step in range(plan.steps(0))] == [2, 2, 2]
     assert plan.left_out(0) == 0
 
 
-def test_what_is_too_short_is_told(tmp_path: Path) -> None:
+def test_what_is_too_short_is_reported(tmp_path: Path) -> None:
     manifest = write(tmp_path, [30, 49, *[300] * 20])
     with BatchLoader(manifest, plan_batches(manifest, data(), seed=0)) as loader:
         assert loader.messages == ["2 of 22 recordings are never used: data.shortest = 0.5 s"]
@@ -157,7 +157,7 @@ def test_crops_are_uniform(tmp_path: Path) -> None:
     assert (((starts - 500) ** 2) / 500).sum() < 18.5  # chi-square with 4 degrees of freedom, p = 0.001
 
 
-def test_a_long_recording_is_heard_in_parts(tmp_path: Path) -> None:
+def test_a_long_recording_is_used_in_parts(tmp_path: Path) -> None:
     plan = UtterancePlan(write(tmp_path, [1000]), data(seconds=9.0), seed=0)
     (batch,) = epoch(plan)
     parts = sorted(w.segments[0] for w in batch.windows)
@@ -182,10 +182,10 @@ def test_a_batch_depends_on_nothing_but_seed_epoch_and_step(tmp_path: Path) -> N
 def test_the_plan_of_a_seed_never_changes(tmp_path: Path) -> None:
     """Golden: a run begun with one version of Foresay or NumPy goes on with another."""
     plan = UtterancePlan(write(tmp_path, like_speech(13)), data(seconds=7.0), seed=2104, group=2)
-    heard = [[tuple(w.segments[0])[:2] for w in batch.windows] for batch in epoch(plan, 3)]
-    assert heard[0] == [(0, 57), (10, 0)]
-    assert heard[1][:6] == [(11, 101), (9, 185), (0, 237), (10, 130), (1, 5), (2, 62)]
-    assert [len(batch) for batch in heard] == [2, 12, 2]
+    starts = [[tuple(w.segments[0])[:2] for w in batch.windows] for batch in epoch(plan, 3)]
+    assert starts[0] == [(0, 57), (10, 0)]
+    assert starts[1][:6] == [(11, 101), (9, 185), (0, 237), (10, 130), (1, 5), (2, 62)]
+    assert [len(batch) for batch in starts] == [2, 12, 2]
     assert plan.batch(3, 0, 11).keys.tolist() == [7309196594314254057, 1062859723607878830]
 
 
@@ -197,24 +197,24 @@ def test_the_order_of_the_manifests_lines_does_not_matter(tmp_path: Path) -> Non
     assert expected == [[other.ids[w.segments[0].item] for w in batch.windows] for batch in epoch(UtterancePlan(other, data(), seed=0))]
 
 
-def test_languages_and_corpora_are_heard_by_the_powers_of_their_amounts(tmp_path: Path) -> None:
+def test_languages_and_corpora_are_drawn_by_the_powers_of_their_amounts(tmp_path: Path) -> None:
     """Corpora by p ~ (n / N) ** alpha, and within each for its languages; over many epochs, each about as long as as recorded."""
     hours = {("big", "en"): 400, ("big", "sw"): 25, ("small", "en"): 60, ("small", "yo"): 15}
     corpora, languages = ([pair[i] for pair, count in hours.items() for _ in range(count)] for i in (0, 1))
     manifest = write(tmp_path, [100] * 500, corpus=corpora, language=languages)
     plan = UtterancePlan(manifest, data(language_exponent=0.5, corpus_exponent=0.3), seed=0)
-    heard: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     total = 0
     for number in range(200):
         items = [w.segments[0].item for batch in epoch(plan, number) for w in batch.windows]
         total += len(items) + plan.left_out(number)
-        heard.update((corpora[item], languages[item]) for item in items)
-    assert 495 <= total / 200 <= 510  # the last batch hears some a second time
+        counts.update((corpora[item], languages[item]) for item in items)
+    assert 495 <= total / 200 <= 510  # the last batch has some a second time
     share = {name: sum(n for (corpus, _), n in hours.items() if corpus == name) ** 0.3 for name in ("big", "small")}
     roots = {name: sum(n**0.5 for (corpus, _), n in hours.items() if corpus == name) for name in share}
     for (corpus, language), count in hours.items():
         expected = share[corpus] / sum(share.values()) * count**0.5 / roots[corpus]
-        assert heard[corpus, language] / heard.total() == pytest.approx(expected, rel=0.03)
+        assert counts[corpus, language] / counts.total() == pytest.approx(expected, rel=0.03)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def sounds(manifest: Manifest, updates: int = 4, **share: int) -> list[list[tupl
     return found
 
 
-def test_devices_and_micro_batches_share_what_one_would_hear(audible: Manifest) -> None:
+def test_devices_and_micro_batches_share_the_batch_of_one(audible: Manifest) -> None:
     whole = sounds(audible)
     shares = [sounds(audible, rank=rank, world=2, accumulate=1) for rank in (0, 1)]
     parts = sounds(audible, accumulate=3)

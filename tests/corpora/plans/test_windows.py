@@ -84,18 +84,18 @@ def test_an_epoch_is_the_references_windows_each_at_most_once_in_whole_groups(
 
     batches = epoch(plan, number)
 
-    heard = [w for batch in batches for w in batch.windows]
-    cut = [named(manifest, w) for w in heard]
+    found = [w for batch in batches for w in batch.windows]
+    cut = [named(manifest, w) for w in found]
     assert all(one in expected for one in cut)
     assert len({tuple(one) for one in cut}) == len(cut)
     assert len(cut) + plan.left_out(number) == len(expected)
     assert all(len(batch.windows) == len(batch.keys) == 2 * group for batch in batches)
-    assert [manifest.speakers[w.speaker] for w in heard] == [speaker_of[one[0][0]] for one in cut]
-    for first in range(0, len(heard), group):
+    assert [manifest.speakers[w.speaker] for w in found] == [speaker_of[one[0][0]] for one in cut]
+    for first in range(0, len(found), group):
         if sampler == "same-speaker":
-            assert len({w.speaker for w in heard[first : first + group]}) == 1
+            assert len({w.speaker for w in found[first : first + group]}) == 1
         if sampler == "same-recording":
-            assert len({s.item for w in heard[first : first + group] for s in w.segments}) == 1
+            assert len({s.item for w in found[first : first + group] for s in w.segments}) == 1
 
 
 def test_no_more_is_left_out_than_does_not_fill_a_group_or_the_last_batch(tmp_path: Path) -> None:
@@ -111,19 +111,19 @@ def test_no_more_is_left_out_than_does_not_fill_a_group_or_the_last_batch(tmp_pa
 @pytest.mark.parametrize("sampler", ["same-speaker", "same-recording"])
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 0.9])
 def test_a_speakers_share_is_the_amount_of_audio_to_the_power_of_the_exponent(tmp_path: Path, exponent: float, sampler: str) -> None:
-    """Over many epochs, each as long as it would be otherwise; amounts are counted in groups, and who fills none is not heard."""
+    """Over many epochs, each as long as it would be otherwise; amounts are counted in groups, and a speaker who fills none is left out."""
     manifest = corpus(tmp_path, a=[210, 430], b=[125], c=[49], d=[25], e=[15])
     plan = BatchPlan(manifest, data(batch=2, speaker_exponent=exponent, sampler=sampler), seed=1, group=2)
     plain = BatchPlan(manifest, data(batch=2, sampler=sampler), seed=1, group=2)
-    heard, expected = np.zeros(5), np.zeros(5)
+    counts, expected = np.zeros(5), np.zeros(5)
     for number in range(200):
         steps = Counter(batch.windows[0].speaker for batch in epoch(plain, number))
         powers = np.array([steps[s] ** exponent if steps[s] else 0 for s in range(5)])
         expected += powers / powers.sum() * steps.total()
-        heard += np.bincount([batch.windows[0].speaker for batch in epoch(plan, number)], minlength=5)
+        counts += np.bincount([batch.windows[0].speaker for batch in epoch(plan, number)], minlength=5)
         assert abs(plan.steps(number) - plain.steps(number)) <= 3
-    assert heard[4] == expected[4] == 0
-    assert heard[:4] == pytest.approx(expected[:4], rel=0.05)  # the smallest counts are of about 200 groups
+    assert counts[4] == expected[4] == 0
+    assert counts[:4] == pytest.approx(expected[:4], rel=0.05)  # the smallest counts are of about 200 groups
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -149,7 +149,7 @@ def test_a_balanced_group_holds_no_window_twice_and_one_speaker(
             assert len({w.speaker if sampler == "same-speaker" else w.segments[0].item for w in together}) == 1
 
 
-def test_a_speaker_with_much_audio_is_heard_evenly_over_the_epochs(tmp_path: Path) -> None:
+def test_a_speaker_with_much_audio_is_used_evenly_over_the_epochs(tmp_path: Path) -> None:
     # A window of one sample has no offset, so that the windows of all epochs are the same.
     manifest = corpus(tmp_path, a=[60], b=[12])
     plan = BatchPlan(manifest, data(window=1, batch=4, speaker_exponent=0.0), seed=0, group=4)
@@ -157,7 +157,7 @@ def test_a_speaker_with_much_audio_is_heard_evenly_over_the_epochs(tmp_path: Pat
     once = np.array([n for w, n in times.items() if w.speaker == 0])
     often = np.array([n for w, n in times.items() if w.speaker == 1])
     assert len(once) == 60
-    assert set(often.tolist()) == {600}  # 36 of the 72 windows of an epoch are b's: each of b's is heard three times
+    assert set(often.tolist()) == {600}  # 36 of the 72 windows of an epoch are b's: each of b's comes three times
     assert once.sum() == 200 * 36
     assert (((once - 120) ** 2) / 120).sum() < 99.6  # chi-square with 59 degrees of freedom, p = 0.001
 
@@ -166,9 +166,9 @@ def test_equal_speakers_are_left_as_they_are(tmp_path: Path) -> None:
     manifest = corpus(tmp_path, a=[85], b=[85], c=[85])
     even = BatchPlan(manifest, data(batch=2, speaker_exponent=0.0), seed=0, group=2)
     for number in range(20):
-        heard = Counter(w for batch in epoch(even, number) for w in batch.windows)
-        assert set(heard.values()) == {1}
-        assert len(heard) == 24 if plan_windows(even, number) == 8 else 18
+        counts = Counter(w for batch in epoch(even, number) for w in batch.windows)
+        assert set(counts.values()) == {1}
+        assert len(counts) == 24 if plan_windows(even, number) == 8 else 18
 
 
 def plan_windows(plan: BatchPlan, number: int) -> int:
@@ -183,7 +183,7 @@ def test_most_batches_have_one_speaker_and_only_what_remains_is_mixed(tmp_path: 
     assert mixed.count(True) <= 3
 
 
-def test_what_an_epoch_leaves_out_others_hear(tmp_path: Path) -> None:
+def test_what_an_epoch_leaves_out_others_use(tmp_path: Path) -> None:
     # A window of one sample has no offset, so that the windows of all epochs are the same.
     plan = BatchPlan(corpus(tmp_path, a=[15], b=[14]), data(window=1, batch=4), seed=0, group=4)
     times = Counter(w for number in range(50) for batch in epoch(plan, number) for w in batch.windows)
@@ -218,16 +218,16 @@ def test_the_plan_of_a_seed_never_changes(tmp_path: Path) -> None:
     """Golden: a run begun with one version of Foresay or NumPy goes on with another."""
     plan = BatchPlan(corpus(tmp_path, a=[60], b=[70]), data(), seed=2104, group=2)
     assert plan.offset(3) == 3
-    heard = [w.segments[0][:2] for batch in epoch(plan, 3) for w in batch.windows]
-    assert heard == [(1, 33), (1, 43), (1, 23), (1, 3), (0, 13), (0, 33), (0, 3), (0, 23)]
+    starts = [w.segments[0][:2] for batch in epoch(plan, 3) for w in batch.windows]
+    assert starts == [(1, 33), (1, 43), (1, 23), (1, 3), (0, 13), (0, 33), (0, 3), (0, 23)]
     assert plan.batch(3, 0, 11).keys.tolist() == [7309196594314254057, 1062859723607878830, 2219927592380246483, 6139537136280416008]
 
 
 def test_offsets_are_uniform_from_nothing_to_half_a_window(tmp_path: Path) -> None:
     plan = BatchPlan(corpus(tmp_path, a=[500]), data(window=10), seed=0)
-    seen = np.bincount([plan.offset(number) for number in range(6000)], minlength=6)
-    assert len(seen) == 6
-    assert (((seen - 1000) ** 2) / 1000).sum() < 20.5  # chi-square with 5 degrees of freedom, p = 0.001
+    counts = np.bincount([plan.offset(number) for number in range(6000)], minlength=6)
+    assert len(counts) == 6
+    assert (((counts - 1000) ** 2) / 1000).sum() < 20.5  # chi-square with 5 degrees of freedom, p = 0.001
 
 
 def test_every_order_of_windows_is_as_likely(tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ def test_keys_depend_on_seed_update_and_place(tmp_path: Path) -> None:
 def test_sequential_batches_are_parallel_streams_in_order(tmp_path: Path) -> None:
     manifest = corpus(tmp_path, a=[5, 4], b=[4])
     plan = BatchPlan(manifest, data(window=1, batch=4, sampler="sequential"), seed=0, group=2)
-    heard = [[named(manifest, w)[0][:2] for w in batch.windows] for batch in epoch(plan)]
-    assert heard == [
+    starts = [[named(manifest, w)[0][:2] for w in batch.windows] for batch in epoch(plan)]
+    assert starts == [
         [("a0", 0), ("a0", 3), ("a1", 1), ("b0", 0)],
         [("a0", 1), ("a0", 4), ("a1", 2), ("b0", 1)],
         [("a0", 2), ("a1", 0), ("a1", 3), ("b0", 2)],
@@ -310,7 +310,7 @@ def followed(message: str, manifest: Manifest, changes: dict[str, object], group
     return BatchPlan(manifest, data(**{**changes, **advised}), seed=0, group=group)
 
 
-def test_recordings_that_are_shorter_than_a_window_are_told_of(tmp_path: Path) -> None:
+def test_recordings_that_are_shorter_than_a_window_are_reported(tmp_path: Path) -> None:
     manifest = corpus(tmp_path, a=[9] * 30 + [900] * 2)
     assert BatchPlan(manifest, data(join=False), seed=0).notes == (
         "30 of 32 recordings are shorter than data.window = 10 samples and never used: make it shorter, or --set data.join=true",
@@ -354,14 +354,14 @@ def test_only_groups_of_one_speaker_can_be_balanced(sampler: str) -> None:
         data(sampler=sampler, speaker_exponent=0.5)
 
 
-def test_effects_are_named_in_a_recipe_and_a_wrong_name_is_told() -> None:
+def test_effects_are_named_in_a_recipe_and_a_wrong_name_is_reported() -> None:
     given = from_table(DataSettings, assignment('augment_past=["pitch", "noise", "reverb"]'), "data")
     assert given.augment_past == ("pitch", "noise", "reverb")
     with pytest.raises(UserError, match='did you mean "band-reject"'):
         from_table(DataSettings, {"augment_future": ["bandreject"]}, "data")
 
 
-def test_recording_windows_hear_every_sample_once(tmp_path: Path) -> None:
+def test_recording_windows_hold_every_sample_once(tmp_path: Path) -> None:
     manifest = corpus(tmp_path, a=[25, 10], b=[3, 0, 14])
     assert recording_windows(manifest, 10, RATE, minimum=4) == [
         Window(0, (Segment(0, 0, 10),)),

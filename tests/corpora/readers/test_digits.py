@@ -7,7 +7,7 @@ from foresay.corpora.reader import FoundItem, Skipped
 from foresay.corpora.readers.digits import Digits
 
 
-def test_names_tell_everything(tmp_path: Path) -> None:
+def test_names_say_everything(tmp_path: Path) -> None:
     for name in ("7_george_4.wav", "0_nicolas_5.wav", "3_theo_49.wav", "about.wav", "11_theo_1.wav", "LICENSE"):
         (tmp_path / name).touch()
     assert list(Digits().find(tmp_path)) == [

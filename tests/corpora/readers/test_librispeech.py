@@ -54,7 +54,7 @@ def test_one_speaker(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [speaker for speaker, _, _ in items(Path()).values()] == ["19", "19"]
 
 
-def test_texts_that_contradict_or_are_none_are_told_of_and_not_taken(root: Path) -> None:
+def test_texts_that_contradict_or_are_none_are_reported_and_not_taken(root: Path) -> None:
     chapter = root / "train-clean-100" / "19" / "198"
     (chapter / "19-198b.trans.txt").write_text("19-198-0000 ANOTHER TEXT\n19-198-0001\tTHIS LITTLE WORK\n")
     (chapter / "19-198c.trans.txt").write_bytes("19-198-0009 A\n19-198-0009 CAFÉ\n".encode("latin-1"))

@@ -48,7 +48,7 @@ def test_every_layer_has_an_error_within_and_across_speakers(corpus: Manifest) -
     results = measured(corpus, replace(PHONE, **EVERYTHING))
     found = {(r.layer, r.metric): r for r in results}
     assert set(found) == {(layer, f"error {who} speakers") for layer in ("level", "nothing") for who in ("within", "across")}
-    assert {found["level", metric].value for _, metric in found} == {0.0}  # it tells phones apart by one sample
+    assert {found["level", metric].value for _, metric in found} == {0.0}  # it distinguishes phones by one sample
     assert {found["nothing", metric].value for _, metric in found} == {0.5}  # frames of zeros are all the same
     one = found["level", "error across speakers"]
     assert (one.model, one.measure, one.protocol, one.split, one.corpus, one.step, one.seed) == (
@@ -105,7 +105,7 @@ class Late(Levels):
 def test_our_protocols_ask_the_model_where_its_frames_are(corpus: Manifest, tmp_path: Path) -> None:
     """What looks at one sample knows every phone, if its frames are where they are; by the convention it is off by one."""
     model = Late(LevelsSettings()).eval()
-    torch.nn.init.ones_(model.hearing)
+    torch.nn.init.ones_(model.sensitivity)
     subject = Subject("late", model, ("level",))
     path = str(write_items(corpus, tmp_path / "test.item"))
 
@@ -139,7 +139,7 @@ def test_few_triphones_are_refused_with_their_count(corpus: Manifest) -> None:
         measured(corpus, replace(TRIPHONE, **EVERYTHING), "level")
 
 
-def test_phones_beyond_the_end_are_told(corpus: Manifest, tmp_path: Path) -> None:
+def test_phones_beyond_the_end_are_reported(corpus: Manifest, tmp_path: Path) -> None:
     path = write_items(corpus, tmp_path / "test.item", shift=0.01)
     late = replace(PHONE, **EVERYTHING, items=str(path))
     lost = [r.details["tokens_cut_short"] for r in measured(corpus, late, "level")]
@@ -150,22 +150,22 @@ def test_phones_beyond_the_end_are_told(corpus: Manifest, tmp_path: Path) -> Non
         measured(corpus, late, "level")
 
 
-def test_a_missing_recording_is_told(corpus: Manifest, tmp_path: Path) -> None:
+def test_a_missing_recording_is_reported(corpus: Manifest, tmp_path: Path) -> None:
     path = write_items(corpus, tmp_path / "test.item")
     path.write_text(path.read_text() + "\nelsewhere 0.1 0.2 a x y kim")
     with pytest.raises(UserError, match=r"1 of the 7 recordings of the items are missing: elsewhere\."):
         measured(corpus, replace(PHONE, **EVERYTHING, items=str(path)), "level")
 
 
-def test_a_model_that_diverged_is_told(corpus: Manifest) -> None:
+def test_a_model_that_diverged_is_reported(corpus: Manifest) -> None:
     model = trained()
     with torch.no_grad():
-        model.hearing.fill_(torch.nan)
+        model.sensitivity.fill_(torch.nan)
     with pytest.raises(UserError, match="features of test-0 are not finite"):
         Abx(replace(PHONE, **EVERYTHING))([Subject("ours", model, ("level",))], Corpora(corpus))
 
 
-def test_a_corpus_without_phones_is_told(tmp_path: Path) -> None:
+def test_a_corpus_without_phones_is_reported(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus" / "test.jsonl", 2, labelled=False)
     with pytest.raises(UserError, match="has no phone times"):
         measured(corpus, replace(PHONE, **EVERYTHING))

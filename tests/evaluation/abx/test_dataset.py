@@ -97,13 +97,13 @@ def test_a_frame_or_two_too_few_are_tolerated_and_counted() -> None:
         ({"one": ramp(9)}, items((0.0, 90.0)), "in seconds, not in samples"),
     ],
 )
-def test_what_does_not_fit_is_told(features: dict[str, np.ndarray], tokens: Items, message: str) -> None:
+def test_what_does_not_fit_is_reported(features: dict[str, np.ndarray], tokens: Items, message: str) -> None:
     with pytest.raises(UserError, match=message):
         dataset(features, tokens)
 
 
 @pytest.mark.parametrize("field", ["slicing", "normalization", "distance"])
-def test_unknown_names_are_told(field: str) -> None:
+def test_unknown_names_are_reported(field: str) -> None:
     with pytest.raises(UserError, match=f"there is no {field} 'nonsense'"):
         dataset({"one": ramp(9)}, items((0.0, 0.05)), **{field: "nonsense"})
 

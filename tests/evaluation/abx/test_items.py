@@ -65,7 +65,7 @@ def test_an_id_may_begin_with_a_hash(tmp_path: Path) -> None:
         (f"{HEADER}\na 0.1 nan AH0 W N 84", "cannot be"),
     ],
 )
-def test_what_is_no_item_file_is_told(tmp_path: Path, text: str | None, message: str) -> None:
+def test_what_is_no_item_file_is_reported(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "dev.item").write_text(text)
     with pytest.raises(UserError, match=message):
@@ -101,17 +101,17 @@ def test_what_is_no_phone_can_be_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("phones", [None, []])
-def test_a_corpus_without_phones_is_told(tmp_path: Path, phones: list | None) -> None:
+def test_a_corpus_without_phones_is_reported(tmp_path: Path, phones: list | None) -> None:
     with pytest.raises(UserError, match=r"has no phone times.*--phones timit39.*abx.items="):
         items_of(manifest(tmp_path, phones), "phone")
 
 
-def test_a_corpus_without_neighbors_is_told(tmp_path: Path) -> None:
+def test_a_corpus_without_neighbors_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no two neighboring phones"):
         items_of(manifest(tmp_path, PHONES[:2]), "triphone")
 
 
-def test_a_corpus_without_speakers_is_told(tmp_path: Path) -> None:
+def test_a_corpus_without_speakers_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not say who speaks in 1 recordings \(one"):
         items_of(manifest(tmp_path, PHONES, speaker=None), "phone")
 

@@ -30,7 +30,7 @@ def score(features: dict[str, np.ndarray], lines: Sequence[Line], speaker: str, 
     return Score.of(dataset, Task.of(dataset.items, speaker=speaker, context=context, max_size_group=None, max_x_across=None), order)
 
 
-def test_golden_recordings_are_those_that_fastabx_heard() -> None:
+def test_golden_recordings_are_those_that_fastabx_rated() -> None:
     features, _ = speak()
     assert sum(np.abs(frames).sum(dtype=np.float64) for frames in features.values()) == pytest.approx(GOLDEN["sum_of_features"], abs=1e-6)
 
@@ -162,7 +162,7 @@ def test_few_speakers_have_no_interval(speakers: int) -> None:
     assert interval.places.tolist() == list(range(speakers))
 
 
-def test_too_much_to_compare_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_to_compare_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(abx_score, "MOST_PAIRS", 10)
     with pytest.raises(UserError, match="abx.max_size_group=10"):
         score(*babble(1, noisy), "within", "any")

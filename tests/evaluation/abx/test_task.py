@@ -79,7 +79,7 @@ def test_speakers_of_x_are_drawn_for_a_and_are_the_same_for_every_b() -> None:
         (items("kim:x-a-y", "kim:x-b-y", "lee:z-a-y"), "across", "the context `any`"),
     ],
 )
-def test_that_there_is_no_cell_is_told(tokens: Items, speaker: str, message: str) -> None:
+def test_that_there_is_no_cell_is_reported(tokens: Items, speaker: str, message: str) -> None:
     with pytest.raises(UserError, match=f"not one cell {speaker} speakers.*{message}"):
         task(tokens, speaker)
 

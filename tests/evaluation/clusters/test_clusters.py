@@ -35,20 +35,20 @@ def find(results: list[Result], metric: str, model: str = "levels", layer: str =
     return found
 
 
-def test_phones_that_are_points_are_clusters_and_what_hears_nothing_has_none(corpora: Corpora) -> None:
+def test_phones_that_are_points_are_clusters_and_constant_features_have_none(corpora: Corpora) -> None:
     results = Clusters(replace(FEW, clusters=(4,)))([levels()], corpora)
     assert len(results) == 2 * 2 * len(METRICS)  # (trained and not) x layers x metrics
-    heard = {metric: find(results, metric) for metric in METRICS}
+    found = {metric: find(results, metric) for metric in METRICS}
     for metric in (*PHONE_METRICS, "share of clusters used"):
-        assert heard[metric].value == pytest.approx(1.0)
-    assert heard["inertia"].value == pytest.approx(0.0, abs=1e-6)
-    assert heard["NMI"].low == pytest.approx(1.0)
-    assert (heard["NMI"].corpus, heard["NMI"].step, heard["NMI"].split) == (corpora.test.name, 500, "test")
+        assert found[metric].value == pytest.approx(1.0)
+    assert found["inertia"].value == pytest.approx(0.0, abs=1e-6)
+    assert found["NMI"].low == pytest.approx(1.0)
+    assert (found["NMI"].corpus, found["NMI"].step, found["NMI"].split) == (corpora.test.name, 500, "test")
     spoken = np.array([sum(p.end - p.start for item in corpora.test for p in item.phones or () if p.label == name) for name in PHONES])
     shares = spoken / spoken.sum()
-    assert heard["effective clusters"].value == pytest.approx(np.exp(-np.sum(shares * np.log(shares))), rel=0.01)
+    assert found["effective clusters"].value == pytest.approx(np.exp(-np.sum(shares * np.log(shares))), rel=0.01)
     assert corpora.train is not None
-    details = heard["NMI"].details
+    details = found["NMI"].details
     assert details["frames"] == details["labelled_frames"] == sum(int(d * RATE) // 160 for d in corpora.test.durations)
     assert details["train_frames"] == sum(int(d * RATE) // 160 for d in corpora.train.durations)
     assert (details["trained_on"], details["phones"], details["clusters"]) == (corpora.train.name, 4, [4])
@@ -58,7 +58,7 @@ def test_phones_that_are_points_are_clusters_and_what_hears_nothing_has_none(cor
     assert find(results, "NMI", layer="nothing").value == 0.0
 
 
-def test_a_curve_is_told_as_its_mean_and_its_points(corpora: Corpora) -> None:
+def test_a_curve_is_reported_as_its_mean_and_its_points(corpora: Corpora) -> None:
     results = Clusters(FEW)([levels()], corpora)
     inertia, nmi = (find(results, metric) for metric in ("relative inertia", "NMI"))
     for result in (inertia, nmi):
@@ -81,7 +81,7 @@ def test_without_a_training_corpus_clusters_are_found_on_the_test(corpora: Corpo
     assert find(results, "NMI").details["trained_on"] == corpora.test.name
 
 
-def test_without_phones_inertia_and_use_are_told_and_what_is_missing(tmp_path: Path, corpora: Corpora) -> None:
+def test_without_phones_inertia_and_use_are_reported_and_what_is_missing(tmp_path: Path, corpora: Corpora) -> None:
     bare = write_corpus(tmp_path / "bare.jsonl", 4, labelled=False)
     results = Clusters(FEW)([levels()], Corpora(bare, corpora.train))
     assert {r.metric for r in results} == set(METRICS) - set(PHONE_METRICS)
@@ -100,7 +100,7 @@ def test_a_seed_decides_everything(corpora: Corpora) -> None:
     assert (first.value, first.low) != (other.value, other.low)
 
 
-def test_too_few_frames_are_told(tmp_path: Path) -> None:
+def test_too_few_frames_are_reported(tmp_path: Path) -> None:
     tiny = write_corpus(tmp_path / "tiny.jsonl", 1)
     with pytest.raises(UserError, match="frames cannot have 4096 centers"):
         Clusters(replace(FEW, clusters=(4096,)))([levels()], Corpora(tiny))

@@ -49,7 +49,7 @@ def test_alignment_is_relative_to_frames_that_have_a_phone() -> None:
     assert values["anisotropy"] == pytest.approx(0.0, abs=0.05)  # of any frames
 
 
-def test_what_collapsed_is_told() -> None:
+def test_what_collapsed_is_reported() -> None:
     values = found(torch.ones(4000, 7))
     assert (values["uniformity"], values["anisotropy"], values["effective rank"]) == pytest.approx((0.0, 1.0, 0.0), abs=1e-6)
     assert values["alignment"] == pytest.approx(0.0, abs=1e-6)

@@ -54,13 +54,13 @@ def test_nothing_changed_and_nothing_kept() -> None:
 @pytest.mark.parametrize("protocol", [SPEECH, NOISE, RobustnessProtocol("loud", "speech", -10.0)])
 def test_the_other_sound_is_as_loud_as_asked_for(tmp_path: Path, protocol: RobustnessProtocol) -> None:
     manifest = write_corpus(tmp_path / "corpus.jsonl", 4)
-    heard = list(disturbed_recordings(manifest, protocol, RATE, seed=3))
-    assert [item for item, *_ in heard] == [0, 1, 2, 3]
-    for _, clean, disturbed in heard:
+    pairs = list(disturbed_recordings(manifest, protocol, RATE, seed=3))
+    assert [item for item, *_ in pairs] == [0, 1, 2, 3]
+    for _, clean, disturbed in pairs:
         ratio = np.mean(clean.astype(np.float64) ** 2) / np.mean((disturbed - clean).astype(np.float64) ** 2)
         assert 10 * np.log10(ratio) == pytest.approx(protocol.snr, abs=1e-3)
     again = list(disturbed_recordings(manifest, protocol, RATE, seed=3))
-    assert all(np.array_equal(one, other) for (*_, one), (*_, other) in zip(heard, again, strict=True))
+    assert all(np.array_equal(one, other) for (*_, one), (*_, other) in zip(pairs, again, strict=True))
 
 
 def test_others_talk(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_others_talk(tmp_path: Path) -> None:
     write_manifest(tmp_path / "corpus.jsonl", items)
     protocol = RobustnessProtocol("equal", "speech", 0.0)
     for seed in range(5):
-        heard = list(disturbed_recordings(Manifest.open(tmp_path / "corpus.jsonl"), protocol, RATE, seed))
-        assert len(heard) < 4  # the silent one is not disturbed, nor does it disturb
-        for _, clean, disturbed in heard:
+        pairs = list(disturbed_recordings(Manifest.open(tmp_path / "corpus.jsonl"), protocol, RATE, seed))
+        assert len(pairs) < 4  # the silent one is not disturbed, nor does it disturb
+        for _, clean, disturbed in pairs:
             assert np.abs(np.corrcoef(clean, disturbed - clean)[0, 1]) < 0.5
 
 
@@ -100,7 +100,7 @@ def test_one_recording_has_nobody_to_talk_over_it(tmp_path: Path) -> None:
         measure_at(manifest, 5.0)
 
 
-def test_what_cannot_be_heard_is_not_counted(tmp_path: Path) -> None:
+def test_silent_recordings_are_not_counted(tmp_path: Path) -> None:
     items = []
     for name, waveform in (("a", np.zeros(RATE)), ("b", np.sin(np.arange(RATE))), ("c", np.sin(np.arange(100)))):
         soundfile.write(tmp_path / f"{name}.wav", waveform, RATE)

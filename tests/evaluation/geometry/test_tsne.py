@@ -36,7 +36,7 @@ def test_what_collapsed_still_has_a_map() -> None:
     assert np.isfinite(found.details["points"]).all()
 
 
-def test_too_few_points_and_a_missing_extra_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_points_and_a_missing_extra_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="40 points or more, but there are 39"):
         make_map(torch.randn(39, 4), torch.zeros(39), ())
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)

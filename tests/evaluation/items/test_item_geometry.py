@@ -56,7 +56,7 @@ def test_modalities_on_axes_of_their_own() -> None:
     assert found(a, b) == pytest.approx({"pair_alignment": 2.0, "relative_pair_alignment": 1.0, "modality_gap": 1.0})
 
 
-def test_without_classes_that_lie_apart_there_is_no_gap_to_tell() -> None:
+def test_without_classes_that_lie_apart_there_is_no_gap() -> None:
     a, b = halves()
     assert "modality_gap" not in found(a, b, np.zeros(30))
     assert "modality_gap" not in found(torch.ones(30, 4), -torch.ones(30, 4))
@@ -93,7 +93,7 @@ GOLDEN = {
 ROWS = ["alignment", "relative_alignment", "uniformity", "anisotropy"]
 
 
-def test_items_of_a_model_that_hears_and_sees(tmp_path: Path) -> None:
+def test_items_of_a_model_of_both_modalities(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     corpora = Corpora(write_pairs(tmp_path / "test.jsonl", 30))
     rows = find_measure("item_geometry:mean")([Subject("turned", senses(turn=1), ("level",), 7)], corpora)
@@ -113,5 +113,5 @@ def test_items_of_a_model_that_hears_and_sees(tmp_path: Path) -> None:
 def test_one_modality_has_no_pairs(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     corpora = Corpora(write_pairs(tmp_path / "test.jsonl", 9))
-    rows = find_measure("item_geometry:last")([Subject("sees", senses("image"), ("level",))], corpora)
+    rows = find_measure("item_geometry:last")([Subject("pictures", senses("image"), ("level",))], corpora)
     assert [row.metric for row in rows] == [f"{m}_image" for m in ROWS]

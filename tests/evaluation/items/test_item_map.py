@@ -32,7 +32,7 @@ def test_every_half_has_its_class_its_modality_and_its_place(tmp_path: Path) -> 
 def test_of_many_items_some_are_drawn_the_same_for_every_model(tmp_path: Path) -> None:
     corpora = Corpora(write_pairs(tmp_path / "test.jsonl", 60, labelled=False))
     few = ItemMap(ItemMapProtocol("mean", "mean", points=50))
-    both, sees = few([Subject(name, senses(name), ("level",)) for name in ("both", "image")], corpora)
-    assert [len(row.details["points"]) for row in (both, sees)] == [50, 50]
-    assert sees.details["modalities"] == ["image"]
-    assert set(sees.details["labels"]) == {-1}
+    both, images = few([Subject(name, senses(name), ("level",)) for name in ("both", "image")], corpora)
+    assert [len(row.details["points"]) for row in (both, images)] == [50, 50]
+    assert images.details["modalities"] == ["image"]
+    assert set(images.details["labels"]) == {-1}

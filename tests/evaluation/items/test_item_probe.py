@@ -58,10 +58,10 @@ def test_classes_that_lie_elsewhere_in_the_other_modality_are_not_found_there(co
     assert rows["turned", "accuracy_audio_to_image", "test"].value < 0.4
 
 
-def test_what_only_sees_is_only_shown_pictures(corpora: Corpora) -> None:
-    rows = measured(corpora, Subject("sees", senses("image"), ("level",)), Subject("pixels", Pixels(), ("pixels",)))
+def test_a_model_of_images_is_given_images_alone(corpora: Corpora) -> None:
+    rows = measured(corpora, Subject("images", senses("image"), ("level",)), Subject("pixels", Pixels(), ("pixels",)))
     assert {metric for _, metric, _ in rows} == {"accuracy_image"}
-    assert rows["sees", "accuracy_image", "test"].value == 1.0
+    assert rows["images", "accuracy_image", "test"].value == 1.0
     assert rows["pixels", "accuracy_image", "test"].value > rows[MAJORITY, "accuracy_image", "test"].value
 
 

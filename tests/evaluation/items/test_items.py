@@ -54,10 +54,10 @@ def test_a_model_is_given_what_it_takes_in_the_size_it_knows(tmp_path: Path) -> 
         write_pairs(tmp_path / name / "test.jsonl", 3, halves=halves)
         for name, halves in (("pairs", ("audio", "image")), ("clips", ("audio",)), ("pictures", ("image",)))
     )
-    assert list(item_vectors(Subject("hears", senses("audio"), ("level",)), pairs, "mean")) == ["audio"]
-    sees = senses("image")
-    assert list(item_vectors(Subject("sees", sees, ("level",), image_side=8), pairs, "mean")) == ["image"]
-    assert sees.sides == {8}
+    assert list(item_vectors(Subject("clips", senses("audio"), ("level",)), pairs, "mean")) == ["audio"]
+    of_images = senses("image")
+    assert list(item_vectors(Subject("images", of_images, ("level",), image_side=8), pairs, "mean")) == ["image"]
+    assert of_images.sides == {8}
     assert [shared_modalities(senses(), corpus) for corpus in (pairs, clips, pictures)] == [("audio", "image"), ("audio",), ("image",)]
     assert [shared_modalities(LogMel(), corpus) for corpus in (pairs, clips, pictures)] == [("audio",), ("audio",), ()]
     assert [shared_modalities(Pixels(), corpus) for corpus in (pairs, clips, pictures)] == [("image",), (), ("image",)]
@@ -76,19 +76,19 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     both = Subject("both", senses(), ("level",))
     with pytest.raises(UserError, match="'test-2' has no picture, and others have one .1 of 4 items"):
         item_vectors(both, changed(corpus, 2, image=None), "mean")
-    unheard = changed(write_pairs(tmp_path / "test.jsonl", 4), 1, audio=None, duration=None, sample_rate=None)
+    without_audio = changed(write_pairs(tmp_path / "test.jsonl", 4), 1, audio=None, duration=None, sample_rate=None)
     with pytest.raises(UserError, match="'test-1' has no audio"):
-        item_vectors(both, unheard, "mean")
-    assert item_vectors(Subject("sees", senses("image"), ("level",)), unheard, "mean")["image"]["level"].shape == (4, 4)
+        item_vectors(both, without_audio, "mean")
+    assert item_vectors(Subject("images", senses("image"), ("level",)), without_audio, "mean")["image"]["level"].shape == (4, 4)
     with pytest.raises(UserError, match="'test-3' is too short for both to give a frame"):
         item_vectors(both, changed(write_pairs(tmp_path / "test.jsonl", 4), 3, duration=0.02), "mean")
-    with pytest.raises(UserError, match="sees takes pictures, and no item of"):
-        item_vectors(Subject("sees", senses("image"), ("level",)), write_pairs(tmp_path / "x" / "a.jsonl", 3, halves=("audio",)), "mean")
+    with pytest.raises(UserError, match="images takes pictures, and no item of"):
+        item_vectors(Subject("images", senses("image"), ("level",)), write_pairs(tmp_path / "x" / "a.jsonl", 3, halves=("audio",)), "mean")
     with pytest.raises(UserError, match="'b-0' has no class .3 of 3"):
         item_labels(write_pairs(tmp_path / "b.jsonl", 3, labelled=False))
 
 
-def test_what_diverged_is_told(tmp_path: Path) -> None:
+def test_what_diverged_is_reported(tmp_path: Path) -> None:
     broken = senses("image")
     with torch.no_grad():
         broken.sensing.fill_(torch.nan)
@@ -96,8 +96,8 @@ def test_what_diverged_is_told(tmp_path: Path) -> None:
         item_vectors(Subject("broken", broken, ("level",)), write_pairs(tmp_path / "test.jsonl", 3), "mean")
 
 
-def test_one_that_sees_does_not_hear() -> None:
-    with pytest.raises(UserError, match="sees takes images and no audio"):
-        _ = Subject("sees", senses("image"), ("level",)).extractor
-    with pytest.raises(UserError, match="hears takes audio and no images"):
-        _ = Subject("hears", LogMel(), ("logmel",)).image_extractor
+def test_a_model_of_one_modality_does_not_take_the_other() -> None:
+    with pytest.raises(UserError, match="eye takes images and no audio"):
+        _ = Subject("eye", senses("image"), ("level",)).extractor
+    with pytest.raises(UserError, match="ear takes audio and no images"):
+        _ = Subject("ear", LogMel(), ("logmel",)).image_extractor

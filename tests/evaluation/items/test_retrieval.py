@@ -96,8 +96,8 @@ def test_both_directions_beside_chance(tmp_path: Path) -> None:
 def test_one_modality_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     retrieving, pairs = find_measure("retrieval:mean"), Corpora(write_pairs(tmp_path / "test.jsonl", 3))
-    with pytest.raises(UserError, match="sees takes image alone"):
-        retrieving([Subject("sees", senses("image"), ("level",))], pairs)
+    with pytest.raises(UserError, match="pictures takes image alone"):
+        retrieving([Subject("pictures", senses("image"), ("level",))], pairs)
     clips = Corpora(write_pairs(tmp_path / "clips.jsonl", 3, halves=("audio",)))
     with pytest.raises(UserError, match="clips has no pairs of both"):
         retrieving([Subject("senses", senses(), ("level",))], clips)

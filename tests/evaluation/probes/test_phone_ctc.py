@@ -15,7 +15,7 @@ from reference.levels import trained, write_corpus
 
 
 def _bells(count: int, seed: int) -> list[Utterance]:
-    """Four bells, each two frames long, with silence between them: what rings is plain to hear, when it rings is not told."""
+    """Four bells, each two frames long, with silence between them: which bell rings is plain, the labels do not say when."""
     random = torch.Generator().manual_seed(seed)
     utterances = []
     for _ in range(count):

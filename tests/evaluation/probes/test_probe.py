@@ -48,15 +48,15 @@ def rated(request: pytest.FixtureRequest, corpora: Corpora) -> tuple[ProbeProtoc
     return request.param, Probe(request.param)([levels()], corpora)
 
 
-def test_what_can_be_heard_is_found_and_what_cannot_is_guessed(corpora: Corpora, rated: tuple[ProbeProtocol, list[Result]]) -> None:
+def test_what_features_encode_is_found_and_the_rest_is_guessed(corpora: Corpora, rated: tuple[ProbeProtocol, list[Result]]) -> None:
     protocol, results = rated
     assert len(results) == 2 * 2 * 2 + 2 + 2  # (trained and not) x layers x splits, gains, majority class
 
-    heard = find(results, "levels", "level")
-    assert (heard.value, heard.low, heard.high) == (1.0, 1.0, 1.0)
-    assert heard.details["frames"] == sum(int(d * RATE) // 160 for d in corpora.test.durations)
-    assert (heard.corpus, heard.step, heard.protocol, heard.details["classes"]) == (corpora.test.name, 500, protocol.name, 4)
-    assert heard.details["trained_on"] == corpora.train.name
+    found = find(results, "levels", "level")
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert found.details["frames"] == sum(int(d * RATE) // 160 for d in corpora.test.durations)
+    assert (found.corpus, found.step, found.protocol, found.details["classes"]) == (corpora.test.name, 500, protocol.name, 4)
+    assert found.details["trained_on"] == corpora.train.name
 
     guessed = find(results, MAJORITY, "none")
     assert abs(find(results, "levels", "nothing").value - guessed.value) < 0.005  # all frames get the class that is most frequent
@@ -64,7 +64,7 @@ def test_what_can_be_heard_is_found_and_what_cannot_is_guessed(corpora: Corpora,
     assert find(results, "levels (untrained)", "level").step is None
 
     gained, none = (find(results, "levels", layer, metric=GAIN) for layer in ("level", "nothing"))
-    assert gained.value == heard.value - find(results, "levels (untrained)", "level").value
+    assert gained.value == found.value - find(results, "levels (untrained)", "level").value
     assert gained.low is not None
     assert 0 < gained.low <= gained.value <= gained.high
     assert (none.value, none.low, none.high) == (0.0, 0.0, 0.0)
@@ -114,13 +114,13 @@ def test_models_of_different_rates_are_measured_side_by_side(corpora: Corpora) -
     assert find(results, "slow", "level").details["frames"] == sum(int(n) // 160 for n in corpora.test.lengths(8000))
 
 
-def test_phones_that_training_never_showed_are_errors_and_are_told(tmp_path: Path) -> None:
+def test_phones_that_training_never_showed_are_errors_and_are_reported(tmp_path: Path) -> None:
     train = write_corpus(tmp_path / "train.jsonl", 12, seed=1)
     test = write_corpus(tmp_path / "test.jsonl", 6, seed=2, phones=(*PHONES, "q"))
-    heard = find(Probe(QUICK)([levels(["level"])], Corpora(test, train)), "levels", "level")
+    found = find(Probe(QUICK)([levels(["level"])], Corpora(test, train)), "levels", "level")
     unseen = sum(phone.end - phone.start for item in test for phone in item.phones or () if phone.label == "q")
-    assert heard.details["unseen_phones"] == ["q"]
-    assert abs(1.0 - heard.value - unseen / test.durations.sum()) < 0.01
+    assert found.details["unseen_phones"] == ["q"]
+    assert abs(1.0 - found.value - unseen / test.durations.sum()) < 0.01
 
 
 def test_without_phones_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -148,14 +148,14 @@ def test_two_phone_sets_are_not_compared(tmp_path: Path) -> None:
         Probe(PAPER)([levels()], Corpora(Manifest.open(paths["timit61"]), Manifest.open(paths["timit39"])))
 
 
-def test_too_little_to_learn_from_is_told(tmp_path: Path) -> None:
+def test_too_little_to_learn_from_is_reported(tmp_path: Path) -> None:
     corpora = Corpora(write_corpus(tmp_path / "test.jsonl", 2), write_corpus(tmp_path / "train.jsonl", 3, seed=1))
     with pytest.raises(UserError, match=r"train has .* s of audio, too little for the probe `paper`, .* 8 windows of 1.28 s"):
         Probe(PAPER)([levels()], corpora)
     assert find(Probe(QUICK)([levels()], corpora), "levels", "level").value > 0.9
 
 
-def test_phones_between_all_frames_are_told(tmp_path: Path) -> None:
+def test_phones_between_all_frames_are_reported(tmp_path: Path) -> None:
     train = write_corpus(tmp_path / "train.jsonl", 12)
     test = write_corpus(tmp_path / "test.jsonl", 2)
     text = test.path.read_text().replace('"phones": [[0.0, ', '"phones": [[0.0, 0.001, "a"]], "was": [[0.0, ')

@@ -1,4 +1,4 @@
-"""Who speaks is found where it can be heard, and only there."""
+"""The speaker is found where features depend on the audio, and only there."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,13 +31,13 @@ def _corpora(tmp_path: Path) -> Corpora:
 
 
 @pytest.mark.parametrize("protocol", BOTH, ids=lambda p: p.name)
-def test_speakers_who_say_different_phones_are_told_apart(tmp_path: Path, protocol: object) -> None:
+def test_speakers_who_say_different_phones_are_distinguished(tmp_path: Path, protocol: object) -> None:
     corpora = _corpora(tmp_path)
     rows = SpeakerProbe(protocol)([Subject("levels", trained(), ("level", "nothing"))], corpora)  # type: ignore[arg-type]
-    heard, guessed = (next(r for r in rows if r.layer == layer and r.split == "test") for layer in ("level", "nothing"))
-    assert heard.value == 1.0
+    found, guessed = (next(r for r in rows if r.layer == layer and r.split == "test") for layer in ("level", "nothing"))
+    assert found.value == 1.0
     assert 0.2 < guessed.value < 0.8
-    assert heard.details["speakers"] == 2
+    assert found.details["speakers"] == 2
 
 
 def test_unseen_speakers_and_lonely_ones_are_explained(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""BEST-RQ's loss as a loop over frames; what is asked, and that it is not heard; both encoders; books, sizes, and what is told."""
+"""BEST-RQ's loss as a loop over frames; what is predicted, and that it is not encoded; both encoders; books, sizes, and messages."""
 
 import dataclasses
 import warnings
@@ -40,9 +40,9 @@ def batch() -> Batch:
 @torch.no_grad()
 @pytest.mark.parametrize("books, encoder", [(1, "conformer"), (3, "conformer"), (1, "transformer")])
 def test_the_loss_is_a_loop_over_hidden_stacks(books: int, encoder: str) -> None:
-    ours, heard = best_rq(codebooks=books, encoder=encoder), batch()
-    losses = ours(heard, 1)
-    given = ours.prepare(heard, 1)
+    ours, inputs = best_rq(codebooks=books, encoder=encoder), batch()
+    losses = ours(inputs, 1)
+    given = ours.prepare(inputs, 1)
     assert given.clips.frames.tolist() == [37, 37]  # 150 frames of the spectrogram, of which two fill no stack
     energies, mask = ours._energies(given), given.mask
     latents = ours.subsampling(ours.with_noise(energies, given.noise), torch.tensor([148, 148]))
@@ -64,9 +64,9 @@ def test_the_loss_is_a_loop_over_hidden_stacks(books: int, encoder: str) -> None
     assert set(losses.scalars) == {"accuracy", "code_use", "code_perplexity"}
 
 
-def test_what_is_hidden_is_not_heard() -> None:
-    ours, heard = best_rq(), batch()
-    given = ours.prepare(heard, 1)
+def test_masked_frames_are_not_encoded() -> None:
+    ours, inputs = best_rq(), batch()
+    given = ours.prepare(inputs, 1)
     energies = ours._energies(given)
     states = ours._states(energies, given)
     other = torch.where(given.mask[..., None], torch.randn_like(energies), energies)
@@ -107,14 +107,14 @@ def test_features_of_both_encoders_do_not_depend_on_batch_mates(encoder: str) ->
         torch.testing.assert_close(together.values[layer][1, :8], alone.values[layer][0], atol=1e-4, rtol=0)
 
 
-def test_a_causal_one_hears_the_past_of_its_spectrogram() -> None:
+def test_a_causal_one_depends_on_the_past_of_its_spectrogram() -> None:
     ours = best_rq(causal=True)
     energies = torch.randn(1, 148, 80)
     other = energies.clone()
     other[:, 60:] = torch.randn(1, 88, 80)
     with torch.no_grad():
         first, second = (ours.blocks(ours.subsampling(e, torch.tensor([148])))[-1] for e in (energies, other))
-    torch.testing.assert_close(first[:, :14], second[:, :14])  # frame 14 hears up to the spectrogram's frame 60
+    torch.testing.assert_close(first[:, :14], second[:, :14])  # frame 14 reaches up to the spectrogram's frame 60
     assert not torch.allclose(first[:, 14:], second[:, 14:])
 
 
@@ -127,13 +127,13 @@ def test_settings_that_do_not_fit_are_explained() -> None:
         best_rq(bands=79)
 
 
-def test_a_codebook_larger_than_what_is_asked_is_told_and_not_fatal() -> None:
+def test_a_codebook_larger_than_what_is_asked_is_reported_and_not_fatal() -> None:
     ours = best_rq(codes=500)
     ours.updates = 3
     with pytest.warns(UserWarning, match="the codebook has 500 entries, and 3 updates of .* masked frames"):
         ours(batch(), 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ours(batch(), 1)  # told once
+        ours(batch(), 1)  # reported once
         ours.updates = 100_000
         assert ours(batch(), 0).total().isfinite()

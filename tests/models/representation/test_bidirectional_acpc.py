@@ -1,4 +1,4 @@
-"""Two directions: each hears only its own side, and turning the audio around turns the features around."""
+"""Two directions: each depends only on its own side, and turning the audio around turns the features around."""
 
 import torch
 
@@ -11,15 +11,15 @@ def _model() -> BidirectionalACPC:
     return BidirectionalACPC(BidirectionalACPCSettings(channels=32, context_size=32, context_layers=1, predictions=3, matched=5)).eval()
 
 
-def test_each_half_of_c_hears_its_own_side_of_a_frame() -> None:
+def test_each_half_of_c_depends_on_its_own_side_of_a_frame() -> None:
     model = _model()
     latents = torch.randn(1, 60, 32, requires_grad=True)
     for half, first, last in ((slice(0, 32), 0, 30), (slice(32, 64), 30, 59)):
         latents.grad = None
         model.contexts(latents, torch.tensor([60]))[0, 30, half].sum().backward()
         assert latents.grad is not None
-        heard = latents.grad[0].abs().sum(-1).nonzero().flatten()
-        assert (int(heard.min()), int(heard.max())) == (first, last)
+        reached = latents.grad[0].abs().sum(-1).nonzero().flatten()
+        assert (int(reached.min()), int(reached.max())) == (first, last)
 
 
 @torch.no_grad()

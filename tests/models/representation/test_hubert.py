@@ -46,15 +46,15 @@ def batch(of: HuBERT, samples: int = 16_000) -> Batch:
 @pytest.mark.parametrize("unmasked", [0.0, 0.3])
 def test_the_loss_is_a_loop_over_frames(unmasked: float) -> None:
     hubert = model(unmasked=unmasked)
-    heard = batch(hubert)
-    losses = hubert(heard, 0)
-    latents = hubert.latents(hubert.clips(heard)[0])
-    mask = hubert.mask([latents.values.shape[1]] * 2, heard.keys)
+    inputs = batch(hubert)
+    losses = hubert(inputs, 0)
+    latents = hubert.latents(hubert.clips(inputs)[0])
+    mask = hubert.mask([latents.values.shape[1]] * 2, inputs.keys)
     states = hubert.encode(latents.values, mask, None, kept=hubert.transformer.draw((0, 0)))[-1]
     sums, counts = {True: 0.0, False: 0.0}, {True: 0, False: 0}
     for b in range(2):
         for t in range(mask.shape[1]):
-            label = int(heard.labels[b, t])
+            label = int(inputs.labels[b, t])
             if label >= 0:
                 logits = F.cosine_similarity(hubert.final_projection(states[b, t])[None], hubert.label_vectors) / 0.1
                 sums[bool(mask[b, t])] += float(torch.logsumexp(logits, 0) - logits[label])
@@ -68,7 +68,7 @@ def test_the_loss_is_a_loop_over_frames(unmasked: float) -> None:
         assert (int(term.count), term.weight) == (counts[False], 0.3)
 
 
-def test_a_masked_frame_is_not_heard() -> None:
+def test_masked_frames_are_not_encoded() -> None:
     hubert = model().eval()
     latents = torch.randn(1, 40, 8, dtype=torch.float64)
     mask = torch.zeros(1, 40, dtype=torch.bool)
@@ -80,15 +80,15 @@ def test_a_masked_frame_is_not_heard() -> None:
 
 def test_labels_that_do_not_fit_are_explained() -> None:
     hubert = model()
-    heard = batch(hubert)
-    assert heard.labels is not None
+    inputs = batch(hubert)
+    assert inputs.labels is not None
     for labels, message in (
         (None, "this batch has none"),
-        (heard.labels[:, 1:], "labels of 48 frames, where the model has 49"),
-        (heard.labels + 1, "a label is 5, but the model has 5 classes"),
+        (inputs.labels[:, 1:], "labels of 48 frames, where the model has 49"),
+        (inputs.labels + 1, "a label is 5, but the model has 5 classes"),
     ):
         with pytest.raises(UserError, match=message):
-            hubert(dataclasses.replace(heard, labels=labels), 0)
+            hubert(dataclasses.replace(inputs, labels=labels), 0)
 
 
 @pytest.mark.parametrize("recipe, millions", [("hubert-base", 94.7), ("hubert-large", 316.6)])

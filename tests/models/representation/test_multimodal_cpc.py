@@ -106,8 +106,8 @@ def test_the_order_of_pairs_makes_no_difference() -> None:
 def test_pairs_are_positives_if_asked() -> None:
     model, batch = small(cross_modal_positives=True, positives_temperature=0.3), pairs()
     losses = model(batch, 0)
-    heard, seen = (model.contexts(z).mean(dim=1) for z in model.latents(model.given(batch)).values())
-    expected = PairedContrast(GROUP, 0.3)(heard, seen)
+    audio, image = (model.contexts(z).mean(dim=1) for z in model.latents(model.given(batch)).values())
+    expected = PairedContrast(GROUP, 0.3)(audio, image)
     torch.testing.assert_close(losses.terms["pairs"].sum, expected.term.sum)
     without = small()(batch, 0).total()
     torch.testing.assert_close(losses.total(), without + expected.term.sum / 4)
@@ -147,15 +147,15 @@ def test_what_is_seen_does_not_depend_on_the_rest_of_the_batch() -> None:
 def test_a_model_of_one_modality_says_what_it_cannot() -> None:
     batch = pairs()
     assert batch.images is not None
-    seeing, hearing = small(modalities="image"), small(modalities="audio")
-    assert seeing.image_features(batch.images).values["c"].shape == (4, 16, 12)
-    assert hearing.features(batch.waveforms, batch.lengths).values["c"].shape[2] == 12
+    of_images, of_audio = small(modalities="image"), small(modalities="audio")
+    assert of_images.image_features(batch.images).values["c"].shape == (4, 16, 12)
+    assert of_audio.features(batch.waveforms, batch.lengths).values["c"].shape[2] == 12
     with pytest.raises(UserError, match=r'modalities = "image" and takes no audio: use one trained with "both"'):
-        seeing.features(batch.waveforms, batch.lengths)
+        of_images.features(batch.waveforms, batch.lengths)
     with pytest.raises(UserError, match="takes no audio"):
-        seeing.frame_count(torch.tensor([16_000]), "z")
+        of_images.frame_count(torch.tensor([16_000]), "z")
     with pytest.raises(UserError, match=r'modalities = "audio" and takes no images'):
-        hearing.image_features(batch.images)
+        of_audio.image_features(batch.images)
 
 
 def test_what_does_not_fit_is_explained() -> None:

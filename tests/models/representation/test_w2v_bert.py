@@ -42,15 +42,15 @@ def batch() -> Batch:
 @torch.no_grad()
 @pytest.mark.parametrize("books", [1, 2])
 def test_the_losses_are_loops_over_hidden_frames(books: int) -> None:
-    ours, heard = w2v_bert(codebooks=books), batch()
-    losses = ours(heard, 7)
-    given = ours.prepare(heard, 7)
+    ours, inputs = w2v_bert(codebooks=books), batch()
+    losses = ours(inputs, 7)
+    given = ours.prepare(inputs, 7)
     latents, mask = ours._latents(given), given.mask
     states = ours.blocks(ours.with_noise(latents, given.noise), None)
-    contrastive, prediction, count, told, found = 0.0, 0.0, 0, 0, 0
+    contrastive, prediction, count, correct, found = 0.0, 0.0, 0, 0, 0
     hidden = [mask[b].nonzero().flatten() for b in range(2)]
     own = torch.arange(len(hidden[0])).expand(2, -1)  # equally many, for utterances of equal length
-    distractors = draw_distractors(own, [len(h) for h in hidden], heard.keys, same=4)
+    distractors = draw_distractors(own, [len(h) for h in hidden], inputs.keys, same=4)
     for b, places in enumerate(hidden):
         quantized = ours.quantizer(latents[b : b + 1, places], 1.0)
         targets = ours.target_projection(quantized.values[0])
@@ -59,7 +59,7 @@ def test_the_losses_are_loops_over_hidden_frames(books: int) -> None:
             scores = torch.cosine_similarity(context[None], targets) / 0.1
             wrong = [scores[n] for n in distractors[b, m] if not torch.equal(quantized.codes[0, n], quantized.codes[0, m])]
             contrastive += float(torch.stack([scores[m], *wrong]).logsumexp(0) - scores[m])
-            told += bool(wrong) and all(bool(scores[m] > w) for w in wrong)
+            correct += bool(wrong) and all(bool(scores[m] > w) for w in wrong)
             for book in range(books):
                 code = quantized.codes[0, m, book]
                 logits = (ours.heads.weight @ states[3][b, t] + ours.heads.bias)[book * 5 : (book + 1) * 5]
@@ -69,23 +69,23 @@ def test_the_losses_are_loops_over_hidden_frames(books: int) -> None:
     assert float(losses.terms["contrastive"].sum) == pytest.approx(contrastive, rel=1e-5)
     assert float(losses.terms["prediction"].sum) == pytest.approx(prediction, rel=1e-5)
     assert {float(term.count) for term in losses.terms.values()} == {float(count)}  # which accumulation needs
-    assert float(losses.scalars["accuracy"]) == pytest.approx(told / count)
+    assert float(losses.scalars["accuracy"]) == pytest.approx(correct / count)
     assert float(losses.scalars["accuracy_prediction"]) == pytest.approx(found / count / books)
     weights = {name: term.weight for name, term in losses.terms.items()}
     assert weights == {"contrastive": 1.0, "diversity": 0.1, "prediction": 1.0}
     assert {"code_use", "code_perplexity", "latent_std", "temperature"} <= set(losses.scalars)
 
 
-def test_upper_blocks_learn_to_foretell_and_nothing_else() -> None:
-    ours, heard = w2v_bert(), batch()
-    losses = ours(heard, 0)
+def test_upper_blocks_learn_from_prediction_alone() -> None:
+    ours, inputs = w2v_bert(), batch()
+    losses = ours(inputs, 0)
     upper = [*ours.blocks.blocks[1:].parameters(), *ours.heads.parameters()]
     contrastive = torch.autograd.grad(losses.terms["contrastive"].sum, upper, retain_graph=True, allow_unused=True)
     assert all(gradient is None for gradient in contrastive)
     prediction = torch.autograd.grad(losses.terms["prediction"].sum, upper, retain_graph=True)
     assert all(bool(gradient.any()) for gradient in prediction)
     entries = torch.autograd.grad(losses.terms["prediction"].sum, [ours.quantizer.entries], allow_unused=True)
-    assert entries == (None,)  # codes are labels: what foretells them cannot make them easier
+    assert entries == (None,)  # codes are labels: what predicts them cannot make them easier
 
 
 def test_the_temperature_is_a_share_of_the_updates() -> None:
@@ -113,11 +113,11 @@ def test_lower_blocks_that_are_not_fewer_are_explained() -> None:
 @torch.no_grad()
 def test_diversity_is_that_of_the_codes_of_a_group() -> None:
     """Each of two utterances may have few codes, if both together have many."""
-    ours, heard = w2v_bert(codebooks=2), batch()
-    at = masked_places(ours.mask([37, 37], heard.keys))
-    latents = ours._latents(ours.prepare(heard, 7))
+    ours, inputs = w2v_bert(codebooks=2), batch()
+    at = masked_places(ours.mask([37, 37], inputs.keys))
+    latents = ours._latents(ours.prepare(inputs, 7))
     probabilities = ours.quantizer(at.of(latents), 1.0).probabilities.flatten(0, 1)  # (2 M, G, V): equally many in both
     means = probabilities.mean(0)
     entropies = -(means * means.log()).sum(-1)
     expected = len(probabilities) * (1 - entropies.exp().sum() / (2 * 5))
-    assert float(ours(heard, 7).terms["diversity"].sum) == pytest.approx(float(expected), rel=1e-5)
+    assert float(ours(inputs, 7).terms["diversity"].sum) == pytest.approx(float(expected), rel=1e-5)

@@ -22,13 +22,13 @@ def batch(size: int, samples: int = 3000) -> Batch:
 
 
 def test_the_loss_is_a_loop_over_predictions() -> None:
-    model, heard = small(), batch(2)
-    losses = model(heard, 0)
-    latents = model.encoder(heard.waveforms)
+    model, inputs = small(), batch(2)
+    losses = model(inputs, 0)
+    latents = model.encoder(inputs.waveforms)
     contexts = model.context(latents)
     predictions = model.heads(contexts).unflatten(-1, (4, 6))
     frames = latents.shape[1]
-    rows = model.negatives.drawn(frames, heard.keys, frames - 1, 1).rows  # of z_1, z_2, …
+    rows = model.negatives.drawn(frames, inputs.keys, frames - 1, 1).rows  # of z_1, z_2, …
     total, count, right = torch.tensor(0.0, dtype=torch.float64), 0, 0
     for b in range(2):
         for t in range(frames):
@@ -73,15 +73,15 @@ def test_the_released_size() -> None:
     assert round(sum(p.numel() for p in model.parameters()) / 1e6, 1) == 32.5  # SUPERB, Table 1
 
 
-def test_vq_wav2vec_foretells_codes_from_codes() -> None:
-    model, heard = small(codebooks=2, codes=5, diversity=0.3, negative_group=2).train(), batch(2)
-    losses = model(heard, 7)
-    latents = model.encoder(heard.waveforms)
-    quantized = model.quantizer(latents, model.temperature(7), model.quantizer.draw(latents.shape[1], heard.keys))
+def test_vq_wav2vec_predicts_codes_from_codes() -> None:
+    model, inputs = small(codebooks=2, codes=5, diversity=0.3, negative_group=2).train(), batch(2)
+    losses = model(inputs, 7)
+    latents = model.encoder(inputs.waveforms)
+    quantized = model.quantizer(latents, model.temperature(7), model.quantizer.draw(latents.shape[1], inputs.keys))
     plain = small(negative_group=2)
     plain.load_state_dict({name: value for name, value in model.state_dict().items() if not name.startswith("quantizer")})
     plain.encoder.forward = lambda waveforms: quantized.values  # type: ignore[method-assign] # noqa: ARG005
-    torch.testing.assert_close(losses.terms["contrastive"].sum, plain(heard, 7).terms["contrastive"].sum)
+    torch.testing.assert_close(losses.terms["contrastive"].sum, plain(inputs, 7).terms["contrastive"].sum)
     means = quantized.probabilities.mean(dim=(0, 1))  # (G, V)
     unused = 1 - torch.exp(-(means * means.log()).sum(-1)).mean() / 5
     torch.testing.assert_close(losses.terms["diversity"].sum / losses.terms["diversity"].count, unused)
@@ -89,9 +89,9 @@ def test_vq_wav2vec_foretells_codes_from_codes() -> None:
 
 
 def test_vq_wav2vec_gives_its_codes() -> None:
-    model, heard = small(codebooks=2, codes=5), batch(2)
-    frames = model.features(heard.waveforms, heard.lengths)
-    codes = model.inspect(heard)["codes"]
+    model, inputs = small(codebooks=2, codes=5), batch(2)
+    frames = model.features(inputs.waveforms, inputs.lengths)
+    codes = model.inspect(inputs)["codes"]
     assert model.layer_names == tuple(frames.values) == ("z", "q", "c")
     assert torch.equal(frames.values["q"], model.quantizer.entries[0][codes].flatten(2))
     torch.testing.assert_close(frames.values["c"], model.context(frames.values["q"], frames.lengths["c"]))

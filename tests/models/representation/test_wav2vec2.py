@@ -49,11 +49,11 @@ def test_the_loss_is_that_of_the_equations(lengths: list[int]) -> None:
     losses = model(batch, 0)
     frames = model.frame_count(batch.lengths, "L0").tolist()
     mask = model.mask(frames, batch.keys)
-    heard = model.latents(model.clips(batch)[0])
-    states = model.encode(heard.values, mask, torch.tensor(frames))[-1]
+    latents = model.latents(model.clips(batch)[0])
+    states = model.encode(latents.values, mask, torch.tensor(frames))[-1]
     contexts, targets, probabilities, codes = [], [], [], []
     for b in range(4):
-        quantized = model.quantizer(heard.values[b : b + 1, mask[b]], 1.0)
+        quantized = model.quantizer(latents.values[b : b + 1, mask[b]], 1.0)
         contexts.append(model.context_projection(states[b, mask[b]]))
         targets.append(model.target_projection(quantized.values)[0])
         probabilities.append(quantized.probabilities[0])
@@ -71,13 +71,13 @@ def test_the_loss_is_that_of_the_equations(lengths: list[int]) -> None:
     unused = sum(len(torch.cat(pair)) * loop_diversity(torch.cat(pair)) for pair in (probabilities[:2], probabilities[2:]))
     assert losses.terms["diversity"].sum.item() == pytest.approx(unused, rel=1e-4)
     assert losses.terms["diversity"].weight == 0.1
-    energy = torch.cat([heard.energy[b, :n] for b, n in enumerate(frames)]).mean()
+    energy = torch.cat([latents.energy[b, :n] for b, n in enumerate(frames)]).mean()
     penalty = losses.terms["feature_penalty"]
     torch.testing.assert_close(penalty.sum / penalty.count, energy)
     assert float(losses.terms["contrastive"].count) == float(losses.terms["diversity"].count) == sum(counts)
 
 
-def test_what_is_masked_is_not_heard() -> None:
+def test_masked_frames_are_not_encoded() -> None:
     model, batch = build().eval(), batch_of()
     latents = model.latents(model.clips(batch)[0]).values.detach().requires_grad_()
     mask = model.mask([latents.shape[1]] * 4, batch.keys)

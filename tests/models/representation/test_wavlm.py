@@ -44,7 +44,7 @@ def batch() -> Batch:
 
 
 def bucket_by_hand(apart: int, buckets: int, farthest: int) -> int:
-    """As the paper of T5 tells it: side, then one by one, then by logarithms."""
+    """As the paper of T5 says it: side, then one by one, then by logarithms."""
     half = buckets // 2
     begin = half if apart > 0 else 0
     exact = half // 2
@@ -79,14 +79,14 @@ def test_the_bias_is_a_loop_over_frames(frames: int) -> None:
     positions = GatedRelativePositions(size=12, layers=2, heads=3, buckets=8, farthest=6)
     for parameter in positions.parameters():
         parameter.add_(torch.randn_like(parameter))
-    heard = torch.randn(2, frames, 12)
+    frames_in = torch.randn(2, frames, 12)
     for block in range(2):
-        bias = positions(heard, block)
+        bias = positions(frames_in, block)
         assert bias.shape == (2, 3, frames, frames)
         for b in range(2):
             for h in range(3):
                 for i in range(frames):
-                    own = heard[b, i, 4 * h : 4 * h + 4]
+                    own = frames_in[b, i, 4 * h : 4 * h + 4]
                     features = positions.gate_weight[block] @ own + positions.gate_bias[block]
                     outer, inner = features[:4].sum().sigmoid(), features[4:].sum().sigmoid()
                     for j in range(frames):
@@ -121,13 +121,13 @@ def test_every_gradient_of_the_distances_equals_transformers(tmp_path: Path) -> 
 
 
 def test_without_distances_it_is_hubert() -> None:
-    model, heard = wavlm(), batch()
+    model, inputs = wavlm(), batch()
     assert model.position_bias is not None
     with torch.no_grad():
         model.position_bias.table.zero_()
     hubert = HuBERT(HuBERTSettings(**SMALL))
     hubert.load_state_dict({name: value for name, value in model.state_dict().items() if not name.startswith("position_bias")})
-    ours, theirs = model(heard, 0), hubert(heard, 0)
+    ours, theirs = model(inputs, 0), hubert(inputs, 0)
     for name, term in theirs.terms.items():
         torch.testing.assert_close(ours.terms[name].sum, term.sum, rtol=1e-5, atol=1e-5)
         assert int(ours.terms[name].count) == int(term.count)
@@ -145,13 +145,13 @@ def test_a_block_left_out_leaves_no_parameter_without_a_gradient() -> None:
 
 
 def _kept(model: WavLM, step: int) -> int:
-    """Count the blocks that a step hears."""
-    told: list[int] = []
-    handle = model.position_bias.register_forward_hook(lambda *_: told.append(1))  # type: ignore[union-attr, operator]
+    """Count the blocks that a step computes."""
+    calls: list[int] = []
+    handle = model.position_bias.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[union-attr, operator]
     with torch.no_grad():
         model(batch(), step)
     handle.remove()
-    return len(told)
+    return len(calls)
 
 
 def test_checkpointing_changes_no_gradient() -> None:

@@ -300,8 +300,8 @@ class BatchPlan(Plan):
         if self.settings.speaker_exponent == 1:
             return _Decks(np.arange(len(sizes)), sizes)
         groups = sizes // self.group
-        luck = np.zeros(len(groups)) if epoch is None else self._shares(epoch, "balance", len(groups))
-        wanted = np.floor(self._balanced(groups) + luck).astype(np.int64)  # right on average, however few they are
+        fractions = np.zeros(len(groups)) if epoch is None else self._shares(epoch, "balance", len(groups))
+        wanted = np.floor(self._balanced(groups) + fractions).astype(np.int64)  # right on average, however few they are
         decks = -(-wanted // np.maximum(groups, 1))
         units = np.repeat(np.arange(len(groups)), decks)
         earlier = np.arange(len(units)) - np.repeat(cumulated(decks)[:-1], decks)  # decks of the same unit

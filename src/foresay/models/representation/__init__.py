@@ -1,1 +1,1 @@
-"""Speech (and pictures) -> frames."""
+"""Representation models: from speech (and images) to frames of features."""

@@ -1,4 +1,4 @@
-"""What a model with an encoder and a context gives its users: layers z and c, of a whole utterance or, if causal, as it arrives."""
+"""Features of models with an encoder and a context: layers z and c, of a whole utterance or, if causal, of a stream."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

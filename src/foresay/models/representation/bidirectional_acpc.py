@@ -1,4 +1,4 @@
-"""Bidirectional Aligned CPC: one context predicts the future, another the past, over the same latents.
+"""Bidirectional ACPC: one context predicts the future, another the past, over the same latents.
 
 Kawakami et al., "Learning Robust and Multilingual Speech Representations" (arXiv:2001.11128, section 2) train contrastive predictive
 coding in both directions and use both contexts; here each direction is aligned as in ACPC (arXiv:2104.11946), and with M = K it is CPC.

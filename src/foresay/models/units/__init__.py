@@ -1,1 +1,1 @@
-"""From speech to units: tokenizers that are fitted on what another model extracts."""
+"""Unit models: tokenizers that are fitted on the features of another model."""

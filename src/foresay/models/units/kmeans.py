@@ -1,4 +1,4 @@
-"""k-means units: the cluster that each frame of an encoder's layer lies nearest to.
+"""k-means units: the index of the nearest cluster center for each frame of an encoder's layer.
 
 Hsu et al., "HuBERT" (arXiv:2106.07447), section II-C: labels to be predicted; Lakhotia et al., "On Generative Spoken Language Modeling from
 Raw Audio" (arXiv:2102.01192), section 3.1: units of a language model.
