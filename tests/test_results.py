@@ -100,7 +100,7 @@ def test_a_value_of_another_type_is_named(tmp_path: Path, key: str, value: objec
     append_results(path, [_result(0.5)])
     line = json.loads(path.read_text())
     path.write_text(json.dumps({**line, key: value}) + "\n")
-    with pytest.raises(UserError, match=rf"line 1 is no result: '{key}' is .* the same `foresay evaluate` measures again"):
+    with pytest.raises(UserError, match=rf"line 1 is no result: '{key}' is .* the same `foresay evaluate` measures its results again"):
         read_results(path)
 
 
