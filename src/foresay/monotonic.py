@@ -23,7 +23,7 @@ from torch.autograd.function import FunctionCtx
 from foresay.errors import UserError
 
 
-class MonotonicAlignment(NamedTuple):
+class Alignment(NamedTuple):
     """What the program finds for each (M, K) matrix of scores."""
 
     loss: Tensor
@@ -35,7 +35,7 @@ class MonotonicAlignment(NamedTuple):
     """(..., M) int64: the best path's prediction for each frame, from 0; K is the blank. Among equals, the path that climbs latest."""
 
 
-def monotonic_alignment(scores: Tensor, mode: Literal["soft", "hard"] = "soft", blank: Tensor | None = None) -> MonotonicAlignment:
+def monotonic_alignment(scores: Tensor, mode: Literal["soft", "hard"] = "soft", blank: Tensor | None = None) -> Alignment:
     """Align K predictions to M >= K frames.
 
     `scores`: (..., M, K) log-scores, `blank` (..., M) that of each frame under the blank; -inf where an alignment is forbidden.
@@ -47,14 +47,14 @@ def monotonic_alignment(scores: Tensor, mode: Literal["soft", "hard"] = "soft", 
         raise UserError(msg)
     exact = scores if scores.dtype == torch.float64 else scores.float()
     if blank is None:
-        return MonotonicAlignment(*_Align.apply(exact, mode, 0))
+        return Alignment(*_Align.apply(exact, mode, 0))
     # States: blank, 1, blank, 2, …, K, blank. The blanks, at even places, may be passed over.
     blanks = blank.to(exact)[..., None]  # (..., M, 1)
     between = torch.stack([blanks.expand_as(exact), exact], dim=-1).flatten(-2)
     states = torch.cat([between, blanks], dim=-1)  # (..., M, 2 K + 1)
     loss, posterior, path = _Align.apply(states, mode, 1)
     silent = posterior[..., 0::2].sum(-1, keepdim=True)
-    return MonotonicAlignment(loss, torch.cat([posterior[..., 1::2], silent], dim=-1), torch.where(path % 2 == 1, path // 2, predictions))
+    return Alignment(loss, torch.cat([posterior[..., 1::2], silent], dim=-1), torch.where(path % 2 == 1, path // 2, predictions))
 
 
 class _Align(torch.autograd.Function):

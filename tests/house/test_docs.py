@@ -21,7 +21,7 @@ import foresay
 from foresay import cli
 from foresay.building import find_model
 from foresay.corpora.plans.windows import DataSettings
-from foresay.hub.encoder import EncoderSettings
+from foresay.hub.encoder import EncoderOnlySettings
 from foresay.settings import list_names, modules, settings_class
 from foresay.training.optimizers import OptimizerSettings
 from foresay.training.recipe import TrainerSettings
@@ -192,7 +192,12 @@ ENDINGS = {"toml", "safetensors", "pt", "onnx"}
 
 def test_settings_on_the_pages_exist() -> None:
     models = [settings_class(find_model(model)) for model in list_names("foresay.models")]
-    owners = {"model": [*models, EncoderSettings], "data": [DataSettings], "optimizer": [OptimizerSettings], "trainer": [TrainerSettings]}
+    owners = {
+        "model": [*models, EncoderOnlySettings],
+        "data": [DataSettings],
+        "optimizer": [OptimizerSettings],
+        "trainer": [TrainerSettings],
+    }
     known = {section: {field.name for owner in found for field in dataclasses.fields(owner)} for section, found in owners.items()}
     named = [(name(page), *match.group("section", "key")) for page in PAGES for match in SETTING.finditer(page.read_text(encoding="utf-8"))]
     assert named

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from foresay.contracts import Term
 from foresay.errors import UserError
-from foresay.monotonic import MonotonicAlignment, monotonic_alignment
+from foresay.monotonic import Alignment, monotonic_alignment
 from foresay.objectives.contrastive import ContrastiveLoss, Scores, accuracy, log_probabilities
 
 
@@ -56,17 +56,17 @@ class Lattice:
             raise UserError(msg)
         return cells
 
-    def align_cells(self, cells: Tensor) -> MonotonicAlignment:
+    def align_cells(self, cells: Tensor) -> Alignment:
         """Align log-probabilities (..., M, K); the free frames are not in the posterior and the path."""
         frames = cells.shape[-2]
         scores = F.pad(cells / self.temperature, (0, 0, self.skip_begin, self.skip_end))
         scores, blank = (scores[..., :-1], scores[..., -1]) if self.blank else (scores, None)
         found = monotonic_alignment(scores, self.mode, blank)
         scored = slice(self.skip_begin, self.skip_begin + frames)
-        return MonotonicAlignment(self.temperature * found.loss, found.posterior[..., scored, :], found.path[..., scored])
+        return Alignment(self.temperature * found.loss, found.posterior[..., scored, :], found.path[..., scored])
 
 
-def align(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> MonotonicAlignment:
+def align(scores: Scores, lattice: Lattice, forbidden: Tensor | None = None) -> Alignment:
     """Align the predictions of every position to its next M frames: loss (B, W), posterior (B, W, M, K), path (B, W, M).
 
     `forbidden` (M, K): cells that no alignment may use, those of `lattice.forbidden`.

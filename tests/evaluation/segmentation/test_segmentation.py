@@ -126,9 +126,8 @@ def test_posterior_curves_are_those_of_the_windows(tmp_path: Path) -> None:
         both = (pair * 2)[:2]
         waveforms = np.stack([manifest.read(1, 16000, start, start + 20480) for start in both])
         with torch.no_grad():
-            posterior = model.inspect(Batch(("", ""), torch.from_numpy(waveforms), torch.tensor([20480, 20480]), keys=torch.arange(2)))[
-                "alignment_posterior"
-            ]
+            batch = Batch(("", ""), torch.from_numpy(waveforms), torch.tensor([20480, 20480]), keys=torch.arange(2))
+            posterior = model.inspect(batch)["alignment_posterior"]
         usual = taking_over(posterior.double()).mean(dim=(0, 1)).numpy()
         for start, of_window in zip(pair, posterior.double().numpy(), strict=False):
             said, number = change_probability(of_window, 128)
