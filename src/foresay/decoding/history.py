@@ -36,6 +36,6 @@ def emitted(row: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def mixed(names: Tensor, numbers: Tensor) -> Tensor:
-    """Give sequences with these names, each a number longer now, their new names: int64, which wraps around."""
+    """Give sequences with these names (N,), each a number longer now, their new names: int64, which wraps around."""
     names = names * 6364136223846793005 + (numbers + 1) * 1442695040888963407
     return names ^ (names >> 29)
