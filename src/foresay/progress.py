@@ -103,6 +103,11 @@ def going_on(what: str) -> Iterator[None]:
         thread.join()
 
 
+def say(line: str) -> None:
+    """Write a line, beside whatever bar there is."""
+    _write(line)
+
+
 class _Lines:
     """What tqdm is to a terminal, for log files. All loops of a process share their silence: a job of many short ones has lines too."""
 

@@ -230,6 +230,16 @@ class Run:
             raise UserError(msg) from error
 
 
+def write_model(folder: Path, weights: Mapping[str, Tensor], description: str) -> None:
+    """Write a model folder, whole, where there is none or an empty one."""
+    unfinished = folder.with_name(f"{UNFINISHED}{folder.name}")
+    content = safetensors.torch.save({name: value.contiguous() for name, value in weights.items()})
+    _write_folder(unfinished, {WEIGHTS: content, DESCRIPTION: description.encode()})
+    if folder.exists():
+        folder.rmdir()
+    unfinished.rename(folder)
+
+
 def verify(folder: Path, names: Sequence[str]) -> None:
     """Compare files of a checkpoint or a model folder with their digests; where a folder has none, only see that the files are there.
 

@@ -4,7 +4,8 @@
     losses.py         Term, Losses                                      what it returns
     frames.py         Frames, FeatureExtractor, ImageExtractor          the features of a model
     tokens.py         Tokens, Tokenizer                                 discrete symbols, and what makes them
-    models.py         Model, Trainable, SpeechModel, Estimator          what recipes name: trained by gradients, or fitted
+    models.py         Model, Trainable, SpeechModel                     what recipes name, and train by gradients
+    estimators.py     Estimator, FitData                                what they fit in passes over a corpus
     recognition.py    Recognizer, Emissions, LanguageModel, Hypothesis  from speech to text
 
 One alphabet of shapes, everywhere:
@@ -15,9 +16,10 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 """
 
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
+from foresay.contracts.estimators import Estimator, FitData
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.losses import Losses, Term
-from foresay.contracts.models import Estimator, FitData, Model, SpeechModel, Trainable, on_host
+from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer
 from foresay.contracts.tokens import Tokenizer, Tokens
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -125,26 +125,3 @@ class SpeechModel(Trainable, FeatureExtractor):
         """Start to encode an utterance chunk by chunk. Causal models only."""
         msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
         raise TypeError(msg)
-
-
-class FitData(Protocol):
-    """A corpus as an estimator goes through it: each call is one pass."""
-
-    @property
-    def seed(self) -> int:
-        """Of all that is drawn."""
-
-    def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
-        """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""
-
-
-class Estimator(Model, ABC):
-    """A model that is fitted in passes over a corpus, without a gradient: k-means, n-grams, hidden Markov models."""
-
-    @abstractmethod
-    def fit(self, data: FitData) -> None:
-        """Estimate all that the model knows of its data.
-
-        Raises:
-            UserError: there is too little of it.
-        """

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -36,26 +36,35 @@ class Hypothesis:
     """log p of the words, or symbols, by the language model, in nats, before it is weighted."""
 
 
-class LanguageModel(Protocol):
+class LanguageModel(ABC):
     """log p of the next symbol given those before it, for many hypotheses at once. A state is a number; all scores are in nats.
 
     The symbols may be words, letters, phones or units: whose they are, `symbols` says.
     """
 
     @property
+    @abstractmethod
     def symbols(self) -> Sequence[str]:
         """The V symbols by their numbers; the sentence's begin and end are none of them."""
 
+    @abstractmethod
+    def split(self, text: str) -> list[str]:
+        """Split a text into its symbols, known or not."""
+
     @property
+    @abstractmethod
     def start(self) -> int:
         """The state at the beginning of a sentence."""
 
+    @abstractmethod
     def advance(self, states: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """Score a symbol in each state: (N,), (N,) int64 -> log p (N,) and the states after it (N,). -1 stands for an unknown symbol."""
 
+    @abstractmethod
     def advance_all(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Score every symbol in each state: (N,) -> log p (N, V) and the states after it (N, V)."""
 
+    @abstractmethod
     def end(self, states: Tensor) -> Tensor:
         """Score the end of the sentence in each state: (N,) -> log p (N,)."""
 

@@ -283,13 +283,17 @@ class LexiconBeam:
             setattr(self, name, getattr(self, name).to(device))
 
 
-class _NoModel:
+class _NoModel(LanguageModel):
     """A language model to which all words are certain."""
 
+    symbols: Sequence[str] = ()
     start = 0
 
     def __init__(self, words: Sequence[str]) -> None:
         self.symbols = words
+
+    def split(self, text: str) -> list[str]:
+        return text.split()
 
     def advance(self, states: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(symbols, dtype=torch.float32), states

@@ -1,5 +1,6 @@
 """A corpus as an estimator goes through it, pass by pass."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,6 +20,10 @@ class CorpusPasses:
     manifest: Manifest
     seed: int
     device: str = "cpu"
+
+    def texts(self) -> Iterator[str]:
+        """Go through the texts of the items that have one, in order."""
+        return (item.text for item in self.manifest if item.text)
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
         """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""

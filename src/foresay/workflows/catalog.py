@@ -9,6 +9,7 @@ CONTRACTS = {
     "ImageExtractor": "learn features of images",
     "Tokenizer": "make units of audio",
     "Recognizer": "recognize speech",
+    "LanguageModel": "predict what comes next in text or units",
 }
 """What a model can be for, by the contract that it fulfils. A model of several contracts is listed under each."""
 

@@ -1,0 +1,105 @@
+"""Estimate an n-gram language model from text, or measure one by perplexity.
+
+Example:
+    foresay lm train books.txt train.jsonl --out runs/4gram --normalization librispeech --exclude test.jsonl
+    foresay lm train books.txt --order 3 --prune 0 0 1 --out books.arpa
+    foresay lm perplexity runs/4gram test.jsonl
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import tyro
+
+from foresay.errors import UserError, nearest
+from foresay.text.normalization import Outside
+from foresay.workflows.language_models import measure_perplexity, train_ngram
+
+HELP = f"""\
+usage: foresay lm train|perplexity …        each has a --help of its own
+
+{__doc__}
+  train TEXT… --out DEST    interpolated modified Kneser-Ney; DEST is a folder, or a file NAME.arpa
+  perplexity LM TEXT        with and without ends of sentences, with and without unknown words"""
+
+SHOWN = 5
+
+Texts: TypeAlias = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="TEXT…")]
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the first word says."""
+    actions: dict[str, Callable[[list[str]], None]] = {"train": _train, "perplexity": _perplexity}
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(HELP)
+        return 0 if arguments else 2
+    action, *rest = arguments
+    if action not in actions:
+        msg = f"foresay lm {action}: {nearest(action, actions)}"
+        raise UserError(msg)
+    actions[action](rest)
+    return 0
+
+
+def _train(arguments: list[str]) -> None:
+    def train(
+        texts: Texts,
+        out: Path,
+        order: int = 4,
+        unit: Literal["words", "letters"] = "words",
+        prune: tuple[int, ...] = (),
+        normalization: str | None = None,
+        outside: Outside = "refuse",
+        exclude: tuple[Path, ...] = (),
+    ) -> None:
+        """Estimate an n-gram language model: interpolated modified Kneser-Ney.
+
+        Args:
+            texts: Text files with a sentence a line, or manifests (NAME.jsonl), whose texts are taken.
+            out: A new folder for the model, or a file NAME.arpa.
+            order: Words of the longest n-gram, 1 to 6.
+            unit: What is predicted: whatever stands between spaces, or letters.
+            prune: For each order, how often n-grams came, at most, that are left out: 0 0 1. The last number holds for higher orders too.
+            normalization: Profile for the texts, that of the recognizer: librispeech, plain, en, de, … Default: as they stand.
+            outside: What it does with digits, symbols and letters that it has not: refuse, drop or map.
+            exclude: Manifests to be tested on; sentences that overlap with their transcripts are left out.
+        """
+        done = train_ngram(texts, out, order=order, unit=unit, prune=prune, normalization=normalization, outside=outside, exclude=exclude)
+        print(f"{done.place}: {done.sentences:,} sentences, {done.words:,} words; {done.vocabulary:,} different {unit}")
+        print("n-grams: " + ", ".join(f"{count:,} of order {number}" for number, count in enumerate(done.ngrams, 1)))
+        if done.dropped:
+            print("characters left out: " + ", ".join(f"{character!r} {count:,}" for character, count in done.dropped.most_common()))
+        if done.overlapping:
+            print(f"sentences left out, for they overlap with the transcripts to be tested on: {len(done.overlapping):,}")
+            print("\n".join(f"  {sentence}" for sentence in done.overlapping[:SHOWN]))
+
+    tyro.cli(train, prog="foresay lm train", args=arguments)
+
+
+def _perplexity(arguments: list[str]) -> None:
+    def measure(
+        model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="LM")],
+        text: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="TEXT")],
+        normalization: str | None = None,
+        outside: Outside = "refuse",
+    ) -> None:
+        """Print how uncertain a language model is at each symbol of a text.
+
+        Args:
+            model: A model folder, a run, or a file NAME.arpa.
+            text: A text file with a sentence a line, or a manifest (NAME.jsonl).
+            normalization: Profile for the text, that of the model's.
+            outside: What it does with digits, symbols and letters that it has not: refuse, drop or map.
+        """
+        found = measure_perplexity(model, text, normalization=normalization, outside=outside)
+        print(
+            f"{text}: {found.sentences:,} sentences, {found.words:,} words, {found.symbols:,} symbols, of which the model does not know "
+            f"{found.unknown:,} ({100 * found.unknown_share:.1f} %)"
+        )
+        print(f"{'perplexity':34}{'known symbols':>16}{'all':>12}")
+        for name, ends in (("with the ends of sentences", True), ("without", False)):
+            print(f"  {name:32}{found.of(ends=ends, unknown=False):16.2f}{found.of(ends=ends, unknown=True):12.2f}")
+        print(f"  {'per word, ends too':32}{'':16}{found.per_word:12.2f}")
+
+    tyro.cli(measure, prog="foresay lm perplexity", args=arguments)
