@@ -19,9 +19,9 @@ class ToyReader(Trainable):
     def __init__(self, settings: ToyReaderSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.rate = nn.Parameter(torch.zeros(settings.size))
+        self.slope = nn.Parameter(torch.zeros(settings.size))
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:  # noqa: ARG002
         letters = torch.tensor([float(len(text)) for text in batch.text or ()])
-        error = (batch.audio.lengths / 16_000 * self.rate - letters).square().sum()
+        error = (batch.audio.lengths / 16_000 * self.slope - letters).square().sum()
         return Losses({"error": Term(error, len(batch.ids))}, {})

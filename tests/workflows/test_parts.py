@@ -217,4 +217,4 @@ def test_a_model_learns_from_transcripts(tmp_path: Path, corpus: Path) -> None:
     data = 'sampler = "transcripts"\nseconds = 8\nshortest = 0.5\nlongest = 8'
     path.write_text(f'model = "reference.toy_reader"\n[trainer]\nsteps = 200\n[data]\n{data}\n[optimizer]\nlr = 0.1\n')
     run_recipe("train", path, corpus, tmp_path / "run", valid=corpus)
-    assert load(tmp_path / "run").rate.item() == pytest.approx(10, abs=0.5)
+    assert load(tmp_path / "run").slope.item() == pytest.approx(10, abs=0.5)

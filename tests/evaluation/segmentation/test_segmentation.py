@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foresay.building import build
-from foresay.contracts import Batch
+from foresay.contracts import Batch, SpeechModel
 from foresay.corpora.manifest import Interval, Manifest
 from foresay.corpora.plans.windows import Segment, Window
 from foresay.encoding.subjects import Subject
@@ -109,12 +110,20 @@ def test_what_is_said_is_added_to_the_frames_it_is_said_of(frames: int) -> None:
     assert counts.tolist() == number.tolist()
 
 
-def test_posterior_curves_are_those_of_the_windows(tmp_path: Path) -> None:
-    """A recording of 2.5 windows: what is usual is taken off, and what several windows say is averaged."""
+Found: TypeAlias = tuple[int, np.ndarray, np.ndarray]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> tuple[SpeechModel, Manifest, list[Found]]:
+    """A model, two recordings, and the curves of the second."""
     model = write_run(tmp_path / "run", "acpc", predictions=3, matched=5)
     manifest = write_corpus(tmp_path / "test.jsonl", 2, seed=4)
-    subject = Subject("tiny", load(tmp_path / "run"), ("z",))
-    ((item, curve, times),) = posterior_curves(subject, manifest, [1])
+    return model, manifest, list(posterior_curves(Subject("tiny", load(tmp_path / "run"), ("z",)), manifest, [1]))
+
+
+def test_posterior_curves_are_those_of_the_windows(tiny: tuple[SpeechModel, Manifest, list[Found]]) -> None:
+    """A recording of 2.5 windows: what is usual is taken off, and what several windows say is averaged."""
+    model, manifest, ((item, curve, times),) = tiny
     samples = int(manifest.lengths(16000)[1])
     last = (samples - 20480) // 160 * 160
     starts = [*range(0, last, 10240), last]
@@ -126,7 +135,7 @@ def test_posterior_curves_are_those_of_the_windows(tmp_path: Path) -> None:
         both = (pair * 2)[:2]
         waveforms = np.stack([manifest.read(1, 16000, start, start + 20480) for start in both])
         with torch.no_grad():
-            batch = Batch(("", ""), torch.from_numpy(waveforms), torch.tensor([20480, 20480]), keys=torch.arange(2))
+            batch = Batch(("", ""), torch.from_numpy(waveforms), torch.tensor([20480, 20480]), torch.arange(2))
             posterior = model.inspect(batch)["alignment_posterior"]
         usual = taking_over(posterior.double()).mean(dim=(0, 1)).numpy()
         for start, of_window in zip(pair, posterior.double().numpy(), strict=False):
@@ -181,18 +190,18 @@ def find(results: Sequence[Result], metric: str, model: str = "levels", layer: s
     return found
 
 
-def test_boundaries_that_features_encode_are_found(corpora: Corpora) -> None:
+def test_boundaries_that_can_be_heard_are_found(corpora: Corpora) -> None:
     results = find_measure("segmentation:20ms")([subject()], corpora)
     assert [r.metric for r in results[:5]] == [R_VALUE, F1, PRECISION, RECALL, OVER]
-    found = find(results, R_VALUE)
-    assert found.value > 0.95  # the two ends of a phone of one frame are one peak
-    assert found.low is not None
-    assert found.low <= found.value <= found.high
+    heard = find(results, R_VALUE)
+    assert heard.value > 0.95  # the two ends of a phone of one frame are one peak
+    assert heard.low is not None
+    assert heard.low <= heard.value <= heard.high
     true = sum(a.label != b.label for item in corpora.test for a, b in zip(item.phones, item.phones[1:], strict=False))
-    assert found.details["true"] == true
-    assert found.details["trained_on"] == corpora.train.name
-    assert (found.details["hits"], found.details["found"]) == (GOLDEN_HITS, GOLDEN_FOUND)
-    assert (found.details["delay"], found.step, found.split) == (0.0, 500, "test")
+    assert heard.details["true"] == true
+    assert heard.details["trained_on"] == corpora.train.name
+    assert (heard.details["hits"], heard.details["found"]) == (GOLDEN_HITS, GOLDEN_FOUND)
+    assert (heard.details["delay"], heard.step, heard.split) == (0.0, 500, "test")
     deaf = find(results, R_VALUE, "levels (untrained)")
     assert (deaf.details["found"], find(results, PRECISION, "levels (untrained)").value) == (0, 0.0)
     chance = find(results, R_VALUE, PERIODIC, "none")
@@ -246,7 +255,7 @@ def test_it_needs_two_corpora_with_phones(corpora: Corpora, tmp_path: Path) -> N
 
 
 def test_windows_of_short_and_long_recordings(tmp_path: Path) -> None:
-    """A recording shorter than a window is encoded, with silence after it."""
+    """A recording shorter than a window is heard, with silence after it."""
     manifest = write_corpus(tmp_path / "test.jsonl", 1)
     text = manifest.path.read_text()
     duration = manifest[0].duration
