@@ -32,6 +32,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "wavlm": ("wavlm-tiny", *NARROW, *STILL),
     "best_rq": ("best-rq-tiny", *NARROW, *STILL[:2]),
     "w2v_bert": ("w2v-bert-tiny", *NARROW, *STILL[:2], "model.group=2", "model.contrastive_layers=1"),
+    "transformer_lm": ("transformer-lm-tiny", "model.size=32", "model.inner=32", STILL[0]),
     "multimodal_cpc": ("mmcpc-digits", "model.negative_group=2", "model.audio_negatives={queue = 8}"),
 }
 RECURRENT = {"cpc": 1, "acpc": 1, "bidirectional_acpc": 2, "multimodal_cpc": 1}
@@ -63,6 +64,8 @@ def _model(name: str) -> SpeechModel:
 
 
 def _batch(model: SpeechModel, groups: int = 1, samples: int = 12_000, *, unequal: bool = False) -> Batch:
+    if model.needs == ("text",):
+        return Batch(("0", "1"), text=("a bc", "d"))
     size = groups * max(2, model.group)
     lengths = samples - 700 * (torch.arange(size) % 2) * unequal
     waveforms = 0.1 * torch.randn(size, samples) * (torch.arange(samples) < lengths[:, None])

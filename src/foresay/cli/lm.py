@@ -8,12 +8,13 @@ Example:
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import tyro
 
 from foresay.errors import UserError, nearest
 from foresay.text.normalization import Outside
+from foresay.text.vocabulary import Unit
 from foresay.workflows.language_models import measure_perplexity, train_ngram
 
 HELP = f"""\
@@ -47,7 +48,7 @@ def _train(arguments: list[str]) -> None:
         texts: Texts,
         out: Path,
         order: int = 4,
-        unit: Literal["words", "letters"] = "words",
+        unit: Unit = "words",
         prune: tuple[int, ...] = (),
         normalization: str | None = None,
         outside: Outside = "refuse",

@@ -25,6 +25,8 @@ WORD = "\N{LOWER ONE EIGHTH BLOCK}"
 SUBWORDS = 500
 
 Kind: TypeAlias = Literal["letters", "phones", "bpe"]
+Unit: TypeAlias = Literal["words", "letters"]
+"""What a language model predicts: whatever stands between spaces, or letters."""
 _SHOWN = 8
 
 
@@ -132,6 +134,15 @@ class Vocabulary:
             place = ranks.index(rank)
             parts[place : place + 2] = [self.symbols[rank]]
         return parts
+
+
+def split_text(text: str, unit: Unit) -> list[str]:
+    """Split a text into what a language model predicts; letters with the boundary between words.
+
+    >>> split_text("a cat", "words"), split_text("a cat", "letters")
+    (['a', 'cat'], ['a', '|', 'c', 'a', 't'])
+    """
+    return text.split() if unit == "words" else list(BOUNDARY.join(text.split()))
 
 
 def is_special(symbol: str) -> bool:

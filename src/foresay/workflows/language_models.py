@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from foresay.settings import from_table
 from foresay.text.arpa import read_arpa, write_arpa
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.perplexity import Perplexity, perplexity
+from foresay.text.vocabulary import Unit
 from foresay.training.trainer import described
 
 ARPA, MANIFEST = (".arpa", ".arpa.gz"), ".jsonl"
@@ -48,7 +48,7 @@ def train_ngram(
     out: str | Path,
     *,
     order: int = 4,
-    unit: Literal["words", "letters"] = "words",
+    unit: Unit = "words",
     prune: Sequence[int] = (),
     normalization: str | None = None,
     outside: Outside = "refuse",

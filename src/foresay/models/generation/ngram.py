@@ -14,7 +14,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from foresay.contracts import Estimator, FitData, LanguageModel
 from foresay.errors import UserError
 from foresay.models.generation._kneser_ney import FALLBACK, estimate
 from foresay.text.arpa import SPECIAL, NGrams
-from foresay.text.vocabulary import BOUNDARY
+from foresay.text.vocabulary import BOUNDARY, Unit, split_text
 
 HIGHEST = 6
 _BUFFERS = {
@@ -45,7 +45,7 @@ class NGramSettings:
 
     order: int = 4
     """N: words of the longest n-gram."""
-    unit: Literal["words", "letters"] = "words"
+    unit: Unit = "words"
     """What is predicted: whatever stands between spaces (words, phones, units), or letters, with | between words."""
     prune: tuple[int, ...] = ()
     """Of each order from 1, n-grams that came so often or more rarely are left out: 0, 0, 1; the last holds for higher orders too."""
@@ -108,7 +108,7 @@ class NGram(Estimator, LanguageModel):
 
     def split(self, text: str) -> list[str]:
         """Split a text into the symbols that are predicted."""
-        return text.split() if self.settings.unit == "words" else list(BOUNDARY.join(text.split()))
+        return split_text(text, self.settings.unit)
 
     @property
     def symbols(self) -> tuple[str, ...]:
