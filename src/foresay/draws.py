@@ -30,6 +30,8 @@ LearningPurpose: TypeAlias = Literal[
     "future",
     "mask",
     "mask noise",
+    "masked frames",
+    "masked channels",
     "codes",
     "codes of targets",
     "distractors",
@@ -38,7 +40,8 @@ LearningPurpose: TypeAlias = Literal[
     "perturbed audio",
     "perturbed images",
 ]
-"""Of training. `past`, `future`: effects on what is encoded and on what is predicted; `codes of targets`: of another version of it."""
+"""Of training. `masked frames`, `masked channels`: of fine-tuning.
+`past`, `future`: effects on what is encoded and on what is predicted; `codes of targets`: of another version of it."""
 MeasuringPurpose: TypeAlias = Literal[
     "k-means",
     "centers",

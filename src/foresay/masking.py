@@ -186,3 +186,19 @@ def _length_distribution(spans: SpanLengths, length: int, spread: float) -> tupl
     chances = np.bincount(np.maximum(drawn, 1), np.exp(logarithms - logarithms.max()))  # a span has at least one frame
     chances = chances[1:] / chances.sum()
     return np.arange(1, len(chances) + 1), chances
+
+
+def draw_spans(lengths: Sequence[int], keys: Tensor, probability: float, length: int, purpose: draws.LearningPurpose) -> Tensor:
+    """Mask spans of `length` frames, or channels, each begun with `probability`: (B, T) bool on the CPU, T the largest of `lengths`.
+
+    For fine-tuning, where masks are sparse: as many spans as there are on average (one more or fewer at random), at places drawn without
+    replacement, and they may overlap. What is not longer than a span is not masked.
+    """
+    masks = np.zeros((len(lengths), max(lengths)), dtype=bool)
+    for mask, count, key in zip(masks, lengths, keys.tolist(), strict=True):
+        if count <= length:
+            continue
+        random = draws.stream(purpose, key)
+        starts = random.permutation(count - length + 1)[: int(probability * count + random.random())]
+        mask[(starts[:, None] + np.arange(length)).ravel()] = True
+    return torch.from_numpy(masks)

@@ -1,6 +1,7 @@
 """Options and output of the verbs that train, with a dry run; of several processes only the first one prints."""
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -50,13 +51,31 @@ class Options:
     trust: bool = False
     """Run code outside Foresay that the recipe, or a model folder, names or brings along."""
 
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """All that is changed of the recipe."""
+        return self.set
 
-def train_as(verb: Verb, arguments: list[str], description: str | None) -> int:
+
+@dataclass(frozen=True)
+class OnEncoderOptions(Options):
+    """What to train on top of which encoder, on what, into which folder."""
+
+    encoder: str | None = None
+    """The model that this one is made of, as --set parts.encoder=MODEL says it: a run, a model folder, a baseline, hf:NAME."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """All that is changed of the recipe."""
+        return self.set if self.encoder is None else (*self.set, f"parts.encoder={json.dumps(self.encoder)}")
+
+
+def train_as(verb: Verb, arguments: list[str], description: str | None, kind: type[Options] = Options) -> int:
     """Train what the arguments ask for, under the name of a verb."""
-    options = tyro.cli(Options, prog=f"foresay {verb}", args=arguments, description=description)
+    options = tyro.cli(kind, prog=f"foresay {verb}", args=arguments, description=description)
     if options.show:
         with trusting(options.trust):
-            recipe = read_recipe(options.recipe, options.set)
+            recipe = read_recipe(options.recipe, options.overrides)
             check_verb(verb, recipe)
             print(recipe.toml(), end="")
         return 0
@@ -85,14 +104,14 @@ def _start(options: Options) -> WarmStart | None:
 
 def _train(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:
     progress = run_recipe(
-        verb, options.recipe, corpus, folder, valid=options.valid, start=_start(options), overrides=options.set, device=options.device
+        verb, options.recipe, corpus, folder, valid=options.valid, start=_start(options), overrides=options.overrides, device=options.device
     )
     skipped = f", {progress.skipped} skipped" if progress.skipped else ""
     return f"{folder}: {progress.step} updates done{skipped}. The model is in {folder / 'model'}."
 
 
 def _rehearse(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:
-    found = rehearse(verb, options.recipe, corpus, folder, start=_start(options), overrides=options.set, device=options.device)
+    found = rehearse(verb, options.recipe, corpus, folder, start=_start(options), overrides=options.overrides, device=options.device)
     return f"""\
 parameters          {found.parameters:,}
 updates             {found.updates:,} ({found.epochs:.1f} times through the corpus)

@@ -1,12 +1,12 @@
 """Train or fit any other model: units of an encoder, and what learns from tokens.
 
 Example:
-    foresay train kmeans --corpus corpus/train.jsonl --run runs/units --set parts.encoder=runs/hubert --set model.layer=L6
+    foresay train kmeans --corpus corpus/train.jsonl --run runs/units --encoder runs/hubert --set model.layer=L6
 """
 
-from foresay.cli._training import train_as
+from foresay.cli._training import OnEncoderOptions, train_as
 
 
 def run(arguments: list[str]) -> int:
     """Train."""
-    return train_as("train", arguments, __doc__)
+    return train_as("train", arguments, __doc__, OnEncoderOptions)

@@ -1,12 +1,12 @@
 """The features of a model, and what makes them: of waveforms, of images, of an utterance as it arrives."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from foresay.contracts.batches import Modality
 from foresay.errors import UserError, nearest
@@ -75,9 +75,26 @@ class FeatureExtractor(Extractor, ABC):
         with torch.no_grad():
             return int(self.features(silence, torch.tensor([silence.shape[1]]), (layer,)).values[layer].shape[-1])
 
+    def front_end(self) -> Iterable[nn.Parameter]:
+        """Yield the parameters of what reads the waveform, which fine-tuning may leave as they are."""
+        return ()
+
     @abstractmethod
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Encode waveforms (B, S), of which `lengths` (B,) samples are real. `layers`: which to return, default all."""
+
+
+class MaskableExtractor(FeatureExtractor, ABC):
+    """An extractor that can mask as its pre-training did: for fine-tuning (arXiv:2006.11477, appendix B)."""
+
+    @abstractmethod
+    def masked_features(
+        self, waveforms: Tensor, lengths: Tensor, frames: Tensor, channels: Tensor, layers: Sequence[str] | None = None
+    ) -> Frames:
+        """Encode waveforms (B, S) as `features` does, where masked `frames` (B, T) become the mask vector, and masked `channels` 0.
+
+        `channels` (B, D), of the layer that is masked, whose `size` the first of `layer_names` has. Both are on the device.
+        """
 
 
 class ImageExtractor(Extractor, ABC):

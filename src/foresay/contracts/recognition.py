@@ -1,12 +1,13 @@
 """Recognition: what emits symbols per frame, what scores words or symbols by those before them, and what a search finds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from foresay.contracts.frames import FeatureExtractor
 from foresay.contracts.models import Trainable
 
 
@@ -69,19 +70,34 @@ class LanguageModel(ABC):
         """Score the end of the sentence in each state: (N,) -> log p (N,)."""
 
 
-class Recognizer(Trainable, ABC):
-    """From speech to text, with a symbol or none in each frame."""
+class Recognizer(Trainable, FeatureExtractor, ABC):
+    """From speech to text, with a symbol or none in each frame. Its one layer is what it emits, log p (B, T, V) of its symbols."""
 
-    sample_rate: int
+    layer_names: tuple[str, ...] = ("emissions",)
     symbols: Sequence[str]
     """The V symbols by their numbers; 0 is the blank."""
-    frame_rate: float
-    """Emissions per second."""
+    boundary: int | None = None
+    """The symbol between words; None: there is none, and each symbol is a word."""
+
+    @classmethod
+    def completed(cls, settings: Any, texts: Iterable[str]) -> Any:  # noqa: ANN401, ARG003 - of any recognizer; this one needs nothing
+        """Fill in what a recipe leaves to the transcripts of the corpus: the vocabulary."""
+        return settings
 
     @abstractmethod
-    def emissions(self, waveforms: Tensor, lengths: Tensor) -> Emissions:
-        """Score the symbols of every frame of waveforms (B, S), of which `lengths` (B,) samples are real."""
+    def normalized(self, text: str) -> str:
+        """Write a transcript as the recognizer writes it: what its text is to be compared with."""
+
+    @abstractmethod
+    def missing(self, text: str) -> Mapping[str, int]:
+        """Count the symbols of a transcript that the vocabulary lacks."""
 
     @abstractmethod
     def text_of(self, tokens: Sequence[int]) -> str:
         """Write symbols, without blanks, as text."""
+
+    def emissions(self, waveforms: Tensor, lengths: Tensor) -> Emissions:
+        """Score the symbols of every frame of waveforms (B, S), of which `lengths` (B,) samples are real: (B, T, V)."""
+        frames = self.features(waveforms, lengths)
+        (layer,) = self.layer_names
+        return Emissions(frames.values[layer].float(), frames.lengths[layer].cpu())

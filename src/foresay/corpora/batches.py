@@ -23,6 +23,7 @@ from foresay import draws
 from foresay.audio.augment import Augmentation, NoiseSource, generated_noise
 from foresay.audio.read import Waveform
 from foresay.contracts import Batch, Modality
+from foresay.corpora.item import Transcript, transcript_of
 from foresay.corpora.labels import NO_CLASS, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
@@ -148,6 +149,7 @@ class BatchLoader:
         self._manifest = manifest
         self._plan = plan
         self._labels = labels
+        self._texts = plan.settings.transcript if plan.texts else None
         self._rank, self._world, self._accumulate = rank, world, accumulate
         noise = _noise(plan.settings)
         self._mixer = _mixer(plan, noise)
@@ -214,7 +216,7 @@ class BatchLoader:
                 ]
             if self._versions:
                 examples = [_augment(one, key, *self._versions) for one, key in zip(examples, keys.tolist(), strict=True)]
-            batches.append(_collate(self._manifest, examples, sample_rate, keys, self._labels, texts=self._plan.texts))
+            batches.append(_collate(self._manifest, examples, sample_rate, keys, self._labels, texts=self._texts))
         return Update(planned, tuple(batches)), reading.unreadable(share.ravel().tolist())
 
     def _report(self, unreadable: list[Unreadable]) -> None:
@@ -332,7 +334,7 @@ def _collate(
     keys: npt.NDArray[np.int64] | None,
     labels: LabelReader | None = None,
     *,
-    texts: bool = False,
+    texts: Transcript | None = None,
 ) -> Batch:
     waveforms = [one.waveform for one in examples if one.waveform is not None]
     targets = [one.target for one in examples if one.target is not None]
@@ -346,7 +348,7 @@ def _collate(
         keys=None if keys is None else torch.from_numpy(keys),
         speakers=torch.tensor([one.window.speaker for one in examples]),
         labels=None if labels is None else _stack_labels([labels(one.window) for one in examples]),
-        text=tuple(manifest[one.window.segments[0].item].text or "" for one in examples) if texts else None,
+        text=None if texts is None else tuple(transcript_of(manifest[one.window.segments[0].item], texts) for one in examples),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from foresay.errors import UserError
 
@@ -24,6 +24,9 @@ class Interval(NamedTuple):
     start: float
     end: float
     label: str
+
+
+Transcript: TypeAlias = Literal["text", "phones"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,3 +207,10 @@ def record_of(item: Item, folder: Path) -> dict[str, Any]:
 def _real(folder: Path) -> Path:
     """Resolve a folder once: a relative path must hold wherever the folders are linked to."""
     return folder.resolve()
+
+
+def transcript_of(item: Item, kind: Transcript = "text") -> str:
+    """Return what is said in an item: its text, or its phones in order with spaces between; nothing where that is not known."""
+    if kind == "text":
+        return (item.text or "").strip()
+    return " ".join(phone.label for phone in item.phones or ())

@@ -4,6 +4,8 @@ recipe ──► parts: loaded, fitted, or built untrained ──► model, arou
 └──► passes over the corpus  (estimators)
 """
 
+import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,8 +14,9 @@ import torch
 
 from foresay import draws
 from foresay.building import describe
-from foresay.contracts import Estimator, FeatureExtractor, Modality, Model, SpeechModel, Trainable
+from foresay.contracts import Estimator, FeatureExtractor, Modality, Model, Recognizer, SpeechModel, Trainable
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
+from foresay.corpora.item import transcript_of
 from foresay.corpora.labels import Clock, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import Plan
@@ -27,7 +30,7 @@ from foresay.workflows.entry import enter, refuse_other_recipe
 from foresay.workflows.parts import Parts
 from foresay.workflows.warm_start import WarmStart, keep_origin, read_recipe_from
 
-Verb: TypeAlias = Literal["pretrain", "train"]
+Verb: TypeAlias = Literal["pretrain", "finetune", "train"]
 
 
 def run_recipe(
@@ -55,15 +58,20 @@ def run_recipe(
     )
 
 
+WHAT = {"pretrain": "learns features from audio alone", "finetune": "learns from transcripts, on top of an encoder"}
+
+
 def check_verb(verb: Verb, recipe: Recipe) -> None:
     """Make sure that a recipe is one for this command.
 
     Raises:
         UserError: it is for another; the message names it.
     """
-    right: Verb = "pretrain" if issubclass(recipe.kind, SpeechModel) else "train"
+    right: Verb = "train"
+    if issubclass(recipe.kind, SpeechModel | Recognizer):
+        right = "pretrain" if issubclass(recipe.kind, SpeechModel) else "finetune"
     if verb != right:
-        what = "learns features from audio alone" if right == "pretrain" else f"is no pre-trained encoder but {_article(recipe.kind)}"
+        what = WHAT[right] if right != "train" else f"is no encoder but {_article(recipe.kind)}"
         msg = f"the model {recipe.model} {what}: use `foresay {right} {recipe.name} …`"
         raise UserError(msg)
 
@@ -80,11 +88,16 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
     Raises:
         UserError: the run was begun with another recipe, other data or other parts, or what is asked for cannot be done with these.
     """
+    if issubclass(recipe.kind, Recognizer):
+        texts = (transcript_of(item, recipe.data.transcript) for item in corpora["train"])
+        recipe = dataclasses.replace(recipe, model_settings=recipe.kind.completed(recipe.model_settings, filter(None, texts)))
     refuse_other_recipe(run, recipe)
     parts = Parts(recipe, corpora, run, process, train)
     if issubclass(recipe.kind, Estimator):
         return _fit(recipe, corpora, run, process, parts)
     model = build_model(recipe, process, parts)
+    if isinstance(model, Recognizer):
+        _refuse_unknown_symbols(model, recipe, corpora)
     origin = start.into(model) if start and not run.checkpoints() else None
     trainer = prepare(model, recipe, corpora, run, process, _labels_of(parts))
     notes = [str(origin)] if origin else []
@@ -201,6 +214,25 @@ def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
             "out (data.augment_past changes what is encoded)"
         )
         raise UserError(msg)
+
+
+def _refuse_unknown_symbols(model: Recognizer, recipe: Recipe, corpora: Mapping[str, Manifest]) -> None:
+    """Name the first transcript with symbols that the vocabulary lacks, and count them in all."""
+    for purpose, manifest in corpora.items():
+        found: Counter[str] = Counter()
+        first = ""
+        for item in manifest:
+            missing = model.missing(transcript_of(item, recipe.data.transcript) or "")
+            first = first or (item.id if missing else "")
+            found.update(missing)
+        if found:
+            counted = ", ".join(f"{symbol!r} ({count:,})" for symbol, count in found.most_common(10))
+            msg = (
+                f"the transcripts of {manifest.name} ({purpose}) have symbols that the vocabulary lacks: {counted}; the first in {first}. "
+                "Write them otherwise in the manifest, choose a normalization that maps or drops them (model.normalization), or state "
+                "model.symbols"
+            )
+            raise UserError(msg)
 
 
 def _modalities(model: Trainable) -> tuple[Modality, ...]:

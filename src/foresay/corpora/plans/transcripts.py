@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import DataSettings, Integers, Plan, PlannedBatch, Segment, Window
 from foresay.errors import UserError
@@ -43,7 +44,7 @@ class TranscriptPlan(Plan):
         # Utterances are taken by id: the order of the manifest's lines does not matter.
         by_id = np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
         lengths = manifest.lengths(rate)[by_id]
-        transcribed = np.array([bool((item.text or "").strip()) for item in manifest])[by_id]
+        transcribed = np.array([bool(transcript_of(item, settings.transcript)) for item in manifest])[by_id]
         short, long = lengths < max(round(settings.shortest * rate), 1), lengths > round(settings.longest * rate)
         used = transcribed & ~short & ~long
         self._items, self._lengths = by_id[used], lengths[used]
@@ -119,7 +120,7 @@ def _fitting(lengths: Integers, most: int) -> int:
 def _left_out(manifest: Manifest, settings: DataSettings, untranscribed: int, short: int, long: int) -> tuple[str, ...]:
     """Say how many utterances are left out, and why."""
     whys = (
-        (untranscribed, 'have no text (the key "text" of the manifest)'),
+        (untranscribed, f'have no {settings.transcript} (the key "{settings.transcript}" of the manifest)'),
         (short, f"are shorter than data.shortest = {settings.shortest} s"),
         (long, f"are longer than data.longest = {settings.longest} s, and a transcript cannot be cropped"),
     )

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from foresay import draws
 from foresay.audio.augment import Effect
 from foresay.contracts import Modality
+from foresay.corpora.item import Transcript
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.advice import WindowsFound, never_used, shortage
 from foresay.corpora.plans.balance import balanced
@@ -46,6 +47,8 @@ class DataSettings:
     `utterances`: no windows but whole utterances of like length, cropped to the shortest, until there are `seconds` of them.
     `items`: the same, but `batch` of them, and of pictures too, or of pairs of both.
     `transcripts`: whole utterances with their text, padded to the longest of the batch, as many as `seconds` hold, padding included."""
+    transcript: Transcript = "text"
+    """What is the transcript of an utterance where the sampler is `transcripts`: its text, or its phones in order."""
     batch: int = 64
     """Windows or items an update, over all devices."""
     image_side: int = 128

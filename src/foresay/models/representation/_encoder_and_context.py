@@ -1,12 +1,12 @@
 """Features of models with an encoder and a context: layers z and c, of a whole utterance or, if causal, of a stream."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from foresay.context import Context, State
 from foresay.contracts import Frames, SpeechModel, on_host
@@ -54,6 +54,10 @@ class EncoderAndContext(SpeechModel, ABC):
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""
         return self.encoder.frame_count(lengths)
+
+    def front_end(self) -> Iterable[nn.Parameter]:
+        """Yield the parameters of the convolutions."""
+        return [parameter for name, parameter in self.named_parameters() if name.startswith("encoder.")]
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Encode (B, S) waveforms: z and c, both (B, T, D) at 100 Hz for CPC's encoder."""

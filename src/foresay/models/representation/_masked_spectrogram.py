@@ -10,7 +10,7 @@ Of an utterance's last frames those that do not fill a stack of four, 30 ms at m
 
 import math
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -137,6 +137,10 @@ class MaskedSpectrogram(SpeechModel, ABC):
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,)."""
         return self.spectrogram.frame_count(lengths) // STACK
+
+    def front_end(self) -> Iterable[nn.Parameter]:
+        """Yield the parameters of the subsampling."""
+        return self.subsampling.parameters()
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Encode (B, S) waveforms, nothing masked: (B, T, D) a layer, at 25 Hz. Blocks above the highest layer are not run."""

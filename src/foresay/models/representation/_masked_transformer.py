@@ -10,14 +10,14 @@ arXiv:2006.11477, section 2; arXiv:2106.07447, section II-B. A subclass says wha
 """
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Frames, SpeechModel, Term, sent
+from foresay.contracts import Batch, Frames, MaskableExtractor, SpeechModel, Term, sent
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
@@ -93,7 +93,7 @@ class Latents(NamedTuple):
         return Term(self.energy.sum(), frames, weight)
 
 
-class MaskedTransformer(SpeechModel, ABC):
+class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
     """Convolutions, masked latents, Transformer. Its layers: L0 is what the first block is given, Ln what the n-th one gives."""
 
     settings: Any
@@ -145,6 +145,24 @@ class MaskedTransformer(SpeechModel, ABC):
         rate = self.sample_rate / self.convolutions.downsampling
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
+    def masked_features(
+        self, waveforms: Tensor, lengths: Tensor, frames: Tensor, channels: Tensor, layers: Sequence[str] | None = None
+    ) -> Frames:
+        """Encode waveforms (B, S) as `features` does, with masked `frames` (B, T) and `channels` (B, D) of L0; all blocks are run."""
+        chosen = self.chosen(layers)
+        numbers = [self.layer_names.index(layer) for layer in chosen]
+        counts, samples = self.convolutions.frame_count(lengths), sent(lengths, waveforms.device)
+        encoded = scale_gradient(self.convolutions(self._prepared(waveforms, samples), samples), self.settings.feature_gradient)
+        latents = self.latent_norm(encoded[:, : int(counts.max())])
+        states = self.encode(latents, frames, sent(counts, waveforms.device), channels=channels, depth=max(numbers, default=0))
+        rate = self.sample_rate / self.convolutions.downsampling
+        values = {layer: states[number] for layer, number in zip(chosen, numbers, strict=True)}
+        return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
+
+    def front_end(self) -> Iterable[nn.Parameter]:
+        """Yield the parameters of the convolutions."""
+        return self.convolutions.parameters()
+
     def clips(self, batch: Batch) -> tuple[Clips, list[int]]:
         """Check the audio of a batch, and count the frames of each utterance.
 
@@ -175,16 +193,25 @@ class MaskedTransformer(SpeechModel, ABC):
         return Latents(self.latent_norm(encoded), clips.frames, energy)
 
     def encode(
-        self, latents: Tensor, mask: Tensor | None, lengths: Tensor | None, *, kept: Tensor | None = None, depth: int | None = None
+        self,
+        latents: Tensor,
+        mask: Tensor | None,
+        lengths: Tensor | None,
+        *,
+        channels: Tensor | None = None,
+        kept: Tensor | None = None,
+        depth: int | None = None,
     ) -> list[Tensor]:
         """Encode (B, T, C) latents, of which `lengths` (B,) are real, with the Transformer. -> L0 … Ln, each (B, T, D).
 
-        `mask` (B, T): frames that become the mask vector. `kept` (L,): the blocks that are run (`transformer.draw`); None: all.
-        `depth`: stop after so many blocks.
+        `mask` (B, T): frames that become the mask vector; `channels` (B, D): channels that become 0.
+        `kept` (L,): the blocks that are run (`transformer.draw`); None: all. `depth`: stop after so many blocks.
         """
         frames = self.input_dropout(self.projection(latents))
         if mask is not None:
             frames = torch.where(mask[..., None], self.mask_vector.to(frames.dtype), frames)
+        if channels is not None:
+            frames = frames.masked_fill(channels[:, None], 0.0)
         frames = frames + self.position(frames, lengths)
         return self.transformer(frames, lengths, kept=kept, position_bias=self.position_bias, depth=depth)
 

@@ -1,0 +1,12 @@
+"""Train a recognizer on transcribed speech, on top of an encoder or from scratch.
+
+Example:
+    foresay finetune ctc-tiny --encoder runs/acpc --corpus corpus/labelled.jsonl --valid corpus/valid.jsonl --run runs/asr
+"""
+
+from foresay.cli._training import OnEncoderOptions, train_as
+
+
+def run(arguments: list[str]) -> int:
+    """Fine-tune."""
+    return train_as("finetune", arguments, __doc__, OnEncoderOptions)

@@ -1,0 +1,1 @@
+"""How far what a recognizer writes is from what was said."""

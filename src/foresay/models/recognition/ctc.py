@@ -1,0 +1,265 @@
+"""CTC: an encoder with a linear layer, trained to emit the symbols of a transcript in order, one or none in each frame.
+
+Graves et al., "Connectionist Temporal Classification" (ICML 2006); fine-tuning as in Baevski et al., "wav2vec 2.0" (arXiv:2006.11477),
+section 3.4 and appendix B.
+
+    waveform (B, S) --> encoder --> layer (B, T, D), or a learned sum of layers --> [n frames side by side] --> linear --> log p (B, T, V)
+                           |                                                                                                     |
+       spans of frames become the mask vector, spans of channels 0            loss = - log sum over all alignments of p(symbols) <---+
+                                                                              the blank is symbol 0
+
+For the first `freeze_updates` updates only the linear layer is trained: an untrained one would spoil the encoder.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Recognizer, Term, sent
+from foresay.errors import UserError
+from foresay.layers.dropout import Dropout
+from foresay.masking import draw_spans
+from foresay.settings import require_not_negative, require_positive, require_shares
+from foresay.text.normalization import Normalizer, Outside
+from foresay.text.vocabulary import Kind, Vocabulary
+
+LAST, SUM = "last", "sum"
+
+
+@dataclass(frozen=True)
+class CTCSettings:
+    """What is recognized and how it is learnt; masks and freezing of wav2vec 2.0's 10 hours (Table 6)."""
+
+    symbols: tuple[str, ...] = ()
+    """V: the vocabulary, the blank first. `foresay finetune` reads it from the transcripts of the corpus."""
+    units: Kind = "letters"
+    """What the symbols are."""
+    normalization: str = "plain"
+    """The profile by which a text is normalized before it is spelled (`text/normalization.py`); of phones, none is."""
+    outside: Outside = "refuse"
+    """What becomes of digits, signs and letters that the profile has not: `refuse`, `drop`, or `map` (accents are left out)."""
+    layer: str = LAST
+    """Of the encoder: its name, `last`, or `sum`: all of them, by learned weights that sum to 1 (SUPERB)."""
+    stack: int = 1
+    """Frames that the linear layer is given side by side: 2 halves the rate of an encoder of 100 Hz."""
+    mask_probability: float = 0.065
+    """Of a frame to begin a masked span of `mask_length`."""
+    mask_length: int = 10
+    channel_probability: float = 0.004
+    """Of a channel to begin a masked span of `channel_length`."""
+    channel_length: int = 64
+    dropout: float = 0.0
+    """On what the linear layer is given."""
+    freeze: Literal["nothing", "convolutions", "encoder"] = "convolutions"
+    """What of the encoder is never trained; `convolutions`: what reads the waveform."""
+    freeze_updates: int = 10_000
+    """Updates in the beginning that train the linear layer alone."""
+    encoder_rate: float = 1.0
+    """The encoder's share of the learning rate."""
+
+    def __post_init__(self) -> None:
+        require_not_negative(self)
+        require_positive(self, "stack", "mask_length", "channel_length")
+        require_shares(self, "mask_probability", "channel_probability", "dropout")
+        Normalizer(self.normalization, self.outside)  # or there is no such profile
+
+
+class Prepared(NamedTuple):
+    """The transcripts and masks of a batch."""
+
+    targets: Tensor
+    """(sum of U,) int64: the symbols of all utterances, one after the other, where the waveforms are."""
+    target_lengths: Tensor
+    """(B,) int64 on the CPU: U of each."""
+    frames: Tensor
+    """(B,) int64 on the CPU: T of each."""
+    labels: int
+    """Symbols of the utterances that have frames enough for them."""
+    infeasible: int
+    """Utterances that have not."""
+    masks: tuple[Tensor, Tensor] | None
+    """Masked frames (B, T) and channels (B, D), where the waveforms are; None: nothing is masked."""
+
+
+class CTC(Recognizer):
+    """Any encoder, and a linear layer."""
+
+    needs = ("audio", "text")
+    rate_groups = ("encoder.",)
+
+    def __init__(self, settings: CTCSettings, encoder: FeatureExtractor) -> None:
+        """`encoder`: what makes frames of audio; a run, a checkpoint, a baseline, or one that is built untrained.
+
+        Raises:
+            UserError: the encoder has no such layer, or the layers to be summed differ in rate.
+        """
+        super().__init__()
+        if not settings.symbols:
+            msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
+            raise UserError(msg)
+        s = self.settings = settings
+        self.encoder, self.symbols = encoder, s.symbols
+        self.vocabulary = Vocabulary(s.symbols, s.units)
+        self.layers = encoder.layer_names if s.layer == SUM else encoder.chosen((encoder.layer_names[-1] if s.layer == LAST else s.layer,))
+        if len({(encoder.hop(layer), encoder.size(layer)) for layer in self.layers}) > 1:
+            msg = f"the encoder's layers {', '.join(self.layers)} differ in rate or size and cannot be summed: name one (model.layer)"
+            raise UserError(msg)
+        self.layer_weights = nn.Parameter(torch.zeros(len(self.layers))) if s.layer == SUM else None
+        self.dropout = Dropout(s.dropout)
+        self.head = nn.Linear(s.stack * encoder.size(self.layers[0]), len(s.symbols))
+        self.masked_layer = encoder.layer_names[0] if isinstance(encoder, MaskableExtractor) else self.layers[0]
+        self.masked_size = encoder.size(self.masked_layer)
+        self.boundary = self.vocabulary.boundary
+        self.sample_rate, self.receptive_field = encoder.sample_rate, encoder.receptive_field + (s.stack - 1) * encoder.hop(self.layers[0])
+        self.first_center = encoder.first_center + (s.stack - 1) * encoder.hop(self.layers[0]) // 2
+        for parameter in self._frozen():
+            parameter.requires_grad = False
+
+    @classmethod
+    def completed(cls, settings: CTCSettings, texts: Iterable[str]) -> CTCSettings:
+        """Take the vocabulary from the transcripts, if the recipe states none."""
+        if settings.symbols:
+            return settings
+        return replace(settings, symbols=Vocabulary.of_texts(settings.units, [_normalized(text, settings) for text in texts]).symbols)
+
+    def normalized(self, text: str) -> str:
+        """Write a transcript as the recognizer writes it."""
+        return _normalized(text, self.settings)
+
+    def missing(self, text: str) -> Mapping[str, int]:
+        """Count the symbols of a transcript that the vocabulary lacks."""
+        return self.vocabulary.missing(_normalized(text, self.settings))
+
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Loss of a batch, a mean over the symbols of its transcripts."""
+        waveforms, lengths = batch.audio
+        given = self.prepare(batch)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._freezes(step)):
+            features = self._features(waveforms, lengths, given.masks)
+        logits = self.head(self.dropout(features))
+        log_probabilities = logits.float().log_softmax(-1)
+        loss = F.ctc_loss(
+            log_probabilities.transpose(0, 1), given.targets, given.frames, given.target_lengths, reduction="sum", zero_infinity=True
+        )
+        real = torch.arange(logits.shape[1], device=logits.device) < sent(given.frames, logits.device)[:, None]
+        blank = ((logits.argmax(-1) == 0) & real).sum() / real.sum()
+        scalars = {"blank": blank.detach(), "infeasible": torch.tensor(given.infeasible / len(batch.ids))}
+        if self.training and step < self.settings.freeze_updates:
+            loss = loss + self._untouched()
+        return Losses({"ctc": Term(loss, given.labels)}, scalars)
+
+    def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
+        """Count the symbols."""
+        return {"ctc": self.prepare(batch).labels}
+
+    def prepare(self, batch: Batch) -> Prepared:
+        """Spell the transcripts, and draw what is masked.
+
+        Raises:
+            UserError: there are no transcripts, or one has a symbol that the vocabulary lacks.
+        """
+        if batch.text is None:
+            msg = "this batch has no transcripts, which CTC learns from: --set data.sampler=transcripts"
+            raise UserError(msg)
+        waveforms, lengths = batch.audio
+        targets = [self.spell(text) for text in batch.text]
+        frames = self.frame_count(lengths, self.layer_names[0])
+        feasible = [len(ids) + repeats(ids) <= count for ids, count in zip(targets, frames.tolist(), strict=True)]
+        return Prepared(
+            sent(torch.tensor([symbol for ids in targets for symbol in ids]), waveforms.device),
+            torch.tensor([len(ids) for ids in targets]),
+            frames,
+            sum(len(ids) for ids, fits in zip(targets, feasible, strict=True) if fits),
+            len(feasible) - sum(feasible),
+            self._masks(batch, lengths, waveforms.device) if self.training else None,
+        )
+
+    def spell(self, text: str) -> list[int]:
+        """Return the symbols of a transcript."""
+        return self.vocabulary.encode(_normalized(text, self.settings))
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Write symbols, without blanks, as text."""
+        return self.vocabulary.decode(tokens)
+
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
+        """Frames that clips of so many samples give: (B,) -> (B,). What fills no stack is left out."""
+        return self.encoder.frame_count(lengths, self.layers[0]) // self.settings.stack
+
+    def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
+        """Score the symbols of every frame of waveforms (B, S), of which `lengths` (B,) samples are real: log p (B, T, V)."""
+        self.chosen(layers)
+        scores = self.head(self._features(waveforms, lengths, None)).float().log_softmax(-1)
+        (layer,) = self.layer_names
+        rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
+        return Frames({layer: scores}, {layer: self.frame_count(lengths, layer)}, {layer: rate})
+
+    def front_end(self) -> Iterable[nn.Parameter]:
+        """Yield the parameters of what reads the waveform."""
+        return self.encoder.front_end()
+
+    def rate(self, group: str, step: int) -> float:
+        """Return the encoder's share of the learning rate: none of it while it is frozen."""
+        if group != "encoder.":
+            return 1.0
+        return 0.0 if self._freezes(step) else self.settings.encoder_rate
+
+    def _freezes(self, step: int) -> bool:
+        return self.settings.freeze == "encoder" or step < self.settings.freeze_updates
+
+    def _untouched(self) -> Tensor:
+        """Give the parameters that are frozen for now a gradient of 0, for which several devices wait: ()."""
+        assert isinstance(self.encoder, nn.Module)  # noqa: S101 - every extractor of this package is one
+        zeros = [0.0 * parameter.flatten()[:1].sum() for parameter in self.encoder.parameters() if parameter.requires_grad]
+        return torch.stack(zeros).sum() if zeros else torch.zeros((), device=self.head.weight.device)
+
+    def _frozen(self) -> list[nn.Parameter]:
+        """List the parameters of the encoder that are never trained."""
+        if self.settings.freeze == "nothing" or not isinstance(self.encoder, nn.Module):
+            return []
+        return list(self.encoder.parameters() if self.settings.freeze == "encoder" else self.encoder.front_end())
+
+    def _masks(self, batch: Batch, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        s, keys = self.settings, batch.drawn_by
+        counts = self.encoder.frame_count(lengths, self.masked_layer).tolist()
+        frames = draw_spans(counts, keys, s.mask_probability, s.mask_length, "masked frames")
+        sizes = [self.masked_size] * len(counts)
+        channels = draw_spans(sizes, keys, s.channel_probability, s.channel_length, "masked channels")
+        return sent(frames, device), sent(channels, device)
+
+    def _features(self, waveforms: Tensor, lengths: Tensor, masks: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Encode waveforms (B, S): what the linear layer is given (B, T, D)."""
+        maskable = self.encoder if isinstance(self.encoder, MaskableExtractor) else None
+        if masks and maskable:
+            found = maskable.masked_features(waveforms, lengths, *masks, self.layers).values
+        else:
+            found = self.encoder.features(waveforms, lengths, self.layers).values
+        values = self._summed(found)
+        if masks and not maskable:
+            values = values.masked_fill(masks[0][..., None] | masks[1][:, None], 0.0)
+        return self._stacked(values)
+
+    def _summed(self, frames: Mapping[str, Tensor]) -> Tensor:
+        """Choose the layer, or sum all by their weights: (B, T, D)."""
+        if self.layer_weights is None:
+            return frames[self.layers[0]]
+        return torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), torch.stack([frames[layer] for layer in self.layers]))
+
+    def _stacked(self, frames: Tensor) -> Tensor:
+        """Put frames side by side: (B, T, D) -> (B, T // stack, stack x D)."""
+        stack = self.settings.stack
+        return frames if stack == 1 else frames[:, : frames.shape[1] // stack * stack].unflatten(1, (-1, stack)).flatten(2)
+
+
+def _normalized(text: str, settings: CTCSettings) -> str:
+    return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
+
+
+def repeats(symbols: Sequence[int]) -> int:
+    """Count the symbols that are equal to the one before: between them there must be a blank."""
+    return sum(one == other for one, other in pairwise(symbols))

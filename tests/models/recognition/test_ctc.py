@@ -1,0 +1,226 @@
+"""CTC on any encoder: its loss is the sum over all alignments, it freezes and masks what it should, and it learns."""
+
+import dataclasses
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresay.building import build
+from foresay.contracts import Batch, FeatureExtractor, MaskableExtractor
+from foresay.corpora.manifest import Manifest
+from foresay.decoding.alignment import text_scores
+from foresay.decoding.greedy import best_path
+from foresay.errors import UserError
+from foresay.evaluation.recognition.wer import compare
+from foresay.loading import load
+from foresay.masking import draw_spans
+from foresay.models.recognition.ctc import CTC, CTCSettings, repeats
+from foresay.statistics.edit_distance import edit_distance
+from foresay.workflows.train import run_recipe
+from reference.tones import write_tones
+
+SYMBOLS = ("<blank>", "|", "a", "b", "c")
+HUBERT = {"name": "hubert", "channels": 8, "size": 16, "inner": 32, "layers": 2, "heads": 2, "target_size": 8, "position_kernel": 8}
+HUBERT |= {"position_groups": 2, "layer_drop": 0.0, "dropout": 0.0, "attention_dropout": 0.0, "input_dropout": 0.0, "norm": "layer"}
+SETTINGS = CTCSettings(SYMBOLS, freeze_updates=0)
+
+
+def recognizer(encoder: FeatureExtractor | None = None, **changed: object) -> CTC:
+    torch.manual_seed(0)
+    return CTC(dataclasses.replace(SETTINGS, **changed), encoder or build(HUBERT).eval())
+
+
+def batch_of(*texts: str, samples: int = 16_000) -> Batch:
+    size = len(texts)
+    waveforms = 0.1 * torch.randn(size, samples, generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([samples - 1600 * row for row in range(size)])
+    waveforms *= torch.arange(samples) < lengths[:, None]
+    return Batch(tuple(map(str, range(size))), waveforms, lengths, torch.arange(size), text=texts)
+
+
+def test_the_loss_is_the_sum_over_all_alignments_by_symbols() -> None:
+    model, batch = recognizer().eval(), batch_of("ab ba", "cab", "aab")
+    losses = model(batch, 0)
+    labels = [model.spell(text) for text in batch.text or ()]
+    expected = -text_scores(model.emissions(*batch.audio), labels).sum()
+    torch.testing.assert_close(losses.terms["ctc"].sum, expected, rtol=1e-4, atol=1e-3)
+    assert losses.terms["ctc"].count == sum(map(len, labels)) == model.counts(batch, 0)["ctc"] == 11
+
+
+def test_what_has_too_few_frames_for_its_text_is_counted_and_not_learnt_from() -> None:
+    model = recognizer().eval()
+    fits = model(batch_of("ab"), 0)
+    both = model(dataclasses.replace(batch_of("ab", "ab"), text=("ab", "abc" * 40)), 0)
+    assert float(both.scalars["infeasible"]) == 0.5
+    torch.testing.assert_close(both.terms["ctc"].sum, fits.terms["ctc"].sum, rtol=1e-4, atol=1e-3)
+    assert both.terms["ctc"].count == 2
+    assert repeats([1, 1, 2, 2, 2, 1]) == 3
+
+
+def test_transcripts_do_not_depend_on_batch_mates() -> None:
+    model, batch = recognizer().eval(), batch_of("a", "b", "c")
+    together = best_path(model.emissions(*batch.audio), model.text_of)
+    for row, length in enumerate(batch.audio.lengths.tolist()):
+        alone = model.emissions(batch.audio.waveforms[row : row + 1, :length], torch.tensor([length]))
+        (found,) = best_path(alone, model.text_of)
+        assert found.text == together[row].text
+        assert found.score == pytest.approx(together[row].score, abs=1e-2)
+
+
+def test_masks_are_of_training_alone_and_no_mask_changes_nothing() -> None:
+    model, batch = recognizer(mask_probability=0.0, channel_probability=0.0), batch_of("ab ba", "cab")
+    trained, evaluated = model.train()(batch, 0), model.eval()(batch, 0)
+    torch.testing.assert_close(trained.terms["ctc"].sum, evaluated.terms["ctc"].sum, rtol=1e-4, atol=1e-3)
+    masked = recognizer(mask_probability=0.3)
+    assert not torch.allclose(masked.train()(batch, 0).terms["ctc"].sum, evaluated.terms["ctc"].sum, rtol=1e-3)
+    torch.testing.assert_close(masked.eval()(batch, 0).terms["ctc"].sum, evaluated.terms["ctc"].sum, rtol=1e-4, atol=1e-3)
+
+
+def test_a_masked_frame_is_the_mask_vector_and_a_masked_channel_zero() -> None:
+    encoder = build(HUBERT).eval()
+    assert isinstance(encoder, MaskableExtractor)
+    waveforms, lengths = batch_of("a").audio
+    count = int(encoder.frame_count(lengths, "L0"))
+    everything, nothing = torch.ones(1, count, dtype=torch.bool), torch.zeros(1, 16, dtype=torch.bool)
+    other = 0.1 * torch.randn_like(waveforms)
+    one, two = (encoder.masked_features(w, lengths, everything, nothing, ("L2",)).values["L2"] for w in (waveforms, other))
+    torch.testing.assert_close(one, two)  # of the audio nothing is left
+    channels = nothing.clone()
+    channels[:, 3:5] = True
+    seen = []
+    encoder.position.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
+    encoder.masked_features(waveforms, lengths, ~everything, channels, ("L1",))
+    encoder.masked_features(waveforms, lengths, ~everything, nothing, ("L1",))
+    assert not seen[0][..., 3:5].any()
+    torch.testing.assert_close(seen[0][..., 5:], seen[1][..., 5:])
+
+
+def test_spans_begin_as_often_as_they_should() -> None:
+    masks = draw_spans([400] * 300, torch.arange(300), 0.05, 10, "masked frames")
+    expected = 1 - (1 - 0.05) ** 10
+    assert abs(masks.double().mean().item() - expected) < 0.02
+    assert not draw_spans([10], torch.arange(1), 0.9, 10, "masked frames").any()  # no longer than a span
+    lengths = [len(list(run)) for row in masks.tolist() for masked, run in itertools.groupby(row) if masked]
+    assert min(lengths) >= 10
+
+
+@pytest.mark.parametrize("freeze, moving", [("nothing", {"front", "rest"}), ("convolutions", {"rest"}), ("encoder", set())])
+def test_what_is_frozen_stays(freeze: str, moving: set[str], tmp_path: Path) -> None:
+    corpus = write_tones(tmp_path / "train.jsonl", 12)
+    path = _recipe(tmp_path, freeze=freeze, freeze_updates=2)
+    run_recipe("finetune", path, corpus, tmp_path / "frozen", overrides=["trainer.steps=2"])
+    run_recipe("finetune", path, corpus, tmp_path / "thawed", overrides=["trainer.steps=3"])
+    before, frozen, thawed = (
+        m.state_dict() for m in (_untrained(path, corpus, tmp_path), load(tmp_path / "frozen"), load(tmp_path / "thawed"))
+    )
+    for name in before:
+        kind = "head" if name.startswith("head") else "front" if ".convolutions." in name else "rest"
+        assert torch.equal(before[name], frozen[name]) == (kind != "head"), name
+        if kind != "rest":  # some of the rest takes no part in the last layer
+            assert torch.equal(frozen[name], thawed[name]) == (kind != "head" and kind not in moving), name
+    changed = any(not torch.equal(frozen[n], thawed[n]) for n in before if n.startswith("encoder.transformer"))
+    assert changed == ("rest" in moving)
+
+
+def test_a_run_that_was_cut_in_the_frozen_phase_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    corpus, path = write_tones(tmp_path / "train.jsonl", 12), _recipe(tmp_path, freeze="nothing", freeze_updates=3)
+    for name in ("whole", "cut"):
+        run_recipe("finetune", path, corpus, tmp_path / name, overrides=["trainer.save_every=2"])
+    for step in (4, 5):
+        shutil.rmtree(tmp_path / "cut" / "checkpoints" / f"step-{step:06}", ignore_errors=True)
+    run_recipe("finetune", path, corpus, tmp_path / "cut", overrides=["trainer.save_every=2"])
+    whole, cut = (load(tmp_path / name).state_dict() for name in ("whole", "cut"))
+    for name, weights in whole.items():
+        torch.testing.assert_close(cut[name], weights, rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module", params=["right", "shuffled"])
+def learnt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
+    """Train a line through a spectrogram on tones, with their texts or with those of others; return its error rate."""
+    folder = tmp_path_factory.mktemp(request.param)
+    corpus = write_tones(folder / "train.jsonl", 8)
+    lines = [json.loads(line) for line in corpus.read_text().splitlines()]
+    texts = [line["text"] for line in lines if "text" in line]
+    given = folder / "given.jsonl"
+    turned = iter(texts if request.param == "right" else texts[1:] + texts[:1])
+    given.write_text("".join(json.dumps(line | ({"text": next(turned)} if "text" in line else {})) + "\n" for line in lines))
+    run_recipe("finetune", _recipe(folder, encoder="logmel", units="phones", steps=200, lr=0.1), given, folder / "run")
+    return request.param, _errors(load(folder / "run"), corpus)
+
+
+def test_it_learns_the_language_of_tones_and_not_what_is_shuffled(learnt: tuple[str, float]) -> None:
+    how, errors = learnt
+    assert errors < 0.05 if how == "right" else errors > 0.4
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("data.sampler=utterances", r"--set data\.sampler=transcripts"),
+        ("model.layer=L9", "has no layer 'L9'"),
+        ("parts.encoder=pixels", "must be a FeatureExtractor"),
+        ('model.symbols=["<blank>", "a"]', r"symbols that the vocabulary lacks: 'c' \(36\), 'b' \(27\)"),
+        ("model.normalization=nonesuch", "no normalization 'nonesuch'"),
+        ("model.mask_probability=2.0", "is a share"),
+    ],
+)
+def test_what_cannot_be_is_explained(override: str, message: str, tmp_path: Path) -> None:
+    corpus, path = write_tones(tmp_path / "train.jsonl", 12), _recipe(tmp_path, units="phones")
+    with pytest.raises(UserError, match=message):
+        run_recipe("finetune", path, corpus, tmp_path / "run", overrides=[override])
+
+
+def test_texts_are_needed(tmp_path: Path) -> None:
+    corpus, path = write_tones(tmp_path / "train.jsonl", 12), _recipe(tmp_path)
+    lines = [json.loads(line) for line in corpus.read_text().splitlines()]
+    corpus.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "text"}) + "\n" for line in lines))
+    with pytest.raises(UserError, match="no text to make a vocabulary of"):
+        run_recipe("finetune", path, corpus, tmp_path / "run")
+    with pytest.raises(UserError, match="model.symbols is empty"):
+        CTC(CTCSettings(), load("mfcc"))
+    with pytest.raises(UserError, match="no transcripts, which CTC learns from"):
+        recognizer()(dataclasses.replace(batch_of("a"), text=None), 0)
+
+
+def test_stacked_frames_halve_the_rate_and_summed_layers_begin_equal() -> None:
+    model = recognizer(load("logmel"), stack=2)
+    waveforms, lengths = batch_of("a").audio
+    found = model.features(waveforms, lengths)
+    assert found.frame_rate["emissions"] == 50.0
+    assert (
+        found.values["emissions"].shape[1] == int(found.lengths["emissions"][0]) == int(load("logmel").frame_count(lengths, "logmel")) // 2
+    )
+    encoder = build(HUBERT).eval()
+    summed = recognizer(encoder, layer="sum").eval()
+    layers = encoder.features(waveforms, lengths).values
+    expected = summed.head(torch.stack([layers[name] for name in ("L0", "L1", "L2")]).mean(0)).log_softmax(-1)
+    torch.testing.assert_close(summed.features(waveforms, lengths).values["emissions"], expected)
+
+
+def _recipe(folder: Path, *, encoder: str = "", units: str = "letters", steps: int = 5, lr: float = 1e-2, **model: object) -> Path:
+    path = folder / "recipe.toml"
+    settings = {"name": "ctc", "units": units, "freeze_updates": 0, "mask_probability": 0.0, "channel_probability": 0.0, **model}
+    part = json.dumps(encoder) if encoder else "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in HUBERT.items()) + "}"
+    path.write_text(
+        "[model]\n"
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+        + f'[data]\nsampler = "transcripts"\nseconds = 12\nshortest = 0.3\n[optimizer]\nlr = {lr}\n[trainer]\nsteps = {steps}\n'
+        + f"[parts]\nencoder = {part}\n"
+    )
+    return path
+
+
+def _untrained(path: Path, corpus: Path, folder: Path) -> CTC:
+    run_recipe("finetune", path, corpus, folder / "first", overrides=["trainer.steps=1", "optimizer.lr=1e-30"])
+    model: CTC = load(folder / "first")
+    return model
+
+
+def _errors(model: CTC, corpus: Path) -> float:
+    pairs = compare(model, Manifest.open(corpus), "cpu")
+    wrong = sum(edit_distance(pair.reference.split(), pair.hypothesis.split()) for pair in pairs)
+    return wrong / sum(len(pair.reference.split()) for pair in pairs)

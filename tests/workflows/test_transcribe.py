@@ -1,0 +1,96 @@
+"""Transcription: of files, folders and manifests; words at their times; what cannot be read is listed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from foresay.cli import main
+from foresay.errors import UserError
+from foresay.loading import load
+from foresay.models.recognition.ctc import CTC, CTCSettings
+from foresay.workflows.train import run_recipe
+from foresay.workflows.transcribe import load_recognizer, transcribe, write_transcripts
+from reference.tones import LETTERS, PITCHES, RATE, write_tones
+
+RECIPE = """\
+[model]
+name = "ctc"
+units = "phones"
+freeze_updates = 0
+mask_probability = 0.0
+channel_probability = 0.0
+[data]
+sampler = "transcripts"
+seconds = 12
+shortest = 0.3
+[optimizer]
+lr = 0.1
+[trainer]
+steps = 200
+[parts]
+encoder = "logmel"
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tones")
+    (folder / "recipe.toml").write_text(RECIPE)
+    run_recipe("finetune", folder / "recipe.toml", write_tones(folder / "train.jsonl", 8), folder / "run")
+    return folder / "run"
+
+
+def tones(path: Path, letters: str, seconds: float = 0.15) -> Path:
+    """Letters of equal length, with a breath of noise between words."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(seconds * RATE)) / RATE
+    parts = [0.3 * np.sin(2 * np.pi * PITCHES[LETTERS.index(letter)] * time) for letter in letters]
+    waveform = np.concatenate(parts)
+    soundfile.write(path, waveform + 0.001 * rng.normal(size=len(waveform)), RATE)
+    return path
+
+
+def test_a_file_is_transcribed_with_times(run: Path, tmp_path: Path) -> None:
+    (said,) = transcribe(run, tones(tmp_path / "one.wav", "abdca"))
+    assert (said.id, said.text) == ("one.wav", "a b d c a")
+    middles = [(word.start + word.end) / 2 for word in said.words]
+    assert np.abs(np.array(middles) - 0.15 * (np.arange(5) + 0.5)).max() < 0.1
+    assert all(0 <= word.start < word.end <= said.duration + 0.02 for word in said.words)
+    assert all(0.3 < word.confidence <= 1 for word in said.words)
+
+
+def test_a_long_recording_is_its_parts(run: Path, tmp_path: Path) -> None:
+    letters = "abcd" * 60  # 36 s, more than one part
+    tones(tmp_path / "long.wav", letters)
+    (said,) = transcribe(run, tmp_path / "long.wav")
+    assert said.text == " ".join(letters)
+    assert abs(said.words[-1].end - 36.0) < 0.2
+
+
+def test_a_folder_and_what_cannot_be_read(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tones(tmp_path / "b.wav", "ba")
+    tones(tmp_path / "a.wav", "cd")
+    assert [said.text for said in transcribe(run, tmp_path)] == ["c d", "b a"]
+    assert main(["transcribe", str(run), str(tmp_path), "--format", "srt", "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "a.srt").read_text().splitlines()[2] == "c d"
+    assert main(["transcribe", str(run), str(tmp_path / "a.wav")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "a.wav\tc d"
+    with pytest.raises(UserError, match="there already"):
+        write_transcripts(transcribe(run, tmp_path / "a.wav"), "srt", tmp_path / "out")
+
+
+def test_what_recognizes_nothing_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a MFCC, which recognizes no text"):
+        load_recognizer("mfcc")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="there is no audio in"):
+        list(transcribe(run, tmp_path / "empty"))
+    torch.manual_seed(0)
+    silent = CTC(CTCSettings(("<blank>", "a")), load("logmel")).eval()
+    with torch.no_grad():
+        silent.head.bias[0] = 100.0
+    (said,) = transcribe(silent, tones(tmp_path / "one.wav", "ab"))
+    assert (said.text, said.words) == ("", ())
