@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from foresay.contracts import Batch, SpeechModel, Trainable
+from foresay.settings import parts_of
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
 from reference.listed import models_of, recipe_of
@@ -39,6 +40,7 @@ INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, 
 RECIPES = ["mmcpc-digits" if model == "multimodal-cpc" else recipe_of(model) for model in models_of(Trainable)]
 TINY = ("model.channels=32", "model.context_size=32", "model.negative_count=16", "model.negative_group=2")
 SMALL: dict[str, tuple[str, ...]] = {
+    "ctc-tiny": ("model.freeze_updates=1", "model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
     "acpc-bidirectional": TINY,
     "demo-acpc": TINY,
     "demo-cpc": TINY,
@@ -102,13 +104,15 @@ def _batch(model: SpeechModel) -> Batch:
     batch = Batch(tuple(map(str, range(size))), 0.1 * torch.randn(size, samples), lengths, keys=torch.arange(size))
     frames = int(model.frame_count(lengths, model.layer_names[-1])[0])
     images = torch.rand(size, 3, 64, 64) if "image" in model.needs else None
-    return replace(batch, labels=torch.arange(size * frames).view(size, frames) % 5, images=images)
+    return replace(batch, labels=torch.arange(size * frames).view(size, frames) % 5, images=images, text=("a b", "b") * (size // 2))
 
 
 @functools.cache
 def _model(recipe: str) -> SpeechModel:
     torch.manual_seed(0)
-    return read_recipe(recipe, SMALL.get(recipe, ())).build_model().train()
+    resolved = read_recipe(recipe, SMALL.get(recipe, ()))
+    encoder = read_recipe("wav2vec2-tiny", SMALL.get("wav2vec2-tiny", ()))  # of those that are made of one
+    return resolved.build_model({part: encoder.build_model().eval() for part in parts_of(resolved.kind)}).train()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

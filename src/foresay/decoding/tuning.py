@@ -1,7 +1,7 @@
 """The weights of a language model and of the number of words, found on n-best lists: no search is repeated for a point of the surface.
 
 Points (a, b) of a Sobol sequence cover the whole range, then a grid the neighbourhood of the best. For each, the hypotheses of every
-utterance are ranked anew, and the errors of the first ones added up: word error rate of the corpus. The smallest rate is partly luck: all
+utterance are ranked anew, and the errors of the first ones added up: word error rate of the corpus. The smallest rate is partly chance: all
 points within one standard error of it (bootstrap over utterances) are the flat region, and of these the one that is farthest from any worse
 point is taken.
 """

@@ -190,18 +190,18 @@ def find(results: Sequence[Result], metric: str, model: str = "levels", layer: s
     return found
 
 
-def test_boundaries_that_can_be_heard_are_found(corpora: Corpora) -> None:
+def test_boundaries_between_levels_are_found(corpora: Corpora) -> None:
     results = find_measure("segmentation:20ms")([subject()], corpora)
     assert [r.metric for r in results[:5]] == [R_VALUE, F1, PRECISION, RECALL, OVER]
-    heard = find(results, R_VALUE)
-    assert heard.value > 0.95  # the two ends of a phone of one frame are one peak
-    assert heard.low is not None
-    assert heard.low <= heard.value <= heard.high
+    found = find(results, R_VALUE)
+    assert found.value > 0.95  # the two ends of a phone of one frame are one peak
+    assert found.low is not None
+    assert found.low <= found.value <= found.high
     true = sum(a.label != b.label for item in corpora.test for a, b in zip(item.phones, item.phones[1:], strict=False))
-    assert heard.details["true"] == true
-    assert heard.details["trained_on"] == corpora.train.name
-    assert (heard.details["hits"], heard.details["found"]) == (GOLDEN_HITS, GOLDEN_FOUND)
-    assert (heard.details["delay"], heard.step, heard.split) == (0.0, 500, "test")
+    assert found.details["true"] == true
+    assert found.details["trained_on"] == corpora.train.name
+    assert (found.details["hits"], found.details["found"]) == (GOLDEN_HITS, GOLDEN_FOUND)
+    assert (found.details["delay"], found.step, found.split) == (0.0, 500, "test")
     deaf = find(results, R_VALUE, "levels (untrained)")
     assert (deaf.details["found"], find(results, PRECISION, "levels (untrained)").value) == (0, 0.0)
     chance = find(results, R_VALUE, PERIODIC, "none")
@@ -255,7 +255,7 @@ def test_it_needs_two_corpora_with_phones(corpora: Corpora, tmp_path: Path) -> N
 
 
 def test_windows_of_short_and_long_recordings(tmp_path: Path) -> None:
-    """A recording shorter than a window is heard, with silence after it."""
+    """A recording shorter than a window is encoded, with silence after it."""
     manifest = write_corpus(tmp_path / "test.jsonl", 1)
     text = manifest.path.read_text()
     duration = manifest[0].duration

@@ -1,4 +1,4 @@
-"""N-gram language model with interpolated modified Kneser-Ney smoothing, read and written as ARPA, queried for a whole beam at once.
+"""N-gram language model: interpolated modified Kneser-Ney smoothing, read and written as ARPA, queried for a whole beam at once.
 
 Chen and Goodman, "An Empirical Study of Smoothing Techniques for Language Modeling" (1998); Heafield et al., "Scalable Modified Kneser-Ney
 Language Model Estimation" (2013), whose program lmplz estimates the same numbers.

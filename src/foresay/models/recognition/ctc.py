@@ -154,7 +154,7 @@ class CTC(Recognizer):
         return Losses({"ctc": Term(loss, given.labels)}, scalars)
 
     def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
-        """Count the symbols."""
+        """Count the symbols: a scalar."""
         return {"ctc": self.prepare(batch).labels}
 
     def prepare(self, batch: Batch) -> Prepared:
