@@ -1,4 +1,4 @@
-"""Transformer language model: a causal, decoder-only Transformer over words, letters, phones or units.
+"""Transformer LM: a causal, decoder-only Transformer over words, letters, phones or units, which predicts the next symbol.
 
 Vaswani et al., "Attention Is All You Need" (arXiv:1706.03762), in the pre-norm form of Radford et al. (2019); input and output share their
 embeddings (arXiv:1608.05859). As the language model of a recognizer: Synnaeve et al. (arXiv:1911.08460), wav2vec 2.0 (arXiv:2006.11477).
