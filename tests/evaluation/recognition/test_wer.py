@@ -46,7 +46,7 @@ def test_few_speakers_are_not_drawn() -> None:
 
 
 def test_frequent_errors_are_counted_by_kind() -> None:
-    pairs = [(["we", "can", "see", "far"], ["we", "can", "sea"]), (["can", "you", "see", "it"], ["so", "can", "you", "sea", "it"])]
+    pairs = [(["far", "we", "can", "see"], ["we", "can", "sea"]), (["can", "you", "see", "it"], ["so", "can", "you", "sea", "it"])]
     found = frequent_errors(pairs)
     assert found["frequent_substitutions"] == [[2, "see -> sea"]]
     assert found["frequent_insertions"] == [[1, "so"]]
