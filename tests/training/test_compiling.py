@@ -88,7 +88,9 @@ class Counting:
 
 
 def test_every_model_is_here() -> None:
-    assert {name.replace("-", "_") for name in models_of(SpeechModel)} == set(RECIPES)
+    """Recognizers ask their encoders, whatever these are, and are refused."""
+    compiled = set(models_of(Trainable)) - set(models_of(Recognizer))
+    assert {name.replace("-", "_") for name in compiled} == set(RECIPES)
 
 
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RECIPES])
