@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from foresay.contracts import Batch, SpeechModel
+from foresay.contracts import Batch, Recognizer, SpeechModel, Trainable
 from foresay.errors import UserError
 from foresay.training.compiling import compile_model
 from foresay.training.recipe import read_recipe
