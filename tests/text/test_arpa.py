@@ -82,6 +82,17 @@ def test_a_file_of_another_toolkit_by_hand(tmp_path: Path) -> None:
     assert grams.backoffs[1].tolist() == pytest.approx([0, 0, -0.75 * ten])
 
 
+def test_what_is_written_by_hand(tmp_path: Path) -> None:
+    grams = read_arpa(_file(tmp_path, TOY))
+    write_arpa(grams, tmp_path / "written.arpa")
+    written = (tmp_path / "written.arpa").read_text(encoding="utf-8")
+    assert written.startswith("\\data\\\nngram 1=5\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-0.4")
+    assert "\n-0.4\tcat\t-0.125" in written
+    assert "\t</s>\n" in written
+    assert "\tthe cat\t0\n" in written
+    assert written.endswith("\t<s> the cat\n\n\\end\\\n")
+
+
 def test_gzipped_with_other_line_ends_and_another_name_of_the_unknown_word(tmp_path: Path) -> None:
     zipped = tmp_path / "toy.arpa.gz"
     zipped.write_bytes(gzip.compress(TOY.replace("\n", "\r\n").replace("<unk>", "<UNK>").encode()))

@@ -78,6 +78,11 @@ def test_subwords_are_merged_as_the_library_merges_them() -> None:
     assert vocabulary.decode(vocabulary.encode("the catthe")) == "the catthe"
 
 
+def test_of_two_merges_the_earlier_is_done_first() -> None:
+    vocabulary = Vocabulary((BLANK, "a", "b", "c", WORD, "ab", "bc", "bcb", f"{WORD}ab"), "bpe")
+    assert [vocabulary.symbols[number] for number in vocabulary.encode("abc bcb")] == [f"{WORD}ab", "c", WORD, "bcb"]
+
+
 def test_settings_keep_it() -> None:
     for kind in get_args(Kind):
         vocabulary = _vocabulary(kind)

@@ -80,7 +80,7 @@ def _scored(model: LanguageModel, rows: Sequence[list[int]]) -> Iterator[tuple[T
         states = torch.full((len(batch),), model.start)
         done = 0
         for place in range(len(batch[-1]) + 1):
-            ended = sum(len(row) == place for row in batch[done:])
+            ended = sum(len(row) == place for row in batch)
             end, states, done = model.end(states[:ended]) if ended else torch.zeros(0), states[ended:], done + ended
             symbols = torch.tensor([row[place] for row in batch[done:]], dtype=torch.int64)
             scores, states = model.advance(states, symbols) if len(symbols) else (torch.zeros(0), states)

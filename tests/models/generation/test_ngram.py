@@ -1,5 +1,6 @@
 """N-grams: the estimates, against their definition and by hand; look-ups of many at once; saved, loaded, and as ARPA."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,17 @@ def test_states_that_do_the_same_are_one(sentences: list[list[str]], order: int,
     model = _fitted([" ".join(sentence) for sentence in sentences], order, prune[:order])
     contexts = set((model.keys // (len(model.symbols) + 3)).tolist())
     assert all(state in contexts or model.backoffs[state] != 0 for state in model.following.tolist())
+
+
+def test_a_weight_of_a_context_that_nothing_longer_begins_with_counts() -> None:
+    """Files of other programs have such."""
+    model = _fitted(["a b", "a c", "b"], 2)
+    grams = model.tables()
+    weights = grams.backoffs[0].copy()
+    unknown = len(grams.words)
+    weights[unknown] = -1.5
+    changed = NGram.of(dataclasses.replace(grams, backoffs=(weights,)))
+    assert _score(changed, "xa")[0][1] == pytest.approx(math.exp(-1.5) * _score(model, "xa")[0][1], rel=1e-6)
 
 
 def test_by_hand() -> None:
