@@ -22,6 +22,7 @@ PlanPurpose: TypeAlias = Literal["offset", "windows", "groups", "batches", "keys
 """Of a plan: which stretches of audio meet in which update. `keys`: the keys of utterances; `validation`: the seed of held-out batches."""
 LearningPurpose: TypeAlias = Literal[
     "weights",
+    "weights of parts",
     "random projection",
     "kept layers",
     "dropout",

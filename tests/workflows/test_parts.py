@@ -7,16 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
+from foresay import trust
 from foresay.building import build, describe, untrained_copy
 from foresay.contracts import Batch
+from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.loading import load
+from foresay.models.units.kmeans import KMeansUnits
+from foresay.runs import Run
 from foresay.settings import read_toml_file
+from foresay.training.devices import Process
 from foresay.training.recipe import read_recipe
 from foresay.trust import trusting
+from foresay.workflows import parts
 from foresay.workflows.pretrain import pretrain
 from foresay.workflows.rehearsal import rehearse
 from foresay.workflows.train import run_recipe
+from foresay.workflows.warm_start import WarmStart
 from reference.levels import write_corpus
 
 CPC = (
@@ -174,8 +181,6 @@ def test_a_rehearsal_loads_parts_and_keeps_nothing(tmp_path: Path, recipe: Path,
 
 
 def test_warm_starts_are_for_encoders(tmp_path: Path, recipe: Path, encoder: Path, corpus: Path) -> None:
-    from foresay.workflows.warm_start import WarmStart  # noqa: PLC0415
-
     with pytest.raises(UserError, match=r"name it in \[parts\] instead"):
         run_recipe("train", recipe, corpus, tmp_path / "run", start=WarmStart(str(encoder)))
 
@@ -218,3 +223,106 @@ def test_a_model_learns_from_transcripts(tmp_path: Path, corpus: Path) -> None:
     path.write_text(f'model = "reference.toy_reader"\n[trainer]\nsteps = 200\n[data]\n{data}\n[optimizer]\nlr = 0.1\n')
     run_recipe("train", path, corpus, tmp_path / "run", valid=corpus)
     assert load(tmp_path / "run").slope.item() == pytest.approx(10, abs=0.5)
+
+
+UNITS = """\
+model = "reference.toy_units"
+[data]
+batch = 2
+window = 4800
+[trainer]
+steps = 2
+[parts.units]
+name = "kmeans"
+encoder = "mfcc"
+layer = "mfcc"
+clusters = 5
+"""
+
+
+@pytest.fixture
+def units_recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "toy-units.toml"
+    path.write_text(UNITS)
+    return path
+
+
+def test_a_run_stopped_after_its_part_was_fitted_goes_on_bit_for_bit(tmp_path: Path, units_recipe: Path, corpus: Path) -> None:
+    run_recipe("train", units_recipe, corpus, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole" / "parts", tmp_path / "stopped" / "parts")
+    run_recipe("train", units_recipe, corpus, tmp_path / "stopped")
+    stopped = weights_of(tmp_path / "stopped")
+    for name, weights in weights_of(tmp_path / "whole").items():
+        torch.testing.assert_close(stopped[name], weights, rtol=0, atol=0)
+
+
+def test_a_part_that_was_fitted_otherwise_is_refused(tmp_path: Path, units_recipe: Path, corpus: Path) -> None:
+    run_recipe("train", units_recipe, corpus, tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole" / "parts", tmp_path / "stopped" / "parts")
+    with pytest.raises(UserError, match=r"begun with another recipe \(model\.clusters: 5 -> 7\)"):
+        run_recipe("train", units_recipe, corpus, tmp_path / "stopped", overrides=["parts.units.clusters=7"])
+    other = write_corpus(tmp_path / "other.jsonl", 7, seed=1).path
+    with pytest.raises(UserError, match="begun on another corpus"):
+        run_recipe("train", units_recipe, other, tmp_path / "stopped")
+
+
+def test_what_is_fitted_for_a_part_has_a_folder_of_its_own(tmp_path: Path, corpus: Path) -> None:
+    inner = 'encoder = {name = "reference.toy_units", units = {name = "kmeans", encoder = "mfcc", layer = "mfcc", clusters = 5}}'
+    path = tmp_path / "deep.toml"
+    path.write_text(RECIPE.format("").replace('encoder = ""', inner))
+    with pytest.raises(UserError, match=r"parts\.encoder of ToyHead must be a FeatureExtractor"):
+        run_recipe("train", path, corpus, tmp_path / "run")
+    assert (tmp_path / "run" / "parts" / "encoder.units" / "model").is_dir()
+
+
+def test_labels_are_made_on_the_device_of_the_run(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever that is: here one that computes nothing."""
+    run_recipe("train", "kmeans", corpus, tmp_path / "units", overrides=["model.clusters=5"])
+    given: list[tuple[str, str]] = []
+
+    def make_labels(tokenizer: KMeansUnits, *_: object, device: str) -> None:
+        given.append((device, tokenizer.kmeans.centers.device.type))
+        raise UserError(*["enough"])
+
+    monkeypatch.setattr(parts, "make_labels", make_labels)
+    recipe = read_recipe("hubert-tiny", [f"parts.labels={tmp_path / 'units'}"])
+    with pytest.raises(UserError, match="enough"):
+        _ = parts.Parts(recipe, {"train": Manifest.open(corpus)}, Run(tmp_path / "run"), Process(torch.device("meta")), None).labels
+    assert given == [("meta", "meta")]
+
+
+@pytest.mark.parametrize("edited", ['encoder = "cpc"\n', "encoder = 3\n", 'encoder = {model = "cpc"}\n', "encoder = {\n"])
+def test_an_edited_record_is_a_mistake_of_the_user(edited: str, tmp_path: Path, recipe: Path, corpus: Path) -> None:
+    run_recipe("train", recipe, corpus, tmp_path / "run")
+    (tmp_path / "run" / "parts.toml").write_text(edited)
+    with pytest.raises(UserError, match=r"parts\.toml"):
+        run_recipe("train", recipe, corpus, tmp_path / "run")
+
+
+def test_a_record_names_no_code_of_others(tmp_path: Path, corpus: Path) -> None:
+    path = tmp_path / "scratch.toml"
+    path.write_text(RECIPE.format("mfcc").replace('"c"', '"mfcc"'))
+    run_recipe("train", path, corpus, tmp_path / "run")
+    (tmp_path / "run" / "parts.toml").write_text('[encoder.model]\nname = "someones.module"\n')
+    described = parts.Parts(read_recipe(path), {}, Run(tmp_path / "run"), Process(torch.device("cpu")), None)
+    token = trust._trusted.set(False)
+    try:
+        with pytest.raises(UserError, match="the model folder names the module someones.module"):
+            _ = described.of_model
+    finally:
+        trust._trusted.reset(token)
+
+
+def test_an_estimator_is_given_nothing_that_it_leaves_aside(tmp_path: Path, encoder: Path, corpus: Path) -> None:
+    with pytest.raises(UserError, match="leave out --from"):
+        run_recipe("train", "kmeans", corpus, tmp_path / "run", start=WarmStart(str(encoder)))
+    with pytest.raises(UserError, match="leave out --valid"):
+        run_recipe("train", "kmeans", corpus, tmp_path / "run", valid=corpus)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_part_is_stated_once(tmp_path: Path, encoder: Path, corpus: Path) -> None:
+    with pytest.raises(UserError, match=r"encoder both in \[model\] and in \[parts\]"):
+        run_recipe("train", "kmeans", corpus, tmp_path / "run", overrides=[f"model.encoder={encoder}"])
+    with pytest.raises(UserError, match="parts.encoder must be a MODEL"):
+        run_recipe("train", "kmeans", corpus, tmp_path / "run", overrides=["parts.encoder="])

@@ -128,7 +128,7 @@ def _untrained(table: Table) -> Any:  # noqa: ANN401 - of transformers, which ma
     try:
         config = transformers.AutoConfig.for_model(kind, **table)
         return transformers.AutoModel.from_config(config, trust_remote_code=is_trusted())
-    except (ImportError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         msg = f"transformers {transformers.__version__} cannot build a network of the kind {kind!r} ({why}): is it too old for it?"
         raise UserError(msg) from error

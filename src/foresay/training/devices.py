@@ -140,7 +140,8 @@ def _from_environment(name: str, default: int) -> int:
 
 MEETING = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 START = (
-    "torchrun sets these variables: start with `torchrun --nproc-per-node 2 -m foresay pretrain …`, or unset them to train in one process"
+    "torchrun sets these variables: start with `torchrun --nproc-per-node 2 -m -- foresay pretrain …`, or unset them, to train in one "
+    "process"
 )
 
 

@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from foresay.contracts import Trainable
+from foresay.settings import parts_of
 from foresay.training.devices import Process
 
 Parallel: TypeAlias = Literal["replicate", "shard"]
@@ -36,7 +37,8 @@ def spread(model: Trainable, place: Process, parallel: Parallel) -> nn.Module:
     if parallel == "shard":
         fully_shard(model, mesh=init_device_mesh(place.device.type, (place.world,)))  # in place
         return model
-    replicated = DistributedDataParallel(model, gradient_as_bucket_view=True)
+    # What a model takes of a part seldom depends on all of its parameters: an encoder has heads, of its own pre-training.
+    replicated = DistributedDataParallel(model, gradient_as_bucket_view=True, find_unused_parameters=bool(parts_of(type(model))))
     replicated.broadcast_buffers = False  # the constructor's argument for it changed its name between versions of torch
     return replicated
 

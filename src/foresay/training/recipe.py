@@ -184,6 +184,9 @@ def resolve(table: Table, name: str) -> Recipe:
     with named_in("recipe"):
         model_name, settings, inner = taken_apart(model)
         parts = {**inner, **table.get("parts", {})}
+        if twice := [part for part in inner if part in table.get("parts", {})]:
+            msg = f"recipe {name} has {twice[0]} both in [model] and in [parts]: say it in one of them (--set parts.{twice[0]}=MODEL)"
+            raise UserError(msg)
         return Recipe(
             name=name,
             model=model_name,
@@ -220,7 +223,7 @@ def _checked_parts(parts: Mapping[str, Part], kind: type[Model], name: str) -> d
 
 
 def _completed(part: Any, where: str) -> Part:  # noqa: ANN401 - whatever stands in a file
-    if isinstance(part, str):
+    if isinstance(part, str) and part.strip():
         return part
     if not isinstance(part, dict):
         msg = f"{where} must be a MODEL (a run, a model folder, a baseline, hf:NAME) or the table of a model, not {part!r}"

@@ -10,12 +10,14 @@ What was loaded is in the run's own weights from the first checkpoint on: whatev
 """
 
 import functools
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from torch import nn
 
+from foresay import draws
 from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, taken_apart
 from foresay.contracts import Estimator, Tokenizer
 from foresay.corpora.labels import FrameLabels
@@ -47,7 +49,7 @@ class Parts:
         """The models that the run's model is made of, by the names of its constructor's parameters."""
         names = [name for name in parts_of(self.recipe.kind) if name in self.recipe.parts]
         if names and self.run.checkpoints():
-            return {name: build(self._recorded(name)["model"]) for name in names}
+            return {name: self._rebuilt(name) for name in names}
         found = {name: self._made(name, self.recipe.parts[name]) for name in names}
         for name, part in found.items():
             self._refuse_other(name, of_model(part))
@@ -80,6 +82,7 @@ class Parts:
             raise UserError(msg)
         self._refuse_other(LABELS, of_model(tokenizer))
         self._keep({LABELS: self._about(LABELS, tokenizer)})
+        tokenizer.to(self.process.device).eval()
         make_labels(tokenizer, self.corpora, folder, device=str(self.process.device))
 
     def _made(self, name: str, part: Part, fitted_by: Process | None = None) -> nn.Module:
@@ -95,10 +98,16 @@ class Parts:
         if self.fit and issubclass(cls, Estimator):
             recipe = Recipe(name, kind, settings, self.recipe.data, self.recipe.optimizer, self.recipe.trainer, inner)
             run = Run(self.run.folder / "parts" / name)
-            if not run.checkpoints():
-                self.fit(recipe, {"train": self.corpora["train"]}, run, process)
+            self.fit(recipe, {"train": self.corpora["train"]}, run, process)  # or makes sure that it was fitted so
             return load(run.folder)
-        return assemble(cls, settings, {key: self._made(key, value) for key, value in inner.items()})
+        parts = {key: self._made(f"{name}.{key}", value, fitted_by) for key, value in inner.items()}
+        draws.seed_torch("weights of parts", self.recipe.trainer.seed, zlib.crc32(name.encode()))  # whatever was drawn for others
+        return assemble(cls, settings, parts)
+
+    def _rebuilt(self, name: str) -> nn.Module:
+        """Build a part as it is recorded: its weights are the run's. What may be imported is what might be when it was first made."""
+        with named_in("model folder" if isinstance(self.recipe.parts[name], str) else "recipe"):
+            return build(self._recorded(name)["model"])
 
     def _about(self, name: str, part: nn.Module) -> Table:
         given = self.recipe.parts[name]
@@ -127,7 +136,11 @@ class Parts:
         write_text(self._path, write_toml(self._known() | about))
 
     def _known(self) -> Table:
-        return read_toml_file(self._path) if self._path.exists() else {}
+        known = read_toml_file(self._path) if self._path.exists() else {}
+        if any(not isinstance(about, dict) for about in known.values()):
+            msg = f"{self._path} must hold a table for each part: was it edited by hand?"
+            raise UserError(msg)
+        return known
 
     @property
     def _path(self) -> Path:

@@ -94,6 +94,7 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
     refuse_other_recipe(run, recipe)
     parts = Parts(recipe, corpora, run, process, train)
     if issubclass(recipe.kind, Estimator):
+        _refuse_idle(recipe, corpora, start)
         return _fit(recipe, corpora, run, process, parts)
     model = build_model(recipe, process, parts)
     if isinstance(model, Recognizer):
@@ -108,6 +109,13 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
         parts.record()
         keep_origin(run, start, origin)
         return trainer.fit(notes)
+
+
+def _refuse_idle(recipe: Recipe, corpora: Mapping[str, Manifest], start: WarmStart | None) -> None:
+    """Make sure that an estimator is given nothing that it would leave aside."""
+    if idle := [option for option, given in (("--from", start), ("--valid", "valid" in corpora)) if given]:
+        msg = f"{recipe.kind.__name__} is fitted anew, in passes over the corpus alone: leave out {' and '.join(idle)}"
+        raise UserError(msg)
 
 
 def _fit(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, parts: Parts) -> Progress:
@@ -162,8 +170,9 @@ def build_model(recipe: Recipe, process: Process, parts: Parts) -> Trainable:
     """Build the model around its parts, untrained, from the recipe's seed."""
     if process.device.type == "cpu":
         keep_freed_memory()
-    draws.seed_torch("weights", recipe.trainer.seed)
-    model = recipe.build_model(parts.of_model)
+    made = parts.of_model
+    draws.seed_torch("weights", recipe.trainer.seed)  # after parts, which draw more or less when they are fitted, loaded or built
+    model = recipe.build_model(made)
     assert isinstance(model, Trainable)  # noqa: S101 - a model is that or an estimator
     return model
 
