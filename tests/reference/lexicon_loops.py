@@ -3,6 +3,7 @@
 All candidates of a frame are merged before any is dropped. With a beam that holds everything, the search on tensors equals it.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -45,9 +46,15 @@ class LexiconLoops:
         return self.a * self.language(words, ended=ended) + self.b * len(words)
 
     def search(
-        self, rows: Sequence[Sequence[float]], *, flashlight: bool = False, paths: str = "sum", boundary: int | None = None
+        self,
+        rows: Sequence[Sequence[float]],
+        *,
+        flashlight: bool = False,
+        paths: str = "sum",
+        boundary: int | None = None,
+        beam_size: int | None = None,
     ) -> Found:
-        """Log p_AM of each sequence of complete words, over all hypotheses that the convention has."""
+        """Log p_AM of each sequence of complete words, over all hypotheses that the convention has, or the best of each frame."""
         combine: Callable[[Sequence[float]], float] = log_sum if paths == "sum" else max
         beam = {Hypothesis((), (), SILENCE if flashlight else 0): 0.0}
         for row in rows:
@@ -56,6 +63,9 @@ class LexiconLoops:
                 for after, symbol in self._steps(hypothesis, len(row), flashlight=flashlight):
                     candidates.setdefault(after, []).append(score + row[symbol])
             beam = {hypothesis: combine(scores) for hypothesis, scores in candidates.items()}
+            if beam_size is not None:
+                best = sorted(beam, key=lambda hypothesis: beam[hypothesis] + self._so_far(hypothesis.words), reverse=True)
+                beam = {hypothesis: beam[hypothesis] for hypothesis in best[:beam_size]}
         ended: dict[tuple[str, ...], list[float]] = {}
         for (words, begun, _), score in beam.items():
             if not begun:
@@ -64,6 +74,10 @@ class LexiconLoops:
                 for word in self.words.get((*begun, boundary), []):
                     ended.setdefault((*words, word), []).append(score)
         return {words: combine(scores) for words, scores in ended.items() if combine(scores) > -math.inf}
+
+    @functools.cache  # noqa: B019 - a search lives no longer than its test
+    def _so_far(self, words: tuple[str, ...]) -> float:
+        return self.added(words, ended=False)
 
     def _steps(self, hypothesis: Hypothesis, symbols: int, *, flashlight: bool) -> list[tuple[Hypothesis, int]]:
         words, begun, last = hypothesis

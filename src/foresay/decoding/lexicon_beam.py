@@ -185,10 +185,12 @@ class LexiconBeam:
 
     def _children(self, beam: _Beam, frame: Tensor) -> list[_Candidates]:
         """Go to the best children, and complete their words."""
-        grown = self.climb[beam.node] + (beam.score[..., None] + frame[:, None])
+        grown = self.climb.index_select(0, beam.node.flatten()).view(*beam.node.shape, -1)
+        grown += frame[:, None]
+        grown += beam.score[..., None]
         if not self.flashlight:
             grown.scatter_(2, beam.last[..., None], -torch.inf)  # a repetition needs a blank before it
-        score, places = grown.flatten(1).topk(min(_CHILDREN * self.beam, grown[0].numel()))
+        score, places = grown.flatten(1).topk(min(_CHILDREN * self.beam, grown[0].numel()), sorted=False)
         parent, symbol = places // self.symbols, places % self.symbols
         before = _Beam(*(row.gather(1, parent) for row in beam))
         node = self.children[before.node, symbol].long()
