@@ -80,7 +80,8 @@ def test_random_trials_equal_plain_python(seed: int, flashlight: bool) -> None: 
         count = len(found) if paths == "sum" else 1
         assert count
         assert [score for score, _ in found[:count]] == pytest.approx([score for score, _ in expected[:count]], abs=2e-4)
-        assert [words for _, words in found[:count]] == [words for _, words in expected[:count]]
+        scored = {words: score for score, words in expected}  # homophones have the same, without a model
+        assert [score for score, _ in found[:count]] == pytest.approx([scored[words] for _, words in found[:count]], abs=2e-4)
 
 
 def test_narrow_beams_are_seldom_worse_than_wide_ones() -> None:
