@@ -2,10 +2,10 @@
 
     python benchmarks/decoding.py [--utterances 16] [--frames 200] [--words 2000] [--beam 50] [--rounds 3] [--threads 1]
 
-Emissions are made: random words of a random lexicon, spoken with errors, mostly blanks in between. The language model is a bigram model of
-which only the begin of a sentence is not flat (an ARPA file for flashlight). flashlight-text and pyctcdecode take part where they can be
-imported; pyctcdecode has no language model here, and so less to do. Scores are those of the best hypothesis at the same beam: how often
-ours is lower, equal, higher.
+Emissions are made: sentences of random words, each of which is followed by few, are spoken with errors, mostly blanks in between; a 4-gram
+is trained on other sentences, and all read its ARPA file. flashlight-text and pyctcdecode take part where they can be imported; pyctcdecode
+and plain Python have no language model here, and so less to do. Scores are those of the best hypothesis at the same beam: how often ours is
+lower, equal, higher.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import torch
 from timing import take_turns, times_faster
 
-from foresay.contracts.recognition import Emissions
+from foresay.contracts.recognition import Emissions, LanguageModel
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.weights import Weights, nats
+from foresay.workflows.language_models import read_language_model, train_ngram
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference.lexicon_loops import LexiconLoops
-from reference.toy_language import ToyLanguageModel
 
 try:
     import flashlight.lib.text.decoder as flashlight
@@ -44,6 +44,7 @@ BAR = 1
 SYMBOLS = 30
 A, B = 0.9, 0.5
 CLOSE = 1e-2
+SENTENCES = 20_000
 ONE = "plain Python"
 Best = list[tuple[float, str]]
 
@@ -53,12 +54,13 @@ class Task(NamedTuple):
 
     emissions: Emissions
     spellings: dict[str, list[tuple[int, ...]]]
-    model: ToyLanguageModel
+    arpa: Path
+    model: LanguageModel
     beam: int
 
 
-def made(utterances: int, frames: int, words: int, beam: int) -> Task:
-    """Speak random words of a random lexicon: a symbol every three frames or so, one in eight mistaken."""
+def made(utterances: int, frames: int, words: int, beam: int, folder: Path) -> Task:
+    """Speak sentences in a random lexicon: a symbol every three frames or so, one in eight mistaken."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(low: int, high: int, count: int = 1) -> list[int]:
@@ -68,16 +70,27 @@ def made(utterances: int, frames: int, words: int, beam: int) -> Task:
     while len(spelled) < words:
         spelled.setdefault(tuple(drawn(2, SYMBOLS, drawn(2, 10)[0])), f"w{len(spelled)}")
     spellings = {word: [spelling] for spelling, word in spelled.items()}
+    follow = [drawn(0, words, 20) for _ in range(words)]
+
+    def sentence(length: int) -> list[int]:
+        said = drawn(0, words)
+        while len(said) < length:
+            said.append(follow[said[-1]][min(drawn(0, 20, 3))])
+        return said
+
+    (folder / "text").write_text("".join(" ".join(f"w{n}" for n in sentence(10)) + "\n" for _ in range(SENTENCES)), encoding="utf-8")
+    train_ngram([folder / "text"], folder / "model.arpa", order=4)
     scores = torch.randn(utterances, frames, SYMBOLS, generator=generator)
     scores[..., 0] += 4
     for row in scores:
         t = 1
-        while t < frames - 40:
-            (spelling,) = spellings[f"w{drawn(0, words)[0]}"]
-            for symbol in (*spelling, BAR):
-                row[t, symbol if drawn(0, 8)[0] else drawn(2, SYMBOLS)[0]] += 6
-                t += drawn(2, 5)[0]
-    return Task(Emissions(scores.log_softmax(-1), torch.full((utterances,), frames)), spellings, ToyLanguageModel(tuple(spellings)), beam)
+        for word in sentence(frames):
+            for symbol in (*spellings[f"w{word}"][0], BAR):
+                if t < frames - 4:
+                    row[t, symbol if drawn(0, 8)[0] else drawn(2, SYMBOLS)[0]] += 6
+                    t += drawn(2, 5)[0]
+    emissions = Emissions(scores.log_softmax(-1), torch.full((utterances,), frames))
+    return Task(emissions, spellings, folder / "model.arpa", read_language_model(folder / "model.arpa"), beam)
 
 
 def ours(task: Task, convention: str, paths: str) -> Callable[[], Best]:
@@ -101,26 +114,13 @@ def symbols_only(task: Task) -> Callable[[], object]:
     return lambda: search(task.emissions, str)
 
 
-def arpa(model: ToyLanguageModel, path: Path) -> None:
-    """Write the bigrams that the lexicon's words begin with, and for the rest flat back-off; the model is made equal to the file."""
-    flat = math.log(1.0 / (len(model.symbols) + 2))
-    begins = model.table[model.start].clone()
-    begins[-1] = flat
-    model.table[:] = flat
-    model.table[model.start] = begins
-    unigrams = "".join(f"{flat / math.log(10):.6f}\t{word}\t0\n" for word in ("<unk>", "</s>", *model.symbols))
-    bigrams = "".join(f"{score / math.log(10):.6f}\t<s> {word}\n" for word, score in zip(model.symbols, begins.tolist(), strict=False))
-    counts = f"\\data\\\nngram 1={len(model.symbols) + 3}\nngram 2={len(model.symbols)}\n"
-    path.write_text(f"{counts}\n\\1-grams:\n0\t<s>\t0\n{unigrams}\n\\2-grams:\n{bigrams}\n\\end\\\n", encoding="utf-8")
-
-
-def flashlights(task: Task, path: Path) -> Callable[[], Best]:
+def flashlights(task: Task) -> Callable[[], Best]:
     """Search one utterance after another, in C++."""
     dictionary = Dictionary()
     for word in (*task.spellings, "<unk>"):
         dictionary.add_entry(word)
     dictionary.set_default_index(dictionary.get_index("<unk>"))
-    model, trie = KenLM(str(path), dictionary), flashlight.Trie(SYMBOLS, 0)
+    model, trie = KenLM(str(task.arpa), dictionary), flashlight.Trie(SYMBOLS, 0)
     start = model.start(False)  # noqa: FBT003 - its only signature
     for word, several in task.spellings.items():
         index = dictionary.get_index(word)
@@ -157,8 +157,8 @@ def pyctcdecodes(task: Task) -> Callable[[], object]:
 
 
 def plain(task: Task) -> Callable[[], object]:
-    """Search the first utterance hypothesis by hypothesis, in plain Python and without look-ahead."""
-    loops = LexiconLoops({word: [(*s, BAR) for s in several] for word, several in task.spellings.items()}, task.model, A, B)
+    """Search the first utterance hypothesis by hypothesis, in plain Python, without a language model."""
+    loops = LexiconLoops({word: [(*s, BAR) for s in several] for word, several in task.spellings.items()}, None, A, B)
     rows: Any = task.emissions.log_probabilities[0].tolist()
     return lambda: loops.search(rows, paths="max", beam_size=task.beam)
 
@@ -177,10 +177,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    task = made(options.utterances, options.frames, options.words, options.beam)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.arpa"
-        arpa(task.model, path)
+        task = made(options.utterances, options.frames, options.words, options.beam, Path(folder))
         ways: dict[str, Callable[[], object]] = {
             "ours, ctc, max": ours(task, "ctc", "max"),
             "ours, ctc, sum": ours(task, "ctc", "sum"),
@@ -189,7 +187,7 @@ def main() -> None:
             ONE: plain(task),
         }
         if flashlight is not None:
-            ways["flashlight-text"] = flashlights(task, path)
+            ways["flashlight-text"] = flashlights(task)
         if pyctcdecode is not None:
             ways["pyctcdecode"] = pyctcdecodes(task)
         seconds = take_turns(ways, options.rounds, "cpu")
