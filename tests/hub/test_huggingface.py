@@ -66,6 +66,28 @@ def test_as_a_part_it_is_built_again_without_its_folder(folder: Path) -> None:
         HuggingFaceModel(HuggingFaceSettings('{"model_type": "nonesuch", "conv_kernel": [10]}'))
 
 
+@torch.no_grad()
+def test_a_network_whose_code_comes_with_its_weights_is_adapted_where_it_is_trusted(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = tmp_path_factory.mktemp("modules")
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(modules))
+    monkeypatch.syspath_prepend(modules)
+    config = json.loads((folder / "config.json").read_text())
+    (base,) = config["architectures"]
+    brought = {"AutoConfig": "code_of_mine.MyConfig", "AutoModel": "code_of_mine.MyModel"}
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "mine", "auto_map": brought}))
+    (folder / "code_of_mine.py").write_text(
+        f"import transformers\nclass MyConfig(transformers.{base.removesuffix('Model')}Config):\n    model_type = 'mine'\n"
+        f"class MyModel(transformers.{base}):\n    config_class = MyConfig\n"
+    )
+    with pytest.raises(UserError, match="custom code"):
+        load(f"hf:{folder}")
+    model = load(f"hf:{folder}", trust=True)
+    assert type(model.network).__name__ == "MyModel"
+    assert model.features(torch.zeros(1, 4_000), torch.tensor([4_000])).values["L2"].isfinite().all()
+
+
 def test_what_is_lost_is_not_made_up(folder: Path) -> None:
     weights = folder / "model.safetensors"
     tensors = safetensors.torch.load_file(weights)

@@ -8,7 +8,7 @@ clip is encoded by itself: with padding the published base models would give it 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,20 @@ class HuggingFaceModel(Model, FeatureExtractor):
         Raises:
             UserError: it takes no waveforms, or transformers knows none of its kind.
         """
+        self.adapt(settings, _untrained(parse_json_object(settings.config, "the checkpoint's config.json")))
+
+    @classmethod
+    def around(cls, network: Any, settings: HuggingFaceSettings) -> "HuggingFaceModel":  # noqa: ANN401 - of transformers, or of code that is trusted
+        """Adapt a network that is there: one whose code came with its weights cannot be built again."""
+        model = cls.__new__(cls)
+        model.adapt(settings, network)
+        return model
+
+    def adapt(self, settings: HuggingFaceSettings, network: Any) -> None:  # noqa: ANN401 - as above
+        """Begin with a network that is there."""
         super().__init__()
-        self.settings = settings
-        self.network = _untrained(parse_json_object(settings.config, "the checkpoint's config.json"))
-        config = self.network.config
+        self.settings, self.network = settings, network
+        config = network.config
         self.standardize, self.sample_rate = settings.standardize, settings.sample_rate
         self.layer_names = tuple(f"L{number}" for number in range(config.num_hidden_layers + 1))
         self.kernels, self.strides = tuple(config.conv_kernel), tuple(config.conv_stride)
@@ -110,11 +120,9 @@ def read_model(folder: Path) -> HuggingFaceModel:
     if type(rate) is not int or rate <= 0:
         msg = f"{file}: sampling_rate must be a whole number of Hz, not {rate!r}"
         raise UserError(msg)
-    model = HuggingFaceModel(
-        HuggingFaceSettings(network.config.to_json_string(use_diff=False), bool(prepared.get("do_normalize", False)), rate)
-    )
-    model.network = network
-    return model
+    _refuse_other_kinds(vars(network.config), network.config.model_type)
+    settings = HuggingFaceSettings(network.config.to_json_string(use_diff=False), bool(prepared.get("do_normalize", False)), rate)
+    return HuggingFaceModel.around(network, settings)
 
 
 def _untrained(table: Table) -> Any:  # noqa: ANN401 - of transformers, which may not be there
@@ -122,9 +130,7 @@ def _untrained(table: Table) -> Any:  # noqa: ANN401 - of transformers, which ma
     kind = table.pop("model_type", None)
     with optional("transformers", "hf", f"a network of the kind {kind!r}"):
         import transformers  # noqa: PLC0415 - an extra, and four seconds
-    if "conv_kernel" not in table:
-        msg = f"the checkpoint is a {kind}, which does not encode waveforms through convolutions as wav2vec 2.0, HuBERT and WavLM do"
-        raise UserError(msg)
+    _refuse_other_kinds(table, kind)
     try:
         config = transformers.AutoConfig.for_model(kind, **table)
         return transformers.AutoModel.from_config(config, trust_remote_code=is_trusted())
@@ -132,3 +138,9 @@ def _untrained(table: Table) -> Any:  # noqa: ANN401 - of transformers, which ma
         why = (str(error).splitlines() or [type(error).__name__])[0]
         msg = f"transformers {transformers.__version__} cannot build a network of the kind {kind!r} ({why}): is it too old for it?"
         raise UserError(msg) from error
+
+
+def _refuse_other_kinds(config: Mapping[str, object], kind: object) -> None:
+    if "conv_kernel" not in config:
+        msg = f"the checkpoint is a {kind}, which does not encode waveforms through convolutions as wav2vec 2.0, HuBERT and WavLM do"
+        raise UserError(msg)
