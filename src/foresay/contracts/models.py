@@ -56,6 +56,11 @@ class Trainable(Model, ABC):
     seed: int = 0
     """Of the run: the training loop says it, for what is drawn once an update (LayerDrop) and not for an utterance, by its key."""
 
+    @classmethod
+    def completed(cls, settings: Any, texts: Iterable[str]) -> Any:  # noqa: ANN401, ARG003 - of any model; this one needs nothing
+        """Fill in what a recipe leaves to the transcripts of the corpus, such as the vocabulary. Asked of models that need text."""
+        return settings
+
     @staticmethod
     def depends_on_length(settings: Any) -> bool:  # noqa: ANN401, ARG004 - of any model; this one has none
         """Whether a model of these settings has a schedule that is a share of the updates: then a run may not be made longer or shorter."""

@@ -1,9 +1,9 @@
 """Recognition: what emits symbols per frame, what scores words or symbols by those before them, and what a search finds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -78,11 +78,6 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
     """The V symbols by their numbers; 0 is the blank."""
     boundary: int | None = None
     """The symbol between words; None: there is none, and each symbol is a word."""
-
-    @classmethod
-    def completed(cls, settings: Any, texts: Iterable[str]) -> Any:  # noqa: ANN401, ARG003 - of any recognizer; this one needs nothing
-        """Fill in what a recipe leaves to the transcripts of the corpus: the vocabulary."""
-        return settings
 
     @abstractmethod
     def normalized(self, text: str) -> str:

@@ -88,9 +88,10 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
     Raises:
         UserError: the run was begun with another recipe, other data or other parts, or what is asked for cannot be done with these.
     """
-    if issubclass(recipe.kind, Recognizer):
+    kind = recipe.kind
+    if issubclass(kind, Trainable) and "text" in kind.needs:
         texts = (transcript_of(item, recipe.data.transcript) for item in corpora["train"])
-        recipe = dataclasses.replace(recipe, model_settings=recipe.kind.completed(recipe.model_settings, filter(None, texts)))
+        recipe = dataclasses.replace(recipe, model_settings=kind.completed(recipe.model_settings, filter(None, texts)))
     refuse_other_recipe(run, recipe)
     parts = Parts(recipe, corpora, run, process, train)
     if issubclass(recipe.kind, Estimator):
