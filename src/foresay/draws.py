@@ -31,7 +31,7 @@ LearningPurpose: TypeAlias = Literal[
     "future",
     "mask",
     "mask noise",
-    "masked frames",
+    "masked spans",
     "masked channels",
     "codes",
     "codes of targets",

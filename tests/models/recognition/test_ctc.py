@@ -100,10 +100,10 @@ def test_a_masked_frame_is_the_mask_vector_and_a_masked_channel_zero() -> None:
 
 
 def test_spans_begin_as_often_as_they_should() -> None:
-    masks = draw_spans([400] * 300, torch.arange(300), 0.05, 10, "masked frames")
+    masks = draw_spans([400] * 300, torch.arange(300), 0.05, 10, "masked spans")
     expected = 1 - (1 - 0.05) ** 10
     assert abs(masks.double().mean().item() - expected) < 0.02
-    assert not draw_spans([10], torch.arange(1), 0.9, 10, "masked frames").any()  # no longer than a span
+    assert not draw_spans([10], torch.arange(1), 0.9, 10, "masked spans").any()  # no longer than a span
     lengths = [len(list(run)) for row in masks.tolist() for masked, run in itertools.groupby(row) if masked]
     assert min(lengths) >= 10
 

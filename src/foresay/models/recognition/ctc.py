@@ -227,7 +227,7 @@ class CTC(Recognizer):
     def _masks(self, batch: Batch, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         s, keys = self.settings, batch.drawn_by
         counts = self.encoder.frame_count(lengths, self.masked_layer).tolist()
-        frames = draw_spans(counts, keys, s.mask_probability, s.mask_length, "masked frames")
+        frames = draw_spans(counts, keys, s.mask_probability, s.mask_length, "masked spans")
         sizes = [self.masked_size] * len(counts)
         channels = draw_spans(sizes, keys, s.channel_probability, s.channel_length, "masked channels")
         return sent(frames, device), sent(channels, device)
