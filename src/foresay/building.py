@@ -45,6 +45,18 @@ def baseline(name: str) -> nn.Module:
     return found
 
 
+def check_kind(owner: type[Model], part: str, name: str) -> None:
+    """Make sure that a model, by its name, can be a part of a class, before it is built or fitted.
+
+    Raises:
+        UserError: it is of another kind than the constructor takes.
+    """
+    found = find_class(BASELINES, name, Extractor) if is_baseline(name) else find_model(name)
+    contract = parts_of(owner)[part]
+    if not issubclass(found, contract):
+        raise UserError(_another_kind(owner, part, contract, found))
+
+
 def build(table: Table) -> nn.Module:
     """Build an untrained model, or a baseline, from its table; its parts must be tables too.
 
@@ -74,8 +86,7 @@ def assemble(cls: type[Model], settings: object, parts: Mapping[str, nn.Module])
             msg = f"{cls.__name__} is made of another model, `{part}`: --set parts.{part}=MODEL, {_kind(contract)}"
             raise UserError(msg)
         if not isinstance(parts[part], contract):
-            msg = f"parts.{part} of {cls.__name__} must be {_kind(contract)}, and this is a {type(parts[part]).__name__}"
-            raise UserError(msg)
+            raise UserError(_another_kind(cls, part, contract, type(parts[part])))
     return construct(cls, settings, parts)
 
 
@@ -115,6 +126,10 @@ def taken_apart(table: Mapping[str, Any], where: str = "model") -> tuple[str, An
     cls = find_model(name)
     parts = {part: rest.pop(part) for part in parts_of(cls) if part in rest}
     return name, from_table(settings_class(cls), rest, where), parts
+
+
+def _another_kind(owner: type[Model], part: str, contract: type, found: type) -> str:
+    return f"parts.{part} of {owner.__name__} must be {_kind(contract)}, and this is a {found.__name__}"
 
 
 def _kind(contract: type) -> str:

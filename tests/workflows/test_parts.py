@@ -267,12 +267,17 @@ def test_a_part_that_was_fitted_otherwise_is_refused(tmp_path: Path, units_recip
 
 
 def test_what_is_fitted_for_a_part_has_a_folder_of_its_own(tmp_path: Path, corpus: Path) -> None:
-    inner = 'encoder = {name = "reference.toy_units", units = {name = "kmeans", encoder = "mfcc", layer = "mfcc", clusters = 5}}'
+    inner = '{name = "reference.toy_units", units = {name = "kmeans", encoder = "mfcc", layer = "mfcc", clusters = 5}}'
     path = tmp_path / "deep.toml"
-    path.write_text(RECIPE.format("").replace('encoder = ""', inner))
-    with pytest.raises(UserError, match=r"parts\.encoder of ToyHead must be a FeatureExtractor"):
-        run_recipe("train", path, corpus, tmp_path / "run")
-    assert (tmp_path / "run" / "parts" / "encoder.units" / "model").is_dir()
+    path.write_text(f'model = "hubert"\n[trainer]\nsteps = 1\n[data]\nsampler = "utterances"\nseconds = 12\n[parts]\nlabels = {inner}\n')
+    with pytest.raises(UserError, match=r"must be a tokenizer"):
+        pretrain(
+            path,
+            corpus,
+            tmp_path / "run",
+            overrides=["model.layers=1", "model.size=16", "model.inner=16", "model.heads=2", "model.channels=8"],
+        )
+    assert (tmp_path / "run" / "parts" / "labels.units" / "model").is_dir()
 
 
 def test_labels_are_made_on_the_device_of_the_run(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,3 +331,18 @@ def test_a_part_is_stated_once(tmp_path: Path, encoder: Path, corpus: Path) -> N
         run_recipe("train", "kmeans", corpus, tmp_path / "run", overrides=[f"model.encoder={encoder}"])
     with pytest.raises(UserError, match="parts.encoder must be a MODEL"):
         run_recipe("train", "kmeans", corpus, tmp_path / "run", overrides=["parts.encoder="])
+
+
+def test_a_part_of_another_kind_is_refused_before_it_is_fitted(tmp_path: Path, corpus: Path) -> None:
+    units = 'encoder = {name = "kmeans", encoder = "mfcc", layer = "mfcc", clusters = 5}'
+    for place, of in ((RECIPE.format("").replace('encoder = ""', units), "ToyHead"), (_nested(units), "KMeansUnits")):
+        path = tmp_path / "recipe.toml"
+        path.write_text(place)
+        with pytest.raises(UserError, match=rf"parts.encoder of {of} must be a FeatureExtractor .* this is a KMeansUnits"):
+            run_recipe("train" if of == "ToyHead" else "pretrain", path, corpus, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def _nested(units: str) -> str:
+    """A recipe whose labels are units of units."""
+    return f'base = "hubert-tiny"\n[parts.labels]\nname = "kmeans"\nlayer = "mfcc"\nclusters = 5\n{units}\n'

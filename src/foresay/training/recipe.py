@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from foresay.building import Part, assemble, find_model, is_baseline, taken_apart
+from foresay.building import Part, assemble, check_kind, find_model, is_baseline, taken_apart
 from foresay.contracts import Estimator, Model, Trainable
 from foresay.corpora.plans.windows import DataSettings
 from foresay.errors import UserError, nearest
@@ -219,7 +219,11 @@ def _checked_parts(parts: Mapping[str, Part], kind: type[Model], name: str) -> d
         if part not in known:
             msg = f"unknown part {part!r}: {nearest(part, known) if known else f'{name} is made of no other models'}"
             raise UserError(msg)
-    return {part: _completed(value, f"parts.{part}") for part, value in parts.items()}
+    completed = {part: _completed(value, f"parts.{part}") for part, value in parts.items()}
+    for part, value in completed.items():
+        if isinstance(value, dict) and part in parts_of(kind):
+            check_kind(kind, part, value["name"])
+    return completed
 
 
 def _completed(part: Any, where: str) -> Part:  # noqa: ANN401 - whatever stands in a file
@@ -229,6 +233,9 @@ def _completed(part: Any, where: str) -> Part:  # noqa: ANN401 - whatever stands
         msg = f"{where} must be a MODEL (a run, a model folder, a baseline, hf:NAME) or the table of a model, not {part!r}"
         raise UserError(msg)
     name, settings, parts = taken_apart(part, where)
+    for inner, value in parts.items():
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            check_kind(find_model(name), inner, value["name"])
     stated = {} if settings is None else to_table(settings)
     return {"name": name, **stated, **{inner: _completed(value, f"{where}.{inner}") for inner, value in parts.items()}}
 

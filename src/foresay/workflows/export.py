@@ -45,7 +45,8 @@ def export(model: str | Path, dest: str | Path, *, to: Format, layers: Sequence[
         raise UserError(msg)
     loaded = load(model)
     if not isinstance(loaded, SpeechModel):
-        msg = f"{model} is no network of Foresay's: baselines have no weights, and transformers itself can export data2vec and its like"
+        what = type(loaded).__name__
+        msg = f"{model} is a {what}, and what is exported are the encoders of Foresay: no baselines, units, recognizers or foreign networks"
         raise UserError(msg)
     chosen = _chosen(loaded, layers, to)
     write: dict[str, Callable[[Path], None]] = {
