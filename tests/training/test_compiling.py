@@ -37,7 +37,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 RECURRENT = {"cpc": 1, "acpc": 1, "bidirectional_acpc": 2, "multimodal_cpc": 1}
 """Places where a graph is broken, for PyTorch compiles no recurrent network."""
-QUICK = ("hubert", "best_rq")
+QUICK = ("best_rq",)
 """Of the others it takes the compiler more than two seconds to read what they do."""
 VARIED = ("wav2vec2", "hubert", "wavlm", "best_rq", "w2v_bert")
 """What is trained on utterances of any length."""

@@ -30,7 +30,7 @@ def test_rates_are_sums_over_sums_and_the_interval_draws_speakers(tmp_path: Path
     assert rows["word error rate"].value == pytest.approx(wrong / words)
     letters = sum(plain_distance(list(pair.reference), list(pair.hypothesis)) for pair in pairs)
     assert rows["character error rate"].value == pytest.approx(letters / sum(len(pair.reference) for pair in pairs))
-    parts = [rows[kind].value for kind in ("substitutions", "deletions", "insertions")]
+    parts = [rows[f"{kind} error rate"].value for kind in ("substitution", "deletion", "insertion")]
     assert sum(parts) == pytest.approx(wrong / words)
     assert rows["word error rate"].details["words"] == words
     drawn = rows["word error rate"].draws

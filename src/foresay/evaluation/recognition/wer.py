@@ -28,7 +28,7 @@ from foresay.statistics.intervals import bootstrap
 LISTED = 20
 """Of the most frequent errors of each kind."""
 WER, CER = "word error rate", "character error rate"
-KINDS = ("substitutions", "deletions", "insertions")
+KINDS = ("substitution", "deletion", "insertion")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class WordErrorRate(Measure[SearchProtocol]):
     metrics: ClassVar[Mapping[str, Metric]] = {
         WER: Metric("lower", "%", headline=True),
         CER: Metric("lower", "%"),
-        **{kind: Metric("lower", "%") for kind in KINDS},
+        **{f"{kind} error rate": Metric("lower", "%") for kind in KINDS},
     }
 
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
@@ -84,7 +84,7 @@ class WordErrorRate(Measure[SearchProtocol]):
         counts = {
             WER: ([one.distance for one in edits], lengths),
             CER: ([edit_distance(pair.reference, pair.hypothesis) for pair in pairs], letters),
-            **{kind: ([getattr(one, kind) for one in edits], lengths) for kind in KINDS},
+            **{f"{kind} error rate": ([getattr(one, f"{kind}s") for one in edits], lengths) for kind in KINDS},
         }
         about = {"utterances": len(pairs), "words": sum(lengths), **frequent_errors(words)}
         (layer,) = recognizer.layer_names
@@ -117,7 +117,7 @@ def compare(recognizer: Recognizer, manifest: Manifest, device: str) -> list[Com
 
 def frequent_errors(words: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, list[list[object]]]:
     """Count the errors of each kind in pairs of reference and hypothesis, the most frequent first: [how often, what]."""
-    found: dict[str, Counter[str]] = {f"frequent_{kind}": Counter() for kind in KINDS}
+    found: dict[str, Counter[str]] = {f"frequent_{kind}s": Counter() for kind in KINDS}
     for reference, hypothesis in words:
         for said, written in align(reference, hypothesis).alignment:
             if said is None and written is not None:
