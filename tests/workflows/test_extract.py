@@ -202,11 +202,11 @@ def test_an_index_that_is_none_is_named(tmp_path: Path, run: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "a%2Fb", "..", "x" * 500, "x" * 501, "ünï ©", 'q"?*', "CON"])
 def test_any_id_is_a_safe_name(name: str) -> None:
-    file = module._safe_name(name)
+    file = module.safe_name(name, "npy")
     assert Path(file).name == file
     assert len(file) < 255
     assert file.isascii()
-    assert file != module._safe_name(name + "x")
+    assert file != module.safe_name(name + "x", "npy")
 
 
 def test_mistakes_are_named(tmp_path: Path, run: Path) -> None:

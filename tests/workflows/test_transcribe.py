@@ -8,7 +8,8 @@ import soundfile
 import torch
 
 from foresay.cli import main
-from foresay.errors import UserError
+from foresay.encoding.transcripts import Transcript, Word
+from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.workflows.train import run_recipe
@@ -76,10 +77,21 @@ def test_a_folder_and_what_cannot_be_read(run: Path, tmp_path: Path, capsys: pyt
     assert [said.text for said in transcribe(run, tmp_path)] == ["c d", "b a"]
     assert main(["transcribe", str(run), str(tmp_path), "--format", "srt", "--out", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "a.srt").read_text().splitlines()[2] == "c d"
+    (tmp_path / "c.wav").write_bytes(b"no audio")
+    assert main(["transcribe", str(run), str(tmp_path)]) == 0
+    assert "left out: c.wav: " in capsys.readouterr().err
+    with pytest.raises(AudioError):
+        list(transcribe(run, tmp_path))
     assert main(["transcribe", str(run), str(tmp_path / "a.wav")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "a.wav\tc d"
     with pytest.raises(UserError, match="there already"):
         write_transcripts(transcribe(run, tmp_path / "a.wav"), "srt", tmp_path / "out")
+
+
+def test_no_id_leads_out_of_the_folder(tmp_path: Path) -> None:
+    said = Transcript("../../away/x", "a", 1.0, (Word("a", 0.0, 0.5, 1.0),), 0.0)
+    (path,) = write_transcripts([said], "srt", tmp_path / "out")
+    assert path.resolve().parent == (tmp_path / "out").resolve()
 
 
 def test_what_recognizes_nothing_is_refused(run: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def extract(model: str | Path, source: str | Path, dest: str | Path, *, layer: s
         there, failures = len(recordings) - len(missing), list[str]()
         with index.open("a", encoding="utf-8") as lines:
             for recording in ProgressBar(missing, f"extracting {layer}", "recording", leave=True):
-                file = _safe_name(recording.id)
+                file = safe_name(recording.id, "npy")
                 try:
                     frames, size = _write(index.parent / file, extractor, layer, recording, place)
                 except AudioError as error:
@@ -180,8 +180,8 @@ def _list_failures(path: Path, failures: Sequence[str]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _safe_name(name: str) -> str:
+def safe_name(name: str, ending: str) -> str:
     """Make a file name of any id, different ones of different ids; a long one is cut and its digest added."""
     quoted = quote(name, safe="", errors="surrogateescape")
     short = quoted if len(quoted) <= LONGEST_NAME else f"{quoted[:LONGEST_NAME]}-{fingerprint(name)}"
-    return f"{short}.npy"
+    return f"{short}.{ending}"

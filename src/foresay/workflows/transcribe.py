@@ -16,6 +16,7 @@ from foresay.files import make_folder, write_text
 from foresay.loading import load
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
 from foresay.training.devices import find_process
+from foresay.workflows.extract import safe_name
 
 ENDINGS = {"srt": "srt", "textgrid": "TextGrid"}
 
@@ -43,7 +44,7 @@ def transcribe(
     """
     place = str(find_process(device).device)
     recognizer = model if isinstance(model, Recognizer) else load_recognizer(model, place)
-    with manifest_of(Path(source)) as manifest:
+    with manifest_of(Path(source), unreadable) as manifest:
         failed: dict[int, AudioError] | None = None if unreadable is None else {}
         yield from transcribed(recognizer, manifest, place, failed)
         if unreadable is not None:
@@ -66,7 +67,7 @@ def write_transcripts(transcripts: Iterable[Transcript], form: Format, dest: Pat
         return [dest]
     written: list[Path] = []
     for transcript in transcripts:
-        path = dest / f"{_stem(transcript.id)}.{ENDINGS[form]}"
+        path = dest / safe_name(_stem(transcript.id), ENDINGS[form])
         if path.exists():
             msg = f"{path} is there already, or two recordings have one name: choose another folder, or transcribe a manifest"
             raise UserError(msg)
@@ -81,11 +82,12 @@ def _stem(name: str) -> str:
 
 
 @contextlib.contextmanager
-def manifest_of(source: Path) -> Iterator[Manifest]:
-    """Open a manifest, or make one of a file or a folder for a while.
+def manifest_of(source: Path, unreadable: dict[str, AudioError] | None = None) -> Iterator[Manifest]:
+    """Open a manifest, or make one of a file or a folder for a while; `unreadable` takes in what of a folder cannot be read, and why.
 
     Raises:
         UserError: there is no audio.
+        AudioError: a file cannot be read, and there is no `unreadable`, or it is the only one.
     """
     if source.suffix == ".jsonl":
         yield Manifest.open(source)
@@ -97,9 +99,18 @@ def manifest_of(source: Path) -> Iterator[Manifest]:
     base = source if source.is_dir() else source.parent
     items = []
     for path in paths:
-        info = audio_info(path)
         name = path.relative_to(base).as_posix()
+        try:
+            info = audio_info(path)
+        except AudioError as error:
+            if unreadable is None or len(paths) == 1:
+                raise
+            unreadable[name] = error
+            continue
         items.append(Item(name, audio=path.absolute(), duration=info.frames / info.sample_rate, sample_rate=info.sample_rate))
+    if not items:
+        msg = f"none of the {len(paths)} files in {source} can be read; the first: {next(iter((unreadable or {}).values()), '')}"
+        raise UserError(msg)
     with tempfile.TemporaryDirectory() as folder:
         write_manifest(Path(folder) / "manifest.jsonl", items)
         yield Manifest.open(Path(folder) / "manifest.jsonl")

@@ -63,6 +63,12 @@ def test_what_has_no_text_or_recognizes_none_is_refused(tmp_path: Path) -> None:
         compare(recognizer(), Manifest.open(path), "cpu")
 
 
+def test_texts_of_another_alphabet_are_not_compared(tmp_path: Path) -> None:
+    manifest = Manifest.open(write_tones(tmp_path / "test.jsonl", 6))
+    with pytest.raises(UserError, match="writes another alphabet"):
+        compare(recognizer(("<blank>", "|", "w", "x", "y", "z")), manifest, "cpu")
+
+
 def plain_distance(reference: list[str], hypothesis: list[str]) -> int:
     table = [[i + j if 0 in {i, j} else 0 for j in range(len(hypothesis) + 1)] for i in range(len(reference) + 1)]
     for i in range(1, len(reference) + 1):

@@ -19,12 +19,14 @@ from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject
 from foresay.encoding.transcripts import transcribed
-from foresay.errors import AudioError, UserError
+from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import FEWEST, Metric, Result
 from foresay.statistics.edit_distance import align, edit_distance
 from foresay.statistics.intervals import bootstrap
 
+ANOTHER_ALPHABET = 0.5
+"""Share of symbols that the recognizer lacks, above which a text cannot be compared with what it writes."""
 LISTED = 20
 """Of the most frequent errors of each kind."""
 WER, CER = "word error rate", "character error rate"
@@ -102,17 +104,23 @@ def compare(recognizer: Recognizer, manifest: Manifest, device: str) -> list[Com
     """Transcribe the utterances that have a text; one that is too short for a frame is recognized as nothing.
 
     Raises:
-        UserError: there is no text.
+        UserError: there is no text, or it is of another alphabet.
+        AudioError: a recording cannot be read.
     """
     references = {item.id: recognizer.normalized(transcript_of(item)) for item in manifest if transcript_of(item)}
     speakers = {item.id: item.speaker or item.id for item in manifest}
     if not references:
         msg = f'{manifest.name} has no texts to compare with (the key "text"): import the corpus with its transcripts'
         raise UserError(msg)
-    unreadable: dict[int, AudioError] = {}
-    found = {one.id: one.text for one in transcribed(recognizer, manifest, device, unreadable)}
-    left_out = {manifest.ids[place] for place in unreadable}
-    return [Compared(name, speakers[name], text, found.get(name, "")) for name, text in references.items() if name not in left_out]
+    strange = sum(sum(recognizer.missing(text).values()) for text in references.values())
+    if strange > ANOTHER_ALPHABET * sum(len("".join(text.split())) for text in references.values()):
+        msg = (
+            f"most of the texts of {manifest.name} is made of none of the recognizer's symbols ({', '.join(recognizer.symbols[1:6])}, …): "
+            "it writes another alphabet, or phones, and its error rate would mean nothing"
+        )
+        raise UserError(msg)
+    found = {one.id: one.text for one in transcribed(recognizer, manifest, device)}
+    return [Compared(name, speakers[name], text, found.get(name, "")) for name, text in references.items()]
 
 
 def frequent_errors(words: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, list[list[object]]]:

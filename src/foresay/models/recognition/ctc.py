@@ -13,7 +13,6 @@ For the first `freeze_updates` updates only the linear layer is trained: an untr
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -21,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Recognizer, Term, sent
+from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
 from foresay.masking import draw_spans
@@ -139,8 +139,7 @@ class CTC(Recognizer):
         """Loss of a batch, a mean over the symbols of its transcripts."""
         waveforms, lengths = batch.audio
         given = self.prepare(batch)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._freezes(step)):
-            features = self._features(waveforms, lengths, given.masks)
+        features = self._features(waveforms, lengths, given.masks, frozen=self._freezes(step))
         logits = self.head(self.dropout(features))
         log_probabilities = logits.float().log_softmax(-1)
         loss = F.ctc_loss(
@@ -169,7 +168,7 @@ class CTC(Recognizer):
         waveforms, lengths = batch.audio
         targets = [self.spell(text) for text in batch.text]
         frames = self.frame_count(lengths, self.layer_names[0])
-        feasible = [len(ids) + repeats(ids) <= count for ids, count in zip(targets, frames.tolist(), strict=True)]
+        feasible = [required_frames(ids) <= count for ids, count in zip(targets, frames.tolist(), strict=True)]
         return Prepared(
             sent(torch.tensor([symbol for ids in targets for symbol in ids]), waveforms.device),
             torch.tensor([len(ids) for ids in targets]),
@@ -232,13 +231,14 @@ class CTC(Recognizer):
         channels = draw_spans(sizes, keys, s.channel_probability, s.channel_length, "masked channels")
         return sent(frames, device), sent(channels, device)
 
-    def _features(self, waveforms: Tensor, lengths: Tensor, masks: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Encode waveforms (B, S): what the linear layer is given (B, T, D)."""
+    def _features(self, waveforms: Tensor, lengths: Tensor, masks: tuple[Tensor, Tensor] | None, *, frozen: bool = False) -> Tensor:
+        """Encode waveforms (B, S): what the linear layer is given (B, T, D). A frozen encoder gets no gradient; weights of layers do."""
         maskable = self.encoder if isinstance(self.encoder, MaskableExtractor) else None
-        if masks and maskable:
-            found = maskable.masked_features(waveforms, lengths, *masks, self.layers).values
-        else:
-            found = self.encoder.features(waveforms, lengths, self.layers).values
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            if masks and maskable:
+                found = maskable.masked_features(waveforms, lengths, *masks, self.layers).values
+            else:
+                found = self.encoder.features(waveforms, lengths, self.layers).values
         values = self._summed(found)
         if masks and not maskable:
             values = values.masked_fill(masks[0][..., None] | masks[1][:, None], 0.0)
@@ -258,8 +258,3 @@ class CTC(Recognizer):
 
 def _normalized(text: str, settings: CTCSettings) -> str:
     return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
-
-
-def repeats(symbols: Sequence[int]) -> int:
-    """Count the symbols that are equal to the one before: between them there must be a blank."""
-    return sum(one == other for one, other in pairwise(symbols))
