@@ -17,6 +17,8 @@ from house.durations import fast
 # What `house/test_additions.py` adds to a copy of the tree.
 collect_ignore = ["reference/additions"]
 
+TOOK_LONG = "took long"
+
 hypothesis.settings.register_profile("foresay", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("foresay")
 
@@ -31,6 +33,14 @@ def _seeded() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Let a test fail that takes too long, and is not marked slow."""
-    with fast(slow=item.get_closest_marker("slow") is not None):
+    """Let a test fail that takes too long, and is not marked slow; list one that takes long."""
+    with fast(slow=item.get_closest_marker("slow") is not None, warn=lambda message: item.user_properties.append((TOOK_LONG, message))):
         return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the tests that took long."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind if isinstance(report, pytest.TestReport)]
+    found = {report.nodeid: text for report in reports for name, text in report.user_properties if name == TOOK_LONG}
+    for name, text in sorted(found.items()):
+        terminalreporter.write_line(f"{name} {text}")
