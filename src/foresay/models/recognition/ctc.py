@@ -3,12 +3,14 @@
 Graves et al., "Connectionist Temporal Classification" (ICML 2006); fine-tuning as in Baevski et al., "wav2vec 2.0" (arXiv:2006.11477),
 section 3.4 and appendix B.
 
-    waveform (B, S) --> encoder --> layer (B, T, D), or a learned sum of layers --> [n frames side by side] --> linear --> log p (B, T, V)
-                           |                                                                                                     |
+    waveform (B, S) --> encoder --> layer (B, T, D), or a learned sum of layers --> [n frames side by side] --> [LSTM] --> linear --> log p
+                           |                                                                                                    (B, T, V)
        spans of frames become the mask vector, spans of channels 0            loss = - log sum over all alignments of p(symbols) <---+
                                                                               the blank is symbol 0
 
-For the first `freeze_updates` updates only the linear layer is trained: an untrained one would spoil the encoder.
+The paper needs no more than the linear layer. A small encoder that does not look ahead, as CPC's, is helped by a bidirectional LSTM in
+between; on features made by hand it is the recognizer. For the first `freeze_updates` updates the encoder is not trained: what is still
+untrained would spoil it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Recognizer, Term, sent
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
+from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.dropout import Dropout
 from foresay.masking import draw_spans
 from foresay.settings import require_not_negative, require_positive, require_shares
@@ -47,6 +50,9 @@ class CTCSettings:
     """Of the encoder: its name, `last`, or `sum`: all of them, by learned weights that sum to 1 (SUPERB)."""
     stack: int = 1
     """Frames that the linear layer is given side by side: 2 halves the rate of an encoder of 100 Hz."""
+    lstm: int = 0
+    """H: units of each direction of a bidirectional LSTM before the linear layer; 0: there is none."""
+    lstm_layers: int = 1
     mask_probability: float = 0.065
     """Of a frame to begin a masked span of `mask_length`."""
     mask_length: int = 10
@@ -54,17 +60,17 @@ class CTCSettings:
     """Of a channel to begin a masked span of `channel_length`."""
     channel_length: int = 64
     dropout: float = 0.0
-    """On what the linear layer is given."""
+    """On what the LSTM and the linear layer are given."""
     freeze: Literal["nothing", "convolutions", "encoder"] = "convolutions"
     """What of the encoder is never trained; `convolutions`: what reads the waveform."""
     freeze_updates: int = 10_000
-    """Updates in the beginning that train the linear layer alone."""
+    """Updates in the beginning that train no part of the encoder."""
     encoder_rate: float = 1.0
     """The encoder's share of the learning rate."""
 
     def __post_init__(self) -> None:
         require_not_negative(self)
-        require_positive(self, "stack", "mask_length", "channel_length")
+        require_positive(self, "stack", "lstm_layers", "mask_length", "channel_length")
         require_shares(self, "mask_probability", "channel_probability", "dropout")
         Normalizer(self.normalization, self.outside)  # or there is no such profile
 
@@ -111,7 +117,9 @@ class CTC(Recognizer):
             raise UserError(msg)
         self.layer_weights = nn.Parameter(torch.zeros(len(self.layers))) if s.layer == SUM else None
         self.dropout = Dropout(s.dropout)
-        self.head = nn.Linear(s.stack * encoder.size(self.layers[0]), len(s.symbols))
+        size = s.stack * encoder.size(self.layers[0])
+        self.lstm = BidirectionalLSTM(size, s.lstm, s.lstm_layers, s.dropout) if s.lstm else None
+        self.head = nn.Linear(2 * s.lstm if s.lstm else size, len(s.symbols))
         self.masked_layer = encoder.layer_names[0] if isinstance(encoder, MaskableExtractor) else self.layers[0]
         self.masked_size = encoder.size(self.masked_layer)
         self.boundary = self.vocabulary.boundary
@@ -139,8 +147,7 @@ class CTC(Recognizer):
         """Loss of a batch, a mean over the symbols of its transcripts."""
         waveforms, lengths = batch.audio
         given = self.prepare(batch)
-        features = self._features(waveforms, lengths, given.masks, frozen=self._freezes(step))
-        logits = self.head(self.dropout(features))
+        logits = self._scores(self._features(waveforms, lengths, given.masks, frozen=self._freezes(step)), given.frames)
         log_probabilities = logits.float().log_softmax(-1)
         loss = F.ctc_loss(
             log_probabilities.transpose(0, 1), given.targets, given.frames, given.target_lengths, reduction="sum", zero_infinity=True
@@ -193,10 +200,11 @@ class CTC(Recognizer):
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Score the symbols of every frame of waveforms (B, S), of which `lengths` (B,) samples are real: log p (B, T, V)."""
         self.chosen(layers)
-        scores = self.head(self._features(waveforms, lengths, None)).float().log_softmax(-1)
         (layer,) = self.layer_names
+        counts = self.frame_count(lengths, layer)
+        scores = self._scores(self._features(waveforms, lengths, None), counts).float().log_softmax(-1)
         rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
-        return Frames({layer: scores}, {layer: self.frame_count(lengths, layer)}, {layer: rate})
+        return Frames({layer: scores}, {layer: counts}, {layer: rate})
 
     def front_end(self) -> Iterable[nn.Parameter]:
         """Yield the parameters of what reads the waveform."""
@@ -243,6 +251,13 @@ class CTC(Recognizer):
         if masks and not maskable:
             values = values.masked_fill(masks[0][..., None] | masks[1][:, None], 0.0)
         return self._stacked(values)
+
+    def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
+        """Score the symbols in features (B, T, D), of which `counts` (B,) frames are real: (B, T, V), not normalized."""
+        features = self.dropout(features)
+        if self.lstm is not None:
+            features = self.dropout(self.lstm(features, sent(counts, features.device)))
+        return self.head(features)
 
     def _summed(self, frames: Mapping[str, Tensor]) -> Tensor:
         """Choose the layer, or sum all by their weights: (B, T, D)."""
