@@ -2,6 +2,7 @@
 
     RUN/results.jsonl            a line for each number
     RUN/artifacts/draws-*.npz    what intervals were taken from, and the names of what was drawn
+    RUN/artifacts/arrays-*.npz   what else belongs to a number and is too long for a line: transcripts, tables
     RUN/artifacts/example-*.npz  utterances and their features
 
 An artifact is written before the lines that speak of it: whoever finds a line finds its artifact, whenever a process was killed.
@@ -34,6 +35,9 @@ FEWEST = 5
 """Utterances, speakers or items that an interval takes: fewer can be drawn again in so few ways that their spread says nothing."""
 EXAMPLE = "example-"
 """What the names of artifacts begin with that hold an utterance each, with its features; a number follows, from 1."""
+
+APART = ("draws", "arrays")
+"""What of a result stands in artifacts and not in its line."""
 
 NAMES = "names-"
 """What stands before the digest of what was drawn, where its names are kept."""
@@ -121,6 +125,14 @@ class Result:
     """What was drawn again for the interval; None where a number has none by nature."""
     draws: Draws | None = dataclasses.field(default=None, repr=False, compare=False)
     """The value with other utterances, drawn again and again: what the interval was taken from. Not in the line, but in an artifact."""
+    arrays: Mapping[str, npt.NDArray[Any]] | None = dataclasses.field(default=None, repr=False, compare=False)
+    """What else belongs to the number and is too long for a line, which has only their names, in `details["arrays"]`."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether its draws and arrays are there, if it has any."""
+        drawn = self.low is None or self.drawn is None or self.draws is not None
+        return drawn and sorted(self.arrays or ()) == self.details.get("arrays", [])
 
     @property
     def declared(self) -> Metric:
@@ -161,8 +173,9 @@ def append_results(path: Path, results: Sequence[Result]) -> None:
 
 
 def _line(result: Result) -> dict[str, Any]:
-    line = dataclasses.asdict(dataclasses.replace(result, draws=None))
-    del line["draws"]
+    line = dataclasses.asdict(dataclasses.replace(result, draws=None, arrays=None))
+    for name in APART:
+        del line[name]
     return line
 
 
@@ -217,7 +230,7 @@ def _result(line: Mapping[str, Any], where: str) -> Result:
                 "`foresay evaluate` measures its results again"
             )
             raise UserError(msg)
-    known = {name: line[name] for name in types_of if name in line and name != "draws"}
+    known = {name: line[name] for name in types_of if name in line and name not in APART}
     drawn = known.get("drawn")
     return Result(**{**known, "drawn": drawn and Drawn(**{f.name: drawn[f.name] for f in dataclasses.fields(Drawn)})})
 
@@ -268,6 +281,33 @@ def _draws(kept: Mapping[str, npt.NDArray[Any]], result: Result) -> Draws | None
     names = kept.get(f"{NAMES}{result.drawn.digest}", np.zeros(0))
     draws = Draws(result.drawn.what, tuple(map(str, names.flat)), result.seed, kept[_which(result)].astype(np.float64))
     return draws if draws.drawn == result.drawn else None
+
+
+def save_arrays(folder: Path, results: Iterable[Result]) -> None:
+    """Keep the arrays of results, by their fingerprint; those kept before stay."""
+    by_fingerprint: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    for result in results:
+        for name, array in (result.arrays or {}).items():
+            by_fingerprint.setdefault(result.details["fingerprint"], {})[f"{_which(result)}|{name}"] = array
+    for stamp, arrays in by_fingerprint.items():
+        name = f"arrays-{stamp}"
+        save_artifact(folder, name, {**(load_artifact(folder, name) or {}), **arrays})
+
+
+def with_arrays(folder: Path, results: Sequence[Result]) -> list[Result]:
+    """Read the arrays of results back, where they are there.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    stamps = dict.fromkeys(result.details.get("fingerprint") for result in results if result.details.get("arrays"))
+    kept = {stamp: load_artifact(folder, f"arrays-{stamp}") or {} for stamp in stamps}
+    return [dataclasses.replace(result, arrays=_arrays(kept.get(result.details.get("fingerprint"), {}), result)) for result in results]
+
+
+def _arrays(kept: Mapping[str, npt.NDArray[Any]], result: Result) -> dict[str, npt.NDArray[Any]] | None:
+    names = {name: f"{_which(result)}|{name}" for name in result.details.get("arrays", ())}
+    return {name: kept[key] for name, key in names.items() if key in kept} or None
 
 
 def _which(result: Result) -> str:

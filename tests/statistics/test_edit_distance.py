@@ -39,6 +39,28 @@ def test_the_alignment_spells_both_and_costs_the_distance(reference: str, hypoth
     assert edits.distance == _plain(reference, hypothesis)
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.text("abc", max_size=6), st.text("abc", max_size=6))
+def test_no_alignment_of_as_few_edits_has_more_symbols_right(reference: str, hypothesis: str) -> None:
+    @cache
+    def best(i: int, j: int) -> tuple[int, int]:
+        """The fewest edits of what begins there, and, less than nothing, the most symbols right with so few."""
+        if i == len(reference) or j == len(hypothesis):
+            return len(reference) - i + len(hypothesis) - j, 0
+        right = reference[i] == hypothesis[j]
+        ways = [(best(i + 1, j + 1), not right, -right), (best(i + 1, j), 1, 0), (best(i, j + 1), 1, 0)]
+        return min((edits + edit, score + more) for (edits, score), edit, more in ways)
+
+    edits = align(reference, hypothesis)
+    right = len(reference) - edits.deletions - edits.substitutions
+    assert (edits.distance, -right) == best(0, 0)
+
+
+def test_of_equal_alignments_the_one_with_more_words_right() -> None:
+    edits = align(["to", "have"], ["have", "or"])
+    assert edits.alignment == ((0, None), (1, 0), (None, 1))
+
+
 def test_words_are_aligned_from_the_end() -> None:
     edits = align(["the", "cat", "sat"], ["the", "bad", "cat", "sit", "down"])
     assert (edits.substitutions, edits.deletions, edits.insertions) == (1, 0, 2)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from foresay import results as results_file
+from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
-from foresay.results import Metric, Result, read_results, save_artifact
+from foresay.results import Metric, Result, read_results, save_artifact, with_arrays
 from foresay.statistics.intervals import bootstrap
 from foresay.workflows import evaluate as workflow
 from foresay.workflows.compare import compare
@@ -51,9 +52,9 @@ class Sums(Measure):
                 weight = sum(abs(float(tensor.double().sum())) for tensor in getattr(subject.model, "state_dict", dict)().values())
                 counts = np.sin(np.arange(len(lengths)) + weight) + 2.0
                 where = Where("test", corpora.test, seed, 0.0)
-                rows.append(
-                    self.row(subject, layer, "latency", float(counts.sum() / lengths.sum()), bootstrap(counts, lengths, seed=seed), where)
-                )
+                interval = bootstrap(counts, lengths, seed=seed)
+                row = self.row(subject, layer, "latency", float(counts.sum() / lengths.sum()), interval, where)
+                rows.append(replace(row, arrays={"counts": counts, "names": np.array(["é", "b"])}))
         return rows
 
 
@@ -244,7 +245,7 @@ def test_a_half_line_and_what_was_unfinished_are_cleared_away(tmp_path: Path, co
     assert contents(run) == expected
 
 
-@pytest.mark.parametrize("lost", ["draws", "example-1", "example-2"])
+@pytest.mark.parametrize("lost", ["draws", "arrays", "example-1", "example-2"])
 def test_lost_artifacts_are_made_again(tmp_path: Path, corpus: Path, lost: str) -> None:
     work, run = whole(tmp_path, corpus)
     work()
@@ -256,6 +257,25 @@ def test_lost_artifacts_are_made_again(tmp_path: Path, corpus: Path, lost: str) 
     Sums.asked.clear()
     work()
     assert Sums.asked == []
+
+
+def test_arrays_stand_beside_the_lines_and_are_read_back_with_them(tmp_path: Path, corpus: Path) -> None:
+    work, run = whole(tmp_path, corpus)
+    work()
+    rows = [row for row in read_results(run / "results.jsonl") if row.model == "run"]
+    assert rows
+    assert all(row.details["arrays"] == ["counts", "names"] and row.arrays is None and not row.whole for row in rows)
+    for row in with_arrays(run, rows):
+        assert row.arrays is not None
+        assert row.arrays["names"].tolist() == ["é", "b"]
+        lengths = Manifest.open(corpus).durations
+        assert row.value == pytest.approx(row.arrays["counts"].sum() / lengths.sum())
+    copy = tmp_path / "copy"  # a run of the same weights knows them from there
+    write_run(copy)
+    Sums.asked.clear()
+    measured(corpus, run, copy)
+    assert Sums.asked == []
+    assert all(row.arrays for row in with_arrays(copy, read_results(copy / "results.jsonl")) if row.layer != "none")
 
 
 def test_examples_of_another_corpus_replace_all_that_were_there(tmp_path: Path, corpus: Path) -> None:

@@ -4,7 +4,7 @@ A number is known by its fingerprint: what was measured (weights, settings), on 
 seed, version). Names and places play no part: a run that was renamed, moved or copied is the same. Each run's folder keeps its own numbers,
 beside those of the models that have no folder; with `--out` one folder keeps all.
 
-Draws are written before the lines that they belong to, and a line without its draws is measured again.
+Draws and arrays are written before the lines that they belong to, and a line without them is measured again.
 """
 
 import errno
@@ -20,7 +20,18 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure
 from foresay.files import is_disk_full
 from foresay.fingerprint import fingerprint, of_file
-from foresay.results import ARTIFACTS, RESULTS, Result, append_results, read_results, save_draws, with_draws, writing_results
+from foresay.results import (
+    ARTIFACTS,
+    RESULTS,
+    Result,
+    append_results,
+    read_results,
+    save_arrays,
+    save_draws,
+    with_arrays,
+    with_draws,
+    writing_results,
+)
 from foresay.settings import to_table
 from foresay.version import __version__
 from foresay.workflows.candidates import Candidate
@@ -140,13 +151,13 @@ class Ledger:
         return [replace(row, model=name) for row in wanted for name in self._names(self._called, row)]
 
     def _look_up(self) -> None:
-        """Find what the books hold already. A layer of which any draws are missing is not known."""
+        """Find what the books hold already. A layer of which any draws or arrays are missing is not known."""
         broken, ours = set(), {self._shared, *self._prints.values()}
         for book in self._books:
             with writing_results(book.folder):  # clears away what a killed process left
                 rows = [row for row in read_results(book.folder / RESULTS) if row.details.get("fingerprint") in ours]
-            for row in with_draws(book.folder, rows):
-                if _whole(row):
+            for row in with_arrays(book.folder, with_draws(book.folder, rows)):
+                if row.whole:
                     self._rows[_key(row)] = row
                 else:
                     broken.add(_key(row))
@@ -166,7 +177,7 @@ class Ledger:
             headline=kind.headline,
             model_fingerprint=self._models[subject] if subject else "",
             data_fingerprint=fingerprint(self._corpora.test.digest, learnt and learnt.digest, self._files),
-            details={**result.details, "fingerprint": stamp},
+            details={**result.details, **({"arrays": sorted(result.arrays)} if result.arrays else {}), "fingerprint": stamp},
         )
 
     def _in_order(self, rows: Iterable[Result]) -> list[Result]:
@@ -183,13 +194,10 @@ class Ledger:
             own = [replace(row, model=name) for row in rows for name in self._names(book.names, row)[:1]]
             with reporting_full_disks(book.folder), writing_results(book.folder):
                 there = {} if self._again else {_key(row): row for row in read_results(book.folder / RESULTS)}
-                save_draws(book.folder, [row for row in own if _key(row) not in there or not _whole(there[_key(row)])])
+                lacking = [row for row in own if _key(row) not in there or not there[_key(row)].whole]
+                save_draws(book.folder, lacking)
+                save_arrays(book.folder, lacking)
                 append_results(book.folder / RESULTS, [row for row in own if _key(row) not in there])
-
-
-def _whole(row: Result) -> bool:
-    """Whether the draws of an interval are there, if it has one."""
-    return row.low is None or row.drawn is None or row.draws is not None
 
 
 def _key(row: Result) -> Key:

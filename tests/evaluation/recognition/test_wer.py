@@ -1,5 +1,7 @@
 """Error rates: sums over sums, by the edits of a plain table; blocks of speakers; the errors that are most frequent."""
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
-from foresay.evaluation.recognition.wer import Compared, _blocks, compare, frequent_errors
+from foresay.evaluation.recognition.kept import KeptErrors
+from foresay.evaluation.recognition.wer import Compared, _blocks, compare
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from reference.tones import write_tones
@@ -45,14 +48,6 @@ def test_few_speakers_are_not_drawn() -> None:
     assert _blocks(pairs, list(range(10)), [2] * 10) == ([f"speaker {n}" for n in range(5)], [5, 7, 9, 11, 13], [4] * 5)
 
 
-def test_frequent_errors_are_counted_by_kind() -> None:
-    pairs = [(["far", "we", "can", "see"], ["we", "can", "sea"]), (["can", "you", "see", "it"], ["so", "can", "you", "sea", "it"])]
-    found = frequent_errors(pairs)
-    assert found["frequent_substitutions"] == [[2, "see -> sea"]]
-    assert found["frequent_insertions"] == [[1, "so"]]
-    assert found["frequent_deletions"] == [[1, "far"]]
-
-
 def test_what_has_no_text_or_recognizes_none_is_refused(tmp_path: Path) -> None:
     manifest = Manifest.open(write_tones(tmp_path / "test.jsonl", 6))
     with pytest.raises(UserError, match="recognizes no text"):
@@ -61,6 +56,28 @@ def test_what_has_no_text_or_recognizes_none_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"text"', '"label"'))
     with pytest.raises(UserError, match="has no texts to compare with"):
         compare(recognizer(), Manifest.open(path), "cpu")
+
+
+def test_texts_without_a_word_are_refused(tmp_path: Path) -> None:
+    path = write_tones(tmp_path / "test.jsonl", 6)
+    path.write_text(re.sub(r'"text": "[^"]*"', '"text": "?!"', path.read_text()))
+    with pytest.raises(UserError, match="hold no word"):
+        compare(recognizer(), Manifest.open(path), "cpu")
+
+
+def test_transcripts_are_kept_with_the_rate(tmp_path: Path) -> None:
+    manifest = Manifest.open(write_tones(tmp_path / "test.jsonl", 6, speakers=3))
+    model = recognizer()
+    rows = find_measure("wer:greedy")([Subject("mine", model, ("emissions",))], Corpora(manifest, manifest))
+    (row,) = [row for row in rows if row.arrays]
+    kept = KeptErrors.of(row.arrays)
+    assert kept is not None
+    assert list(kept.pairs) == compare(model, manifest, "cpu")
+    assert [sum(group.words for group in groups) for groups in kept.groups.values()] == [60] * 3
+    assert row.value == pytest.approx(sum(group.errors for group in kept.groups["speaker"]) / 60)
+    said = Counter(word for pair in kept.pairs for word in pair.reference.split())
+    word, spoken, _, seen = row.details["frequently_wrong"][0]
+    assert spoken == seen == said[word]
 
 
 def test_texts_of_another_alphabet_are_not_compared(tmp_path: Path) -> None:

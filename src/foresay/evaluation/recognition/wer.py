@@ -8,11 +8,10 @@ of utterances' rates. The interval draws speakers again where there are five or 
 speaker (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004).
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from foresay.contracts import Extractor, Recognizer
 from foresay.corpora.item import transcript_of
@@ -21,14 +20,14 @@ from foresay.encoding.subjects import Subject
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
+from foresay.evaluation.recognition.errors import count_words, find_errors
 from foresay.results import FEWEST, Metric, Result
 from foresay.statistics.edit_distance import align, edit_distance
 from foresay.statistics.intervals import bootstrap
+from foresay.statistics.word_errors import Compared
 
 ANOTHER_ALPHABET = 0.5
 """Share of symbols that the recognizer lacks, above which a text cannot be compared with what it writes."""
-LISTED = 20
-"""Of the most frequent errors of each kind."""
 WER, CER = "word error rate", "character error rate"
 KINDS = ("substitution", "deletion", "insertion")
 
@@ -38,15 +37,6 @@ class SearchProtocol:
     """How text is found in the emissions."""
 
     name: str
-
-
-class Compared(NamedTuple):
-    """An utterance: what was said and what was recognized."""
-
-    id: str
-    speaker: str
-    reference: str
-    hypothesis: str
 
 
 class WordErrorRate(Measure[SearchProtocol]):
@@ -65,15 +55,15 @@ class WordErrorRate(Measure[SearchProtocol]):
         return isinstance(model, Recognizer)
 
     def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
-        """Transcribe `corpora.test`, and compare with its texts.
+        """Transcribe `corpora.test`, and compare with its texts. `corpora.train`, if given, is where words are counted as seen.
 
         Raises:
             UserError: a model is no recognizer, or the corpus has no texts.
         """
-        return [row for subject in subjects for row in self._rows(subject, corpora.test, seed, device)]
+        return [row for subject in subjects for row in self._rows(subject, corpora, seed, device)]
 
-    def _rows(self, subject: Subject, manifest: Manifest, seed: int, device: str) -> list[Result]:
-        started = perf_counter()
+    def _rows(self, subject: Subject, corpora: Corpora, seed: int, device: str) -> list[Result]:
+        started, manifest = perf_counter(), corpora.test
         recognizer = subject.model
         if not isinstance(recognizer, Recognizer):
             msg = f"{subject.name} recognizes no text: error rates are those of recognizers (foresay finetune ctc-tiny --encoder MODEL …)"
@@ -88,7 +78,8 @@ class WordErrorRate(Measure[SearchProtocol]):
             CER: ([edit_distance(pair.reference, pair.hypothesis) for pair in pairs], letters),
             **{f"{kind} error rate": ([getattr(one, f"{kind}s") for one in edits], lengths) for kind in KINDS},
         }
-        about = {"utterances": len(pairs), "words": sum(lengths), **frequent_errors(words)}
+        found = find_errors(pairs, manifest, count_words(recognizer, corpora.train), recognizer.sample_rate, seed)
+        about = {"utterances": len(pairs), "words": sum(lengths), **found.details}
         (layer,) = recognizer.layer_names
         rows = []
         for metric, counted in counts.items():
@@ -97,7 +88,7 @@ class WordErrorRate(Measure[SearchProtocol]):
             where = Where("test", manifest, seed, started, over)
             rate, interval = sum(errors) / sum(totals), bootstrap(errors, totals, seed=seed)
             rows.append(self.row(subject, layer, metric, rate, interval, where, **(about if metric == WER else {})))
-        return rows
+        return [replace(row, arrays=found.arrays) if row.metric == WER else row for row in rows]
 
 
 def compare(recognizer: Recognizer, manifest: Manifest, device: str) -> list[Compared]:
@@ -119,25 +110,11 @@ def compare(recognizer: Recognizer, manifest: Manifest, device: str) -> list[Com
             "it writes another alphabet, or phones, and its error rate would mean nothing"
         )
         raise UserError(msg)
+    if not any(references.values()):
+        msg = f"the texts of {manifest.name} hold no word, once normalized: there is nothing to recognize. Give a corpus with transcripts"
+        raise UserError(msg)
     found = {one.id: one.text for one in transcribed(recognizer, manifest, device)}
     return [Compared(name, speakers[name], text, found.get(name, "")) for name, text in references.items()]
-
-
-def frequent_errors(words: Sequence[tuple[Sequence[str], Sequence[str]]]) -> dict[str, list[list[object]]]:
-    """Count the errors of each kind in pairs of reference and hypothesis, the most frequent first: [how often, what]."""
-    found: dict[str, Counter[str]] = {f"frequent_{kind}s": Counter() for kind in KINDS}
-    for reference, hypothesis in words:
-        for said, written in align(reference, hypothesis).alignment:
-            if said is None and written is not None:
-                found["frequent_insertions"][hypothesis[written]] += 1
-            elif said is not None and written is None:
-                found["frequent_deletions"][reference[said]] += 1
-            elif said is not None and written is not None and reference[said] != hypothesis[written]:
-                found["frequent_substitutions"][f"{reference[said]} -> {hypothesis[written]}"] += 1
-    return {
-        kind: [[count, what] for what, count in sorted(counter.items(), key=lambda pair: (-pair[1], pair[0]))[:LISTED]]
-        for kind, counter in found.items()
-    }
 
 
 def _blocks(pairs: Sequence[Compared], errors: Sequence[int], totals: Sequence[int]) -> tuple[list[str], list[int], list[int]]:
