@@ -24,7 +24,8 @@ from foresay.contracts.recognition import Emissions, LanguageModel
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.weights import Weights, nats
-from foresay.workflows.language_models import read_language_model, train_ngram
+from foresay.loading import load_language_model
+from foresay.workflows.language_models import train_ngram
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference.lexicon_loops import LexiconLoops
@@ -90,7 +91,7 @@ def made(utterances: int, frames: int, words: int, beam: int, folder: Path) -> T
                     row[t, symbol if drawn(0, 8)[0] else drawn(2, SYMBOLS)[0]] += 6
                     t += drawn(2, 5)[0]
     emissions = Emissions(scores.log_softmax(-1), torch.full((utterances,), frames))
-    return Task(emissions, spellings, folder / "model.arpa", read_language_model(folder / "model.arpa"), beam)
+    return Task(emissions, spellings, folder / "model.arpa", load_language_model(folder / "model.arpa"), beam)
 
 
 def ours(task: Task, convention: str, paths: str) -> Callable[[], Best]:

@@ -12,17 +12,20 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from foresay.building import BASELINES, baseline, build, is_baseline
-from foresay.contracts import Extractor
+from foresay.contracts import Extractor, LanguageModel
 from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import read_model
+from foresay.models.generation.ngram import NGram
 from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
 from foresay.settings import list_names, read_toml_file
+from foresay.text.arpa import read_arpa
 from foresay.trust import named_in, trusting
 
 HUB = "hf:"
 FILE = ".pt"
+ARPA = (".arpa", ".arpa.gz")
 
 
 def load(name: str | Path, device: str = "cpu", *, trust: bool = False, **overrides: object) -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module too
@@ -52,6 +55,25 @@ def load_extractor(name: str | Path, device: str = "cpu") -> Extractor:
         msg = f"{name} is a {type(loaded).__name__}, which gives no features: name the encoder that it is made of, or another model"
         raise UserError(msg)
     return loaded
+
+
+def load_language_model(name: str | Path, device: str = "cpu") -> LanguageModel:
+    """Read an ARPA file, or load a model that is a language model, as `load` does.
+
+    Raises:
+        UserError: it is none.
+    """
+    text = str(name)
+    if text.endswith(ARPA):
+        return NGram.of(read_arpa(text)).to(device)
+    if Path(text).is_file():
+        msg = f"{name} is a file, and no ARPA file by its name: rename it, so that it ends in {' or '.join(ARPA)}"
+        raise UserError(msg)
+    model = load(text, device)
+    if not isinstance(model, LanguageModel):
+        msg = f"{name} is a {type(model).__name__}, which predicts no symbols from those before them: `foresay lm train` makes what does"
+        raise UserError(msg)
+    return model
 
 
 def _loaded(text: str, device: str, overrides: dict[str, object]) -> nn.Module:

@@ -14,7 +14,7 @@ WORDS = ("the", "cat", "sat")
 
 
 def hypothesis(text: str, acoustic: float, language: float = 0.0) -> Hypothesis:
-    return Hypothesis(text, acoustic, acoustic=acoustic, language=language)
+    return Hypothesis(text, acoustic + 0.3 * language, acoustic=acoustic, language=language)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 1024])
@@ -37,7 +37,7 @@ def test_lists_are_ranked_anew() -> None:
     second = language_scores(nbest, model)
     assert [len(scores) for scores in second] == [3, 0, 1]
     assert second[0][1] == pytest.approx(model.sentence([0, 1, 2]), abs=1e-5)
-    found = rescore(nbest, second, Weights(0.5, 4.0), ngram=0.3)
+    found = rescore(nbest, second, Weights(0.5, 4.0))
     expected = sorted(
         ((h.acoustic + 0.3 * h.language + 0.5 * s + 4.0 * len(h.text.split()), h.text) for h, s in zip(nbest[0], second[0], strict=True)),
         reverse=True,

@@ -69,10 +69,11 @@ def test_the_centre_is_far_from_what_is_worse() -> None:
 def test_a_second_model_is_weighed_beside_the_first() -> None:
     nbest, references = made(3)
     second = [[h.language for h in found] for found in nbest]
-    others = [[Hypothesis(h.text, 0.0, acoustic=h.acoustic, language=-n) for n, h in enumerate(found)] for found in nbest]
+    others = [[Hypothesis(h.text, h.acoustic, language=-n) for n, h in enumerate(found)] for found in nbest]
     tuned = tune(others, references, second=second)
     assert tuned.weights.language == pytest.approx(0.8, abs=0.3)
-    assert tune(others, references, second=second, ngram=100.0).lowest == 0, "the first is right by its language score alone"
+    sure = [[Hypothesis(h.text, -100.0 * n) for n, h in enumerate(found)] for found in nbest]
+    assert tune(sure, references, second=second).lowest == 0, "the first is right by the score of the search alone"
 
 
 def test_a_search_is_repeated_with_what_was_found_until_nothing_is_new() -> None:

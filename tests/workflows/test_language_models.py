@@ -8,9 +8,9 @@ import torch
 from foresay.cli import main
 from foresay.corpora.manifest import Item, write_manifest
 from foresay.errors import UserError
-from foresay.loading import load
+from foresay.loading import load, load_language_model
 from foresay.models.generation.ngram import NGram
-from foresay.workflows.language_models import measure_perplexity, read_language_model, read_sentences, train_ngram
+from foresay.workflows.language_models import measure_perplexity, read_sentences, train_ngram
 
 TEXT = "the cat sat on the mat\n\nthe dog sat\na cat and a dog\n"
 
@@ -32,7 +32,7 @@ def test_a_folder_and_a_file_hold_the_same_model(tmp_path: Path) -> None:
     train_ngram([_text(tmp_path)], tmp_path / "lm.arpa", order=3)
     assert (done.sentences, done.words, done.vocabulary) == (3, 14, 8)
     assert done.ngrams[0] == 11
-    models = [read_language_model(tmp_path / name) for name in ("new/lm", "lm.arpa")]
+    models = [load_language_model(tmp_path / name) for name in ("new/lm", "lm.arpa")]
     for model in models:
         assert isinstance(model, NGram)
         assert model.settings.order == 3
@@ -52,7 +52,7 @@ def test_letters_are_measured_per_word(tmp_path: Path) -> None:
 
 def test_texts_are_normalized_and_what_is_dropped_is_counted(tmp_path: Path) -> None:
     done = train_ngram([_text(tmp_path, "The cat, 2 cats.\n")], tmp_path / "lm", normalization="librispeech", outside="drop")
-    assert read_language_model(done.place).symbols == ("CAT", "CATS", "THE")
+    assert load_language_model(done.place).symbols == ("CAT", "CATS", "THE")
     assert done.dropped == {",": 1, ".": 1, "2": 1}
     with pytest.raises(UserError, match=r"sentence 1 has '2' \(DIGIT TWO\)"):
         train_ngram([_text(tmp_path, "The cat, 2 cats.\n")], tmp_path / "other", normalization="librispeech")
@@ -67,8 +67,8 @@ def test_sentences_that_overlap_with_what_is_tested_are_left_out_and_listed(tmp_
     done = train_ngram([_text(tmp_path, f"{TEXT}{within}\n{seven}\n")], tmp_path / "lm", exclude=[tested])
     assert done.overlapping == ("the dog sat", within)
     assert done.sentences == 3
-    assert "eight" not in read_language_model(done.place).symbols
-    assert "seven" in read_language_model(done.place).symbols
+    assert "eight" not in load_language_model(done.place).symbols
+    assert "seven" in load_language_model(done.place).symbols
 
 
 def test_texts_of_a_manifest_are_read(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_texts_of_a_manifest_are_read(tmp_path: Path) -> None:
 
 def test_what_is_no_language_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mfcc is a MFCC, which predicts no symbols"):
-        read_language_model("mfcc")
+        load_language_model("mfcc")
     with pytest.raises(UserError, match=r"no ARPA file by its name"):
-        read_language_model(_text(tmp_path))
+        load_language_model(_text(tmp_path))
     (tmp_path / "full").mkdir()
     _text(tmp_path / "full")
     with pytest.raises(UserError, match="is there already"):

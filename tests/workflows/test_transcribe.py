@@ -1,5 +1,8 @@
 """Transcription: of files, folders and manifests; words at their times; what cannot be read is listed."""
 
+import itertools
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +11,14 @@ import soundfile
 import torch
 
 from foresay.cli import main
+from foresay.encoding.searches import SearchSettings
 from foresay.encoding.transcripts import Transcript, Word
 from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.workflows.train import run_recipe
-from foresay.workflows.transcribe import load_recognizer, transcribe, write_transcripts
+from foresay.workflows.transcribe import load_recognizer, stamp_of, transcribe
+from foresay.workflows.written_transcripts import WrittenTranscripts
 from reference.tones import LETTERS, PITCHES, RATE, write_tones
 
 RECIPE = """\
@@ -50,6 +55,7 @@ def tones(path: Path, letters: str, seconds: float = 0.15) -> Path:
     time = np.arange(round(seconds * RATE)) / RATE
     parts = [0.3 * np.sin(2 * np.pi * PITCHES[LETTERS.index(letter)] * time) for letter in letters]
     waveform = np.concatenate(parts)
+    path.parent.mkdir(exist_ok=True)
     soundfile.write(path, waveform + 0.001 * rng.normal(size=len(waveform)), RATE)
     return path
 
@@ -84,13 +90,14 @@ def test_a_folder_and_what_cannot_be_read(run: Path, tmp_path: Path, capsys: pyt
         list(transcribe(run, tmp_path))
     assert main(["transcribe", str(run), str(tmp_path / "a.wav")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "a.wav\tc d"
-    with pytest.raises(UserError, match="there already"):
-        write_transcripts(transcribe(run, tmp_path / "a.wav"), "srt", tmp_path / "out")
+    assert main(["transcribe", str(run), str(tmp_path / "a.wav"), "--format", "srt", "--out", str(tmp_path / "out")]) == 2
+    assert "a.srt is there already" in capsys.readouterr().err
 
 
 def test_no_id_leads_out_of_the_folder(tmp_path: Path) -> None:
     said = Transcript("../../away/x", "a", 1.0, (Word("a", 0.0, 0.5, 1.0),), 0.0)
-    (path,) = write_transcripts([said], "srt", tmp_path / "out")
+    assert WrittenTranscripts(tmp_path / "out", "srt", "").write([said]) == 1
+    (path,) = (path for path in tmp_path.rglob("*.srt"))
     assert path.resolve().parent == (tmp_path / "out").resolve()
 
 
@@ -106,3 +113,54 @@ def test_what_recognizes_nothing_is_refused(run: Path, tmp_path: Path) -> None:
         silent.head.bias[0] = 100.0
     (said,) = transcribe(silent, tones(tmp_path / "one.wav", "ab"))
     assert (said.text, said.words) == ("", ())
+
+
+def test_what_was_interrupted_goes_on(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, letters in enumerate(("ab", "cd", "ba", "dc")):
+        tones(tmp_path / "in" / f"{number}.wav", letters)
+    dest = tmp_path / "said.txt"
+    command = ["transcribe", str(run), str(tmp_path / "in"), "--out", str(dest)]
+    stamp = stamp_of(load_recognizer(run), SearchSettings(), 1)
+
+    def cut() -> Iterator[Transcript]:
+        yield from itertools.islice(transcribe(run, tmp_path / "in"), 2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="2 recordings are transcribed; the same command goes on"):
+        WrittenTranscripts(dest, "txt", stamp).write(cut())
+    part = tmp_path / ".unfinished-said.txt"
+    part.write_text(part.read_text() + "2.wav\tcut o")  # what a kill leaves
+    with (tmp_path / ".unfinished-said.txt.done").open("a") as file:
+        file.write('["2.w')
+    assert main([*command, "--beam", "4"]) == 2
+    assert "was begun with another recognizer, search or format" in capsys.readouterr().err
+    assert not dest.exists()
+    assert main(command) == 0
+    assert "going on after 2 recordings" in capsys.readouterr().err
+    assert dest.read_text() == "0.wav\ta b\n1.wav\tc d\n2.wav\tb a\n3.wav\td c\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "said.txt"]
+    assert main(command) == 2
+    assert "said.txt is there already" in capsys.readouterr().err
+
+
+def test_several_sources_and_hypotheses(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = tones(tmp_path / "one.wav", "ab"), tones(tmp_path / "x" / "two.wav", "cd")
+    assert main(["transcribe", str(run), str(one), str(two), "--beam", "8", "--nbest", "3", "--format", "jsonl"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["a b", "c d"]
+    assert all(len(line["nbest"]) == 3 and line["nbest"][0][1] == line["text"] for line in lines)
+    assert main(["transcribe", str(run), str(one), str(two), "--nbest", "3"]) == 2
+    assert "are written with --format jsonl" in capsys.readouterr().err
+    assert main(["transcribe", str(run), str(two), str(tones(tmp_path / "y" / "two.wav", "cd"))]) == 2
+    assert "two recordings are called two.wav" in capsys.readouterr().err
+    assert main(["transcribe", str(run)]) == 2
+    assert main(["transcribe", str(run), str(one), "--search", "x.toml", "--beam", "3"]) == 2
+    assert "leave out --beam" in capsys.readouterr().err
+
+
+def test_words_of_a_lexicon_have_their_times(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("first\ta b\nsecond\td c a\n")
+    (said,) = transcribe(run, tones(tmp_path / "one.wav", "abdca"), SearchSettings(lexicon=str(tmp_path / "lexicon.txt")))
+    assert said.text == "first second"
+    assert [word.text for word in said.words] == ["first", "second"]
+    assert np.abs(np.array([(word.start, word.end) for word in said.words]) - [(0.0, 0.3), (0.3, 0.75)]).max() < 0.15

@@ -3,6 +3,7 @@
 Example:
     foresay evaluate runs/demo-cpc runs/demo-acpc --corpus corpus/test.jsonl --train-corpus corpus/train.jsonl --measures probe:converged
     foresay evaluate mfcc --corpus corpus/test.jsonl --measures abx:phone --option abx.max_size_group=10 --option abx.max_x_across=5
+    foresay evaluate runs/asr --corpus test.jsonl --measures wer:greedy,wer:ngram --search ngram.toml
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Annotated
 import tyro
 
 from foresay.cli._table import print_results
+from foresay.evaluation.recognition._error_rate import OUTSIDE
 from foresay.trust import trusting
 from foresay.workflows.evaluate import evaluate
 
@@ -30,6 +32,8 @@ class Options:
     """Names with protocols, with commas between: probe:converged,abx:phone. Papers disagree about them, so that none is the default."""
     option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MEASURE.FIELD=VALUE")] = field(default=())
     """Change a field of a measure's protocol, such as abx.items=dev-clean.item; may be given several times."""
+    search: tuple[Path, ...] = ()
+    """For wer:ngram and wer:transformer: files of `foresay lm tune`. Of several of a kind, each recognizer has the one tuned for it."""
     layers: str | None = None
     """Layers of the models, with commas between: z,c. Default: all."""
     out: Path | None = None
@@ -54,6 +58,7 @@ def run(arguments: list[str]) -> None:
             options.train_corpus,
             measures=[measure for measure in options.measures.split(",") if measure],
             options=options.option,
+            searches=options.search,
             layers=options.layers.split(",") if options.layers else None,
             out=options.out,
             seed=options.seed,
@@ -65,6 +70,11 @@ def run(arguments: list[str]) -> None:
         print(note)
     for note in sorted({_unseen(result.details["unseen_phones"]) for result in results if result.details.get("unseen_phones")}):
         print(note)
+    for result in results:
+        if (share := result.details.get(OUTSIDE)) is not None:
+            print(
+                f"{result.model}, {result.measure}:{result.protocol}: {100 * share:.1f} % of the words said cannot come out of the search"
+            )
 
 
 def _unseen(phones: list[str]) -> str:

@@ -2,18 +2,24 @@
 
 Example:
     foresay transcribe runs/asr interview.wav --format srt --out subtitles/
+    foresay transcribe runs/asr talks/ --search ngram.toml --format jsonl --nbest 10 --out talks.jsonl
+    foresay transcribe runs/asr talks/ --lm books.arpa --lm-weight 1.07 --word-weight -0.59
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from foresay.errors import AudioError
+from foresay import progress
+from foresay.cli._search import Searching
+from foresay.errors import AudioError, UserError
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
 from foresay.trust import trusting
-from foresay.workflows.transcribe import transcribe, write_transcripts
+from foresay.workflows.transcribe import load_recognizer, stamp_of, transcribe
+from foresay.workflows.written_transcripts import WrittenTranscripts
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,13 @@ class Options:
 
     model: tyro.conf.Positional[str]
     """A recognizer: a run of `foresay finetune`, a step of it, or a model folder."""
-    source: tyro.conf.Positional[Path]
-    """A file, a folder with audio at any depth, or a manifest."""
+    sources: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AUDIO_OR_MANIFEST…")]
+    """Files, folders with audio at any depth, or manifests."""
+    search: tyro.conf.OmitArgPrefixes[Searching]
     format: Format = "txt"
     """txt: id and text; jsonl: with times of words; srt: subtitles; textgrid: for Praat; ctm: for NIST's tools."""
+    nbest: int = 1
+    """Hypotheses of each recording, with --format jsonl."""
     out: Path | None = None
     """File (txt, jsonl, ctm) or folder (srt, textgrid); without it, what fits into one file is printed."""
     device: str | None = None
@@ -37,15 +46,31 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Transcribe."""
     options = tyro.cli(Options, prog="foresay transcribe", args=arguments, description=__doc__)
+    if options.nbest > 1 and options.format != "jsonl":
+        msg = f"several hypotheses of a recording are written with --format jsonl, not {options.format}"
+        raise UserError(msg)
+    if not options.sources:
+        msg = "what is to be transcribed? Give files, folders or manifests after the recognizer"
+        raise UserError(msg)
     unreadable: dict[str, AudioError] = {}
     with trusting(options.trust):
-        found = transcribe(options.model, options.source, device=options.device, unreadable=unreadable)
-        if options.out is None and options.format in TOGETHER:
+        search = options.search.settings()
+        recognizer = load_recognizer(options.model, options.device)
+        dest = options.out if options.out or options.format in TOGETHER else Path()
+        stamp = stamp_of(recognizer, search, options.nbest)
+        written = None if dest is None else WrittenTranscripts(dest, options.format, stamp)
+        done = written.done if written else []
+        if done:
+            progress.say(f"going on after {len(done):,} recordings that were transcribed before")
+        found = transcribe(
+            recognizer, options.sources, search, best=options.nbest, device=options.device, unreadable=unreadable, done=set(done)
+        )
+        if written is None:
             for transcript in found:
                 print(WRITERS[options.format](transcript), end="", flush=True)
         else:
-            written = write_transcripts(found, options.format, options.out or Path())
-            print(f"{len(written)} file{'s' * (len(written) != 1)} in {options.out or Path()}", file=sys.stderr)
+            count = written.write(found)
+            print(f"{count} file{'s' * (count != 1)} in {dest}", file=sys.stderr)
     for name, error in unreadable.items():
         print(f"left out: {name}: {error}", file=sys.stderr)
     return 0

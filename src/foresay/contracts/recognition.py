@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -31,6 +31,8 @@ class Hypothesis:
     """Symbols of the recognizer's vocabulary, without blanks."""
     frames: tuple[int, ...] = ()
     """The frame at which each symbol begins, where the search knows it."""
+    ends: tuple[int, ...] = ()
+    """Of each word the place in `tokens` after its last symbol, where the search is one for words."""
     acoustic: float = 0.0
     """log p of the symbols given the audio, in nats."""
     language: float = 0.0
@@ -76,6 +78,8 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
     layer_names: tuple[str, ...] = ("emissions",)
     symbols: Sequence[str]
     """The V symbols by their numbers; 0 is the blank."""
+    units: Literal["letters", "phones", "bpe"] = "letters"
+    """What the symbols are."""
     boundary: int | None = None
     """The symbol between words; None: there is none, and each symbol is a word."""
 

@@ -275,9 +275,11 @@ class LexiconBeam:
                 if score > -math.inf:
                     tokens, frames = emitted(symbols[b, n])
                     numbers, _ = emitted(torch.cat([words[b, n], last[b, n : n + 1]]))
+                    ends = (symbols[b, n] != NOTHING).cumsum(0)[words[b, n] != NOTHING].tolist()
+                    ends += [len(tokens)] * (len(numbers) - len(ends))  # the last word, without its boundary
                     acoustic = score - self.weights.language * said[b][n] - self.bonuses[list(numbers)].sum().item()
                     text = " ".join(self.vocabulary[number] for number in numbers)
-                    results[-1].append(Hypothesis(text, score, tokens, frames, acoustic, said[b][n]))
+                    results[-1].append(Hypothesis(text, score, tokens, frames, tuple(ends), acoustic, said[b][n]))
         return results
 
     def _move(self, device: torch.device) -> None:

@@ -119,7 +119,7 @@ class PrefixBeam:
         added = rows[0] if rows else torch.empty(*places.shape, 0)
         return [
             [
-                Hypothesis(text_of(tokens), rank, tokens, frames, scores[b][n], said[b][n])
+                Hypothesis(text_of(tokens), rank, tokens, frames, acoustic=scores[b][n], language=said[b][n])
                 for n, rank in enumerate(ranking)
                 if rank > -torch.inf
                 for tokens, frames in [emitted(added[b, n])]

@@ -1,4 +1,4 @@
-"""N-best lists ranked anew, with another language model: log p_AM + a1 log p_ngram + a2 log p_LM + b words, in nats.
+"""N-best lists ranked anew, with another language model: log p_AM + a1 log p_ngram + b words + a2 log p_LM + c words, in nats.
 
 A search with an n-gram finds the lists, and a slow model then scores only what is in them, all utterances together.
 """
@@ -60,14 +60,13 @@ def language_scores(
     return [[next(scores) for _ in found] for found in nbest]
 
 
-def rescore(nbest: NBest, second: Scores, weights: Weights, ngram: float = 0.0) -> list[list[Hypothesis]]:
-    """Rank hypotheses anew.
+def rescore(nbest: NBest, second: Scores, weights: Weights) -> list[list[Hypothesis]]:
+    """Rank hypotheses anew: score of the search + a2 log p_LM + c words. Its own weights, and hot words, stay in its score.
 
     Args:
-        nbest: hypotheses of each utterance, with log p by the search's own language model, if it had one.
-        second: log p of each by another one.
-        weights: of that other one, a2, and of the number of words, b.
-        ngram: weight of the search's own, a1.
+        nbest: hypotheses of each utterance.
+        second: log p of each by another language model than that of the search, if it had one.
+        weights: of that other one, a2, and what each word adds beside what it adds in the search, c.
 
     Returns:
         The same hypotheses with new scores, the best first. Acoustic and language are left as they were.
@@ -77,19 +76,7 @@ def rescore(nbest: NBest, second: Scores, weights: Weights, ngram: float = 0.0) 
     """
     matched(nbest, second)
     return [
-        sorted(
-            (
-                dataclasses.replace(
-                    hypothesis,
-                    score=hypothesis.acoustic
-                    + ngram * hypothesis.language
-                    + weights.language * score
-                    + weights.words * len(words_of(hypothesis)),
-                )
-                for hypothesis, score in zip(found, scores, strict=True)
-            ),
-            key=lambda hypothesis: -hypothesis.score,
-        )
+        sorted((_added(*both, weights) for both in zip(found, scores, strict=True)), key=lambda one: -one.score)
         for found, scores in zip(nbest, second, strict=True)
     ]
 
@@ -102,3 +89,8 @@ def matched(nbest: NBest, second: Scores) -> None:
             "each hypothesis has one. Usual cause: scores of another search"
         )
         raise UserError(msg)
+
+
+def _added(hypothesis: Hypothesis, second: float, weights: Weights) -> Hypothesis:
+    added = weights.language * second + weights.words * len(words_of(hypothesis))
+    return dataclasses.replace(hypothesis, score=hypothesis.score + added)

@@ -50,7 +50,6 @@ def tune(
     references: Sequence[str],
     *,
     second: Scores | None = None,
-    ngram: float = 0.0,
     sobol: int = 64,
     grid: int = 8,
     seed: int = 0,
@@ -60,8 +59,8 @@ def tune(
     Args:
         nbest: hypotheses of each utterance, found with weights from the middle of the ranges.
         references: what was said, words with spaces between them.
-        second: log p of each hypothesis by another language model, whose weight is sought; without, it is that of the search's own.
-        ngram: with `second`, the weight of the search's own.
+        second: log p of each hypothesis by another language model. Its weight is sought then, and what each word is to add beside what it
+            adds in the search, whose own score stands; without, the weights of the search are.
         sobol: points over the whole range.
         grid: points on each side of the grid around the best of them.
         seed: of the Sobol sequence and the bootstrap.
@@ -70,7 +69,7 @@ def tune(
         UserError: lists and references do not match, or no words were said.
     """
     at_least(1, sobol=sobol, grid=grid)
-    table = _Table(nbest, references, second, ngram)
+    table = _Table(nbest, references, second)
     low, high = torch.tensor([LANGUAGE, WORDS], dtype=torch.float64).T
     points = torch.quasirandom.SobolEngine(2, scramble=True, seed=seed).draw(sobol, dtype=torch.float64)
     errors = table.errors(low + points * (high - low))  # (P, U)
@@ -129,7 +128,7 @@ def tune_search(
 class _Table:
     """Scores and errors of all hypotheses, (U, N) with those of an utterance in a row."""
 
-    def __init__(self, nbest: NBest, references: Sequence[str], second: Scores | None, ngram: float) -> None:
+    def __init__(self, nbest: NBest, references: Sequence[str], second: Scores | None) -> None:
         if len(nbest) != len(references):
             msg = f"{len(nbest)} lists of hypotheses for {len(references)} references: each utterance has one"
             raise UserError(msg)
@@ -146,12 +145,11 @@ class _Table:
         self.wrong = self.words[:, None].expand(shape).clone()  # where nothing was found all words are missing
         for u, (found, words) in enumerate(zip(nbest, said, strict=True)):
             n = len(found)
-            language = torch.tensor([h.language for h in found], dtype=torch.float64)
-            self.fixed[u, :n] = torch.tensor([h.acoustic for h in found], dtype=torch.float64)
-            self.language[u, :n] = language
+            fixed, language = ([h.acoustic for h in found], [h.language for h in found])
             if second is not None:
-                self.fixed[u, :n] += ngram * language
-                self.language[u, :n] = torch.tensor(second[u], dtype=torch.float64)
+                fixed, language = [h.score for h in found], second[u]
+            self.fixed[u, :n] = torch.tensor(fixed, dtype=torch.float64)
+            self.language[u, :n] = torch.tensor(language, dtype=torch.float64)
             self.count[u, :n] = torch.tensor([len(words_of(h)) for h in found], dtype=torch.float64)
             self.wrong[u, :n] = torch.tensor([edit_distance(words, words_of(h)) for h in found], dtype=torch.float64)
 

@@ -1,22 +1,28 @@
 """Every recording of a corpus as a recognizer transcribes it: text, times of words, and a confidence for each.
 
-    recording, in parts if it is long --> encoder --> emissions of the whole --> best path --> text --> forced alignment --> times
+    recording, in parts if it is long --> encoder --> emissions of the whole --> search --> text --> forced alignment --> times
 
 A recording is encoded as for any measure, in parts that overlap, on one clock: an hour is transcribed as a clip is.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from foresay.contracts import Emissions, Hypothesis, Recognizer
 from foresay.corpora.manifest import Manifest
-from foresay.decoding.alignment import Span, align, spans, word_spans
-from foresay.decoding.greedy import best_path
+from foresay.decoding.alignment import Span, align, joined, spans, word_spans
 from foresay.encoding.recordings import encode_recordings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError
+
+UTTERANCES = 16
+"""That are searched together, at most."""
+PLACES = 2**22
+"""Hypotheses x frames of them, at most, whose history is kept; a long recording is searched alone."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,9 @@ class Transcript:
     """Seconds."""
     words: tuple[Word, ...]
     score: float
-    """log p, in nats."""
+    """What it was ranked by, in nats."""
+    hypotheses: tuple[Hypothesis, ...] = ()
+    """As many as were asked for, this one first."""
 
     @property
     def confidence(self) -> float:
@@ -50,24 +58,57 @@ class Transcript:
 
 
 def transcribed(
-    recognizer: Recognizer, manifest: Manifest, device: str, unreadable: dict[int, AudioError] | None = None
+    decoder: Decoder,
+    manifest: Manifest,
+    device: str,
+    unreadable: dict[int, AudioError] | None = None,
+    *,
+    best: int = 1,
+    items: Container[int] | None = None,
 ) -> Iterator[Transcript]:
-    """Yield the transcript of each recording, by the best path; one that is too short for a frame is left out.
+    """Yield the transcript of each recording, with its `best` hypotheses; one that is too short for a frame is left out.
 
-    `unreadable` takes in what cannot be read, by its place, and why; without it, that is an error.
+    `unreadable` takes in what cannot be read, by its place, and why; without it, that is an error. `items`: these places only.
     """
-    for index, emissions in emissions_of(recognizer, manifest, device, unreadable):
-        (found,) = best_path(emissions, recognizer.text_of)
-        item = manifest[index]
-        yield Transcript(item.id, found.text, item.duration, words_of(recognizer, emissions, found), found.score)
+    for found in _together(emissions_of(decoder.recognizer, manifest, device, unreadable, items), decoder.settings.width):
+        lists = decoder(_padded([emissions for _, emissions in found]), best)
+        for (index, emissions), hypotheses in zip(found, lists, strict=True):
+            item, first = manifest[index], hypotheses[0]
+            words = words_of(decoder.recognizer, emissions, first)
+            yield Transcript(item.id, first.text, item.duration, words, first.score, tuple(hypotheses))
+
+
+def _together(found: Iterable[tuple[int, Emissions]], width: int) -> Iterator[list[tuple[int, Emissions]]]:
+    """Put recordings together that are searched as one batch: as many as memory holds for a beam of that width."""
+    batch: list[tuple[int, Emissions]] = []
+    longest = 0
+    for index, emissions in found:
+        frames = emissions.log_probabilities.shape[1]
+        if batch and (len(batch) == UTTERANCES or (len(batch) + 1) * max(longest, frames) * width > PLACES):
+            yield batch
+            batch, longest = [], 0
+        batch.append((index, emissions))
+        longest = max(longest, frames)
+    if batch:
+        yield batch
+
+
+def _padded(batch: Sequence[Emissions]) -> Emissions:
+    """Join emissions of single recordings: (B, T, V)."""
+    rows = [one.log_probabilities[0] for one in batch]
+    return Emissions(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.cat([one.lengths for one in batch]))
 
 
 def emissions_of(
-    recognizer: Recognizer, manifest: Manifest, device: str, unreadable: dict[int, AudioError] | None = None
+    recognizer: Recognizer,
+    manifest: Manifest,
+    device: str,
+    unreadable: dict[int, AudioError] | None = None,
+    items: Container[int] | None = None,
 ) -> Iterator[tuple[int, Emissions]]:
     """Yield the place of each recording, and its emissions (1, T, V); one that is too short for a frame has none and is left out."""
     (layer,) = recognizer.layer_names
-    for recording in encode_recordings(Subject("the recognizer", recognizer, (layer,)), manifest, device, None, unreadable):
+    for recording in encode_recordings(Subject("the recognizer", recognizer, (layer,)), manifest, device, items, unreadable):
         scores = recording.features[layer]
         if len(scores):
             yield recording.index, Emissions(scores[None], torch.tensor([len(scores)]))
@@ -75,16 +116,20 @@ def emissions_of(
 
 def words_of(recognizer: Recognizer, emissions: Emissions, hypothesis: Hypothesis) -> tuple[Word, ...]:
     """Align a transcript with the emissions (1, T, V) that it was found in: its words in time."""
-    if not hypothesis.tokens:
+    if not hypothesis.text:
         return ()
     labels = [hypothesis.tokens]
     (symbols,) = spans(align(emissions, labels), emissions, labels)
+    if hypothesis.ends:
+        edges = itertools.pairwise((0, *hypothesis.ends))
+        words = [[span for span in symbols[begin:end] if span.symbols != (recognizer.boundary,)] for begin, end in edges]
+        return tuple(_in_seconds(recognizer, joined(word), text) for word, text in zip(words, hypothesis.text.split(), strict=True))
     found = symbols if recognizer.boundary is None else word_spans(symbols, recognizer.boundary)
-    return tuple(_in_seconds(recognizer, span) for span in found)
+    return tuple(_in_seconds(recognizer, span, recognizer.text_of(span.symbols)) for span in found)
 
 
-def _in_seconds(recognizer: Recognizer, span: Span) -> Word:
+def _in_seconds(recognizer: Recognizer, span: Span, text: str) -> Word:
     hop = recognizer.hop(recognizer.layer_names[0]) / recognizer.sample_rate
     first = recognizer.first_center / recognizer.sample_rate
     start, end = first + (span.begin - 0.5) * hop, first + (span.end - 0.5) * hop
-    return Word(recognizer.text_of(span.symbols), max(start, 0.0), end, span.confidence)
+    return Word(text, max(start, 0.0), end, span.confidence)

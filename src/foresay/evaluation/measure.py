@@ -77,6 +77,8 @@ class Measure(ABC, Generic[ProtocolT]):
     """What kind of number each metric is that the measure finds: its unit, which values are better, whether it is said first."""
     files: Sequence[Path] = ()
     """What the measure reads beside the manifests: with another content it is measured anew."""
+    alike: tuple[object, ...] = ()
+    """What else numbers must have in common to be compared."""
 
     def __init__(self, protocol: ProtocolT) -> None:
         """Take one of the `protocols`, or another of their type."""

@@ -31,6 +31,18 @@ class TimedWord(Protocol):
         """From 0 to 1."""
 
 
+class Ranked(Protocol):
+    """A hypothesis."""
+
+    @property
+    def text(self) -> str:
+        """What may have been said."""
+
+    @property
+    def score(self) -> float:
+        """What it was ranked by, in nats."""
+
+
 class TimedText(Protocol):
     """What was recognized in a recording."""
 
@@ -50,6 +62,10 @@ class TimedText(Protocol):
     def words(self) -> Sequence[TimedWord]:
         """In order."""
 
+    @property
+    def hypotheses(self) -> Sequence[Ranked]:
+        """The n-best list."""
+
 
 def as_txt(transcript: TimedText) -> str:
     """One line: the id, a tab, the text."""
@@ -57,11 +73,16 @@ def as_txt(transcript: TimedText) -> str:
 
 
 def as_jsonl(transcript: TimedText) -> str:
-    """One line of JSON, with the times of words: a manifest's keys `id` and `text`, `words` as (start, end, word)."""
+    """One line of JSON, with the times of words: a manifest's keys `id` and `text`, `words` as (start, end, word).
+
+    Where several hypotheses were asked for, `nbest` has them with their scores.
+    """
     words = [[round(word.start, 3), round(word.end, 3), word.text] for word in transcript.words]
     confidences = [round(word.confidence, 4) for word in transcript.words]
     line = {"id": transcript.id, "text": transcript.text, "duration": round(transcript.duration, 3), "words": words}
-    return json.dumps(line | {"confidence": confidences}, ensure_ascii=False) + "\n"
+    several = [[round(one.score, 4), one.text] for one in transcript.hypotheses]
+    nbest = {"nbest": several} if len(several) > 1 else {}
+    return json.dumps(line | {"confidence": confidences} | nbest, ensure_ascii=False) + "\n"
 
 
 def as_ctm(transcript: TimedText) -> str:

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.search_files import SearchFile
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError, at_least
 from foresay.evaluation.example import examples
-from foresay.evaluation.measure import Corpora, find_measure, list_measures
+from foresay.evaluation.measure import Corpora, Measure, find_measure, list_measures
+from foresay.evaluation.recognition._error_rate import ErrorRate
 from foresay.fingerprint import fingerprint
 from foresay.progress import ProgressBar
 from foresay.results import Result, has_examples, save_examples, writing_results
@@ -28,6 +31,7 @@ def evaluate(
     *,
     measures: Sequence[str] = (),
     options: Sequence[str] = (),
+    searches: Sequence[str | Path] = (),
     layers: Sequence[str] | None = None,
     out: str | Path | None = None,
     seed: int = 0,
@@ -39,6 +43,7 @@ def evaluate(
     `models`: runs, `RUN@step`, model folders, other people's checkpoints (`hf:NAME`, a `.pt` file; to be kept in `out`). Every baseline
     that can be, and an untrained copy of each model of ours, is measured beside them.
     `measures`: `NAME:PROTOCOL`, one at least. `options`: `NAME.FIELD=VALUE` for each field of a protocol that shall be otherwise.
+    `searches`: files of `foresay lm tune`, for the measures that decode with language models; of several, each recognizer has its own.
     `layers`: of the models, default all. `device`: default a GPU if there is one.
 
     Results are added to each run's `results.jsonl`, or all of them to `out/results.jsonl`, and returned. What stands there already (of the
@@ -53,7 +58,7 @@ def evaluate(
     _refuse_none(measures)
     at_least(0, seed=seed)
     changes = _options(options, measures)
-    chosen = [find_measure(name, changes.get(_measure_name(name))) for name in measures]
+    chosen = _with_searches([find_measure(name, changes.get(_measure_name(name))) for name in measures], searches)
     place = str(find_process(device).device)
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
     candidates = find_candidates(models, layers, seed, place)
@@ -106,6 +111,15 @@ def _options(texts: Sequence[str], measures: Sequence[str]) -> Table:
 
 def _measure_name(measure: str) -> str:
     return measure.partition(":")[0]
+
+
+def _with_searches(measures: Sequence[Measure[Any]], files: Sequence[str | Path]) -> list[Measure[Any]]:
+    """Give searches to the measures of text."""
+    if files and not any(isinstance(measure, ErrorRate) for measure in measures):
+        msg = f"--search {files[0]} is for error rates (wer:ngram, wer:transformer), and none is among the measures"
+        raise UserError(msg)
+    searches = [SearchFile.read(path) for path in files]
+    return [measure.with_searches(searches) if isinstance(measure, ErrorRate) else measure for measure in measures]
 
 
 def _missing(candidates: Sequence[Candidate], ledger: Ledger) -> list[Subject]:

@@ -8,21 +8,21 @@ from pathlib import Path
 from torch import Tensor
 
 from foresay.building import describe
-from foresay.contracts import FeatureExtractor, LanguageModel
+from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.files import make_folder, text_lines
-from foresay.loading import load
+from foresay.loading import ARPA, load_language_model
 from foresay.models.generation.ngram import NGram, NGramSettings
 from foresay.runs import write_model
 from foresay.settings import from_table
-from foresay.text.arpa import read_arpa, write_arpa
+from foresay.text.arpa import write_arpa
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.perplexity import Perplexity, perplexity
 from foresay.text.vocabulary import Unit
 from foresay.training.trainer import described
 
-ARPA, MANIFEST = (".arpa", ".arpa.gz"), ".jsonl"
+MANIFEST = ".jsonl"
 SPAN = 8
 """Words in a row of a test transcript that give a sentence away as taken from it, or from where it came from."""
 
@@ -96,31 +96,13 @@ def train_ngram(
     return TrainedNGram(place, len(sentences), words, len(model.symbols), counts, overlapping, dropped)
 
 
-def read_language_model(path: str | Path) -> LanguageModel:
-    """Read an ARPA file, or load a model that is a language model.
-
-    Raises:
-        UserError: it is none.
-    """
-    if str(path).endswith(ARPA):
-        return NGram.of(read_arpa(path))
-    if Path(path).is_file():
-        msg = f"{path} is a file, and no ARPA file by its name: rename it, so that it ends in {' or '.join(ARPA)}"
-        raise UserError(msg)
-    model = load(path)
-    if not isinstance(model, LanguageModel):
-        msg = f"{path} is a {type(model).__name__}, which predicts no symbols from those before them: `foresay lm train` makes what does"
-        raise UserError(msg)
-    return model
-
-
 def measure_perplexity(model: str | Path, text: str | Path, *, normalization: str | None = None, outside: Outside = "refuse") -> Perplexity:
     """Compute the perplexity of a language model on a text file, or on the texts of a manifest; arguments as of `train_ngram`.
 
     Raises:
         UserError: the model is none, or the text is empty.
     """
-    found = read_language_model(model)
+    found = load_language_model(model)
     sentences = list(read_sentences(text))
     if normalization is not None:
         sentences = Normalizer(normalization, outside).every(sentences, "sentence")

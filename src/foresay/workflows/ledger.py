@@ -176,7 +176,7 @@ class Ledger:
             unit=kind.unit,
             headline=kind.headline,
             model_fingerprint=self._models[subject] if subject else "",
-            data_fingerprint=fingerprint(self._corpora.test.digest, learnt and learnt.digest, self._files),
+            data_fingerprint=fingerprint(self._corpora.test.digest, learnt and learnt.digest, self._files, *self._measure.alike),
             details={**result.details, **({"arrays": sorted(result.arrays)} if result.arrays else {}), "fingerprint": stamp},
         )
 

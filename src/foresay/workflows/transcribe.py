@@ -1,33 +1,33 @@
-"""Transcribe recordings with a recognizer, and write what was said in the formats of other programs."""
+"""Transcribe recordings with a recognizer: files, folders and manifests, by the best path or a search with language models."""
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from foresay import progress
 from foresay.audio.read import audio_info
 from foresay.contracts import Recognizer
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.corpora.reader import READABLE, UNREADABLE, files
+from foresay.encoding.searches import Decoder, SearchSettings
 from foresay.encoding.transcripts import Transcript, transcribed
-from foresay.errors import AudioError, UserError
-from foresay.files import make_folder, write_text
+from foresay.errors import AudioError, UserError, at_least
+from foresay.fingerprint import fingerprint, of_file, of_model
 from foresay.loading import load
-from foresay.reports.transcripts import TOGETHER, WRITERS, Format
 from foresay.training.devices import find_process
-from foresay.workflows.extract import safe_name
-
-ENDINGS = {"srt": "srt", "textgrid": "TextGrid"}
+from foresay.version import __version__
 
 
-def load_recognizer(name: str | Path, device: str = "cpu") -> Recognizer:
-    """Load what turns speech into text.
+def load_recognizer(name: str | Path, device: str | None = None) -> Recognizer:
+    """Load what turns speech into text; onto a GPU, if there is one and no device is named.
 
     Raises:
         UserError: the model does not.
     """
-    model = load(name, device)
+    model = load(name, str(find_process(device).device))
     if not isinstance(model, Recognizer):
         kind = type(model).__name__
         msg = f"{name} is a {kind}, which recognizes no text: train a recognizer on it (foresay finetune ctc-tiny --encoder {name} …)"
@@ -36,49 +36,62 @@ def load_recognizer(name: str | Path, device: str = "cpu") -> Recognizer:
 
 
 def transcribe(
-    model: str | Path | Recognizer, source: str | Path, *, device: str | None = None, unreadable: dict[str, AudioError] | None = None
+    model: str | Path | Recognizer,
+    sources: str | Path | Sequence[str | Path],
+    search: SearchSettings | None = None,
+    *,
+    best: int = 1,
+    device: str | None = None,
+    unreadable: dict[str, AudioError] | None = None,
+    done: Collection[str] = (),
 ) -> Iterator[Transcript]:
-    """Yield the transcript of every recording of `source`: a file, a folder with audio at any depth, or a manifest.
+    """Yield the transcript of every recording: of files, folders with audio at any depth, and manifests.
 
-    `unreadable` takes in what cannot be read, by its id, and why; without it, that is an error.
-    """
-    place = str(find_process(device).device)
-    recognizer = model if isinstance(model, Recognizer) else load_recognizer(model, place)
-    with manifest_of(Path(source), unreadable) as manifest:
-        failed: dict[int, AudioError] | None = None if unreadable is None else {}
-        yield from transcribed(recognizer, manifest, place, failed)
-        if unreadable is not None:
-            unreadable |= {manifest.ids[index]: error for index, error in (failed or {}).items()}
-
-
-def write_transcripts(transcripts: Iterable[Transcript], form: Format, dest: Path) -> list[Path]:
-    """Write transcripts: into the file `dest`, or, of formats that hold one recording, each into a file of the folder `dest`.
+    Args:
+        model: A recognizer, or its name.
+        sources: One or more.
+        search: How text is found; None: by the best path.
+        best: Hypotheses of each recording.
+        device: As of PyTorch; None: a GPU if there is one.
+        unreadable: Takes in what cannot be read, by its id, and why; without it, that is an error.
+        done: Ids of recordings that are left out.
 
     Raises:
-        UserError: the file is there already, or two recordings would have one file.
+        UserError: what is named cannot be used, or two recordings have one id.
     """
-    write = WRITERS[form]
-    if form in TOGETHER:
-        if dest.exists():
-            msg = f"{dest} is there already: choose another file, so that nothing of it is lost"
-            raise UserError(msg)
-        make_folder(dest.parent)
-        write_text(dest, "".join(map(write, transcripts)))
-        return [dest]
-    written: list[Path] = []
-    for transcript in transcripts:
-        path = dest / safe_name(_stem(transcript.id), ENDINGS[form])
-        if path.exists():
-            msg = f"{path} is there already, or two recordings have one name: choose another folder, or transcribe a manifest"
-            raise UserError(msg)
-        make_folder(path.parent)
-        write_text(path, write(transcript))
-        written.append(path)
-    return written
+    at_least(1, nbest=best)
+    place = str(find_process(device).device)
+    recognizer = model if isinstance(model, Recognizer) else load_recognizer(model, place)
+    decoder = Decoder(recognizer, search or SearchSettings(), place)
+    for note in decoder.notes:
+        progress.say(note)
+    several = [sources] if isinstance(sources, str | Path) else list(sources)
+    with contextlib.ExitStack() as stack:
+        manifests = [stack.enter_context(manifest_of(Path(source), unreadable)) for source in several]
+        _refuse_equal_ids([name for manifest in manifests for name in manifest.ids], done)
+        for manifest in manifests:
+            items = [place for place, name in enumerate(manifest.ids) if name not in done]
+            if not items:
+                continue
+            failed: dict[int, AudioError] | None = None if unreadable is None else {}
+            yield from transcribed(decoder, manifest, place, failed, best=best, items=set(items))
+            if unreadable is not None:
+                unreadable |= {manifest.ids[index]: error for index, error in (failed or {}).items()}
 
 
-def _stem(name: str) -> str:
-    return str(Path(name).with_suffix("")) if Path(name).suffix in READABLE else name
+def stamp_of(recognizer: Recognizer, search: SearchSettings, best: int) -> str:
+    """Digest all that transcripts follow from, but the recordings."""
+    return fingerprint(of_model(recognizer), search, list(map(of_file, search.files)), best, __version__)
+
+
+def _refuse_equal_ids(ids: Sequence[str], done: Collection[str]) -> None:
+    repeated = [name for name, count in Counter(ids).items() if count > 1]
+    if repeated:
+        msg = f"two recordings are called {repeated[0]}: give the folder above both, or a manifest, so that each has a name of its own"
+        raise UserError(msg)
+    if strange := sorted(set(done) - set(ids)):
+        msg = f"what was transcribed before has recordings that are not among these, such as {strange[0]}: choose another --out"
+        raise UserError(msg)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Error rates: sums over sums, by the edits of a plain table; blocks of speakers; the errors that are most frequent."""
 
+import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
@@ -7,14 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from foresay.corpora.manifest import Manifest
+from foresay.corpora.item import Interval
+from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.encoding.searches import Decoder, SearchSettings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
+from foresay.evaluation.recognition._error_rate import ErrorRate, _blocks
 from foresay.evaluation.recognition.kept import KeptErrors
-from foresay.evaluation.recognition.wer import Compared, _blocks, compare
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
+from foresay.statistics.word_errors import Compared
 from reference.tones import write_tones
 
 
@@ -23,10 +27,16 @@ def recognizer(symbols: tuple[str, ...] = ("<blank>", "|", "a", "b", "c", "d")) 
     return CTC(CTCSettings(symbols), load("logmel")).eval()
 
 
+def compare(model: CTC, manifest: Manifest) -> list[Compared]:
+    measure = find_measure("wer:greedy")
+    assert isinstance(measure, ErrorRate)
+    return measure.compare(Decoder(model, SearchSettings()), manifest, "cpu")
+
+
 def test_rates_are_sums_over_sums_and_the_interval_draws_speakers(tmp_path: Path) -> None:
     manifest = Manifest.open(write_tones(tmp_path / "test.jsonl", 12, speakers=6))
     model = recognizer()
-    pairs = compare(model, manifest, "cpu")
+    pairs = compare(model, manifest)
     rows = {row.metric: row for row in find_measure("wer:greedy")([Subject("mine", model, ("emissions",))], Corpora(manifest))}
     words = sum(len(pair.reference.split()) for pair in pairs)
     wrong = sum(plain_distance(pair.reference.split(), pair.hypothesis.split()) for pair in pairs)
@@ -55,14 +65,14 @@ def test_what_has_no_text_or_recognizes_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "test.jsonl"
     path.write_text(path.read_text().replace('"text"', '"label"'))
     with pytest.raises(UserError, match="has no texts to compare with"):
-        compare(recognizer(), Manifest.open(path), "cpu")
+        compare(recognizer(), Manifest.open(path))
 
 
 def test_texts_without_a_word_are_refused(tmp_path: Path) -> None:
     path = write_tones(tmp_path / "test.jsonl", 6)
     path.write_text(re.sub(r'"text": "[^"]*"', '"text": "?!"', path.read_text()))
     with pytest.raises(UserError, match="hold no word"):
-        compare(recognizer(), Manifest.open(path), "cpu")
+        compare(recognizer(), Manifest.open(path))
 
 
 def test_transcripts_are_kept_with_the_rate(tmp_path: Path) -> None:
@@ -72,7 +82,7 @@ def test_transcripts_are_kept_with_the_rate(tmp_path: Path) -> None:
     (row,) = [row for row in rows if row.arrays]
     kept = KeptErrors.of(row.arrays)
     assert kept is not None
-    assert list(kept.pairs) == compare(model, manifest, "cpu")
+    assert list(kept.pairs) == compare(model, manifest)
     assert [sum(group.words for group in groups) for groups in kept.groups.values()] == [60] * 3
     assert row.value == pytest.approx(sum(group.errors for group in kept.groups["speaker"]) / 60)
     said = Counter(word for pair in kept.pairs for word in pair.reference.split())
@@ -83,7 +93,7 @@ def test_transcripts_are_kept_with_the_rate(tmp_path: Path) -> None:
 def test_texts_of_another_alphabet_are_not_compared(tmp_path: Path) -> None:
     manifest = Manifest.open(write_tones(tmp_path / "test.jsonl", 6))
     with pytest.raises(UserError, match="writes another alphabet"):
-        compare(recognizer(("<blank>", "|", "w", "x", "y", "z")), manifest, "cpu")
+        compare(recognizer(("<blank>", "|", "w", "x", "y", "z")), manifest)
 
 
 def plain_distance(reference: list[str], hypothesis: list[str]) -> int:
@@ -93,3 +103,23 @@ def plain_distance(reference: list[str], hypothesis: list[str]) -> int:
             same = table[i - 1][j - 1] + (reference[i - 1] != hypothesis[j - 1])
             table[i][j] = min(same, table[i - 1][j] + 1, table[i][j - 1] + 1)
     return table[-1][-1]
+
+
+def test_phones_are_compared_with_phones(tmp_path: Path) -> None:
+    items = list(Manifest.open(write_tones(tmp_path / "test.jsonl", 6)))
+    phones = [(0.1 * n, 0.1 * n + 0.1, letter) for n, letter in enumerate("dcba")]
+    items[0] = dataclasses.replace(items[0], phones=tuple(Interval(*phone) for phone in phones))
+    write_manifest(tmp_path / "phones.jsonl", items)
+    manifest = Manifest.open(tmp_path / "phones.jsonl")
+    torch.manual_seed(0)
+    model = CTC(CTCSettings(("<blank>", "a", "b", "c", "d"), units="phones"), load("logmel")).eval()
+    measure = find_measure("per:greedy")
+    rows = {row.metric: row for row in measure([Subject("mine", model, ("emissions",))], Corpora(manifest))}
+    pairs = measure.compare(Decoder(model, SearchSettings()), manifest, "cpu")  # type: ignore[attr-defined]
+    assert pairs[0].reference == "d c b a"
+    assert pairs[1].reference == items[1].text
+    wrong = sum(plain_distance(pair.reference.split(), pair.hypothesis.split()) for pair in pairs)
+    assert rows["phone error rate"].value == pytest.approx(wrong / (4 + 5 * 10))
+    assert "character error rate" not in rows
+    with pytest.raises(UserError, match="the recognizer writes letters"):
+        measure([Subject("letters", recognizer(), ("emissions",))], Corpora(manifest))

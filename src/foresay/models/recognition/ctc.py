@@ -109,7 +109,7 @@ class CTC(Recognizer):
             msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
             raise UserError(msg)
         s = self.settings = settings
-        self.encoder, self.symbols = encoder, s.symbols
+        self.encoder, self.symbols, self.units = encoder, s.symbols, s.units
         self.vocabulary = Vocabulary(s.symbols, s.units)
         self.layers = encoder.layer_names if s.layer == SUM else encoder.chosen((encoder.layer_names[-1] if s.layer == LAST else s.layer,))
         if len({(encoder.hop(layer), encoder.size(layer)) for layer in self.layers}) > 1:

@@ -1,0 +1,330 @@
+"""A search described by the names of files and runs, checked against a recognizer before anything is decoded, and built for it.
+
+    recognizer            letters, phones or subwords, and how its texts are normalized
+    lexicon               words spelled in these symbols: of a file, or the words of the language model in the recognizer's letters
+    language model        of such words: LexiconBeam; of the recognizer's own symbols: PrefixBeam; without any: the best path
+    second language model ranks the n-best lists anew, whatever its symbols are
+
+All weights are in nats, and none has a default.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from foresay.contracts import Emissions, LanguageModel, Recognizer
+from foresay.decoding.hot_words import HotWords
+from foresay.decoding.lexicon_beam import LexiconBeam
+from foresay.decoding.prefix_beam import PrefixBeam
+from foresay.decoding.rescoring import NBest
+from foresay.decoding.search import Rescored, Search, greedy, writing
+from foresay.decoding.weights import Weights
+from foresay.errors import UserError, at_least
+from foresay.files import text_lines
+from foresay.loading import ARPA, load_language_model, locate
+from foresay.text.lexicon import Lexicon
+from foresay.text.vocabulary import BOUNDARY, Vocabulary, is_special
+
+BEAM = 50
+"""Hypotheses kept, unless it is said how many."""
+ENOUGH = 0.5
+"""Share of words, or symbols, that two vocabularies must have in common."""
+LOOKED_AT = 1000
+"""Words of a lexicon, spread over it, by which its normalization is known."""
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How text is found in emissions. Nothing at all: the best path."""
+
+    lm: str | None = None
+    """A language model: a file NAME.arpa, a model folder, or a run."""
+    lm_weight: float | None = None
+    """a: what its log p is multiplied by, in nats."""
+    word_weight: float | None = None
+    """b: what each word adds, in nats."""
+    lexicon: str | None = None
+    """A file of words with their spellings; without one, the words of the language model, in the recognizer's letters."""
+    beam: int | None = None
+    """Hypotheses kept; 50 unless it is said."""
+    hot_words: str | None = None
+    """A file with a word or a phrase a line."""
+    hot_weight: float | None = None
+    """Nats for each of their letters."""
+    rescore: str | None = None
+    """A second language model, which ranks the hypotheses of the beam anew."""
+    rescore_weight: float | None = None
+    """What its log p is multiplied by, in nats."""
+    rescore_word_weight: float = 0.0
+    """What each word adds then, beside `word_weight`, in nats."""
+
+    def __post_init__(self) -> None:
+        if self.beam is not None:
+            at_least(1, beam=self.beam)
+        for name, needed in (("lm", "lm_weight"), ("lm", "word_weight"), ("hot_words", "hot_weight"), ("rescore", "rescore_weight")):
+            if getattr(self, name) is not None and getattr(self, needed) is None:
+                raise UserError(_without_weight(name, needed))
+        for name, given in (("lm", self.lm_weight), ("hot_words", self.hot_weight), ("rescore", self.rescore_weight)):
+            if getattr(self, name) is None and given is not None:
+                msg = f"there is a weight of {name.replace('_', ' ')}, and none of these is given: give both, or neither"
+                raise UserError(msg)
+        _ = self.weights, self.second_weights  # or they are no weights
+
+    @property
+    def weights(self) -> Weights:
+        """Of the search."""
+        return Weights(self.lm_weight or 0.0, self.word_weight or 0.0)
+
+    @property
+    def second_weights(self) -> Weights:
+        """Of the second language model."""
+        return Weights(self.rescore_weight or 0.0, self.rescore_word_weight)
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether it is the best path alone that is asked for."""
+        return self.beam is None and not any((self.lm, self.lexicon, self.hot_words, self.rescore))
+
+    @property
+    def width(self) -> int:
+        """Hypotheses kept."""
+        return self.beam or BEAM
+
+    @property
+    def likeness(self) -> str:
+        """What searches have in common, beside the content of their `files`, whose error rates may be compared; not the weights."""
+        return f"beam {0 if self.is_greedy else self.width}, hot words {self.hot_weight}"
+
+    @property
+    def files(self) -> list[Path]:
+        """List what is read: of a model its description and its weights.
+
+        Raises:
+            UserError: a model is not there.
+        """
+        models = [name for name in (self.lm, self.rescore) if name]
+        found = [path for name in models for path in ([Path(name)] if name.endswith(ARPA) else locate(name))]
+        return found + [Path(name) for name in (self.lexicon, self.hot_words) if name]
+
+
+class Decoder:
+    """A search for one recognizer: emissions -> n-best lists with text.
+
+    Args:
+        recognizer: whose emissions will be searched.
+        settings: of the search.
+        device: where the language models compute.
+
+    Raises:
+        UserError: a file or model cannot be read, or recognizer, lexicon and language models do not fit each other.
+    """
+
+    def __init__(self, recognizer: Recognizer, settings: SearchSettings, device: str = "cpu") -> None:
+        self.recognizer, self.settings, self._device = recognizer, settings, device
+        self.vocabulary = Vocabulary(tuple(recognizer.symbols), recognizer.units)
+        self.notes: list[str] = []
+        """What was left out, and what else is worth knowing before one believes the result."""
+        self.model = load_language_model(settings.lm, device) if settings.lm else None
+        self.second = load_language_model(settings.rescore, device) if settings.rescore else None
+        self._hot = self._hot_phrases()
+        self.lexicon = self._find_lexicon()
+        if self.second:
+            self._check_second(self.second)
+        self._search = self.search(settings.weights, settings.second_weights)
+
+    def __call__(self, emissions: Emissions, best: int = 1) -> NBest:
+        """Find at most `best` hypotheses of each utterance, the best first.
+
+        Raises:
+            UserError: the emissions are none of this recognizer, or no numbers.
+        """
+        return self._search(emissions, best)
+
+    def search(self, weights: Weights, second: Weights | None = None) -> Search:
+        """Build the search with other weights; `second` are those of the second language model, which is left out without them."""
+        settings, recognizer = self.settings, self.recognizer
+        if settings.is_greedy:
+            return greedy(recognizer.text_of)
+        first = self._over_symbols(weights) if self.lexicon is None else self._over_words(self.lexicon, weights)
+        return first if self.second is None or second is None else Rescored(first, self.second, second, settings.width, self._device)
+
+    def outside(self, references: Iterable[str]) -> Counter[str] | None:
+        """Count the words of texts that the search can never write; None: it can write any."""
+        return None if self.lexicon is None else self.lexicon.missing(word for text in references for word in text.split())
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All that it can write; none, where it can write any."""
+        return () if self.lexicon is None else self.lexicon.words
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of the search with each number that it finds; of files, their names."""
+        said = {key: value for key, value in asdict(self.settings).items() if value is not None}
+        names = {key: Path(said[key]).name for key in ("lm", "lexicon", "hot_words", "rescore") if key in said}
+        if self.settings.rescore is None:
+            said.pop("rescore_word_weight")
+        words = {} if self.lexicon is None else {"words": len(self.lexicon)}
+        return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
+
+    def _over_symbols(self, weights: Weights) -> Search:
+        boundary, symbols = self.recognizer.boundary, self.vocabulary.symbols
+        hot = None
+        if self._hot:
+            phrases = [self.vocabulary.encode(phrase) for phrase in self._hot]
+            hot = HotWords(phrases, self.settings.hot_weight or 0.0, len(symbols), boundary)
+        forbidden = [number for number, symbol in enumerate(symbols) if number and is_special(symbol)]
+        beam = PrefixBeam(
+            symbols,
+            beam=self.settings.width,
+            weights=weights,
+            language_model=self.model,
+            hot_words=hot,
+            boundary=boundary,
+            forbidden=forbidden,
+        )
+        return writing(beam, self.recognizer.text_of)
+
+    def _over_words(self, lexicon: Lexicon, weights: Weights) -> Search:
+        spellings = lexicon.encode(self.vocabulary)
+        bonuses = {word: (self.settings.hot_weight or 0.0) * len(spellings[word][0]) for word in self._hot}
+        return LexiconBeam(
+            spellings,
+            len(self.vocabulary),
+            boundary=self.recognizer.boundary,
+            beam=self.settings.width,
+            weights=weights,
+            language_model=self.model,
+            bonuses=bonuses,
+        )
+
+    def _hot_phrases(self) -> list[str]:
+        """Read the hot words, normalized as the recognizer's texts are."""
+        if self.settings.hot_words is None:
+            return []
+        lines = [line for line in text_lines(Path(self.settings.hot_words)) if line.strip()]
+        phrases = list(dict.fromkeys(self.recognizer.normalized(line) for line in lines))
+        if not all(phrases) or not phrases:
+            msg = (
+                f"{self.settings.hot_words} holds {'a line without letters' if phrases else 'no words'}: a word or a phrase stands in each"
+            )
+            raise UserError(msg)
+        return phrases
+
+    def _find_lexicon(self) -> Lexicon | None:
+        """Read the lexicon, or spell the words of the language model; None, where the search is over symbols."""
+        path = self.settings.lexicon
+        if path is None and (self.model is None or self._is_of_symbols(self.model)):
+            return None
+        lexicon = self._spelled(self.model, self.settings.lm) if path is None and self.model else self._read(path or "")
+        if several := [phrase for phrase in self._hot if " " in phrase]:
+            msg = f"the hot words of a search with a lexicon are single words, not {several[0]!r}: give each of its words a line"
+            raise UserError(msg)
+        if added := [word for word in self._hot if word not in lexicon.spellings]:
+            if self.vocabulary.kind == "phones":
+                msg = f"the hot word {added[0]!r} is not in the lexicon, and a recognizer of phones cannot spell it: add it there"
+                raise UserError(msg)
+            lexicon = lexicon.with_words(Lexicon.spelled(added, self.vocabulary))
+        if path is not None and self.model is not None:
+            self._note(lexicon.words, set(self.model.symbols), "of the lexicon are unknown to the language model")
+        return lexicon
+
+    def _read(self, path: str) -> Lexicon:
+        """Read a lexicon. A boundary at the end of spellings, as fairseq writes it, is taken off: the search adds it."""
+        lexicon = Lexicon.read(path)
+        if self.recognizer.boundary is not None:
+            lexicon = Lexicon({word: tuple(map(_without_boundary, several)) for word, several in lexicon.spellings.items()})
+        words = lexicon.words[:: max(1, len(lexicon) // LOOKED_AT)]
+        others = [word for word in words if _normalized(self.recognizer, word) != word]
+        if len(others) > ENOUGH * len(words):
+            msg = (
+                f"most words of the lexicon {path} are not written as the recognizer's texts are, such as {others[0]!r}: these are "
+                f"normalized, {_normalized(self.recognizer, others[0])!r}. Write its words so, or no word will be found right"
+            )
+            raise UserError(msg)
+        return lexicon
+
+    def _spelled(self, model: LanguageModel, name: str | None) -> Lexicon:
+        """Spell the words of a language model in the recognizer's letters; those that have others are left out."""
+        if self.vocabulary.kind == "phones":
+            msg = (
+                f"{name} is a language model of words, and the recognizer writes phones: say how the words are pronounced (--lexicon FILE, "
+                "such as the CMU dictionary), or train a model of phones"
+            )
+            raise UserError(msg)
+        words = [word for word in model.symbols if not is_special(word)]
+        return Lexicon.spelled(self._spellable(words, f"the language model {name}"), self.vocabulary)
+
+    def _spellable(self, words: Sequence[str], whose: str) -> list[str]:
+        fit = [word for word in words if not self.vocabulary.missing(word)]
+        if not fit or len(fit) < ENOUGH * len(words):
+            other = next((word for word in words if self.vocabulary.missing(word)), "")
+            so = _normalized(self.recognizer, other)
+            how = f"; normalized as the recognizer's texts it would be {so!r}" if so and so != other else ""
+            msg = (
+                f"the recognizer's {self.vocabulary.kind} spell {len(fit):,} of {len(words):,} words of {whose}, and not such as {other!r}"
+                f"{how}. Usual causes: capital against small letters, or another language. Train the model on text that is normalized as "
+                "the recognizer's is (foresay lm train --normalization …)"
+            )
+            raise UserError(msg)
+        self._note(words, set(fit), f"of {whose} are left out, for the recognizer lacks their letters")
+        return fit
+
+    def _check_second(self, second: LanguageModel) -> None:
+        """Refuse a second language model to which most of what may come out is unknown."""
+        name, known = f"the language model {self.settings.rescore}", set(second.symbols)
+        if self.lexicon is None:
+            if not self._is_of_symbols(second):
+                self._spellable([word for word in second.symbols if not is_special(word)], name)
+            return
+        words = self.lexicon.words[:: max(1, len(self.lexicon) // LOOKED_AT)]
+        unknown = [word for word in words if not _knows(second, known, word)]
+        if len(unknown) > ENOUGH * len(words):
+            msg = (
+                f"{name} knows less than half of the words that the search may write, and not such as {unknown[0]!r}; it has "
+                f"{', '.join(map(repr, second.symbols[:5]))}, … Usual causes: capital against small letters, or a model of other text"
+            )
+            raise UserError(msg)
+
+    def _is_of_symbols(self, model: LanguageModel) -> bool:
+        """Whether a language model is of the recognizer's own symbols."""
+        own = [symbol for symbol in self.vocabulary.symbols if not is_special(symbol)]
+        return len(set(own) & set(model.symbols)) > ENOUGH * len(own)
+
+    def _note(self, words: Sequence[str], known: set[str], what: str) -> None:
+        lacking = [word for word in words if word not in known]
+        if lacking:
+            shown = ", ".join(lacking[:_SHOWN]) + (", …" if len(lacking) > _SHOWN else "")
+            self.notes.append(f"{len(lacking):,} of {len(words):,} words {what}: {shown}")
+
+
+def _without_weight(name: str, needed: str) -> str:
+    ways = {
+        "lm_weight": "it multiplies log p in nats; published are 0.7 to 1.7 (docs/recognition.md). `foresay lm tune` finds it and the next",
+        "word_weight": "in nats, often between -2 and 1. `foresay lm tune` finds it, and --search takes what it found",
+        "hot_weight": "nats for each letter of them, above 0; usual are 1 to 5",
+        "rescore_weight": "it multiplies log p in nats; published are 0.9 to 1.5. `foresay lm tune --rescore LM` finds it",
+    }
+    return f"{name.replace('_', ' ')} without {needed.replace('_', ' ')} (--{needed.replace('_', '-')}): {ways[needed]}"
+
+
+def _without_boundary(spelling: tuple[str, ...]) -> tuple[str, ...]:
+    return spelling[:-1] if spelling[-1] == BOUNDARY and len(spelling) > 1 else spelling
+
+
+def _normalized(recognizer: Recognizer, word: str) -> str:
+    """Normalize a word; nothing, where it holds what the recognizer's profile refuses."""
+    try:
+        return recognizer.normalized(word)
+    except UserError:
+        return ""
+
+
+def _knows(model: LanguageModel, known: set[str], word: str) -> bool:
+    try:
+        return all(symbol in known for symbol in model.split(word))
+    except UserError:  # its own normalization refuses the word
+        return False
