@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from foresay.decoding.weights import Weights, nats, published
+from foresay.decoding.weights import Weights, nats, nearest_labels, published
 from foresay.errors import UserError
 
 
@@ -27,3 +27,9 @@ def test_a_weight_in_base_ten_is_named() -> None:
 def test_weights_are_numbers(language: float, words: float) -> None:
     with pytest.raises(UserError, match="finite"):
         Weights(language, words)
+
+
+def test_the_nearest_amount_of_labels_is_by_ratio() -> None:
+    assert [nearest_labels(hours) for hours in (0.0, 0.3, 0.5, 4.0, 40.0, 300.0, 4000.0)] == [
+        "10min", "10min", "1h", "10h", "100h", "100h", "960h"
+    ]  # fmt: skip

@@ -1,28 +1,33 @@
-"""Estimate an n-gram language model from text, or measure one by perplexity.
+"""Estimate an n-gram language model from text, measure one by perplexity, or tune its weight for a recognizer.
 
 Example:
     foresay lm train books.txt train.jsonl --out runs/4gram --normalization librispeech --exclude test.jsonl
     foresay lm train books.txt --order 3 --prune 0 0 1 --out books.arpa
     foresay lm perplexity runs/4gram test.jsonl
+    foresay lm tune runs/asr --corpus dev.jsonl --lm runs/4gram --out ngram.toml
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import tyro
 
+from foresay.decoding.tuning import Tuned
 from foresay.errors import UserError, nearest
+from foresay.reports.surface import as_text
 from foresay.text.normalization import Outside
 from foresay.text.vocabulary import Unit
 from foresay.workflows.language_models import measure_perplexity, train_ngram
+from foresay.workflows.tune import TunedSearch, tune_weights
 
 HELP = f"""\
-usage: foresay lm train|perplexity …        each has a --help of its own
+usage: foresay lm train|perplexity|tune …        each has a --help of its own
 
 {__doc__}
   train TEXT… --out DEST    interpolated modified Kneser-Ney; DEST is a folder, or a file NAME.arpa
-  perplexity LM TEXT        with and without ends of sentences, with and without unknown words"""
+  perplexity LM TEXT        with and without ends of sentences, with and without unknown words
+  tune RUN                  weights of a search, for `foresay transcribe` and `foresay evaluate --search`"""
 
 SHOWN = 5
 
@@ -31,7 +36,7 @@ Texts: TypeAlias = Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.a
 
 def run(arguments: list[str]) -> int:
     """Do what the first word says."""
-    actions: dict[str, Callable[[list[str]], None]] = {"train": _train, "perplexity": _perplexity}
+    actions: dict[str, Callable[[list[str]], None]] = {"train": _train, "perplexity": _perplexity, "tune": _tune}
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(HELP)
         return 0 if arguments else 2
@@ -104,3 +109,62 @@ def _perplexity(arguments: list[str]) -> None:
         print(f"  {'per word, ends too':32}{'':16}{found.per_word:12.2f}")
 
     tyro.cli(measure, prog="foresay lm perplexity", args=arguments)
+
+
+def _tune(arguments: list[str]) -> None:
+    def tune(
+        model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")],
+        corpus: Path,
+        lm: str,
+        out: Path,
+        lexicon: Path | None = None,
+        rescore: str | None = None,
+        beam: int | None = None,
+        device: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Find the weights of a search with a language model: the corpus is encoded once, and its n-best lists are ranked at 128 points.
+
+        Args:
+            model: A recognizer: a run of `foresay finetune`, a step of it, or a model folder.
+            corpus: Manifest with texts, of recordings that are neither trained nor tested on.
+            lm: Language model: NAME.arpa, a model folder, a run.
+            out: A new file NAME.toml for --search; beside it the emissions, kept for the next time, and a picture.
+            lexicon: Words with their spellings; default: those of the language model, in the recognizer's letters.
+            rescore: A second language model, such as a Transformer, which ranks the hypotheses anew.
+            beam: Hypotheses kept; 50 unless it is said.
+            device: cpu, cuda, cuda:1, … Default: a GPU if there is one.
+            seed: Of the points that are tried, and of the intervals.
+        """
+        found = tune_weights(model, corpus, lm, out, lexicon=lexicon, rescore=rescore, beam=beam, device=device, seed=seed)
+        print("\n".join(_said(found)))
+
+    tyro.cli(tune, prog="foresay lm tune", args=arguments)
+
+
+def _said(found: TunedSearch) -> Iterator[str]:
+    """Say what was found, line by line."""
+    yield from found.notes
+    where = "their emissions were kept" if found.known else "their emissions are kept for the next time"
+    yield f"{found.utterances:,} utterances, {found.words:,} words; {where}"
+    if found.outside is not None:
+        yield f"{100 * found.outside:.1f} % of these words are outside of the lexicon: no error rate is below that"
+    yield f"best path               {100 * found.greedy:5.1f} %"
+    yield from _surface("language model", "lm", found.first)
+    if found.second:
+        yield from _surface("second language model", "rescore", found.second)
+    yield f"best of each list       {100 * found.best:5.1f} %, what no weights can do better than"
+    yield f"{found.file.path}: for --search{''.join(f'; {picture}' for picture in found.pictures)}"
+
+
+def _surface(what: str, name: str, tuned: Tuned) -> Iterator[str]:
+    flat = [point for point, is_flat in zip(tuned.points, tuned.flat, strict=True) if is_flat]
+    (low_a, high_a), (low_b, high_b) = ((min(side), max(side)) for side in zip(*flat, strict=True))
+    yield f"with the {what:14} {100 * tuned.rate:5.1f} %, the lowest of {len(tuned.points)} points {100 * tuned.lowest:.1f} %"
+    yield "\n".join(f"  {line}" for line in as_text(tuned))
+    yield (
+        f"  {len(flat)} points (*) are within one standard error ({100 * tuned.standard_error:.1f} %) of the lowest: a {low_a:.2f} to "
+        f"{high_a:.2f}, b {low_b:+.2f} to {high_b:+.2f}"
+    )
+    word = "word-weight" if name == "lm" else "rescore-word-weight"
+    yield f"  their centre: --{name}-weight {tuned.weights.language:.3f} --{word} {tuned.weights.words:.3f}"

@@ -73,6 +73,12 @@ _LIBRIVOX_TRANSFORMER: dict[Labels, tuple[float, float]] = {
 }
 
 
+def nearest_labels(hours: float) -> Labels:
+    """Return the amount of transcribed speech of the published tables that is nearest to so many hours."""
+    amounts: dict[Labels, float] = {"10min": 1 / 6, "1h": 1, "10h": 10, "100h": 100, "960h": 960}
+    return min(amounts, key=lambda labels: abs(math.log(max(hours, 1e-3) / amounts[labels])))
+
+
 def published(model: Literal["ngram", "transformer"], labels: Labels, pretrained: Literal["librispeech", "librivox"]) -> Weights:
     """Return the weights of wav2vec 2.0 (arXiv:2006.11477, tables 7 and 8) in nats: where tuning of one's own begins.
 

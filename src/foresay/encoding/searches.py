@@ -58,8 +58,8 @@ class SearchSettings:
     """A second language model, which ranks the hypotheses of the beam anew."""
     rescore_weight: float | None = None
     """What its log p is multiplied by, in nats."""
-    rescore_word_weight: float = 0.0
-    """What each word adds then, beside `word_weight`, in nats."""
+    rescore_word_weight: float | None = None
+    """What each word adds then, beside `word_weight`, in nats; nothing, unless it is said."""
 
     def __post_init__(self) -> None:
         if self.beam is not None:
@@ -81,7 +81,7 @@ class SearchSettings:
     @property
     def second_weights(self) -> Weights:
         """Of the second language model."""
-        return Weights(self.rescore_weight or 0.0, self.rescore_word_weight)
+        return Weights(self.rescore_weight or 0.0, self.rescore_word_weight or 0.0)
 
     @property
     def is_greedy(self) -> bool:
@@ -165,8 +165,6 @@ class Decoder:
         """What is said of the search with each number that it finds; of files, their names."""
         said = {key: value for key, value in asdict(self.settings).items() if value is not None}
         names = {key: Path(said[key]).name for key in ("lm", "lexicon", "hot_words", "rescore") if key in said}
-        if self.settings.rescore is None:
-            said.pop("rescore_word_weight")
         words = {} if self.lexicon is None else {"words": len(self.lexicon)}
         return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
 

@@ -70,15 +70,15 @@ def transcribed(
 
     `unreadable` takes in what cannot be read, by its place, and why; without it, that is an error. `items`: these places only.
     """
-    for found in _together(emissions_of(decoder.recognizer, manifest, device, unreadable, items), decoder.settings.width):
-        lists = decoder(_padded([emissions for _, emissions in found]), best)
+    for found in together(emissions_of(decoder.recognizer, manifest, device, unreadable, items), decoder.settings.width):
+        lists = decoder(padded([emissions for _, emissions in found]), best)
         for (index, emissions), hypotheses in zip(found, lists, strict=True):
             item, first = manifest[index], hypotheses[0]
             words = words_of(decoder.recognizer, emissions, first)
             yield Transcript(item.id, first.text, item.duration, words, first.score, tuple(hypotheses))
 
 
-def _together(found: Iterable[tuple[int, Emissions]], width: int) -> Iterator[list[tuple[int, Emissions]]]:
+def together(found: Iterable[tuple[int, Emissions]], width: int) -> Iterator[list[tuple[int, Emissions]]]:
     """Put recordings together that are searched as one batch: as many as memory holds for a beam of that width."""
     batch: list[tuple[int, Emissions]] = []
     longest = 0
@@ -93,7 +93,7 @@ def _together(found: Iterable[tuple[int, Emissions]], width: int) -> Iterator[li
         yield batch
 
 
-def _padded(batch: Sequence[Emissions]) -> Emissions:
+def padded(batch: Sequence[Emissions]) -> Emissions:
     """Join emissions of single recordings: (B, T, V)."""
     rows = [one.log_probabilities[0] for one in batch]
     return Emissions(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.cat([one.lengths for one in batch]))

@@ -75,12 +75,17 @@ def series_color(index: int) -> str:
 
 
 def draw(name: str, description: str, size: tuple[float, float], paint: Callable[[Any], None], *, class_: str = "picture") -> Html:
-    """Let `paint(figure)` draw on a matplotlib figure of `size` inches and return it as an SVG element.
+    """Let `paint(figure)` draw on a matplotlib figure of `size` inches and return it as an SVG element of a page.
 
     `name` is unique on the page: the ids inside the SVG begin with it. `description` is read to those who do not see the picture.
     Axes fit themselves to their labels (constrained layout) unless `paint` places them.
     """
-    with optional("matplotlib", "plot", "a report"):
+    return Html(_inline(draw_alone(name, size, paint, "a report"), name, description, class_))
+
+
+def draw_alone(name: str, size: tuple[float, float], paint: Callable[[Any], None], use: str = "a picture") -> str:
+    """Let `paint(figure)` draw, as `draw` does, and return the text of an SVG file. `use` is what for, if matplotlib is missing."""
+    with optional("matplotlib", "plot", use):
         import matplotlib as mpl  # noqa: PLC0415 - an optional extra
         from matplotlib import style  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415
@@ -91,7 +96,7 @@ def draw(name: str, description: str, size: tuple[float, float], paint: Callable
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return Html(_inline(buffer.getvalue(), name, description, class_))
+    return buffer.getvalue()
 
 
 def _inline(svg: str, name: str, description: str, class_: str) -> str:
