@@ -3,6 +3,7 @@
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
 a baseline (`mfcc`, `logmel`, `pixels`), a checkpoint of the Hugging Face hub, by name or folder (`hf:facebook/hubert-base-ls960`), or a
 `.pt` file of fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
+After a `#` stands the part of a model that is meant: `runs/asr#encoder`.
 """
 
 import contextlib
@@ -12,20 +13,22 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from foresay.building import BASELINES, baseline, build, is_baseline
-from foresay.contracts import Extractor, LanguageModel
+from foresay.contracts import Extractor, LanguageModel, Model, SpeechModel
 from foresay.errors import UserError, nearest
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import read_model
+from foresay.hub.recognizers import is_recognizer, read_recognizer
 from foresay.models.generation.ngram import NGram
 from foresay.runs import DESCRIPTION, WEIGHTS, Run, read_weights, verify
-from foresay.settings import list_names, read_toml_file
+from foresay.settings import list_names, parts_of, read_toml_file
 from foresay.text.arpa import read_arpa
 from foresay.trust import named_in, trusting
 
 HUB = "hf:"
 FILE = ".pt"
 ARPA = (".arpa", ".arpa.gz")
+PART, ENCODER = "#", "encoder"
 
 
 def load(name: str | Path, device: str = "cpu", *, trust: bool = False, **overrides: object) -> Any:  # noqa: ANN401 - a SpeechModel or a baseline: an nn.Module too
@@ -33,7 +36,8 @@ def load(name: str | Path, device: str = "cpu", *, trust: bool = False, **overri
 
     `trust`: whether a folder may name code outside this package, or bring it along, to be run.
     `overrides`: settings that other people's wav2vec 2.0 or HuBERT shall have otherwise: `standardize`, where its preprocessor is known to
-    be wrong; `padding_in_norm=True`, so that padding changes features as it does in the published implementations.
+    be wrong; `padding_in_norm=True`, so that padding changes features as it does in the published implementations; of a recognizer
+    `normalization`, where its folder does not say it.
 
     Examples:
         >>> model = load("mfcc")
@@ -77,17 +81,39 @@ def load_language_model(name: str | Path, device: str = "cpu") -> LanguageModel:
 
 
 def _loaded(text: str, device: str, overrides: dict[str, object]) -> nn.Module:
-    if is_foreign(text):
-        return _foreign(text, overrides).to(device).eval()
-    if overrides:
+    name, part = _taken_apart(text)
+    if name.startswith(HUB) or name.endswith(FILE):
+        model = _foreign(name, overrides, bare=part == ENCODER)
+    elif overrides:
         msg = f"{text} has the settings that it was trained with; {', '.join(overrides)} can be changed of other people's checkpoints only"
         raise UserError(msg)
-    return (baseline(text) if is_baseline(text) else _own(text)).to(device).eval()
+    else:
+        model = baseline(name) if is_baseline(name) else _own(name)
+    return (_part_of(model, part, name) if part else model).to(device).eval()
 
 
 def is_foreign(name: str) -> bool:
-    """Whether a name means a checkpoint of other people's."""
-    return name.startswith(HUB) or name.endswith(FILE)
+    """Whether a name means a checkpoint of other people's, or a part of a model: neither is a run or a model folder."""
+    whole, part = _taken_apart(name)
+    return bool(part) or whole.startswith(HUB) or whole.endswith(FILE)
+
+
+def _taken_apart(name: str) -> tuple[str, str]:
+    """Return the model that a name means, and which part of it; "": all."""
+    whole, mark, part = name.rpartition(PART)
+    return (whole, part) if mark and part.isidentifier() and not Path(name).exists() else (name, "")
+
+
+def _part_of(model: nn.Module, part: str, name: str) -> nn.Module:
+    parts = parts_of(type(model)) if isinstance(model, Model) else {}
+    if part == ENCODER and isinstance(model, SpeechModel):
+        return model  # of a checkpoint that was read without its head
+    if part not in parts:
+        what = f"its parts are {', '.join(parts)}" if parts else "it is made of none"
+        msg = f"{name} is a {type(model).__name__}, which has no part {part!r}: {what}"
+        raise UserError(msg)
+    found: nn.Module = getattr(model, part)
+    return found
 
 
 def locate(name: str) -> tuple[Path, Path]:
@@ -155,13 +181,14 @@ def _read(description: Path, weights: Path) -> nn.Module:
     return model
 
 
-def _foreign(name: str, overrides: dict[str, object]) -> nn.Module:
-    """Load a checkpoint into our own network if it is known, or else into that of transformers."""
+def _foreign(name: str, overrides: dict[str, object], *, bare: bool) -> nn.Module:
+    """Load a checkpoint into our own network if it is known, or else into that of transformers. `bare`: of a recognizer, its encoder."""
     if not name.startswith(HUB):
         return read_file(Path(name), overrides)
     folder = fetch(name.removeprefix(HUB))
-    if is_ours(read_config(folder)):
-        return read_folder(folder, overrides)
+    config = read_config(folder)
+    if is_ours(config):
+        return read_recognizer(folder, overrides) if is_recognizer(config) and not bare else read_folder(folder, overrides)
     if overrides:
         msg = f"{name} is encoded by transformers' own network, of which Foresay changes nothing: leave out {', '.join(overrides)}"
         raise UserError(msg)

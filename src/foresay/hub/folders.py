@@ -1,8 +1,10 @@
 """Folders of the Hugging Face hub, read into our own networks and written from them. The library transformers is not needed for it.
 
-config.json                                     the network's settings, and of which family it is
-preprocessor_config.json                        whether waveforms are standardized
-model.safetensors or pytorch_model.bin          its tensors, whole or in shards with an index
+config.json                                         the network's settings, and of which family it is
+preprocessor_config.json or processor_config.json   whether waveforms are standardized
+model.safetensors or pytorch_model.bin              its tensors, whole or in shards with an index
+
+What recognizes text has more: `recognizers.py`.
 """
 
 import json
@@ -24,9 +26,11 @@ from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.models.representation.wav2vec2 import Wav2Vec2Settings
 from foresay.settings import Table
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
-PREFIXES = ("wav2vec2.", "hubert.", "wavlm.")
+KINDS = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}
+"""Families, as the names of transformers' classes begin."""
+PREFIXES = tuple(f"{family}." for family in KINDS)
 TASK_HEADS = re.compile(r"(lm_head|projector|classifier|tdnn\.\d+\.kernel|objective|feature_extractor)\.(weight|bias)|layer_weights")
 """What fine-tuning for recognition, classification and speaker verification adds in transformers."""
 
@@ -39,7 +43,7 @@ def fetch(name: str) -> Path:
     with optional("huggingface_hub", "hf", f"hf:{name} is no folder here, and to fetch it"):
         import huggingface_hub  # noqa: PLC0415 - of the extra hf
     try:
-        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[CONFIG, PREPROCESSOR, "*.index.json", "*.safetensors"]))
+        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
         if not any(folder.glob("*.safetensors")):
             folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=["pytorch_model*"]))
     except (OSError, ValueError) as error:
@@ -51,7 +55,7 @@ def fetch(name: str) -> Path:
 
 def read_config(folder: Path) -> Table:
     """Read `config.json`."""
-    return _json(folder / CONFIG, "is this a folder of the Hugging Face hub, with config.json and weights?")
+    return read_json(folder / CONFIG, "is this a folder of the Hugging Face hub, with config.json and weights?")
 
 
 def is_ours(config: Mapping[str, Any]) -> bool:
@@ -66,18 +70,35 @@ def read_folder(folder: Path, overrides: Mapping[str, Any]) -> MaskedTransformer
     Raises:
         UserError: something is missing, left over, or does not fit.
     """
+    found, _ = read_checkpoint(folder)
+    return assemble(found, overrides)
+
+
+def read_checkpoint(folder: Path) -> tuple[ReadCheckpoint, Tensors]:
+    """Read what a folder holds of a network, and what fine-tuning added to it, by their names."""
     config = read_config(folder)
     family = config["model_type"]
     names = transformers_names(family)
     tensors, rest = to_ours(without_prefix(_weights(folder), PREFIXES), names, str(folder))
-    heads = [name for name in rest if TASK_HEADS.fullmatch(name)]
+    heads = {name: tensor for name, tensor in rest.items() if TASK_HEADS.fullmatch(name)}
     stated = {ours: config[theirs] for ours, theirs, _ in words(family) if theirs in config}
-    preprocessor = _json(folder / PREPROCESSOR, "") if (folder / PREPROCESSOR).is_file() else {}
+    prepared = _preprocessor(folder)
     # Where nothing is said: all networks with a layer norm in their convolutions were trained on standardized waveforms.
-    stated["standardize"] = preprocessor.get("do_normalize", "convolutions.norms.1.weight" in tensors)
-    stated["sample_rate"] = preprocessor.get("sampling_rate", 16_000)
+    stated["standardize"] = prepared.get("do_normalize", "convolutions.norms.1.weight" in tensors)
+    stated["sample_rate"] = prepared.get("sampling_rate", 16_000)
     left = tuple(name for name in rest if name not in heads)
-    return assemble(ReadCheckpoint(str(folder), family, names, tensors, left, stated, fine_tuned=bool(heads)), overrides)
+    return ReadCheckpoint(str(folder), family, names, tensors, left, stated, fine_tuned=bool(heads)), heads
+
+
+def _preprocessor(folder: Path) -> Table:
+    """Read how waveforms are prepared; transformers 5 writes it into the description of its processor."""
+    if (folder / PREPROCESSOR).is_file():
+        return read_json(folder / PREPROCESSOR)
+    nested = read_json(folder / PROCESSOR).get("feature_extractor") if (folder / PROCESSOR).is_file() else {}
+    if not isinstance(nested, dict):
+        msg = f'{folder / PROCESSOR} must have an object "feature_extractor", not {nested!r}: was it edited by hand?'
+        raise UserError(msg)
+    return nested
 
 
 def write_folder(model: MaskedTransformer, folder: Path) -> None:
@@ -85,11 +106,28 @@ def write_folder(model: MaskedTransformer, folder: Path) -> None:
 
     wav2vec 2.0 keeps the heads of its pre-training (`Wav2Vec2ForPreTraining`), unless it is an ablation that transformers does not know.
     """
-    family = model.settings.family if isinstance(model, EncoderOnly) else type(model).__module__.rpartition(".")[2]
-    tensors, with_heads = exported(model, family)
+    family = family_of(model)
+    network, heads = exported(model, family)
+    inside = {f"{family}.{name}": tensor for name, tensor in network.items()} if heads else network
+    write_tensors(inside | heads, folder)
+    kind = f"{KINDS[family]}{'ForPreTraining' if heads else 'Model'}"
+    write_json(folder / CONFIG, {"architectures": [kind], **config_of(model), **(_pretraining(model.settings) if heads else {})})
+    write_json(folder / PREPROCESSOR, preprocessor_of(model))
+
+
+def family_of(model: MaskedTransformer) -> str:
+    """Name the family of a network: `wav2vec2`, `hubert` or `wavlm`."""
+    return model.settings.family if isinstance(model, EncoderOnly) else type(model).__module__.rpartition(".")[2]
+
+
+def write_tensors(tensors: Tensors, folder: Path) -> None:
+    """Write the weights, by the names of transformers."""
     safetensors.torch.save_file({name: t.contiguous() for name, t in tensors.items()}, folder / SAFE, metadata={"format": "pt"})
-    _write(folder / CONFIG, _config(model, family, with_heads=with_heads))
-    preprocessor = {
+
+
+def preprocessor_of(model: MaskedTransformer) -> Table:
+    """Say how waveforms are prepared, in the words of transformers."""
+    return {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,
         "sampling_rate": model.sample_rate,
@@ -99,16 +137,13 @@ def write_folder(model: MaskedTransformer, folder: Path) -> None:
         # As published: what was trained with group norm is given no mask there.
         "return_attention_mask": model.settings.norm == "layer",
     }
-    _write(folder / PREPROCESSOR, preprocessor)
 
 
-def _config(model: MaskedTransformer, family: str, *, with_heads: bool) -> Table:
-    """Say a model's settings in the words of transformers."""
-    s = model.settings
-    kind = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[family]
+def config_of(model: MaskedTransformer) -> Table:
+    """Say the settings of a network in the words of transformers."""
+    s, family = model.settings, family_of(model)
     config = {
         "model_type": family,
-        "architectures": [f"{kind}ForPreTraining" if with_heads else f"{kind}Model"],
         "hidden_size": s.size,
         "intermediate_size": s.inner,
         "hidden_act": "gelu",
@@ -123,17 +158,19 @@ def _config(model: MaskedTransformer, family: str, *, with_heads: bool) -> Table
         "num_conv_pos_embedding_groups": s.position_groups,
         "torch_dtype": "float32",
     }
-    config |= {theirs: vars(s)[ours] for ours, theirs, _ in words(family) if ours in vars(s)}
-    if with_heads and isinstance(s, Wav2Vec2Settings):
-        config |= {
-            "num_codevector_groups": s.codebooks,
-            "num_codevectors_per_group": s.codes,
-            "codevector_dim": s.code_size,
-            "proj_codevector_dim": s.target_size,
-            "mask_time_prob": s.mask_probability * s.mask_length,
-            "mask_time_length": s.mask_length,
-        }
-    return config
+    return config | {theirs: vars(s)[ours] for ours, theirs, _ in words(family) if ours in vars(s)}
+
+
+def _pretraining(s: Wav2Vec2Settings) -> Table:
+    """Say the settings of wav2vec 2.0's pre-training."""
+    return {
+        "num_codevector_groups": s.codebooks,
+        "num_codevectors_per_group": s.codes,
+        "codevector_dim": s.code_size,
+        "proj_codevector_dim": s.target_size,
+        "mask_time_prob": s.mask_probability * s.mask_length,
+        "mask_time_length": s.mask_length,
+    }
 
 
 def _weights(folder: Path) -> Tensors:
@@ -151,7 +188,7 @@ def _weights(folder: Path) -> Tensors:
 
 def _shards(index: Path) -> list[str]:
     """Name the files that the tensors are in, all beside the index."""
-    named = _json(index, "").get("weight_map")
+    named = read_json(index).get("weight_map")
     shards = set(map(str, named.values())) if isinstance(named, dict) else set()
     if not shards or any(Path(shard).name != shard for shard in shards):
         msg = f'{index} names no files beside it: "weight_map" must be an object of tensors and their files'
@@ -169,7 +206,12 @@ def _tensors_of(file: Path) -> Tensors:
         raise UserError(msg) from error
 
 
-def _json(file: Path, hint: str) -> Table:
+def read_json(file: Path, hint: str = "") -> Table:
+    """Read a file of a folder.
+
+    Raises:
+        UserError: it cannot be read; `hint` says what else to look for.
+    """
     try:
         return parse_json_object(read_text(file), str(file))
     except UserError as error:
@@ -177,5 +219,6 @@ def _json(file: Path, hint: str) -> Table:
         raise UserError(msg) from error
 
 
-def _write(file: Path, content: Table) -> None:
-    write_text(file, json.dumps(content, indent=2) + "\n")
+def write_json(file: Path, content: Table) -> None:
+    """Write a file of a folder."""
+    write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -231,10 +231,10 @@ def assemble(found: ReadCheckpoint, overrides: Mapping[str, Any]) -> MaskedTrans
     return model
 
 
-def exported(model: MaskedTransformer, family: str) -> tuple[Tensors, bool]:
-    """Give a model's tensors by the names of transformers. -> tensors, and whether the heads of its pre-training are among them.
+def exported(model: MaskedTransformer, family: str) -> tuple[Tensors, Tensors]:
+    """Give a model's tensors by the names of transformers: those of the network, and those of the heads of its pre-training.
 
-    transformers knows no head of HuBERT and WavLM, nor those of the ablations of wav2vec 2.0: then the encoder alone is given.
+    transformers knows no head of HuBERT and WavLM, nor those of the ablations of wav2vec 2.0: of these there are none.
     """
     tensors = _unpacked(model.state_dict())
     network = to_theirs(tensors, [(ours, theirs) for ours, theirs, _ in _network_names(family)])
@@ -243,9 +243,9 @@ def exported(model: MaskedTransformer, family: str) -> tuple[Tensors, bool]:
     heads = to_theirs(tensors, names)
     found = {theirs for _, theirs in names if theirs in heads or f"{theirs}.weight" in heads}
     if not names or len(found) < len(names) or any(name.startswith("target_encoder.") for name in tensors):
-        return network, False
+        return network, {}
     heads["quantizer.codevectors"] = heads["quantizer.codevectors"].flatten(0, 1)[None]
-    return {**{f"{family}.{name}": tensor for name, tensor in network.items()}, **heads}, True
+    return network, heads
 
 
 def _network(shape: Callable[[str], torch.Size], tensors: Mapping[str, Tensor], stated: Table) -> Table:

@@ -11,12 +11,13 @@ from typing import Literal
 import torch
 from torch.export import Dim, ExportedProgram
 
-from foresay.contracts import SpeechModel
+from foresay.contracts import Recognizer, SpeechModel
 from foresay.errors import UserError
 from foresay.extras import optional
 from foresay.files import UNFINISHED, make_folder, write_bytes, write_text
 from foresay.hub.folders import write_folder
 from foresay.hub.plain import as_function
+from foresay.hub.recognizers import write_recognizer
 from foresay.loading import load
 from foresay.models.representation._masked_transformer import MaskedTransformer
 from foresay.settings import Table
@@ -31,7 +32,8 @@ Format = Literal["huggingface", "torch", "onnx"]
 def export(model: str | Path, dest: str | Path, *, to: Format, layers: Sequence[str] | None = None) -> Path:
     """Write `model` (a run, `RUN@step`, a model folder, other people's) into the folder `dest`, which must be new or empty; return it.
 
-    `huggingface`: config.json, preprocessor_config.json and model.safetensors, for `transformers.AutoModel.from_pretrained`.
+    `huggingface`: config.json, preprocessor_config.json and model.safetensors, for `transformers.AutoModel.from_pretrained`; of a
+    recognizer its tokenizer too, for `AutoModelForCTC` and `AutoProcessor`.
     `torch`: model.pt2, for `torch.export.load`. `onnx`: model.onnx. Both are programs that take waveforms (B, S) and lengths (B,), in
     samples, and give `layers` (default the last one): of each the frames (B, T, D) and how many of them are real (B,).
     export.json beside them says names, rates and times.
@@ -44,21 +46,12 @@ def export(model: str | Path, dest: str | Path, *, to: Format, layers: Sequence[
         msg = f"{folder} is there already, and not an empty folder: choose another, so that nothing of it is lost"
         raise UserError(msg)
     loaded = load(model)
-    if not isinstance(loaded, SpeechModel):
-        what = type(loaded).__name__
-        msg = f"{model} is a {what}, and what is exported are the encoders of Foresay: no baselines, units, recognizers or foreign networks"
-        raise UserError(msg)
-    chosen = _chosen(loaded, layers, to)
-    write: dict[str, Callable[[Path], None]] = {
-        "huggingface": lambda place: _to_huggingface(loaded, place),
-        "torch": lambda place: _to_torch(loaded, chosen, place),
-        "onnx": lambda place: _to_onnx(loaded, chosen, place),
-    }
+    write = _writer(loaded, to, layers, str(model))
     unfinished = folder.with_name(f"{UNFINISHED}{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     make_folder(unfinished)
     try:
-        write[to](unfinished)
+        write(unfinished)
         if folder.exists():
             folder.rmdir()
         unfinished.rename(folder)
@@ -67,13 +60,28 @@ def export(model: str | Path, dest: str | Path, *, to: Format, layers: Sequence[
     return folder
 
 
-def _chosen(model: SpeechModel, layers: Sequence[str] | None, to: str) -> tuple[str, ...]:
-    if layers is None:
-        return model.layer_names[-1:]
+def _writer(loaded: object, to: Format, layers: Sequence[str] | None, name: str) -> Callable[[Path], None]:
+    """Find what writes a model."""
+    if isinstance(loaded, Recognizer) and to == "huggingface":
+        _refuse_layers(layers)
+        return lambda place: write_recognizer(loaded, place)
+    if not isinstance(loaded, SpeechModel):
+        msg = (
+            f"{name} is a {type(loaded).__name__}, and what is exported --to {to} are the encoders of Foresay: no baselines, units or "
+            "foreign networks; recognizers --to huggingface"
+        )
+        raise UserError(msg)
     if to == "huggingface":
+        _refuse_layers(layers)
+        return lambda place: _to_huggingface(loaded, place)
+    chosen = loaded.layer_names[-1:] if layers is None else loaded.chosen(layers)
+    return lambda place: (_to_torch if to == "torch" else _to_onnx)(loaded, chosen, place)
+
+
+def _refuse_layers(layers: Sequence[str] | None) -> None:
+    if layers is not None:
         msg = "a Hugging Face folder holds the whole model: leave out the layers (transformers gives all with output_hidden_states=True)"
         raise UserError(msg)
-    return model.chosen(layers)
 
 
 def _to_huggingface(model: SpeechModel, folder: Path) -> None:

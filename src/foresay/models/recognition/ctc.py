@@ -108,6 +108,9 @@ class CTC(Recognizer):
         if not settings.symbols:
             msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
             raise UserError(msg)
+        if isinstance(encoder, Recognizer):
+            msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
+            raise UserError(msg)
         s = self.settings = settings
         self.encoder, self.symbols, self.units = encoder, s.symbols, s.units
         self.vocabulary = Vocabulary(s.symbols, s.units)
