@@ -15,12 +15,12 @@ from foresay.corpora.manifest import Manifest
 from foresay.decoding.alignment import text_scores
 from foresay.decoding.greedy import best_path
 from foresay.errors import UserError
-from foresay.evaluation.recognition.wer import compare
 from foresay.loading import load
 from foresay.masking import draw_spans
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.statistics.edit_distance import edit_distance
 from foresay.workflows.train import run_recipe
+from foresay.workflows.transcribe import transcribe
 from reference.tones import write_tones
 
 SYMBOLS = ("<blank>", "|", "a", "b", "c")
@@ -231,6 +231,6 @@ def _untrained(path: Path, corpus: Path, folder: Path) -> CTC:
 
 
 def _errors(model: CTC, corpus: Path) -> float:
-    pairs = compare(model, Manifest.open(corpus), "cpu")
-    wrong = sum(edit_distance(pair.reference.split(), pair.hypothesis.split()) for pair in pairs)
-    return wrong / sum(len(pair.reference.split()) for pair in pairs)
+    said = {item.id: (item.text or "").split() for item in Manifest.open(corpus)}
+    wrong = sum(edit_distance(said[found.id], found.text.split()) for found in transcribe(model, corpus))
+    return wrong / sum(map(len, said.values()))
