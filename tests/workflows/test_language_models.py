@@ -11,6 +11,7 @@ from foresay.errors import UserError
 from foresay.loading import load, load_language_model
 from foresay.models.generation.ngram import NGram
 from foresay.workflows.language_models import measure_perplexity, read_sentences, train_ngram
+from foresay.workflows.train import run_recipe
 
 TEXT = "the cat sat on the mat\n\nthe dog sat\na cat and a dog\n"
 
@@ -57,6 +58,31 @@ def test_texts_are_normalized_and_what_is_dropped_is_counted(tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"sentence 1 has '2' \(DIGIT TWO\)"):
         train_ngram([_text(tmp_path, "The cat, 2 cats.\n")], tmp_path / "other", normalization="librispeech")
     assert measure_perplexity(done.place, _text(tmp_path, "the cat"), normalization="librispeech").unknown == 0
+
+
+def test_a_folder_keeps_the_normalization_of_its_texts_and_refuses_another(tmp_path: Path) -> None:
+    place = train_ngram([_text(tmp_path, "The cat, two cats.\n")], tmp_path / "lm", normalization="librispeech").place
+    model = load_language_model(place)
+    assert model.normalization == "librispeech"
+    assert model.split("The cat!") == ["THE", "CAT"]
+    assert measure_perplexity(place, _text(tmp_path, "the cat")).unknown == 0
+    with pytest.raises(UserError, match=r"sentence 1 has '2' \(DIGIT TWO\)"):
+        measure_perplexity(place, _text(tmp_path, "2 cats"))
+    assert measure_perplexity(place, _text(tmp_path, "2 cats"), outside="drop").symbols == 1
+    with pytest.raises(UserError, match="is of texts normalized by 'librispeech', and these are normalized by 'plain'"):
+        measure_perplexity(place, _text(tmp_path, "the cat"), normalization="plain")
+    train_ngram([_text(tmp_path, "The cat\n")], tmp_path / "lm.arpa", normalization="librispeech")
+    assert load_language_model(tmp_path / "lm.arpa").normalization is None
+    assert measure_perplexity(tmp_path / "lm.arpa", _text(tmp_path, "the cat"), normalization="librispeech").unknown == 0
+    assert measure_perplexity(tmp_path / "lm.arpa", _text(tmp_path, "the cat")).unknown == 2
+
+
+def test_a_recipe_counts_a_text_file_and_normalizes_it(tmp_path: Path) -> None:
+    text = _text(tmp_path, "The cat, two cats.\n")
+    run_recipe("train", "ngram", text, tmp_path / "run", overrides=("model.normalization=plain", "model.order=2"))
+    assert load_language_model(tmp_path / "run").symbols == ("cat", "cats", "the", "two")
+    with pytest.raises(UserError, match="an n-gram model learns no subwords"):
+        run_recipe("train", "ngram", text, tmp_path / "other", overrides=("model.unit=bpe",))
 
 
 def test_sentences_that_overlap_with_what_is_tested_are_left_out_and_listed(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def _train(arguments: list[str]) -> None:
             texts: Text files with a sentence a line, or manifests (NAME.jsonl), whose texts are taken.
             out: A new folder for the model, or a file NAME.arpa.
             order: Words of the longest n-gram, 1 to 6.
-            unit: What is predicted: whatever stands between spaces, or letters.
+            unit: What is predicted: whatever stands between spaces (words, phones), or letters.
             prune: For each order, how often n-grams came, at most, that are left out: 0 0 1. The last number holds for higher orders too.
             normalization: Profile for the texts, that of the recognizer: librispeech, plain, en, de, … Default: as they stand.
             outside: What it does with digits, symbols and letters that it has not: refuse, drop or map.
@@ -95,7 +95,7 @@ def _perplexity(arguments: list[str]) -> None:
         Args:
             model: A model folder, a run, or a file NAME.arpa.
             text: A text file with a sentence a line, or a manifest (NAME.jsonl).
-            normalization: Profile for the text, that of the model's.
+            normalization: Profile for the text; default: that of the model, which an ARPA file does not say.
             outside: What it does with digits, symbols and letters that it has not: refuse, drop or map.
         """
         found = measure_perplexity(model, text, normalization=normalization, outside=outside)

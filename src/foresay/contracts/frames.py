@@ -83,6 +83,15 @@ class FeatureExtractor(Extractor, ABC):
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Encode waveforms (B, S), of which `lengths` (B,) samples are real. `layers`: which to return, default all."""
 
+    def stream(self) -> "FeatureStream":
+        """Start to encode an utterance chunk by chunk.
+
+        Raises:
+            TypeError: the extractor is not causal, or was not written for it; the message says so.
+        """
+        msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
+        raise TypeError(msg)
+
 
 class MaskableExtractor(FeatureExtractor, ABC):
     """An extractor that can mask as its pre-training did: for fine-tuning (arXiv:2006.11477, appendix B)."""

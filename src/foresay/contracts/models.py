@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from foresay.contracts.batches import Batch, Need
-from foresay.contracts.frames import FeatureExtractor, FeatureStream
+from foresay.contracts.frames import FeatureExtractor
 from foresay.contracts.losses import Losses
 
 P = ParamSpec("P")
@@ -125,8 +125,3 @@ class SpeechModel(Trainable, FeatureExtractor):
             UserError: the batch is too short for what it does in training.
         """
         return {}
-
-    def stream(self) -> FeatureStream:
-        """Start to encode an utterance chunk by chunk. Causal models only."""
-        msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
-        raise TypeError(msg)

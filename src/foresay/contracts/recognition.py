@@ -46,6 +46,11 @@ class LanguageModel(ABC):
     """
 
     @property
+    def normalization(self) -> str | None:
+        """The profile by which `split` normalizes a text first (`text/normalization.py`); None: it takes texts as they stand."""
+        return None
+
+    @property
     @abstractmethod
     def symbols(self) -> Sequence[str]:
         """The V symbols by their numbers; the sentence's begin and end are none of them."""
@@ -80,8 +85,10 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
     """The V symbols by their numbers; 0 is the blank."""
     units: Literal["letters", "phones", "bpe"] = "letters"
     """What the symbols are."""
+    normalization: str | None = None
+    """The profile of its transcripts (`text/normalization.py`), which is to be that of its language model too; None: there is none."""
     boundary: int | None = None
-    """The symbol between words; None: there is none, and each symbol is a word."""
+    """The symbol between words; None: there is none."""
 
     @abstractmethod
     def normalized(self, text: str) -> str:

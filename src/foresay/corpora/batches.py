@@ -29,7 +29,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.mixing import Mixer
 from foresay.corpora.noise import RecordedNoise
 from foresay.corpora.plans.items import ItemPlan
-from foresay.corpora.plans.transcripts import TranscriptPlan
+from foresay.corpora.plans.transcripts import TextPlan, TranscriptPlan
 from foresay.corpora.plans.utterances import UtterancePlan
 from foresay.corpora.plans.windows import BatchPlan, DataSettings, Plan, PlannedBatch, Window
 from foresay.errors import AudioError, UserError
@@ -74,11 +74,11 @@ def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group
     if "image" in modalities:
         msg = f"this model takes images, which the sampler {settings.sampler!r} does not support: --set data.sampler=items"
         raise UserError(msg)
-    if settings.sampler == "transcripts":
+    if settings.sampler in {"transcripts", "texts"}:
         if group > 1:
             msg = f"this model keeps groups of {group} utterances together, and transcribed ones go by length: choose another sampler"
             raise UserError(msg)
-        return TranscriptPlan(manifest, settings, seed=seed)
+        return (TranscriptPlan if settings.sampler == "transcripts" else TextPlan)(manifest, settings, seed=seed)
     kind = UtterancePlan if settings.sampler == "utterances" else BatchPlan
     return kind(manifest, settings, seed=seed, group=group)
 
@@ -264,7 +264,9 @@ class _Reading:
 
 def _too_few(plan: Plan, world: int, accumulate: int) -> str:
     data = plan.settings
-    if data.sampler in {"utterances", "transcripts"}:
+    if data.sampler == "texts":
+        batch, way_out = f"{data.characters} characters", f"data.characters={data.characters // plan.fewest * world * accumulate}"
+    elif data.sampler in {"utterances", "transcripts"}:
         batch, way_out = f"{data.seconds} s", f"data.seconds={data.seconds / plan.fewest * world * accumulate + 1:.0f}"
     else:
         batch, way_out = f"{data.batch} windows", f"data.batch={world * accumulate * plan.group}"

@@ -31,7 +31,7 @@ Transcript: TypeAlias = Literal["text", "phones"]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line: a recording or a part of one, or an image."""
+    """One line: a recording or a part of one, an image, or a text."""
 
     id: str
     audio: Path | None = None
@@ -137,7 +137,7 @@ def essentials(record: Mapping[str, Any], offset: int) -> Essentials:
     rate: Any = record.get("sample_rate") if "audio" in record else 0
     if type(name) is not str or not name:
         msg = _wrong(record, "id", "a string, and another in each line")
-    elif "audio" not in record and "image" not in record:
+    elif not record.keys() & {"audio", "image", "text"}:
         msg = _wrong(record, "audio", "the path of the file, relative to the manifest")
     elif wrong := [key for key in PLACES if type(record.get(key, "")) is not str]:
         msg = _wrong(record, wrong[0], "the path of the file, relative to the manifest")

@@ -3,8 +3,9 @@
     {"foresay": 1, "phone_set": "timit39"}                                            (a first line that is no item; it may be missing)
     {"id": "fvmh0-sa1", "audio": "../timit/sa1.wav", "duration": 2.9, "sample_rate": 16000, "speaker": "fvmh0", "phones": [[0, 0.1, "sil"]]}
 
-Needed: `id`, and `audio` or `image`; with audio `duration` (s) and `sample_rate` (Hz). `start` (s) and `channel` make an item of a part
-of a recording. `phones` and `words` are `[start, end, label]`, in seconds from the item's own start. Paths are relative to the manifest.
+Needed: `id`, and `audio`, `image` or `text`; with audio `duration` (s) and `sample_rate` (Hz). `start` (s) and `channel` make an item of
+a part of a recording. `phones` and `words` are `[start, end, label]`, in seconds from the item's own start. Paths are relative to the
+manifest.
 
 A manifest of a million lines opens in seconds: only ids and columns of numbers are kept, and an item is parsed when it is asked for.
 """
@@ -170,7 +171,7 @@ class Manifest(Sequence[Item]):
         """
         item = self[index]
         if item.audio is None:
-            msg = f"{self.name}: item {item.id!r} is an image and has no audio"
+            msg = f"{self.name}: item {item.id!r} has no audio"
             raise UserError(msg)
         # Rounded down, so that the item's last sample is never beyond the end of the file.
         first = round(item.start * item.sample_rate) * sample_rate // item.sample_rate

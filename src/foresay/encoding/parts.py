@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from foresay.contracts import FeatureExtractor, FeatureStream, SpeechModel
+from foresay.contracts import FeatureExtractor, FeatureStream
 
 PART = 30.0
 """Seconds of a part of its own."""
@@ -112,8 +112,6 @@ class Cutting:
 
 def _stream(extractor: FeatureExtractor) -> FeatureStream | None:
     """Start to encode as audio arrives; None if the extractor looks ahead."""
-    if not isinstance(extractor, SpeechModel):
-        return None
     try:
         return extractor.stream()
     except TypeError:  # how a model says that it is not causal

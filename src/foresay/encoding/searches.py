@@ -25,6 +25,7 @@ from foresay.errors import UserError, at_least
 from foresay.files import text_lines
 from foresay.loading import ARPA, load_language_model, locate
 from foresay.text.lexicon import Lexicon
+from foresay.text.normalization import refuse_other_profile
 from foresay.text.vocabulary import BOUNDARY, Vocabulary, is_special
 
 BEAM = 50
@@ -129,6 +130,9 @@ class Decoder:
         """What was left out, and what else is worth knowing before one believes the result."""
         self.model = load_language_model(settings.lm, device) if settings.lm else None
         self.second = load_language_model(settings.rescore, device) if settings.rescore else None
+        for name, model in ((settings.lm, self.model), (settings.rescore, self.second)):
+            if model:
+                refuse_other_profile(str(name), model.normalization, recognizer.normalization)
         self._hot = self._hot_phrases()
         self.lexicon = self._find_lexicon()
         if self.second:

@@ -73,9 +73,9 @@ class Record:
 
     @property
     def has_audio(self) -> bool:
-        """Whether it is trained on audio, and not on pictures alone."""
-        items = self.recipe.get("data", {}).get("sampler") == "items"
-        return not items or bool((self.curve("train", "audio_rate")[1] > 0).any())
+        """Whether it is trained on audio, and not on pictures or texts alone."""
+        maybe_not = self.recipe.get("data", {}).get("sampler") in {"items", "texts"}
+        return not maybe_not or bool((self.curve("train", "audio_rate")[1] > 0).any())
 
     @property
     def audio_seconds(self) -> float:
@@ -86,7 +86,7 @@ class Record:
         data = self.recipe.get("data", {})
         if not self.has_audio:
             return 0.0
-        if data.get("sampler") == "utterances":
+        if data.get("sampler") in {"utterances", "transcripts"}:
             return float(self.step * data.get("seconds", 0.0))
         return float(self.step * data.get("batch", 0) * data.get("window", 0) / data.get("sample_rate", 1))
 

@@ -31,7 +31,9 @@ def _training(record: Record) -> Html:
     if not record.step:
         return join([*parts, "has not been trained yet: no update has been logged."])
     took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
-    if data.get("sampler") == "utterances":
+    if data.get("sampler") == "texts":
+        batch = plural(data.get("characters", 0), "character")
+    elif data.get("sampler") in {"utterances", "transcripts"}:
         batch = f"{span(data['seconds'])}, in utterances of at most {data['longest']:.3g} s"
     elif data.get("sampler") == "items":
         batch = plural(data.get("batch", 0), "item")

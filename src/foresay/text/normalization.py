@@ -136,6 +136,20 @@ class Normalizer:
         )
 
 
+def refuse_other_profile(model: str, own: str | None, profile: str | None) -> None:
+    """Make sure that the texts of a language model were normalized as those are that it is used on, where both are known.
+
+    Raises:
+        UserError: they were not; the message names the `model`, with its `own` profile.
+    """
+    if None not in {own, profile} and own != profile:
+        msg = (
+            f"the language model {model} is of texts normalized by {own!r}, and these are normalized by {profile!r}: it would not know all "
+            "of their words. Make one of texts that are normalized alike"
+        )
+        raise UserError(msg)
+
+
 def _named(character: str) -> str:
     return f"{character!r} ({unicodedata.name(character, f'U+{ord(character):04X}')})"
 

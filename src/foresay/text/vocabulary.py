@@ -25,8 +25,8 @@ WORD = "\N{LOWER ONE EIGHTH BLOCK}"
 SUBWORDS = 500
 
 Kind: TypeAlias = Literal["letters", "phones", "bpe"]
-Unit: TypeAlias = Literal["words", "letters"]
-"""What a language model predicts: whatever stands between spaces, or letters."""
+Unit: TypeAlias = Literal["words", "letters", "phones", "bpe"]
+"""What a language model predicts: whatever stands between spaces, be it words or phones; letters; subwords."""
 _SHOWN = 8
 
 
@@ -78,13 +78,22 @@ class Vocabulary:
         """The number of the word boundary, where there is one."""
         return self._numbers.get(BOUNDARY)
 
+    def split(self, text: str) -> list[str]:
+        """Split a text into symbols, known or not."""
+        words = text.split()
+        if self.kind == "phones":
+            return words
+        if self.kind == "bpe":
+            return [part for word in words for part in self._subwords(word)]
+        return [letter for word in words for letter in (BOUNDARY, *_letters(word, BOUNDARY))][1:]
+
     def encode(self, text: str) -> list[int]:
         """Return the numbers of a text's symbols; `decode` gives it back, with one space for any white space.
 
         Raises:
             UserError: it has symbols that the vocabulary lacks; they are shown, counted.
         """
-        spelled = self._spelled(text)
+        spelled = self.split(text)
         try:
             return [self._numbers[symbol] for symbol in spelled]
         except KeyError as error:
@@ -107,20 +116,12 @@ class Vocabulary:
 
     def missing(self, text: str) -> Counter[str]:
         """Count the symbols of a text that the vocabulary lacks; of subwords, letters."""
-        spelled = self._spelled(text)
+        spelled = self.split(text)
         return Counter(s for symbol in spelled if symbol not in self._numbers for s in ([*symbol] if self.kind == "bpe" else [symbol]))
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
         return {symbol: number for number, symbol in enumerate(self.symbols) if not is_special(symbol)}
-
-    def _spelled(self, text: str) -> list[str]:
-        words = text.split()
-        if self.kind == "phones":
-            return words
-        if self.kind == "bpe":
-            return [part for word in words for part in self._subwords(word)]
-        return [letter for word in words for letter in (BOUNDARY, *_letters(word, BOUNDARY))][1:]
 
     def _subwords(self, word: str) -> list[str]:
         """Merge the letters of a word: time and again the two neighbors that make the earliest symbol."""
@@ -137,12 +138,12 @@ class Vocabulary:
 
 
 def split_text(text: str, unit: Unit) -> list[str]:
-    """Split a text into what a language model predicts; letters with the boundary between words.
+    """Split a text into what a language model predicts; letters with the boundary between words. Subwords take a `Vocabulary`.
 
     >>> split_text("a cat", "words"), split_text("a cat", "letters")
     (['a', 'cat'], ['a', '|', 'c', 'a', 't'])
     """
-    return text.split() if unit == "words" else list(BOUNDARY.join(text.split()))
+    return list(BOUNDARY.join(text.split())) if unit == "letters" else text.split()
 
 
 def is_special(symbol: str) -> bool:

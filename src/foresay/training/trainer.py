@@ -78,7 +78,7 @@ class Trainer:
         self.recipe, self.settings = recipe, recipe.trainer
         self.loader, self.validation, self.updates, self.run, self.place = loader, validation, updates, run, place
         if self.settings.compile:
-            compile_model(self.model, any_length=recipe.data.sampler in {"utterances", "transcripts"})
+            compile_model(self.model, any_length=recipe.data.sampler in {"utterances", "transcripts", "texts"})
         self.updater = Updater(self.model, recipe, updates, place)
         self.begun: list[Outcome] = []
         self.average = None if self.settings.average is None else _copied(self.model)

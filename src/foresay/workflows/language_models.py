@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -17,7 +17,7 @@ from foresay.models.generation.ngram import NGram, NGramSettings
 from foresay.runs import write_model
 from foresay.settings import from_table
 from foresay.text.arpa import write_arpa
-from foresay.text.normalization import Normalizer, Outside
+from foresay.text.normalization import Normalizer, Outside, refuse_other_profile
 from foresay.text.perplexity import Perplexity, perplexity
 from foresay.text.vocabulary import Unit
 from foresay.training.trainer import described
@@ -85,6 +85,7 @@ def train_ngram(
     sentences = [sentence for sentence in sentences if sentence.strip() and sentence not in left_out]
     model = NGram(settings).eval()
     model.fit(_Sentences(sentences))
+    model.settings = replace(settings, normalization=normalization, outside=outside)  # the sentences are normalized already
     grams = model.tables()
     make_folder(place.parent)
     if str(place).endswith(ARPA[0]):
@@ -99,13 +100,17 @@ def train_ngram(
 def measure_perplexity(model: str | Path, text: str | Path, *, normalization: str | None = None, outside: Outside = "refuse") -> Perplexity:
     """Compute the perplexity of a language model on a text file, or on the texts of a manifest; arguments as of `train_ngram`.
 
+    `normalization`: None is the model's own; an ARPA file does not say which that was.
+
     Raises:
-        UserError: the model is none, or the text is empty.
+        UserError: the model is none, or of texts that were normalized otherwise, or the text is empty.
     """
     found = load_language_model(model)
+    refuse_other_profile(str(model), found.normalization, normalization)
+    profile = normalization or found.normalization
     sentences = list(read_sentences(text))
-    if normalization is not None:
-        sentences = Normalizer(normalization, outside).every(sentences, "sentence")
+    if profile is not None:
+        sentences = Normalizer(profile, outside).every(sentences, "sentence")
     return perplexity(found, [found.split(sentence) for sentence in sentences], sum(len(sentence.split()) for sentence in sentences))
 
 

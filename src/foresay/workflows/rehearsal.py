@@ -17,9 +17,10 @@ from foresay.corpora.labels import LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.runs import Run
-from foresay.training.devices import find_process
+from foresay.training.devices import Process, find_process
+from foresay.training.recipe import Recipe
 from foresay.workflows.parts import Parts
-from foresay.workflows.train import Verb, build_model, check_verb, clock_of, prepare
+from foresay.workflows.train import Verb, build_model, check_verb, clock_of, completed, opened_corpus, prepare
 from foresay.workflows.warm_start import WarmStart, read_recipe_from
 
 
@@ -59,29 +60,33 @@ def rehearse(
     if issubclass(resolved.kind, Estimator):
         msg = f"the model {resolved.model} is fitted in passes over the corpus: there are no updates to rehearse, leave out --dry-run"
         raise UserError(msg)
-    process, folder = find_process(device), Run(Path(run))
-    manifest = Manifest.open(corpus)
-    model = build_model(resolved, process, Parts(resolved, {"train": manifest}, folder, process, None))
+    with opened_corpus(resolved, corpus) as manifest:
+        return _rehearsed(completed(resolved, manifest), manifest, Run(Path(run)), find_process(device), start, updates)
+
+
+def _rehearsed(recipe: Recipe, manifest: Manifest, run: Run, process: Process, start: WarmStart | None, updates: int) -> Rehearsal:
+    model = build_model(recipe, process, Parts(recipe, {"train": manifest}, run, process, None))
     if start:
         start.into(model)
-    trainer = prepare(model, resolved, {"train": manifest}, folder, process, no_labels)
-    seconds = []
+    trainer = prepare(model, recipe, {"train": manifest}, run, process, no_labels)
+    seconds, items = [], 0
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), updates):
             began = time.perf_counter()
             trainer.update(batches)
             seconds.append(time.perf_counter() - began)
+            items += sum(len(batch.ids) for batch in batches)
     if process.device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(process.device)
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    audio = trainer.updates * resolved.data.audio_per_update if "audio" in trainer.model.needs else 0.0
-    items = trainer.updates * resolved.data.batch
+    audio = trainer.updates * recipe.data.audio_per_update if "audio" in trainer.model.needs else 0.0
+    counted = recipe.data.sampler == "items" or not audio
     return Rehearsal(
         parameters=sum(p.numel() for p in trainer.model.parameters()),
         updates=trainer.updates,
         audio_hours=audio / 3600,
-        epochs=items / len(manifest) if resolved.data.sampler == "items" else audio / float(manifest.durations.sum()),
+        epochs=trainer.updates * items / len(seconds) / len(manifest) if counted else audio / float(manifest.durations.sum()),
         seconds_per_update=statistics.median(seconds[1:] or seconds),  # the first one warms up
         memory_gib=memory / 2**30,
     )

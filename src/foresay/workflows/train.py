@@ -4,6 +4,7 @@ recipe ──► parts: loaded, fitted, or built untrained ──► model, arou
 └──► passes over the corpus  (estimators)
 """
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +15,13 @@ import torch
 
 from foresay import draws
 from foresay.building import describe
-from foresay.contracts import Estimator, FeatureExtractor, Modality, Model, Recognizer, SpeechModel, Trainable
+from foresay.contracts import Estimator, FeatureExtractor, LanguageModel, Modality, Model, Recognizer, SpeechModel, Trainable
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.item import transcript_of
 from foresay.corpora.labels import Clock, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import Plan
+from foresay.corpora.texts import opened_texts
 from foresay.encoding.passes import CorpusPasses
 from foresay.errors import UserError
 from foresay.runs import Run
@@ -53,9 +55,18 @@ def run_recipe(
     resolved = read_recipe_from(start, recipe, overrides, Run(Path(run)))
     check_verb(verb, resolved)
     given = {"train": corpus} | ({"valid": valid} if valid else {})
-    return train(
-        resolved, {purpose: Manifest.open(path) for purpose, path in given.items()}, Run(Path(run)), find_process(device), start=start
-    )
+    with contextlib.ExitStack() as stack:
+        corpora = {purpose: stack.enter_context(opened_corpus(resolved, path)) for purpose, path in given.items()}
+        return train(resolved, corpora, Run(Path(run)), find_process(device), start=start)
+
+
+def opened_corpus(recipe: Recipe, path: str | Path) -> contextlib.AbstractContextManager[Manifest]:
+    """Open a manifest or, where the model learns from texts alone, perhaps a text file.
+
+    Raises:
+        UserError: it is neither.
+    """
+    return opened_texts(path) if issubclass(recipe.kind, LanguageModel) else contextlib.nullcontext(Manifest.open(path))
 
 
 WHAT = {"pretrain": "learns features from audio alone", "finetune": "learns from transcripts, on top of an encoder"}
@@ -88,10 +99,7 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
     Raises:
         UserError: the run was begun with another recipe, other data or other parts, or what is asked for cannot be done with these.
     """
-    kind = recipe.kind
-    if issubclass(kind, Trainable) and "text" in kind.needs:
-        texts = (transcript_of(item, recipe.data.transcript) for item in corpora["train"])
-        recipe = dataclasses.replace(recipe, model_settings=kind.completed(recipe.model_settings, filter(None, texts)))
+    recipe = completed(recipe, corpora["train"])
     refuse_other_recipe(run, recipe)
     parts = Parts(recipe, corpora, run, process, train)
     if issubclass(recipe.kind, Estimator):
@@ -110,6 +118,15 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
         parts.record()
         keep_origin(run, start, origin)
         return trainer.fit(notes)
+
+
+def completed(recipe: Recipe, manifest: Manifest) -> Recipe:
+    """Fill in what a recipe leaves to the transcripts of the corpus, such as the vocabulary."""
+    kind = recipe.kind
+    if not (issubclass(kind, Trainable) and "text" in kind.needs):
+        return recipe
+    texts = (transcript_of(item, recipe.data.transcript) for item in manifest)
+    return dataclasses.replace(recipe, model_settings=kind.completed(recipe.model_settings, filter(None, texts)))
 
 
 def _refuse_idle(recipe: Recipe, corpora: Mapping[str, Manifest], start: WarmStart | None) -> None:
@@ -214,9 +231,9 @@ def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
     if "labels" not in model.needs and LABELS in recipe.parts:
         msg = f"{recipe.model} learns no labels: leave out [parts.labels]"
         raise UserError(msg)
-    if "text" in model.needs and recipe.data.sampler != "transcripts":
-        reads = recipe.data.sampler
-        msg = f"{recipe.model} learns from transcripts, which the sampler {reads!r} does not read: --set data.sampler=transcripts"
+    if "text" in model.needs and recipe.data.sampler != (sampler := "transcripts" if "audio" in model.needs else "texts"):
+        what = "transcripts" if "audio" in model.needs else "texts alone"
+        msg = f"{recipe.model} learns from {what}, which the sampler {recipe.data.sampler!r} does not read: --set data.sampler={sampler}"
         raise UserError(msg)
     if recipe.data.augment_future and not model.uses_targets:
         msg = (

@@ -105,7 +105,7 @@ def test_what_cannot_be_planned_is_explained_and_the_way_out_works(tmp_path: Pat
     with pytest.raises(UserError, match=r"do not hold the longest utterance, 0.90 s: --set data.seconds=2"):
         TranscriptPlan(manifest, settings(seconds=0.5), seed=0)
     assert TranscriptPlan(manifest, settings(seconds=2), seed=0).fewest == 1
-    with pytest.raises(UserError, match="no utterance to learn from: 1 of 2 recordings have no text"):
+    with pytest.raises(UserError, match="nothing to learn from: 1 of 2 recordings have no text"):
         TranscriptPlan(manifest, settings(seconds=0.5, longest=0.5), seed=0)
     with pytest.raises(UserError, match="groups of 8 utterances together"):
         plan_batches(manifest, settings(), seed=0, group=8)
@@ -118,3 +118,31 @@ def test_validation_has_every_utterance_too(tmp_path: Path) -> None:
     plan = plan_groups(manifest, settings(), seed=0)
     assert plan.texts
     assert {w.segments[0].item for step in range(plan.steps(0)) for w in plan.batch(0, step, 0).windows} == set(range(20))
+
+
+def test_texts_alone_are_batches_of_characters(tmp_path: Path) -> None:
+    texts = ["a" * (1 + 7 * n % 30) for n in range(50)]
+    lines = [json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate([*texts, "b" * 200, ""])]
+    (tmp_path / "texts.jsonl").write_text("".join(lines))
+    manifest = Manifest.open(tmp_path / "texts.jsonl")
+    plan = plan_batches(manifest, settings(sampler="texts", characters=60), seed=0, modalities=())
+    assert plan.notes == (
+        '1 of 52 items have no text (the key "text" of the manifest)',
+        "1 of 52 items are longer than an update, data.characters = 60: write a sentence a line",
+    )
+    found = Counter[str]()
+    with BatchLoader(manifest, plan, workers=0) as loader:
+        for update in loader.one_epoch():
+            (batch,) = update.batches
+            assert batch.text is not None
+            assert batch.waveforms is batch.lengths is None
+            assert batch.text == tuple(texts[int(name)] for name in batch.ids)
+            assert len(batch.text) >= plan.fewest == 2
+            assert len(batch.text) * max(map(len, batch.text)) <= 60
+            found.update(batch.ids)
+    assert found.keys() == {str(n) for n in range(50)}
+    with pytest.raises(UserError, match=r"a batch of 60 characters has 2 groups.*data.characters=120"):
+        BatchLoader(manifest, plan, accumulate=4)
+    BatchLoader(manifest, plan_batches(manifest, settings(sampler="texts", characters=120), seed=0), accumulate=4).close()
+    with pytest.raises(UserError, match="nothing to learn from: 52 of 52 items have no phones"):
+        plan_batches(manifest, settings(sampler="texts", transcript="phones"), seed=0)

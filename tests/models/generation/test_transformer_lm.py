@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from foresay.building import build, describe
+from foresay.cli import main
 from foresay.contracts import Batch, LanguageModel
 from foresay.corpora.made.sentences import draw_sentences
 from foresay.errors import UserError
@@ -20,6 +21,7 @@ from foresay.workflows.language_models import train_ngram
 from foresay.workflows.train import run_recipe
 from reference.levels import write_corpus
 
+TINY = ("model.size=16", "model.layers=1", "model.inner=16", "data.characters=2000", "trainer.steps=2", "trainer.workers=0")
 SMALL = TransformerLMSettings(("a", "b", "c"), size=16, layers=2, heads=2, inner=32, dropout=0.0)
 
 
@@ -127,11 +129,44 @@ def test_it_normalizes_as_its_settings_say() -> None:
 
 def test_a_run_is_trained_on_transcripts(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "train.jsonl", 6)
-    small = ("model.size=16", "model.layers=1", "model.inner=16", "data.seconds=6", "trainer.steps=2", "trainer.workers=0")
-    run_recipe("train", "transformer-lm-tiny", corpus.path, tmp_path / "run", valid=corpus.path, overrides=small)
+    run_recipe("train", "transformer-lm-tiny", corpus.path, tmp_path / "run", valid=corpus.path, overrides=TINY)
     model = load(tmp_path / "run")
     assert isinstance(model, TransformerLM)
-    assert len(model.symbols) == 28
+    assert set(model.symbols) == {letter for item in corpus for letter in (item.text or "").lower().replace(" ", "|") if letter not in ",."}
+
+
+def test_a_run_is_trained_on_a_text_file_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "book.txt"
+    text.write_text("One cat.\n\nTwo dogs and a cat\n", encoding="utf-8")
+    run_recipe("train", "transformer-lm-tiny", text, tmp_path / "run", overrides=TINY)
+    model = load(tmp_path / "run")
+    assert isinstance(model, TransformerLM)
+    assert model.symbols == tuple(sorted({*"onecat", *"twodogsanda", "|"}))
+    assert model.normalization == "plain"
+    assert run_recipe("train", "transformer-lm-tiny", text, tmp_path / "run", overrides=TINY).step == 2
+    text.write_text("One cat.\n\nTwo cats and a dog\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"begun on another corpus \(.*book.txt: 2 recordings, 0.0 h, not .*but other ids, times"):
+        run_recipe("train", "transformer-lm-tiny", text, tmp_path / "run", overrides=TINY)
+    text.write_text("7 cats\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"'7 cats' has '7' \(DIGIT SEVEN\)"):
+        run_recipe("train", "transformer-lm-tiny", text, tmp_path / "other", overrides=TINY)
+    assert not (tmp_path / "other").exists()
+    text.write_text("a cat\n" * 10, encoding="utf-8")
+    words = ["train", "transformer-lm-tiny", "--corpus", str(text), "--run", str(tmp_path / "dry"), "--dry-run"]
+    assert main([*words, *(word for setting in TINY for word in ("--set", setting))]) == 0
+    assert "updates             2 (2.0 times through the corpus)" in capsys.readouterr().out
+
+
+def test_subwords_are_learnt_from_the_texts_and_kept(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    text = tmp_path / "text.txt"
+    text.write_text("ab ab abc\n", encoding="utf-8")
+    run_recipe("train", "transformer-lm-tiny", text, tmp_path / "run", overrides=(*TINY, "model.unit=bpe", "model.subwords=7"))
+    model = load(tmp_path / "run")
+    assert isinstance(model, TransformerLM)
+    assert model.split("abc ab a") == ["▁ab", "c", "▁ab", "▁a"] or model.split("abc ab a") == ["▁abc", "▁ab", "▁", "a"]
+    assert set(model.split("abc ab a")) <= set(model.symbols)
+    assert "".join(model.split("ab x")) == "▁ab▁x"
 
 
 def test_settings_build_it_again() -> None:

@@ -1,17 +1,21 @@
-"""Batches of transcribed utterances: whole, for a transcript cannot be cropped with its audio, and padded to the longest of the batch.
+"""Batches of transcribed utterances, or of texts alone: whole, for a transcript cannot be cropped, and padded to the longest of the batch.
 
     utterances  |------|  |---------|  |----|  |-----------|      with a text, by id
     order       |-----------|  |---------|  |------|  |----|      by length, give or take `spread`: drawn anew for every epoch
-    batches     |[-----------]|  [---------]  |[------]....|      as many as `seconds` hold, each at the length of the longest
+    batches     |[-----------]|  [---------]  |[------]....|      as many as `seconds`, or `characters`, hold, each as long as the longest
 
 Every utterance is in every epoch. The last batch is filled up with some that were there before, so that no update is much smaller than the
 others; what is too short, too long or has no text is left out, and counted.
 """
 
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from foresay.contracts import Modality
 from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import DataSettings, Integers, Plan, PlannedBatch, Segment, Window
@@ -28,44 +32,26 @@ class _Epoch(NamedTuple):
     """(steps, 2) where in the order each batch begins and ends."""
 
 
-class TranscriptPlan(Plan):
-    """The batches of every epoch, each of at most `settings.seconds` of audio and padding together."""
+class _PaddedPlan(Plan):
+    """The batches of every epoch, each of at most so much, padding included."""
 
     texts = True
 
-    def __init__(self, manifest: Manifest, settings: DataSettings, *, seed: int) -> None:
-        """Choose what has a text, and is neither too short nor too long.
-
-        Raises:
-            UserError: there is nothing of the kind, or the longest utterance does not fit into a batch.
-        """
+    def __init__(self, manifest: Manifest, settings: DataSettings, seed: int, lengths: Integers, used: npt.NDArray[np.bool_]) -> None:
+        """`lengths` (items,), in samples or characters, by id, as the items are that are `used`."""
         super().__init__(settings, seed, group=1)
-        rate = settings.sample_rate
-        # Utterances are taken by id: the order of the manifest's lines does not matter.
-        by_id = np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
-        lengths = manifest.lengths(rate)[by_id]
-        transcribed = np.array([bool(transcript_of(item, settings.transcript)) for item in manifest])[by_id]
-        short, long = lengths < max(round(settings.shortest * rate), 1), lengths > round(settings.longest * rate)
-        used = transcribed & ~short & ~long
-        self._items, self._lengths = by_id[used], lengths[used]
+        self._items, self._lengths = _by_id(manifest)[used], lengths[used]
         self._speakers = manifest.speaker_codes
-        self.notes = _left_out(
-            manifest, settings, int((~transcribed).sum()), int((transcribed & short).sum()), int((transcribed & long).sum())
-        )
-        self._most = round(settings.seconds * rate)
-        """Samples of a batch, padding included."""
         if not len(self._items):
-            msg = f"{manifest.name} has no utterance to learn from: {'; '.join(self.notes) or 'it is empty'}"
+            msg = f"{manifest.name} has nothing to learn from: {'; '.join(self.notes) or 'it is empty'}"
             raise UserError(msg)
-        longest = int(self._lengths.max())
-        self.fewest = min(self._most // longest, len(self._items))
-        if not self.fewest:
-            msg = (
-                f"data.seconds = {settings.seconds} s an update do not hold the longest utterance, {longest / rate:.2f} s: "
-                f"--set data.seconds={longest / rate + 1:.0f}, or leave out the long ones (--set data.longest={settings.seconds:g})"
-            )
-            raise UserError(msg)
+        self.fewest = min(self._most // int(self._lengths.max()), len(self._items))
         self._opened: _Epoch | None = None
+
+    @property
+    @abstractmethod
+    def _most(self) -> int:
+        """Samples or characters of a batch, padding included."""
 
     def steps(self, epoch: int) -> int:
         """Count the batches of an epoch."""
@@ -83,7 +69,7 @@ class TranscriptPlan(Plan):
             raise IndexError(msg)
         places = opened.order[slice(*opened.cuts[step].tolist())]
         windows = tuple(
-            Window(int(self._speakers[item]), (Segment(item, 0, length),))
+            Window(int(self._speakers[item]), (Segment(item, 0, length if "audio" in self.modalities else 0),))
             for item, length in zip(self._items[places].tolist(), self._lengths[places].tolist(), strict=True)
         )
         return PlannedBatch(windows, self._keys(update, len(windows)), epoch, step)
@@ -96,6 +82,71 @@ class TranscriptPlan(Plan):
             cuts = _cuts(self._lengths[order], self._most)
             self._opened = _Epoch(epoch, order, cuts[np.argsort(self._random(epoch, "batches", len(cuts)), kind="stable")])
         return self._opened
+
+
+class TranscriptPlan(_PaddedPlan):
+    """Utterances with their transcripts: batches of at most `settings.seconds` of audio and padding together."""
+
+    def __init__(self, manifest: Manifest, settings: DataSettings, *, seed: int) -> None:
+        """Choose what has a text, and is neither too short nor too long.
+
+        Raises:
+            UserError: there is nothing of the kind, or the longest utterance does not fit into a batch.
+        """
+        rate = settings.sample_rate
+        lengths = manifest.lengths(rate)[_by_id(manifest)]
+        transcribed = _characters(manifest, settings) > 0
+        short, long = lengths < max(round(settings.shortest * rate), 1), lengths > round(settings.longest * rate)
+        whys = {
+            _untranscribed(settings): ~transcribed,
+            f"are shorter than data.shortest = {settings.shortest} s": transcribed & short,
+            f"are longer than data.longest = {settings.longest} s, and a transcript cannot be cropped": transcribed & long,
+        }
+        self.notes = _left_out("recordings", whys)
+        super().__init__(manifest, settings, seed, lengths, transcribed & ~short & ~long)
+        if not self.fewest:
+            longest = int(self._lengths.max()) / rate
+            msg = (
+                f"data.seconds = {settings.seconds} s an update do not hold the longest utterance, {longest:.2f} s: "
+                f"--set data.seconds={longest + 1:.0f}, or leave out the long ones (--set data.longest={settings.seconds:g})"
+            )
+            raise UserError(msg)
+
+    @property
+    def _most(self) -> int:
+        return round(self.settings.seconds * self.settings.sample_rate)
+
+
+class TextPlan(_PaddedPlan):
+    """Texts without audio: batches of at most `settings.characters`, padding included."""
+
+    modalities: Sequence[Modality] = ()
+
+    def __init__(self, manifest: Manifest, settings: DataSettings, *, seed: int) -> None:
+        """Choose what has a text that fits into a batch.
+
+        Raises:
+            UserError: there is nothing of the kind.
+        """
+        lengths = _characters(manifest, settings)
+        long = lengths > settings.characters
+        too_long = f"are longer than an update, data.characters = {settings.characters}: write a sentence a line"
+        self.notes = _left_out("items", {_untranscribed(settings): lengths == 0, too_long: long})
+        super().__init__(manifest, settings, seed, lengths, (lengths > 0) & ~long)
+
+    @property
+    def _most(self) -> int:
+        return self.settings.characters
+
+
+def _by_id(manifest: Manifest) -> Integers:
+    """Put the items in order (items,): that of the manifest's lines does not matter."""
+    return np.array(sorted(range(len(manifest)), key=manifest.ids.__getitem__), dtype=np.int64)
+
+
+def _characters(manifest: Manifest, settings: DataSettings) -> Integers:
+    """Count the characters of each transcript: (items,), by id."""
+    return np.array([len(transcript_of(item, settings.transcript)) for item in manifest], dtype=np.int64)[_by_id(manifest)]
 
 
 def _cuts(lengths: Integers, most: int) -> Integers:
@@ -117,11 +168,10 @@ def _fitting(lengths: Integers, most: int) -> int:
     return max(int((padded <= most).sum()), 1)
 
 
-def _left_out(manifest: Manifest, settings: DataSettings, untranscribed: int, short: int, long: int) -> tuple[str, ...]:
-    """Say how many utterances are left out, and why."""
-    whys = (
-        (untranscribed, f'have no {settings.transcript} (the key "{settings.transcript}" of the manifest)'),
-        (short, f"are shorter than data.shortest = {settings.shortest} s"),
-        (long, f"are longer than data.longest = {settings.longest} s, and a transcript cannot be cropped"),
-    )
-    return tuple(f"{count:,} of {len(manifest):,} recordings {why}" for count, why in whys if count)
+def _untranscribed(settings: DataSettings) -> str:
+    return f'have no {settings.transcript} (the key "{settings.transcript}" of the manifest)'
+
+
+def _left_out(noun: str, whys: Mapping[str, npt.NDArray[np.bool_]]) -> tuple[str, ...]:
+    """Say how many are left out, and why; of each reason, which these are (items,)."""
+    return tuple(f"{int(some.sum()):,} of {len(some):,} {noun} {why}" for why, some in whys.items() if some.any())

@@ -31,6 +31,9 @@ from foresay.settings import require_not_negative, require_positive
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 
+Sampler: TypeAlias = Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances", "items", "transcripts", "texts"]
+
+
 @dataclass(frozen=True)
 class DataSettings:
     """What an update is made of."""
@@ -41,20 +44,23 @@ class DataSettings:
     """Samples of one window; CPC's 1.28 s."""
     join: bool = True
     """Whether windows run across a speaker's recordings, sorted by id, as in the reference; `same-recording` never joins."""
-    sampler: Literal["same-speaker", "same-recording", "sequential", "uniform", "utterances", "items", "transcripts"] = "same-speaker"
+    sampler: Sampler = "same-speaker"
     """`same-speaker`, `same-recording`: a group of utterances has one speaker, or comes from one recording.
     `uniform`: windows at random. `sequential`: `batch` parallel streams, in order.
     `utterances`: no windows but whole utterances of like length, cropped to the shortest, until there are `seconds` of them.
     `items`: the same, but `batch` of them, and of pictures too, or of pairs of both.
-    `transcripts`: whole utterances with their text, padded to the longest of the batch, as many as `seconds` hold, padding included."""
+    `transcripts`: whole utterances with their text, padded to the longest of the batch, as many as `seconds` hold, padding included.
+    `texts`: no audio but texts, whole and padded, as many as `characters` hold, padding included."""
     transcript: Transcript = "text"
-    """What is the transcript of an utterance where the sampler is `transcripts`: its text, or its phones in order."""
+    """What is the transcript of an utterance where the sampler is `transcripts` or `texts`: its text, or its phones in order."""
     batch: int = 64
     """Windows or items an update, over all devices."""
     image_side: int = 128
     """Pixels in height and width that pictures are resized to, after the middle square is cut out of those that are none."""
     seconds: float = 5600.0
     """Audio an update, over all devices, where the sampler is `utterances` or `transcripts`; wav2vec 2.0 BASE's 1.56 h (section 4.2)."""
+    characters: int = 20_000
+    """Of the texts of an update, over all devices, where the sampler is `texts`."""
     longest: float = 15.625
     """Seconds of an utterance at most; wav2vec 2.0 BASE's 250,000 samples. One of twice the length is used in two parts."""
     shortest: float = 2.0
@@ -79,7 +85,7 @@ class DataSettings:
     """A manifest of recordings for the effect `noise` and for mixing, such as MUSAN's; None: generated noise."""
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "window", "batch", "image_side"):
+        for name in ("sample_rate", "window", "batch", "image_side", "characters"):
             if getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, not {getattr(self, name)}"
                 raise ValueError(msg)

@@ -26,6 +26,7 @@ from foresay.contracts import Estimator, FitData, LanguageModel
 from foresay.errors import UserError
 from foresay.models.generation._kneser_ney import FALLBACK, estimate
 from foresay.text.arpa import SPECIAL, NGrams
+from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import BOUNDARY, Unit, split_text
 
 HIGHEST = 6
@@ -47,10 +48,17 @@ class NGramSettings:
     """N: words of the longest n-gram."""
     unit: Unit = "words"
     """What is predicted: whatever stands between spaces (words, phones, units), or letters, with | between words."""
+    normalization: str | None = None
+    """Profile by which texts are normalized first (`text/normalization.py`); None: they are taken as they stand."""
+    outside: Outside = "refuse"
+    """What becomes of digits, signs and letters that the profile has not."""
     prune: tuple[int, ...] = ()
     """Of each order from 1, n-grams that came so often or more rarely are left out: 0, 0, 1; the last holds for higher orders too."""
 
     def __post_init__(self) -> None:
+        if self.unit == "bpe":
+            msg = 'unit = "bpe": an n-gram model learns no subwords: write text as the recognizer splits it, with spaces, and count words'
+            raise ValueError(msg)
         if not 1 <= self.order <= HIGHEST:
             msg = f"order = {self.order}: n-grams have from 1 to {HIGHEST} words"
             raise ValueError(msg)
@@ -108,7 +116,15 @@ class NGram(Estimator, LanguageModel):
 
     def split(self, text: str) -> list[str]:
         """Split a text into the symbols that are predicted."""
-        return split_text(text, self.settings.unit)
+        s = self.settings
+        if s.normalization is not None:
+            text = Normalizer(s.normalization, s.outside)(text, repr(text[:60]))
+        return split_text(text, s.unit)
+
+    @property
+    def normalization(self) -> str | None:
+        """The profile of its texts."""
+        return self.settings.normalization
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from foresay.layers.dropout import Dropout
 from foresay.layers.transformer import Transformer, TransformerBlock
 from foresay.settings import require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
-from foresay.text.vocabulary import Unit, split_text
+from foresay.text.vocabulary import BLANK, SUBWORDS, Unit, Vocabulary, split_text
 
 KEPT = 2**29
 """Bytes of contexts that are kept from one search to the next."""
@@ -43,7 +43,9 @@ class TransformerLMSettings:
     symbols: tuple[str, ...] = ()
     """V: what is predicted. `TransformerLM.completed` takes it from texts."""
     unit: Unit = "words"
-    """What a symbol is: whatever stands between spaces (words, phones, units), or a letter, with | between words."""
+    """What a symbol is: whatever stands between spaces (words, phones, units), a letter, with | between words, or a subword."""
+    subwords: int = SUBWORDS
+    """How many of them are learnt from the texts, where they are the unit and no symbols are stated."""
     normalization: str | None = None
     """Profile by which texts are normalized first (`text/normalization.py`); None: they are taken as they stand."""
     outside: Outside = "refuse"
@@ -59,7 +61,7 @@ class TransformerLMSettings:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        require_positive(self, "least", "size", "layers", "heads", "inner")
+        require_positive(self, "least", "subwords", "size", "layers", "heads", "inner")
         require_shares(self, "dropout")
         if self.size % 2:
             msg = f"size = {self.size} must be even: half of a position is sines, half cosines"
@@ -78,6 +80,7 @@ class TransformerLM(Trainable, LanguageModel):
             raise UserError(msg)
         s = self.settings = settings
         self._numbers = {symbol: number for number, symbol in enumerate(s.symbols)}
+        self._subwords = Vocabulary((BLANK, *s.symbols), "bpe") if s.unit == "bpe" else None
         self.unknown, self.edge = len(s.symbols), len(s.symbols) + 1
         self.embedding = nn.Embedding(len(s.symbols) + 2, s.size)
         nn.init.normal_(self.embedding.weight, std=s.size**-0.5)
@@ -91,7 +94,10 @@ class TransformerLM(Trainable, LanguageModel):
         """Take the symbols from texts, if none are stated."""
         if settings.symbols:
             return settings
-        counts = Counter(symbol for text in texts for symbol in _split(text, settings))
+        normalized = (_normalized(text, settings) for text in texts)
+        if settings.unit == "bpe":
+            return replace(settings, symbols=Vocabulary.of_texts("bpe", normalized, size=settings.subwords + 1).symbols[1:])
+        counts = Counter(symbol for text in normalized for symbol in split_text(text, settings.unit))
         return replace(settings, symbols=tuple(sorted(symbol for symbol, count in counts.items() if count >= settings.least)))
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
@@ -127,7 +133,8 @@ class TransformerLM(Trainable, LanguageModel):
 
     def split(self, text: str) -> list[str]:
         """Split a text into the symbols that are predicted."""
-        return _split(text, self.settings)
+        text = _normalized(text, self.settings)
+        return self._subwords.split(text) if self._subwords else split_text(text, self.settings.unit)
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - PyTorch's
         """Turn dropout on or off; whatever was computed for contexts is forgotten."""
@@ -138,6 +145,11 @@ class TransformerLM(Trainable, LanguageModel):
     def symbols(self) -> tuple[str, ...]:
         """The V symbols."""
         return self.settings.symbols
+
+    @property
+    def normalization(self) -> str | None:
+        """The profile of its texts."""
+        return self.settings.normalization
 
     @property
     def start(self) -> int:
@@ -175,7 +187,7 @@ class TransformerLM(Trainable, LanguageModel):
             some = fresh[begin : begin + TOGETHER]
             self._compute(torch.tensor(some, device=states.device))
             place_of.update(zip(some, range(len(place_of), len(place_of) + len(some)), strict=True))
-        return torch.tensor([place_of[state] for state in different.tolist()], device=states.device)[which]
+        return torch.tensor([place_of[state] for state in different.tolist()], dtype=torch.int64, device=states.device)[which]
 
     @torch.no_grad()
     def _compute(self, states: Tensor) -> None:
@@ -214,10 +226,8 @@ class TransformerLM(Trainable, LanguageModel):
         return F.linear(hidden, self.embedding.weight, self.bias)
 
 
-def _split(text: str, settings: TransformerLMSettings) -> list[str]:
-    if settings.normalization is not None:
-        text = Normalizer(settings.normalization, settings.outside)(text, repr(text[:60]))
-    return split_text(text, settings.unit)
+def _normalized(text: str, settings: TransformerLMSettings) -> str:
+    return text if settings.normalization is None else Normalizer(settings.normalization, settings.outside)(text, repr(text[:60]))
 
 
 class _Rows:

@@ -112,7 +112,7 @@ class CTC(Recognizer):
             msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
             raise UserError(msg)
         s = self.settings = settings
-        self.encoder, self.symbols, self.units = encoder, s.symbols, s.units
+        self.encoder, self.symbols = encoder, s.symbols
         self.vocabulary = Vocabulary(s.symbols, s.units)
         self.layers = encoder.layer_names if s.layer == SUM else encoder.chosen((encoder.layer_names[-1] if s.layer == LAST else s.layer,))
         if len({(encoder.hop(layer), encoder.size(layer)) for layer in self.layers}) > 1:
@@ -125,7 +125,8 @@ class CTC(Recognizer):
         self.head = nn.Linear(2 * s.lstm if s.lstm else size, len(s.symbols))
         self.masked_layer = encoder.layer_names[0] if isinstance(encoder, MaskableExtractor) else self.layers[0]
         self.masked_size = encoder.size(self.masked_layer)
-        self.boundary = self.vocabulary.boundary
+        self.units, self.boundary = s.units, self.vocabulary.boundary
+        self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, self.receptive_field = encoder.sample_rate, encoder.receptive_field + (s.stack - 1) * encoder.hop(self.layers[0])
         self.first_center = encoder.first_center + (s.stack - 1) * encoder.hop(self.layers[0]) // 2
         for parameter in self._frozen():
