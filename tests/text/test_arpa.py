@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from foresay.errors import UserError
 from foresay.models.generation._kneser_ney import estimate
-from foresay.text.arpa import NGrams, read_arpa, write_arpa
+from foresay.text.arpa import read_arpa, write_arpa
+from foresay.text.ngram_tables import NGrams
 
 TOY = """\
 # of SRILM

@@ -1,4 +1,4 @@
-r"""N-gram models as sorted tables, and the ARPA files that other toolkits read and write.
+r"""N-gram models as ARPA files, which other toolkits read and write.
 
     \data\
     ngram 1=4
@@ -9,7 +9,7 @@ r"""N-gram models as sorted tables, and the ARPA files that other toolkits read 
     …
     \end\
 
-In the tables all is in nats. Files of KenLM, SRILM and others are read, gzipped too, where their name ends in .gz.
+In the tables (`ngram_tables.py`) all is in nats. Files of KenLM, SRILM and others are read, gzipped too, where their name ends in .gz.
 """
 
 import gzip
@@ -26,40 +26,10 @@ from numpy.typing import NDArray
 
 from foresay.errors import UserError
 from foresay.files import writing
-
-UNKNOWN, END, BEGIN = "<unk>", "</s>", "<s>"
-SPECIAL = (UNKNOWN, END, BEGIN)
-"""They follow the W words: W is the unknown word, W + 1 the end of a sentence, W + 2 its beginning."""
-NEVER = -99.0
-"""log10 of what files write for a probability of zero."""
+from foresay.text.ngram_tables import END, NEVER, SPECIAL, UNKNOWN, Keys, NGrams, Numbers
 
 _NATS = math.log(10)
 _GZIP, _KENLM = b"\x1f\x8b", b"mmap lm"
-
-Keys: TypeAlias = NDArray[np.int64]
-Numbers: TypeAlias = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class NGrams:
-    """The n-grams of orders 1 to N, of M = W + 3 symbols. The 1-grams are all of these.
-
-    The key of an n-gram is the place of its first n - 1 words among the (n - 1)-grams, times M, plus its last word; of a 1-gram, its word.
-    """
-
-    words: tuple[str, ...]
-    """W words, sorted."""
-    keys: tuple[Keys, ...]
-    """Of each order, ascending."""
-    log_probabilities: tuple[Numbers, ...]
-    """Of each order, in nats."""
-    backoffs: tuple[Numbers, ...]
-    """Of each order but the last: log of the weight of what is read off the shorter context, in nats."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The M symbols."""
-        return (*self.words, *SPECIAL)
 
 
 def write_arpa(grams: NGrams, path: Path | str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from foresay.text.arpa import NEVER, SPECIAL, NGrams
+from foresay.text.ngram_tables import NEVER, SPECIAL, NGrams
 
 FALLBACK = (0.5, 1.0, 1.5)
 """Discounts of what came once, twice, and more often, where the counts of counts give none (KenLM's)."""

@@ -25,7 +25,7 @@ from foresay import progress
 from foresay.contracts import Estimator, FitData, LanguageModel
 from foresay.errors import UserError
 from foresay.models.generation._kneser_ney import FALLBACK, estimate
-from foresay.text.arpa import SPECIAL, NGrams
+from foresay.text.ngram_tables import SPECIAL, NGrams
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import BOUNDARY, Unit, split_text
 
