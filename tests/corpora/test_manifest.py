@@ -262,7 +262,7 @@ def test_a_part_of_a_recording_and_a_channel_are_read(tmp_path: Path) -> None:
     manifest = Manifest.open(tmp_path / "m.jsonl")
     assert np.array_equal(manifest.read(0, 100) * 2**15, samples[250:650, 1])
     assert np.array_equal(manifest.read(0, 100, 10, 20) * 2**15, samples[260:270, 1])
-    with pytest.raises(UserError, match="'b' is an image"):
+    with pytest.raises(UserError, match="item 'b' has no audio"):
         manifest.read(1, 100)
 
 
