@@ -180,3 +180,12 @@ def test_phones_are_words_by_a_lexicon(folder: Path) -> None:
     (found,) = decoder(Emissions(scores, torch.tensor([10])))
     assert found[0].text == "cab a bad"
     assert found[0].ends == (3, 4, 7)
+
+
+def test_a_language_model_of_texts_that_were_normalized_otherwise_is_refused(folder: Path) -> None:
+    train_ngram([folder / "text.txt"], folder / "plain", normalization="plain")
+    train_ngram([folder / "text.txt"], folder / "en", normalization="en")
+    Decoder(recognizer(), weighed(folder, lm=str(folder / "plain")))
+    for changed in ({"lm": str(folder / "en")}, {"rescore": str(folder / "en"), "rescore_weight": 1.0}):
+        with pytest.raises(UserError, match="en is of texts normalized by 'en', and these are normalized by 'plain'"):
+            Decoder(recognizer(), weighed(folder, **changed))
