@@ -24,6 +24,8 @@ TITLES = {
     "item_geometry": "Geometry of items",
     "item_map": "Map of items (t-SNE)",
     "retrieval": "Retrieval across modalities",
+    "wer": "Word errors",
+    "per": "Phone errors",
 }
 """Measures, by their names in `--measures`."""
 
@@ -71,6 +73,8 @@ EXPLANATIONS = {
         "Is a sound's own picture the nearest of all pictures (R@1), or among the five nearest (R@5), and the other way round? "
         "By class: is any picture of its class?"
     ),
+    "wer": "Words that were substituted, deleted and inserted, by all words of the references: 0% is perfect, and it may exceed 100%.",
+    "per": "Phones that were substituted, deleted and inserted, by all phones of the references.",
 }
 """What a measure measures, in a sentence or two."""
 

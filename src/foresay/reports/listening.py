@@ -58,7 +58,7 @@ def _utterance(group: Sequence[Listening], number: int) -> Html:
     said = f"\N{LEFT DOUBLE QUOTATION MARK}{example.text}\N{RIGHT DOUBLE QUOTATION MARK}" if example.text else example.id
     parts = [
         *_heading(example),
-        tag("audio", controls=True, preload="auto", src=flac(example)),
+        tag("audio", controls=True, preload="auto", src=flac(example.waveform.clip(-1.0, 1.0), example.sample_rate)),
         draw_speech(example, f"{name}-speech"),
         *_codes(group, name),
         *_similarities(group, name),

@@ -5,6 +5,7 @@ from importlib import resources
 
 from foresay.reports.comparisons import compare
 from foresay.reports.curves import training_section
+from foresay.reports.errors import errors_section
 from foresay.reports.listening import listening_section
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.provenance import citation_section, reproduction_section, settings_section
@@ -18,8 +19,10 @@ from foresay.version import __version__
 def page(records: Sequence[Record]) -> str:
     """Lay out the report of one or several runs as an HTML document."""
     comparisons = compare(records)
+    errors = errors_section(comparisons)
     sections = {
         "results": ("What was learned", results_section(comparisons)),
+        **({"errors": ("What is recognized wrongly", errors)} if errors else {}),
         "utterances": ("Utterances, and the models' features", listening_section(records)),
         "training": ("Training", training_section(records)),
         "settings": ("Settings", settings_section(records)),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.errors import UserError
-from foresay.results import EXAMPLE, Result, load_artifact, read_lines, read_results
+from foresay.results import EXAMPLE, Result, load_artifact, read_lines, read_results, with_arrays
 from foresay.settings import Table, from_table, read_toml_file
 
 FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
@@ -131,7 +131,7 @@ def _read(folder: Path, name: str) -> Record:
         recipe=_sections(folder / "recipe.toml"),
         data=_tables(folder / "data.toml"),
         lines=tuple(_logged(folder / "metrics.jsonl")),
-        results=tuple(read_results(folder / "results.jsonl")),
+        results=tuple(with_arrays(folder, read_results(folder / "results.jsonl"))),
         examples=tuple(_examples(folder)),
         recipe_name=_name(folder / "model" / "model.toml"),
     )

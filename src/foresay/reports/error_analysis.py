@@ -1,0 +1,148 @@
+"""Recognizers side by side: what was kept of their errors on one corpus, and transcripts of the same utterances."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foresay.evaluation.recognition.kept import KeptErrors
+from foresay.reports.comparisons import Comparison, Kind
+from foresay.results import Result
+from foresay.statistics.word_errors import DELETED, Piece, marked, pieces, spread
+
+KINDS = {
+    "substitutions": "Substitutions",
+    "deletions": "Deletions",
+    "insertions": "Insertions",
+    "splits": "Splits",
+    "joins": "Joins",
+}
+"""Classes of errors, by their name in the details of a result: `frequent_NAME`."""
+
+
+class System(NamedTuple):
+    """A recognizer, and what is known of its errors."""
+
+    name: str
+    run: int | None
+    """Its place on the page."""
+    result: Result
+    kept: KeptErrors
+
+    def frequent(self, kind: str) -> list[str]:
+        """List the most frequent errors of a class as Table 11 does: `all -> al (181)`."""
+        return [f"{what} ({count:,})" for count, what in self.result.details.get(f"frequent_{kind}", ())]
+
+
+class Analysis(NamedTuple):
+    """Recognizers that were tested on one corpus in one kind of symbols."""
+
+    title: str
+    corpus: str
+    measure: str
+    systems: tuple[System, ...]
+
+
+class Transcript(NamedTuple):
+    """What one recognizer wrote, its errors in capitals."""
+
+    system: System
+    words: list[tuple[str, bool]]
+    """Each word, and whether it is an error; a missing one is `*`."""
+    errors: int
+
+    @property
+    def text(self) -> str:
+        """The line of Table 12."""
+        return " ".join(word for word, _ in self.words)
+
+
+class Utterance(NamedTuple):
+    """An utterance, and what each recognizer made of it."""
+
+    id: str
+    reference: str
+    words: int
+    transcripts: list[Transcript]
+    sound: NDArray[np.int16] | None
+    """(S,); None: no evaluation kept it."""
+    sample_rate: int
+
+
+def analyses(comparisons: Sequence[Comparison]) -> list[Analysis]:
+    """Put together the recognizers of each corpus whose transcripts were kept."""
+    groups: dict[tuple[str, str, str], list[tuple[Kind, System]]] = {}
+    titles: dict[tuple[str, str, str], str] = {}
+    for comparison in comparisons:
+        for line in comparison.lines:
+            kept = KeptErrors.of(line.result.arrays)
+            if kept is not None and not line.untrained:
+                key = comparison.kind.measure, comparison.kind.corpus, comparison.kind.data
+                titles[key] = comparison.title
+                groups.setdefault(key, []).append((comparison.kind, System(line.label, line.run, line.result, kept)))
+    found = []
+    for key, members in groups.items():
+        several = len({kind.protocol for kind, _ in members}) > 1
+        systems = [system._replace(name=f"{system.name}, {kind.protocol}" if several else system.name) for kind, system in members]
+        found.append(Analysis(titles[key], key[1], key[0], tuple(systems)))
+    return found
+
+
+def utterances(systems: Sequence[System], count: int, *, playable: bool = False) -> list[Utterance]:
+    """Choose utterances at equally spaced quantiles of their error rate, a mean over the systems; of those that all of them recognized.
+
+    `playable`: of those whose sound was kept for one of the systems at least, if there are any.
+    """
+    texts = [{pair.id: (pair.reference, pair.hypothesis) for pair in system.kept.pairs} for system in systems]
+    common = [name for name, (reference, _) in texts[0].items() if reference and all(name in others for others in texts)]
+    sounds = {name: (sound, system.kept.sample_rate) for system in systems for name, sound in system.kept.sounds.items()}
+    if playable:
+        common = [name for name in common if name in sounds] or common
+    cut = {name: [_cut(*text[name]) for text in texts] for name in common}
+    rates = [float(np.mean([_errors(one) / max(_words(one), 1) for one in cut[name]])) for name in common]
+    found = []
+    for place in spread(rates, count):
+        name = common[place]
+        lines = [Transcript(system, marked(one), _errors(one)) for system, one in zip(systems, cut[name], strict=True)]
+        sound, rate = sounds.get(name, (None, 0))
+        found.append(Utterance(name, texts[0][name][0].lower(), _words(cut[name][0]), lines, sound, rate))
+    return found
+
+
+def differently_written(systems: Sequence[System]) -> bool:
+    """Whether the systems' references differ in more than the case of their letters: then neither do their rates compare."""
+    texts = [{pair.id: pair.reference.casefold() for pair in system.kept.pairs} for system in systems]
+    return any(text[name] != reference for text in texts[1:] for name, reference in texts[0].items() if name in text)
+
+
+def table_11(systems: Sequence[System], kind: str, most: int) -> tuple[list[str], list[list[str]]]:
+    """Lay a class of errors out as Table 11: the names of the systems that have any, and rows of their most frequent errors."""
+    columns = {system.name: found[:most] for system in systems if (found := system.frequent(kind))}
+    longest = max(map(len, columns.values()), default=0)
+    return list(columns), [[column[row] if row < len(column) else "" for column in columns.values()] for row in range(longest)]
+
+
+def wrong_words(system: System) -> tuple[list[str], list[list[Any]]]:
+    """Lay out the words that were wrong most often: the head of a table, and its rows."""
+    words = system.result.details.get("frequently_wrong", ())
+    known = any(seen is not None for *_, seen in words)
+    head = ["word", "spoken", "wrong", "share", *(["in training"] if known else [])]
+    return head, [
+        [word, spoken, wrong, f"{100 * wrong / spoken:.0f}%", *([seen or "never"] if known else [])] for word, spoken, wrong, seen in words
+    ]
+
+
+def _cut(reference: str, hypothesis: str) -> list[Piece]:
+    return pieces(reference.split(), hypothesis.split())
+
+
+def _errors(cut: Sequence[Piece]) -> int:
+    return sum(piece.errors for piece in cut)
+
+
+def _words(cut: Sequence[Piece]) -> int:
+    return sum(len(piece.said) for piece in cut)
+
+
+LEGEND = f"Errors are in capitals, and a missing word is {DELETED}."
