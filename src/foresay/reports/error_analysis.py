@@ -1,15 +1,15 @@
 """Recognizers side by side: what was kept of their errors on one corpus, and transcripts of the same utterances."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.evaluation.recognition.kept import KeptErrors
-from foresay.reports.comparisons import Comparison, Kind
+from foresay.evaluation.recognition.kept import KeptErrors, Unit
+from foresay.reports.comparisons import Comparison, Kind, Line, Source
 from foresay.results import Result
-from foresay.statistics.word_errors import DELETED, Piece, marked, pieces, spread
+from foresay.statistics.word_errors import Piece, marked, spread
 
 KINDS = {
     "substitutions": "Substitutions",
@@ -22,13 +22,15 @@ KINDS = {
 
 
 class System(NamedTuple):
-    """A recognizer, and what is known of its errors."""
+    """A recognizer with its search, and what is known of its errors."""
 
     name: str
-    run: int | None
-    """Its place on the page."""
+    color: int
+    """Its place among the colors of the page."""
     result: Result
     kept: KeptErrors
+    rates: Mapping[str, Result]
+    """Everything that was measured with it, by metric."""
 
     def frequent(self, kind: str) -> list[str]:
         """List the most frequent errors of a class as Table 11 does: `all -> al (181)`."""
@@ -36,15 +38,19 @@ class System(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """Recognizers that were tested on one corpus in one kind of symbols."""
+    """Recognizers that were tested on one corpus by one measure."""
 
     title: str
     corpus: str
-    measure: str
     systems: tuple[System, ...]
 
+    @property
+    def unit(self) -> Unit:
+        """What their texts are made of."""
+        return self.systems[0].kept.unit
 
-class Transcript(NamedTuple):
+
+class MarkedTranscript(NamedTuple):
     """What one recognizer wrote, its errors in capitals."""
 
     system: System
@@ -58,55 +64,61 @@ class Transcript(NamedTuple):
         return " ".join(word for word, _ in self.words)
 
 
-class Utterance(NamedTuple):
+class ComparedUtterance(NamedTuple):
     """An utterance, and what each recognizer made of it."""
 
     id: str
     reference: str
     words: int
-    transcripts: list[Transcript]
+    transcripts: list[MarkedTranscript]
     sound: NDArray[np.int16] | None
     """(S,); None: no evaluation kept it."""
     sample_rate: int
 
 
 def analyses(comparisons: Sequence[Comparison]) -> list[Analysis]:
-    """Put together the recognizers of each corpus whose transcripts were kept."""
-    groups: dict[tuple[str, str, str], list[tuple[Kind, System]]] = {}
-    titles: dict[tuple[str, str, str], str] = {}
+    """Put together the recognizers of each corpus whose transcripts were kept, whatever they search with."""
+    rates: dict[tuple[Kind, Source], dict[str, Result]] = {}
+    groups: dict[tuple[str, str, str, str], list[tuple[Comparison, Line, KeptErrors]]] = {}
     for comparison in comparisons:
         for line in comparison.lines:
+            rates.setdefault((comparison.kind._replace(metric=""), line.source), {})[comparison.metric] = line.result
             kept = KeptErrors.of(line.result.arrays)
-            if kept is not None and not line.untrained:
-                key = comparison.kind.measure, comparison.kind.corpus, comparison.kind.data
-                titles[key] = comparison.title
-                groups.setdefault(key, []).append((comparison.kind, System(line.label, line.run, line.result, kept)))
+            if kept is not None:
+                key = comparison.kind.measure, comparison.title, comparison.kind.corpus, comparison.kind.data
+                groups.setdefault(key, []).append((comparison, line, kept))
     found = []
-    for key, members in groups.items():
-        several = len({kind.protocol for kind, _ in members}) > 1
-        systems = [system._replace(name=f"{system.name}, {kind.protocol}" if several else system.name) for kind, system in members]
-        found.append(Analysis(titles[key], key[1], key[0], tuple(systems)))
+    for (_, title, corpus, _), members in groups.items():
+        several = len({comparison.kind.protocol for comparison, _, _ in members}) > 1
+        runs = [line.run for _, line, _ in members]
+        own = len(set(runs)) == len(runs) and None not in runs  # else a run's color is no system's
+        systems = []
+        for place, (comparison, line, kept) in enumerate(members):
+            name = f"{line.label}, {comparison.kind.protocol}" if several else line.label
+            color = line.run if own and line.run is not None else place
+            systems.append(System(name, color, line.result, kept, rates[comparison.kind._replace(metric=""), line.source]))
+        found.append(Analysis(title, corpus, tuple(systems)))
     return found
 
 
-def utterances(systems: Sequence[System], count: int, *, playable: bool = False) -> list[Utterance]:
+def utterances(systems: Sequence[System], count: int, *, playable: bool = False) -> list[ComparedUtterance]:
     """Choose utterances at equally spaced quantiles of their error rate, a mean over the systems; of those that all of them recognized.
 
     `playable`: of those whose sound was kept for one of the systems at least, if there are any.
     """
-    texts = [{pair.id: (pair.reference, pair.hypothesis) for pair in system.kept.pairs} for system in systems]
-    common = [name for name, (reference, _) in texts[0].items() if reference and all(name in others for others in texts)]
+    texts = [{pair.id: pair for pair in system.kept.pairs if pair.reference} for system in systems]
+    common = [name for name in texts[0] if all(name in others for others in texts)]
     sounds = {name: (sound, system.kept.sample_rate) for system in systems for name, sound in system.kept.sounds.items()}
     if playable:
         common = [name for name in common if name in sounds] or common
-    cut = {name: [_cut(*text[name]) for text in texts] for name in common}
+    cut = {name: [system.kept.cut(text[name]) for system, text in zip(systems, texts, strict=True)] for name in common}
     rates = [float(np.mean([_errors(one) / max(_words(one), 1) for one in cut[name]])) for name in common]
     found = []
     for place in spread(rates, count):
         name = common[place]
-        lines = [Transcript(system, marked(one), _errors(one)) for system, one in zip(systems, cut[name], strict=True)]
+        lines = [MarkedTranscript(system, marked(one), _errors(one)) for system, one in zip(systems, cut[name], strict=True)]
         sound, rate = sounds.get(name, (None, 0))
-        found.append(Utterance(name, texts[0][name][0].lower(), _words(cut[name][0]), lines, sound, rate))
+        found.append(ComparedUtterance(name, texts[0][name].reference.lower(), _words(cut[name][0]), lines, sound, rate))
     return found
 
 
@@ -127,14 +139,10 @@ def wrong_words(system: System) -> tuple[list[str], list[list[Any]]]:
     """Lay out the words that were wrong most often: the head of a table, and its rows."""
     words = system.result.details.get("frequently_wrong", ())
     known = any(seen is not None for *_, seen in words)
-    head = ["word", "spoken", "wrong", "share", *(["in training"] if known else [])]
+    head = [system.kept.unit, "spoken", "wrong", "share", *(["in training"] if known else [])]
     return head, [
         [word, spoken, wrong, f"{100 * wrong / spoken:.0f}%", *([seen or "never"] if known else [])] for word, spoken, wrong, seen in words
     ]
-
-
-def _cut(reference: str, hypothesis: str) -> list[Piece]:
-    return pieces(reference.split(), hypothesis.split())
 
 
 def _errors(cut: Sequence[Piece]) -> int:
@@ -143,6 +151,3 @@ def _errors(cut: Sequence[Piece]) -> int:
 
 def _words(cut: Sequence[Piece]) -> int:
     return sum(len(piece.said) for piece in cut)
-
-
-LEGEND = f"Errors are in capitals, and a missing word is {DELETED}."

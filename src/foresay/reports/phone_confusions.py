@@ -12,6 +12,8 @@ from foresay.reports.markup import Html, row, table, tag
 from foresay.statistics.word_errors import Confusion, confusion
 from foresay.text.broad_classes import ORDER, broad_class
 
+LEVELS = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)
+"""Shares that are named beside their colors, which are as dark as the root of a share is large: rare confusions can be seen."""
 LEAST = 0.005
 """Share below which a cell of the table of classes is left empty."""
 
@@ -27,8 +29,9 @@ def confusions(systems: Sequence[System], name: str) -> list[Html]:
         found = by_class(confusion([(pair.reference.split(), pair.hypothesis.split()) for pair in system.kept.pairs]))
         if found.said:
             caption = tag("figcaption", tag("strong", system.name))
-            parts.append(tag("figure", _picture(found, f"{name}-confusion-{place}", system.name), caption, _classes(found)))
-    return [tag("h4", "Confusions of phones"), tag("p", text, class_="caption"), tag("div", *parts, class_="panels")] if parts else []
+            picture = tag("figure", _picture(found, f"{name}-confusion-{place}", system.name), caption)
+            parts.append(tag("div", picture, _classes(found), class_="panels"))
+    return [tag("h4", "Confusions of phones"), tag("p", text, class_="caption"), *parts] if parts else []
 
 
 def by_class(found: Confusion) -> Confusion:
@@ -61,7 +64,7 @@ def _picture(found: Confusion, name: str, title: str) -> Html:
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
         axes = figure.subplots()
-        image = axes.imshow(shares(found.counts), cmap="magma_r", vmin=0.0, vmax=1.0, aspect="equal")
+        image = axes.imshow(np.sqrt(shares(found.counts)), cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
         size = min(SMALL, 300 / len(classes))
         axes.set_xticks(range(len(classes) + 1), labels=[*found.written, "missing"], rotation=90, fontsize=size)
         axes.set_yticks(range(len(classes) + 1), labels=[*found.said, "too many"], fontsize=size)
@@ -71,7 +74,7 @@ def _picture(found: Confusion, name: str, title: str) -> Html:
             axes.axhline(edge, color=SOFT, linewidth=0.5)
             axes.axvline(edge, color=SOFT, linewidth=0.5)
         axes.set(xlabel="recognized", ylabel="said")
-        figure.colorbar(image, ax=axes, shrink=0.6, label="share")
+        figure.colorbar(image, ax=axes, shrink=0.6, label="share").set_ticks(np.sqrt(LEVELS), labels=[f"{level:g}" for level in LEVELS])
 
     return draw(name, f"Confusions of phones, {title}", (6.4, 5.8), paint)
 

@@ -62,8 +62,13 @@ class Piece(NamedTuple):
 Pair: TypeAlias = tuple[str | None, str | None]
 
 
-def pieces(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Piece]:
-    """Cut both into pieces that stand for each other, in order. Their errors add up to the edit distance."""
+def pieces(reference: Sequence[str], hypothesis: Sequence[str], *, compounds: bool = True) -> list[Piece]:
+    """Cut both into pieces that stand for each other, in order. Their errors add up to the edit distance.
+
+    Without `compounds` there are no splits and joins: symbols such as phones make no others when they are written together.
+    """
+    if not compounds:
+        return [_piece(pair) for pair in _pairs(reference, hypothesis)]
     found: list[Piece] = []
     errors: list[Pair] = []
     for pair in [*_pairs(reference, hypothesis), None]:

@@ -17,7 +17,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 def kept_of(manifest: Manifest, texts: list[tuple[str, str]], speakers: int = 2, training: dict[str, int] | None = None) -> KeptErrors:
     pairs = [Compared(manifest.ids[number], f"s{number % speakers}", *both) for number, both in enumerate(texts)]
-    kept = KeptErrors.of(find_errors(pairs, manifest, training, RATE, 0).arrays)
+    kept = KeptErrors.of(find_errors(pairs, manifest, training, sample_rate=RATE).arrays)
     assert kept is not None
     assert list(kept.pairs) == pairs
     return kept

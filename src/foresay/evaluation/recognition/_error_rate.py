@@ -25,6 +25,7 @@ from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.evaluation.recognition.errors import LISTED, count_words, find_errors
+from foresay.evaluation.recognition.kept import Unit
 from foresay.results import FEWEST, Metric, Result
 from foresay.statistics.edit_distance import align, edit_distance
 from foresay.statistics.intervals import bootstrap
@@ -143,7 +144,9 @@ class ErrorRate(Measure[SearchProtocol], ABC):
                 [len(pair.reference) for pair in pairs],
             )
         counts |= {f"{kind} error rate": ([getattr(one, f"{kind}s") for one in edits], lengths) for kind in KINDS}
-        found = find_errors(pairs, manifest, count_words(recognizer, corpora.train, self.transcript), recognizer.sample_rate, seed)
+        seen = count_words(recognizer, map(self.said, corpora.train) if corpora.train else None)
+        unit: Unit = "phone" if self.transcript == "phones" else "word"
+        found = find_errors(pairs, manifest, seen, sample_rate=recognizer.sample_rate, unit=unit, seed=seed)
         about = {"utterances": len(pairs), "words": sum(lengths), **search, **_outside(decoder, pairs), **found.details}
         (layer,) = recognizer.layer_names
         rows = []

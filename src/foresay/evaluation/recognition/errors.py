@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.contracts import Recognizer
-from foresay.corpora.item import Transcript, transcript_of
 from foresay.corpora.manifest import Manifest
-from foresay.evaluation.recognition.kept import Group, KeptErrors
+from foresay.evaluation.recognition.kept import Group, KeptErrors, Unit
 from foresay.statistics.intervals import bootstrap
 from foresay.statistics.word_errors import Compared, Piece, frequent_errors, pieces, spread, words_by_errors
 
@@ -41,13 +40,21 @@ class Found(NamedTuple):
     """Of its artifact."""
 
 
-def find_errors(pairs: Sequence[Compared], manifest: Manifest, training: Mapping[str, int] | None, sample_rate: int, seed: int) -> Found:
+def find_errors(
+    pairs: Sequence[Compared],
+    manifest: Manifest,
+    training: Mapping[str, int] | None,
+    *,
+    sample_rate: int,
+    unit: Unit = "word",
+    seed: int = 0,
+) -> Found:
     """Look for what is wrong in the transcripts of a corpus. `training`: how often the training text has each word, if that is known.
 
     Raises:
         AudioError: a recording whose sound is to be kept cannot be read.
     """
-    cut = [pieces(pair.reference.split(), pair.hypothesis.split()) for pair in pairs]
+    cut = [pieces(pair.reference.split(), pair.hypothesis.split(), compounds=unit == "word") for pair in pairs]
     errors = np.array([sum(piece.errors for piece in utterance) for utterance in cut])
     words = np.array([len(pair.reference.split()) for pair in pairs])
     groups = {"length": list(_by_length(errors, words, seed))}
@@ -58,14 +65,12 @@ def find_errors(pairs: Sequence[Compared], manifest: Manifest, training: Mapping
         groups["frequency"] = list(_by_frequency(cut, training, seed))
     sounds = _sounds(pairs, errors, words, manifest, sample_rate)
     details = {**frequent_errors(cut, LISTED), "frequently_wrong": [list(word) for word in words_by_errors(cut, training)[:LISTED]]}
-    return Found(details, KeptErrors(pairs, groups, sounds, sample_rate).arrays())
+    return Found(details, KeptErrors(pairs, groups, sounds, sample_rate, unit).arrays())
 
 
-def count_words(recognizer: Recognizer, manifest: Manifest | None, kind: Transcript = "text") -> Counter[str] | None:
-    """Count the words of the transcripts of a corpus as the recognizer writes them; None: no corpus is known."""
-    if manifest is None:
-        return None
-    return Counter(word for item in manifest for word in recognizer.normalized(transcript_of(item, kind)).split())
+def count_words(recognizer: Recognizer, texts: Iterable[str] | None) -> Counter[str] | None:
+    """Count the words of transcripts as the recognizer writes them; None: nobody knows any."""
+    return None if texts is None else Counter(word for text in texts for word in recognizer.normalized(text).split())
 
 
 def _by_length(errors: Integers, words: Integers, seed: int) -> Iterator[Group]:

@@ -6,12 +6,15 @@ Reports and comparisons read it, and decode nothing again; nothing here imports 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foresay.statistics.word_errors import Compared
+from foresay.statistics.word_errors import Compared, Piece, pieces
+
+Unit: TypeAlias = Literal["word", "phone"]
+"""What texts are made of, with spaces between."""
 
 
 class Group(NamedTuple):
@@ -40,6 +43,11 @@ class KeptErrors:
     sounds: Mapping[str, NDArray[np.int16]]
     """Waveforms (S,) of some utterances, by their ids."""
     sample_rate: int
+    unit: Unit = "word"
+
+    def cut(self, pair: Compared) -> list[Piece]:
+        """Cut an utterance into pieces that stand for each other."""
+        return pieces(pair.reference.split(), pair.hypothesis.split(), compounds=self.unit == "word")
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Write it as the arrays of a result."""
@@ -50,6 +58,7 @@ class KeptErrors:
             "sound_ends": np.cumsum([len(waveform) for waveform in self.sounds.values()], dtype=np.int64),
             "sound_ids": np.array(json.dumps(list(self.sounds), ensure_ascii=False)),
             "sample_rate": np.array(self.sample_rate),
+            "unit": np.array(self.unit),
         }
 
     @classmethod
@@ -63,4 +72,5 @@ class KeptErrors:
             {by: [Group(*group) for group in groups] for by, groups in json.loads(str(arrays["groups"])).items()},
             dict(zip(json.loads(str(arrays["sound_ids"])), waveforms, strict=True)),
             int(arrays["sample_rate"]),
+            "phone" if str(arrays["unit"]) == "phone" else "word",
         )
