@@ -207,21 +207,29 @@ class LexiconBeam:
 
     def _completed(self, beam: _Beam, completes: Tensor, parent: Tensor, symbol: Tensor) -> _Candidates:
         """Complete the words that end at the nodes (B, M): a candidate for each of the at most W words of a node, (B, M W)."""
-        slots = self.begin[beam.node][..., None] + torch.arange(self.most, device=beam.node.device)  # (B, M, W)
-        live = ((slots < self.begin[beam.node + 1][..., None]) & completes[..., None]).flatten(1)
-        word = self.entries[slots.flatten(1).clamp(max=len(self.entries) - 1)]
-        beam, (parent, symbol) = _Beam(*self._several(beam)), self._several((parent, symbol))
-        score, language, state = torch.full_like(beam.score, -torch.inf), beam.language.clone(), beam.state.clone()
-        said, state[live] = self._ask(beam.state[live], self.numbers[word[live]])
-        gain = self.weights.language * said + self.bonuses[word[live]] - self.ahead[beam.node[live]]
-        score[live] = beam.score[live] + gain
-        language[live] += said
-        complete = _Beam(score, language, torch.zeros_like(beam.node), beam.last, state, mixed(beam.words, word))
-        return _Candidates(complete, parent, symbol, word)
+        first = self.begin[beam.node]
+        if self.most > 1:
+            first = first[..., None] + torch.arange(self.most, device=first.device)  # (B, M, W)
+        live = (first < self._several(self.begin[beam.node + 1]).view_as(first)) & self._several(completes).view_as(first)
+        words = self.entries[first.flatten(1).clamp(max=len(self.entries) - 1)]
+        beam, parent, symbol = _Beam(*map(self._several, beam)), self._several(parent), self._several(symbol)
+        at = live.flatten().nonzero()[:, 0]
+        word, state = words.flatten()[at], beam.state.flatten()
+        said, after = self._ask(state[at], self.numbers[word])
+        gain = self.weights.language * said + self.bonuses[word] - self.ahead[beam.node.flatten()[at]]
+        score = torch.full_like(beam.score, -torch.inf).flatten()
+        complete = beam._replace(
+            score=score.index_copy_(0, at, beam.score.flatten()[at] + gain).view_as(words),
+            language=beam.language.flatten().index_add(0, at, said).view_as(words),
+            node=torch.zeros_like(words),
+            state=state.index_copy(0, at, after).view_as(words),
+            words=mixed(beam.words, words),
+        )
+        return _Candidates(complete, parent, symbol, words)
 
-    def _several(self, rows: Sequence[Tensor]) -> list[Tensor]:
+    def _several(self, row: Tensor) -> Tensor:
         """Repeat (B, M) for each word of a node: (B, M W)."""
-        return [row[..., None].expand(*row.shape, self.most).flatten(1) for row in rows]
+        return row if self.most == 1 else row.repeat_interleave(self.most, 1)
 
     def _ask(self, states: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         said, after = self.model.advance(states, numbers)
@@ -230,7 +238,8 @@ class LexiconBeam:
     def _best(self, candidates: _Candidates, histories: Tensor, count: int, pool: int) -> _Candidates:
         """Merge what has the same history, node and last symbol, of the best `pool`, and keep the best."""
         score, order = candidates.beam.score.topk(min(pool, candidates.word.shape[1]))
-        score = score.masked_fill(score < score[:, :1] - self.threshold, -torch.inf)
+        if self.threshold < math.inf:
+            score = score.masked_fill(score < score[:, :1] - self.threshold, -torch.inf)
         beam = candidates.beam
         stride = 2 * len(self.ahead) * (self.symbols + 1) + 1
         names = (histories * stride + beam.node * (self.symbols + 1) + beam.last).gather(1, order)

@@ -142,17 +142,20 @@ class NGram(Estimator, LanguageModel):
     def advance(self, states: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
         """Score a word in each state: (N,), (N,) int64 -> log p (N,) and the states after it (N,). -1 stands for an unknown word."""
         words = torch.where(symbols < 0, self._size - len(SPECIAL), symbols)
-        places, found = words, torch.zeros_like(words, dtype=torch.bool)
-        scores = torch.zeros(len(words), device=words.device)
-        for _ in range(self.settings.order - 1):
-            wanted = states * self._size + words
-            at = torch.searchsorted(self.keys, wanted).clamp(max=len(self.keys) - 1)
-            hit = self.keys[at] == wanted
-            places = torch.where(hit & ~found, at, places)
-            found |= hit
-            scores += torch.where(found, 0.0, self.backoffs[states])
-            states = self.shorter[states].long()
-        return scores + self.log_probabilities[places], self.following[places].long()
+        if self.settings.order == 1:
+            return self.log_probabilities[words], self.following[words].long()
+        chain = [states]  # from the longest context to that of one word
+        for _ in range(self.settings.order - 2):
+            chain.append(self.shorter[chain[-1]].long())
+        contexts = torch.stack(chain)  # (N - 1, n): all are looked up at once
+        wanted = contexts * self._size + words
+        places = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
+        missed = self.keys[places] != wanted
+        without = missed.cumprod(0, dtype=torch.int8).bool()  # neither this context nor a longer one has the word
+        longest = missed.to(torch.int8).argmin(0, keepdim=True)
+        places = torch.where(without[-1], words, places.gather(0, longest)[0])
+        owed = torch.where(without, self.backoffs[contexts], 0.0).sum(0)
+        return owed + self.log_probabilities[places], self.following[places].long()
 
     def advance_all(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Score every word in each state: (N,) -> log p (N, W) and the states after it (N, W)."""
