@@ -186,7 +186,7 @@ def _develop(decoder: Decoder, manifest: Manifest, device: str, path: Path) -> _
 
 def _written(path: Path, settings: SearchSettings, tuned: tuple[Tuned, Tuned | None], whose: tuple[str, Manifest]) -> SearchFile:
     (first, second), (recognizer, manifest) = tuned, whose
-    settings = replace(settings, lm_weight=_rounded(first.weights.language), word_weight=_rounded(first.weights.words))
+    settings = replace(settings, beam=settings.width, lm_weight=_rounded(first.weights.language), word_weight=_rounded(first.weights.words))
     if second:
         settings = replace(settings, rescore_weight=_rounded(second.weights.language), rescore_word_weight=_rounded(second.weights.words))
     tuning = Tuning(recognizer, digests(settings), manifest.name, manifest.digest, (second or first).rate)
