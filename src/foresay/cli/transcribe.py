@@ -57,8 +57,7 @@ def run(arguments: list[str]) -> int:
         search = options.search.settings()
         recognizer = load_recognizer(options.model, options.device)
         dest = options.out if options.out or options.format in TOGETHER else Path()
-        stamp = stamp_of(recognizer, search, options.nbest)
-        written = None if dest is None else WrittenTranscripts(dest, options.format, stamp)
+        written = None if dest is None else WrittenTranscripts(dest, options.format, stamp_of(recognizer, search, options.nbest))
         done = written.done if written else []
         if done:
             progress.say(f"going on after {len(done):,} recordings that were transcribed before")
