@@ -1,11 +1,13 @@
 """Lexicon beam search against every text of a small lattice, against a search in plain Python, and against flashlight's numbers."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from foresay.contracts.recognition import Emissions
+from foresay.decoding.hot_words import HotPhrases
 from foresay.decoding.lexicon_beam import LexiconBeam, Paths
 from foresay.decoding.weights import Weights, nats
 from foresay.errors import UserError
@@ -24,6 +26,10 @@ WORDS: dict[str, list[tuple[int, ...]]] = {
     "bab": [(3, 2, 3)],
 }
 """With homophones (ab, ba), several spellings of one word, doubled symbols, and words that begin others."""
+
+SIZES = {word: len(several[0]) for word, several in WORDS.items()}
+PHRASES = {("a", "b"): 2, ("b",): 1, ("b", "a", "b"): 3}
+"""With the symbols that spell them."""
 
 
 def with_bar(words: dict[str, list[tuple[int, ...]]]) -> dict[str, list[tuple[int, ...]]]:
@@ -172,13 +178,43 @@ def test_the_result_does_not_depend_on_batch_mates(paths: Paths, convention: str
 
 def test_hot_words_come_out_and_count_in_the_score() -> None:
     emissions = Emissions(torch.tensor([[[0.1, 0.1, 0.45, 0.35], [0.1, 0.8, 0.05, 0.05]]]).log(), torch.tensor([2]))
-    plain, hot = (LexiconBeam(WORDS, 4, boundary=BAR, bonuses=bonuses, paths="sum") for bonuses in (None, {"b": 1.0}))
+    phrases = HotPhrases(["b"], 1.0, SIZES)
+    plain, hot = (LexiconBeam(WORDS, 4, boundary=BAR, hot_words=hot_words, paths="sum") for hot_words in (None, phrases))
     (first, *_), *_ = plain(emissions, 3)
     (boosted, *_), *_ = hot(emissions, 3)
     assert (first.text, boosted.text) == ("a", "b")
     assert boosted.acoustic == pytest.approx(boosted.score - 1.0)
     with pytest.raises(UserError, match="hot word 'c' is not in the lexicon"):
-        LexiconBeam(WORDS, 4, bonuses={"c": 1.0})
+        HotPhrases(["a c"], 1.0, SIZES)
+
+
+def worth(words: Sequence[str]) -> float:
+    """What phrases are worth in a text, each occurrence for itself."""
+    return 0.8 * sum(size * sum(tuple(words[n : n + len(p)]) == p for n in range(len(words))) for p, size in PHRASES.items())
+
+
+@pytest.mark.parametrize("paths", ["sum", "max"])
+def test_hot_phrases_count_wherever_they_occur(paths: Paths) -> None:
+    """The best hypotheses are the best of all texts with what their phrases are worth: those that were begun in vain nothing."""
+    emissions = drawn(5, utterances=3, frames=6, symbols=4)
+    model = ToyLanguageModel(tuple(WORDS), seed=1)
+    loops = LexiconLoops(WORDS, model, a=0.7, b=-0.4)
+    hot = HotPhrases([" ".join(phrase) for phrase in PHRASES], 0.8, SIZES)
+    search = LexiconBeam(WORDS, 4, beam=20_000, weights=Weights(0.7, -0.4), language_model=model, paths=paths, hot_words=hot)
+    for hypotheses, scores in zip(search(emissions, 4), emissions.log_probabilities, strict=True):
+        found: dict[tuple[str, ...], list[float]] = {}
+        for text, score in every_text(scores.tolist(), log_sum if paths == "sum" else max).items():
+            for sentence in segmented(text, loops.words):
+                found.setdefault(sentence, []).append(score)
+        totals = {s: (log_sum if paths == "sum" else max)(several) + loops.added(s) + worth(s) for s, several in found.items()}
+        expected = sorted(totals, key=lambda sentence: -totals[sentence])
+        count = len(hypotheses) if paths == "sum" else 1  # of histories that are one state, one is kept
+        assert [tuple(h.text.split()) for h in hypotheses[:count]] == expected[:count]
+        for h in hypotheses[:count]:
+            words = tuple(h.text.split())
+            assert h.score == pytest.approx(totals[words], abs=1e-4)
+            assert h.acoustic == pytest.approx(totals[words] - loops.added(words) - worth(words), abs=1e-4)
+    assert max(worth(sentence) for sentence in expected[:4]) > 0
 
 
 def test_what_is_not_complete_is_left_out() -> None:

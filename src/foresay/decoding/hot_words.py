@@ -8,7 +8,7 @@ is given and taken back, so that of a whole text
 holds exactly, however the search came there. With a word boundary a phrase occurs as whole words: "cat" is not in "concatenate".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,19 +25,31 @@ class HotWords:
         boost: nats for each symbol of a phrase, boundaries not counted.
         symbols: V.
         boundary: the symbol between words, if there is one.
+        sizes: how often each symbol counts, if not once; V of them.
 
     Raises:
         UserError: a phrase is empty or holds what is no symbol, or the boost is negative or none.
     """
 
-    def __init__(self, phrases: Sequence[Sequence[int]], boost: float, symbols: int, boundary: int | None = None) -> None:
+    def __init__(
+        self,
+        phrases: Sequence[Sequence[int]],
+        boost: float,
+        symbols: int,
+        boundary: int | None = None,
+        *,
+        sizes: Sequence[float] | None = None,
+    ) -> None:
         if not boost > 0:
             msg = f"the boost of hot words is in nats a symbol, above 0, not {boost}; usual are 1 to 5"
             raise UserError(msg)
         edge = () if boundary is None else (boundary,)
         trie = Trie([(*edge, *phrase, *edge) for phrase in _checked(phrases, symbols, boundary)], symbols)
         fail, self.next = _automaton(trie)
-        counted = trie.symbol != (-1 if boundary is None else boundary)
+        counted = torch.ones(symbols) if sizes is None else torch.tensor(sizes, dtype=torch.float32)
+        if boundary is not None:
+            counted[boundary] = 0
+        counted = counted[trie.symbol]
         length, pending = torch.zeros(trie.size), torch.zeros(trie.size)
         ends = torch.zeros(trie.size, dtype=torch.bool)
         ends[trie.ends] = True
@@ -57,6 +69,50 @@ class HotWords:
     def to(self, device: torch.device) -> "HotWords":
         """Move the tables."""
         self.next, self.gain, self.final = (table.to(device) for table in (self.next, self.gain, self.final))
+        return self
+
+
+class HotPhrases:
+    """Hot words of a search over words: a state and a bonus for each word instead of each symbol.
+
+    Args:
+        phrases: words with spaces between them.
+        boost: nats for each symbol of their words.
+        sizes: of each word of the search how many symbols spell it.
+
+    Raises:
+        UserError: a word of a phrase is none of the search's, or as of `HotWords`.
+    """
+
+    def __init__(self, phrases: Sequence[str], boost: float, sizes: Mapping[str, int]) -> None:
+        words = list(dict.fromkeys(word for phrase in phrases for word in phrase.split()))
+        if unknown := [word for word in words if word not in sizes]:
+            msg = f"the hot word {unknown[0]!r} is not in the lexicon, and without a spelling cannot come out: add it there"
+            raise UserError(msg)
+        numbers = {word: number for number, word in enumerate(words, 1)}
+        other = len(words) + 1  # any word of no phrase
+        own = [0, *(sizes[word] for word in words), 0]
+        self.table = HotWords([[numbers[word] for word in phrase.split()] for phrase in phrases], boost, other + 1, sizes=own)
+        self.kinds = torch.tensor([numbers.get(word, other) for word in sizes])
+        self.states = len(self.table.final)
+
+    def advance(self, states: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Say what words (N,) add in states (N,), and the states after them."""
+        kinds = self.kinds[words]
+        return self.table.gain[states, kinds], self.table.next[states, kinds]
+
+    def total(self, words: Sequence[int]) -> float:
+        """Say what words add in all."""
+        state, bonus = torch.tensor([self.table.start]), 0.0
+        for word in words:
+            added, state = self.advance(state, torch.tensor([word], device=self.kinds.device))
+            bonus += added.item()
+        return bonus + self.table.final[state].item()
+
+    def to(self, device: torch.device) -> "HotPhrases":
+        """Move the tables."""
+        self.table.to(device)
+        self.kinds = self.kinds.to(device)
         return self
 
 

@@ -26,10 +26,12 @@ import torch
 from torch import Tensor
 
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel
-from foresay.decoding.emissions import BLANK, IMPOSSIBLE, checked, padded_with_blanks
+from foresay.decoding.emissions import BLANK, checked, padded_with_blanks
 from foresay.decoding.history import NOTHING, History, emitted, mixed
+from foresay.decoding.hot_words import HotPhrases
 from foresay.decoding.trie import Trie
 from foresay.decoding.weights import Weights
+from foresay.decoding.word_scores import WordScores
 from foresay.errors import UserError, at_least
 
 Spellings: TypeAlias = Mapping[str, Sequence[Sequence[int]]]
@@ -51,7 +53,7 @@ class _Beam(NamedTuple):
     last: Tensor
     """The last symbol, `BLANK`, or V for flashlight's silence."""
     state: Tensor
-    """The language model's."""
+    """Of `WordScores`."""
     words: Tensor
     """A mix of the words so far."""
 
@@ -78,7 +80,7 @@ class LexiconBeam:
         beam: K, hypotheses kept.
         weights: of the language model, and of the number of words.
         language_model: of words, by their names. A word that it lacks is unknown to it.
-        bonuses: nats that a word adds wherever it occurs: hot words.
+        hot_words: compiled for the words of `spellings`, in their order.
         paths: whether the paths of the same words are summed, or the best one counts.
         convention: exact CTC, or what flashlight does.
         threshold: nats below the best candidate of a frame at which others are dropped.
@@ -96,7 +98,7 @@ class LexiconBeam:
         beam: int = 50,
         weights: Weights | None = None,
         language_model: LanguageModel | None = None,
-        bonuses: Mapping[str, float] | None = None,
+        hot_words: HotPhrases | None = None,
         paths: Paths = "max",
         convention: Convention = "ctc",
         threshold: float = math.inf,
@@ -109,9 +111,7 @@ class LexiconBeam:
         self.weights, self.paths, self.flashlight = weights or Weights(), paths, convention == "flashlight"
         self.by_state = self.flashlight or paths == "max"
         self.vocabulary = tuple(spellings)
-        self.model: LanguageModel = language_model or _NoModel(self.vocabulary)
-        self.numbers = _numbers(self.vocabulary, self.model)
-        self.bonuses = self.weights.words + _bonuses(self.vocabulary, bonuses or {})  # what a word adds but for log p_LM
+        self.worth = WordScores(self.vocabulary, self.weights.words, language_model, hot_words)
         self._build(_spelled(spellings, symbols, boundary))
 
     def _build(self, spelled: Sequence[tuple[int, Sequence[int]]]) -> None:
@@ -125,8 +125,9 @@ class LexiconBeam:
         self.begin = torch.searchsorted(trie.ends[order], torch.arange(trie.size + 1))
         self.most = int((self.begin[1:] - self.begin[:-1]).max())
         self.inner = (trie.children > 0).any(1)
-        said, _ = self._ask(torch.full_like(self.numbers, self.model.start), self.numbers)
-        self.ahead = trie.highest((self.weights.language * said + self.bonuses)[words])
+        every = torch.arange(len(self.vocabulary))
+        said, added, _ = self.worth.advance(torch.full_like(every, self.worth.start), every)
+        self.ahead = trie.highest((self.weights.language * said + added)[words])
         self.ahead[ROOT] = 0
         below = self.ahead[trie.children.long()] - self.ahead[:, None]
         self.climb = torch.where(trie.children > 0, below, -torch.inf)
@@ -165,7 +166,7 @@ class LexiconBeam:
         number = torch.zeros_like(score, dtype=torch.int64)
         score[:, 0] = 0
         last = self.symbols if self.flashlight else BLANK
-        return _Beam(score, torch.zeros_like(score), number, number + last, number + self.model.start, number)
+        return _Beam(score, torch.zeros_like(score), number, number + last, number + self.worth.start, number)
 
     def _step(self, beam: _Beam, frame: Tensor) -> _Candidates:
         """Go on by one frame (B, V)."""
@@ -215,8 +216,8 @@ class LexiconBeam:
         beam, parent, symbol = _Beam(*map(self._several, beam)), self._several(parent), self._several(symbol)
         at = live.flatten().nonzero()[:, 0]
         word, state = words.flatten()[at], beam.state.flatten()
-        said, after = self._ask(state[at], self.numbers[word])
-        gain = self.weights.language * said + self.bonuses[word] - self.ahead[beam.node.flatten()[at]]
+        said, added, after = self.worth.advance(state[at], word)
+        gain = self.weights.language * said + added - self.ahead[beam.node.flatten()[at]]
         score = torch.full_like(beam.score, -torch.inf).flatten()
         complete = beam._replace(
             score=score.index_copy_(0, at, beam.score.flatten()[at] + gain).view_as(words),
@@ -230,10 +231,6 @@ class LexiconBeam:
     def _several(self, row: Tensor) -> Tensor:
         """Repeat (B, M) for each word of a node: (B, M W)."""
         return row if self.most == 1 else row.repeat_interleave(self.most, 1)
-
-    def _ask(self, states: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        said, after = self.model.advance(states, numbers)
-        return said.clamp(min=IMPOSSIBLE), after
 
     def _best(self, candidates: _Candidates, histories: Tensor, count: int, pool: int) -> _Candidates:
         """Merge what has the same history, node and last symbol, of the best `pool`, and keep the best."""
@@ -263,9 +260,9 @@ class LexiconBeam:
         whole = whole._replace(beam=whole.beam._replace(score=whole.beam.score.masked_fill(~complete, -torch.inf)))
         partial = partial._replace(beam=partial.beam._replace(score=partial.beam.score.masked_fill(complete, -torch.inf)))
         found = _joined([whole, partial])
-        said = self.model.end(found.beam.state.flatten()).view_as(found.beam.score).clamp(min=IMPOSSIBLE)
+        said, added = self.worth.end(found.beam.state)
         ended = found.beam._replace(
-            score=found.beam.score + self.weights.language * said,
+            score=found.beam.score + self.weights.language * said + added,
             language=found.beam.language + said,
             last=torch.zeros_like(found.beam.last),
         )
@@ -286,36 +283,15 @@ class LexiconBeam:
                     numbers, _ = emitted(torch.cat([words[b, n], last[b, n : n + 1]]))
                     ends = (symbols[b, n] != NOTHING).cumsum(0)[words[b, n] != NOTHING].tolist()
                     ends += [len(tokens)] * (len(numbers) - len(ends))  # the last word, without its boundary
-                    acoustic = score - self.weights.language * said[b][n] - self.bonuses[list(numbers)].sum().item()
+                    acoustic = score - self.weights.language * said[b][n] - self.worth.added(numbers)
                     text = " ".join(self.vocabulary[number] for number in numbers)
                     results[-1].append(Hypothesis(text, score, tokens, frames, tuple(ends), acoustic, said[b][n]))
         return results
 
     def _move(self, device: torch.device) -> None:
-        for name in ("children", "entries", "begin", "inner", "ahead", "climb", "numbers", "bonuses"):
+        for name in ("children", "entries", "begin", "inner", "ahead", "climb"):
             setattr(self, name, getattr(self, name).to(device))
-
-
-class _NoModel(LanguageModel):
-    """A language model to which all words are certain."""
-
-    symbols: Sequence[str] = ()
-    start = 0
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.symbols = words
-
-    def split(self, text: str) -> list[str]:
-        return text.split()
-
-    def advance(self, states: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(symbols, dtype=torch.float32), states
-
-    def advance_all(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.zeros(len(states), len(self.symbols), device=states.device), states[:, None].expand(-1, len(self.symbols))
-
-    def end(self, states: Tensor) -> Tensor:
-        return torch.zeros_like(states, dtype=torch.float32)
+        self.worth.to(device)
 
 
 def _stayed(beam: _Beam) -> _Candidates:
@@ -346,27 +322,6 @@ def _merged(score: Tensor, names: Tensor, paths: Paths) -> Tensor:
         share = (score - score.gather(1, leader)).exp().nan_to_num(0.0)
         score = score + torch.zeros_like(score).scatter_add_(1, leader, share).log()
     return torch.where(first, score, -torch.inf)
-
-
-def _numbers(words: Sequence[str], model: LanguageModel) -> Tensor:
-    """Number the words as the language model does; -1 where it lacks one."""
-    known = {word: number for number, word in enumerate(model.symbols)}
-    lacking = [word for word in words if word not in known]
-    if 2 * len(lacking) > len(words):
-        msg = (
-            f"the language model lacks {len(lacking)} of the lexicon's {len(words)} words, such as {lacking[0]!r}; it has "
-            f"{', '.join(map(repr, model.symbols[:5]))}, … Usual causes: capital against small letters, or a model of letters"
-        )
-        raise UserError(msg)
-    return torch.tensor([known.get(word, -1) for word in words])
-
-
-def _bonuses(words: Sequence[str], bonuses: Mapping[str, float]) -> Tensor:
-    unknown = sorted(set(bonuses) - set(words))
-    if unknown:
-        msg = f"the hot word {unknown[0]!r} is not in the lexicon, and without a spelling cannot come out: add it there"
-        raise UserError(msg)
-    return torch.tensor([bonuses.get(word, 0.0) for word in words])
 
 
 def _spelled(spellings: Spellings, symbols: int, boundary: int | None) -> list[tuple[int, tuple[int, ...]]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from foresay.contracts import Emissions, LanguageModel, Recognizer
-from foresay.decoding.hot_words import HotWords
+from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
@@ -192,7 +192,10 @@ class Decoder:
 
     def _over_words(self, lexicon: Lexicon, weights: Weights) -> Search:
         spellings = lexicon.encode(self.vocabulary)
-        bonuses = {word: (self.settings.hot_weight or 0.0) * len(spellings[word][0]) for word in self._hot}
+        hot = None
+        if self._hot:
+            sizes = {word: len(several[0]) for word, several in spellings.items()}
+            hot = HotPhrases(self._hot, self.settings.hot_weight or 0.0, sizes)
         return LexiconBeam(
             spellings,
             len(self.vocabulary),
@@ -200,7 +203,7 @@ class Decoder:
             beam=self.settings.width,
             weights=weights,
             language_model=self.model,
-            bonuses=bonuses,
+            hot_words=hot,
         )
 
     def _hot_phrases(self) -> list[str]:
@@ -222,10 +225,7 @@ class Decoder:
         if path is None and (self.model is None or self._is_of_symbols(self.model)):
             return None
         lexicon = self._spelled(self.model, self.settings.lm) if path is None and self.model else self._read(path or "")
-        if several := [phrase for phrase in self._hot if " " in phrase]:
-            msg = f"the hot words of a search with a lexicon are single words, not {several[0]!r}: give each of its words a line"
-            raise UserError(msg)
-        if added := [word for word in self._hot if word not in lexicon.spellings]:
+        if added := [word for phrase in self._hot for word in phrase.split() if word not in lexicon.spellings]:
             if self.vocabulary.kind == "phones":
                 msg = f"the hot word {added[0]!r} is not in the lexicon, and a recognizer of phones cannot spell it: add it there"
                 raise UserError(msg)
