@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from foresay.building import build
-from foresay.contracts import Batch, FeatureExtractor, MaskableExtractor
+from foresay.contracts import Batch, Emissions, FeatureExtractor, MaskableExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.decoding.alignment import text_scores
 from foresay.decoding.greedy import best_path
@@ -69,6 +69,23 @@ def test_transcripts_do_not_depend_on_batch_mates(lstm: int) -> None:
         (found,) = best_path(alone, model.text_of)
         assert found.text == together[row].text
         assert found.score == pytest.approx(together[row].score, abs=1e-2)
+
+
+def test_a_frozen_encoder_has_no_dropout_and_its_features_are_what_is_masked() -> None:
+    noisy = HUBERT | {"dropout": 0.4, "attention_dropout": 0.4}
+    quiet = {"freeze": "encoder", "mask_probability": 0.0, "channel_probability": 0.0}
+    model, batch = recognizer(build(noisy), **quiet), batch_of("ab ba", "cab")
+    trained, evaluated = model.train()(batch, 0), model.eval()(batch, 0)
+    assert not model.train().encoder.training
+    torch.testing.assert_close(trained.terms["ctc"].sum, evaluated.terms["ctc"].sum, rtol=1e-4, atol=1e-3)
+    masked = recognizer(build(noisy), freeze="encoder", mask_probability=0.3, channel_probability=0.1, channel_length=2).train()
+    given, labels = masked.prepare(batch), [masked.spell(text) for text in batch.text or ()]
+    assert given.masks is not None
+    frames, channels = given.masks
+    features = masked.encoder.features(*batch.audio).values[masked.layers[0]]
+    scores = masked.head(features.masked_fill(frames[..., None] | channels[:, None], 0.0)).log_softmax(-1)
+    expected = -text_scores(Emissions(scores, given.frames), labels).sum()
+    torch.testing.assert_close(masked(batch, 0).terms["ctc"].sum, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_masks_are_of_training_alone_and_no_mask_changes_nothing() -> None:

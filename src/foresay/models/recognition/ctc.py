@@ -10,12 +10,13 @@ section 3.4 and appendix B.
 
 The paper needs no more than the linear layer. A small encoder that does not look ahead, as CPC's, is helped by a bidirectional LSTM in
 between; on features made by hand it is the recognizer. For the first `freeze_updates` updates the encoder is not trained: what is still
-untrained would spoil it.
+untrained would spoil it. One that is never trained (`freeze = "encoder"`) encodes each utterance once, without dropout, and what is masked
+are its features.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.dropout import Dropout
 from foresay.masking import draw_spans
+from foresay.models.recognition._frozen_features import FrozenFeatures
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import Kind, Vocabulary
@@ -123,12 +125,14 @@ class CTC(Recognizer):
         size = s.stack * encoder.size(self.layers[0])
         self.lstm = BidirectionalLSTM(size, s.lstm, s.lstm_layers, s.dropout) if s.lstm else None
         self.head = nn.Linear(2 * s.lstm if s.lstm else size, len(s.symbols))
-        self.masked_layer = encoder.layer_names[0] if isinstance(encoder, MaskableExtractor) else self.layers[0]
+        inside = isinstance(encoder, MaskableExtractor) and s.freeze != "encoder"
+        self.masked_layer = encoder.layer_names[0] if inside else self.layers[0]
         self.masked_size = encoder.size(self.masked_layer)
         self.units, self.boundary = s.units, self.vocabulary.boundary
         self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, self.receptive_field = encoder.sample_rate, encoder.receptive_field + (s.stack - 1) * encoder.hop(self.layers[0])
         self.first_center = encoder.first_center + (s.stack - 1) * encoder.hop(self.layers[0]) // 2
+        self._kept = {training: FrozenFeatures(self.layers) for training in (True, False)}
         for parameter in self._frozen():
             parameter.requires_grad = False
 
@@ -147,11 +151,17 @@ class CTC(Recognizer):
         """Count the symbols of a transcript that the vocabulary lacks."""
         return self.vocabulary.missing(_normalized(text, self.settings))
 
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as PyTorch has it
+        """Begin to train, or end; an encoder that is never trained stays in `eval()`."""
+        super().train(mode)
+        if self.settings.freeze == "encoder" and isinstance(self.encoder, nn.Module):
+            self.encoder.eval()
+        return self
+
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of a batch, a mean over the symbols of its transcripts."""
-        waveforms, lengths = batch.audio
         given = self.prepare(batch)
-        logits = self._scores(self._features(waveforms, lengths, given.masks, frozen=self._freezes(step)), given.frames)
+        logits = self._scores(self._masked(batch, given.masks, frozen=self._freezes(step)), given.frames)
         log_probabilities = logits.float().log_softmax(-1)
         loss = F.ctc_loss(
             log_probabilities.transpose(0, 1), given.targets, given.frames, given.target_lengths, reduction="sum", zero_infinity=True
@@ -206,7 +216,8 @@ class CTC(Recognizer):
         self.chosen(layers)
         (layer,) = self.layer_names
         counts = self.frame_count(lengths, layer)
-        scores = self._scores(self._features(waveforms, lengths, None), counts).float().log_softmax(-1)
+        encoded = self._summed(self._encoded(waveforms, lengths, None))
+        scores = self._scores(self._stacked(encoded), counts).float().log_softmax(-1)
         rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
         return Frames({layer: scores}, {layer: counts}, {layer: rate})
 
@@ -243,18 +254,25 @@ class CTC(Recognizer):
         channels = draw_spans(sizes, keys, s.channel_probability, s.channel_length, "masked channels")
         return sent(frames, device), sent(channels, device)
 
-    def _features(self, waveforms: Tensor, lengths: Tensor, masks: tuple[Tensor, Tensor] | None, *, frozen: bool = False) -> Tensor:
-        """Encode waveforms (B, S): what the linear layer is given (B, T, D). A frozen encoder gets no gradient; weights of layers do."""
-        maskable = self.encoder if isinstance(self.encoder, MaskableExtractor) else None
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            if masks and maskable:
-                found = maskable.masked_features(waveforms, lengths, *masks, self.layers).values
-            else:
-                found = self.encoder.features(waveforms, lengths, self.layers).values
+    def _masked(self, batch: Batch, masks: tuple[Tensor, Tensor] | None, *, frozen: bool) -> Tensor:
+        """Encode a batch with its masks: what is recognized (B, T, D). A frozen encoder gets no gradient; weights of layers do."""
+        waveforms, lengths = batch.audio
+        inside = masks if isinstance(self.encoder, MaskableExtractor) and self.settings.freeze != "encoder" else None
+        if self.settings.freeze == "encoder":
+            found: Mapping[str, Tensor] = self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)
+        else:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                found = self._encoded(waveforms, lengths, inside)
         values = self._summed(found)
-        if masks and not maskable:
+        if masks and not inside:
             values = values.masked_fill(masks[0][..., None] | masks[1][:, None], 0.0)
         return self._stacked(values)
+
+    def _encoded(self, waveforms: Tensor, lengths: Tensor, masks: tuple[Tensor, Tensor] | None) -> Mapping[str, Tensor]:
+        """Encode waveforms (B, S): layer -> (B, T, D), masked as the pre-training masked."""
+        if masks and isinstance(self.encoder, MaskableExtractor):
+            return self.encoder.masked_features(waveforms, lengths, *masks, self.layers).values
+        return self.encoder.features(waveforms, lengths, self.layers).values
 
     def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
         """Score the symbols in features (B, T, D), of which `counts` (B,) frames are real: (B, T, V), not normalized."""
