@@ -222,3 +222,25 @@ def test_what_it_shows_is_finite_and_by_utterance(model: SpeechModel) -> None:
     for value in shown.values():
         assert value.shape[0] == 4
         assert value.isfinite().all()
+
+
+def test_codes_are_those_it_shows_and_do_not_depend_on_batch_mates_or_padding(model: SpeechModel) -> None:
+    model.eval()
+    lengths = torch.tensor([9000, 5123, 16_000])
+    waveforms = torch.randn(3, 16_000)
+    if not model.codebooks:
+        with pytest.raises(TypeError, match="has no quantizer of its own"):
+            model.codes(waveforms, lengths)
+        return
+    batch = _batch(model)
+    assert batch.waveforms is not None
+    assert batch.lengths is not None
+    with torch.no_grad():
+        assert torch.equal(model.codes(batch.waveforms, batch.lengths), model.inspect(batch)["codes"])
+        together = model.codes(waveforms, lengths)
+        for i, length in enumerate(lengths.tolist()):
+            alone = model.codes(waveforms[i : i + 1, :length], lengths[i : i + 1])
+            count = int(model.frame_count(lengths[i : i + 1], model.layer_names[0]))
+            assert alone.shape == (1, count, model.codebooks)
+            same = (together[i, :count] == alone[0]).all(-1).float().mean()
+            assert same > 0.97  # rounding may choose the other one of two that are about as near

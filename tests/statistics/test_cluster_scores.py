@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from sklearn.metrics import normalized_mutual_info_score
 
-from foresay.statistics.cluster_scores import agreement, rate_agreement, rate_distances, rate_use
+from foresay.statistics.cluster_scores import agreement, contingency, rate_agreement, rate_distances, rate_use
 from reference.cluster_loops import agreement as agreement_by_loops
 
 RANDOM = np.random.default_rng(0)
@@ -20,6 +20,12 @@ def table(codes: np.ndarray, phones: np.ndarray) -> np.ndarray:
     counts = np.zeros((codes.max() + 1, phones.max() + 1))
     np.add.at(counts, (codes, phones), 1.0)
     return counts
+
+
+def test_contingency_counts_labelled_frames() -> None:
+    np.testing.assert_array_equal(contingency(CODES, PHONES, 7, 5), table(CODES, PHONES))
+    assert contingency([0, 2, 2, 1], [1, 0, -1, -1], 4, 2).tolist() == [[0, 1], [0, 0], [1, 0], [0, 0]]
+    assert contingency([], [], 2, 2).tolist() == [[0, 0], [0, 0]]
 
 
 def rated(counts: ArrayLike) -> dict[str, float]:

@@ -278,6 +278,28 @@ def test_arrays_stand_beside_the_lines_and_are_read_back_with_them(tmp_path: Pat
     assert all(row.arrays for row in with_arrays(copy, read_results(copy / "results.jsonl")) if row.layer != "none")
 
 
+class Once(Sums):
+    """A number of each model as a whole."""
+
+    by_layer = False
+
+    def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
+        alone = [replace(subject, layers=subject.layers[:1], untrained=None) for subject in with_untrained(subjects)]
+        return [replace(row, layer="whole") for row in super().__call__(alone, corpora, seed=seed, device=device)]
+
+
+def test_what_is_measured_of_a_model_as_a_whole_is_measured_once(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow, "find_measure", lambda *_: Once(Nothing("all")))
+    write_run(tmp_path / "run")
+    rows = evaluate([tmp_path / "run"], corpus, measures=["sums"])
+    assert {row.layer for row in rows} == {"whole"}
+    assert "run" in Sums.asked
+    Sums.asked.clear()
+    for layers in (None, ["c"], ["z", "c"]):
+        assert evaluate([tmp_path / "run"], corpus, measures=["sums"], layers=layers) == rows
+    assert Sums.asked == []
+
+
 def test_examples_of_another_corpus_replace_all_that_were_there(tmp_path: Path, corpus: Path) -> None:
     work, run = whole(tmp_path, corpus)
     for number in (1, 2, 3):

@@ -117,6 +117,19 @@ class SpeechModel(Trainable, FeatureExtractor):
 
     aligns: bool = False
     """Whether it aligns predictions with frames to come: `inspect` then gives `alignment_posterior (B, T, M, K)`."""
+    codebooks: int = 0
+    """G, of a quantizer of its own; 0: it has none."""
+
+    def codes(self, waveforms: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002 - of those that have a quantizer
+        """Quantize waveforms (B, S), of which `lengths` (B,) are real, nothing masked and without noise: codes (B, T, G) int64.
+
+        They are on the clock of the first layer; beyond an utterance's length they mean nothing.
+
+        Raises:
+            TypeError: it has no quantizer.
+        """
+        msg = f"{type(self).__name__} has no quantizer of its own"
+        raise TypeError(msg)
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002 - nothing to draw is a fair default
         """Return what is worth drawing of a batch, by a name that says what it is (`alignment_posterior (B, T, M, K)`, …).

@@ -75,6 +75,8 @@ class Measure(ABC, Generic[ProtocolT]):
     """By name: frozen dataclasses with a field `name`."""
     metrics: ClassVar[Mapping[str, Metric]] = {}
     """What kind of number each metric is that the measure finds: its unit, which values are better, whether it is said first."""
+    by_layer: ClassVar[bool] = True
+    """Whether it measures each layer that is asked for; else the model as a whole, whose rows name what they are of instead."""
     files: Sequence[Path] = ()
     """What the measure reads beside the manifests: with another content it is measured anew."""
     alike: tuple[object, ...] = ()

@@ -14,6 +14,7 @@ TITLES = {
     "speaker": "Speaker probe",
     "abx": "ABX",
     "clusters": "Clusters (k-means)",
+    "codes": "Codes of the model's own quantizer",
     "slowness": "Slowness",
     "robustness": "Robustness",
     "similarity": "Similarity of frames",
@@ -41,6 +42,7 @@ EXPLANATIONS = {
         "What clusters of frames say about phones (NMI: 0 nothing, 1 all, with no more clusters than that takes). Inertia is the mean "
         "squared distance to the nearest center, relative inertia its share of the variance (arXiv:2104.11946, Figure 4)."
     ),
+    "codes": "What codes say about phones (NMI: 0 nothing, 1 all, with no more codes than that takes), and how many are in use.",
     "slowness": "Phones last about 80 ms. How much changes from frame to frame, and how long does a cluster code hold?",
     "robustness": (
         "Each recording is encoded twice, once with another sound mixed in. Relative disturbance: 0 where nothing changed, 1 where a frame "

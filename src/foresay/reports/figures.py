@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from foresay.reports.canvas import DASHES, SERIES, SOFT, draw, series_color
+from foresay.reports.code_phones import code_pictures
 from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.wording import PERCENT, heading
@@ -40,7 +41,7 @@ def figures(measure: Sequence[Comparison], name: str) -> Html:
         parts.append(_grid(curves, _curve, f"Over the number of clusters: {measure[0].title}", f"{name}-curves"))
     if maps:
         parts.append(tag("div", *(_map(line, f"{name}-map-{place}") for place, line in enumerate(maps)), class_="panels"))
-    return join(parts)
+    return join([*parts, *code_pictures(measure, name)])
 
 
 def _carrying(measure: Sequence[Comparison], key: str) -> dict[str, list[Line]]:

@@ -34,6 +34,13 @@ def agreement(counts: ArrayLike) -> dict[str, Floats]:
     }
 
 
+def contingency(codes: ArrayLike, labels: ArrayLike, clusters: int, phones: int) -> NDArray[np.int64]:
+    """Count how often frames have each code (N,) and each phone (N,), of which -1 is none: n(k, p), (K, C)."""
+    code, label = (np.asarray(column, dtype=np.int64) for column in (codes, labels))
+    known = label >= 0
+    return np.bincount(code[known] * phones + label[known], minlength=clusters * phones).reshape(clusters, phones)
+
+
 def entropy(counts: Floats) -> Floats:
     """Entropy of shares, in nats: (…, K) -> (…); 0 of nothing."""
     total = counts.sum(axis=-1)

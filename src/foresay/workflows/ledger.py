@@ -116,7 +116,9 @@ class Ledger:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     def missing(self, subject: Subject) -> tuple[str, ...]:
-        """Return the layers that were not measured yet."""
+        """Return the layers that were not measured yet; of what is measured of a model as a whole, all of them or none."""
+        if not self._measure.by_layer and any(stamp == self._prints[subject] for stamp, _ in self._done):
+            return ()
         return tuple(layer for layer in subject.layers if (self._prints[subject], layer) not in self._done)
 
     def add(self, results: Iterable[Result]) -> None:

@@ -53,6 +53,13 @@ def test_phones_that_are_points_are_clusters_and_constant_features_have_none(cor
     assert details["train_frames"] == sum(int(d * RATE) // 160 for d in corpora.train.durations)
     assert (details["trained_on"], details["phones"], details["clusters"]) == (corpora.train.name, 4, [4])
 
+    arrays = found["NMI"].arrays
+    assert arrays is not None
+    assert arrays["phones"].tolist() == list(PHONES)
+    assert sorted(arrays["contingency"].sum(axis=0)) == sorted(arrays["contingency"].max(axis=0))  # each phone has one cluster
+    assert arrays["contingency"].sum() == details["frames"]
+    assert [row.metric for row in results if row.arrays] == ["NMI"] * 4
+
     deaf = {metric: find(results, metric, "levels (untrained)").value for metric in METRICS}
     assert (deaf["NMI"], deaf["inertia"], deaf["relative inertia"], deaf["effective clusters"]) == (0.0, 0.0, 0.0, 1.0)
     assert find(results, "NMI", layer="nothing").value == 0.0
@@ -73,7 +80,10 @@ def test_a_curve_is_reported_as_its_mean_and_its_points(corpora: Corpora) -> Non
     alone = Clusters(replace(FEW, clusters=(2,)))([levels()], corpora)
     assert find(alone, "NMI").value == nmi.details["values"][0]
     assert [find(alone, "NMI").low, find(alone, "NMI").high] == pytest.approx(nmi.details["intervals"][0])
-    json.dumps([{**asdict(result), "draws": None} for result in results])
+    json.dumps([{**asdict(result), "draws": None, "arrays": None} for result in results])
+    arrays = nmi.arrays
+    assert arrays is not None
+    assert arrays["contingency"].shape == (6, 4)  # of the most clusters
 
 
 def test_without_a_training_corpus_clusters_are_found_on_the_test(corpora: Corpora) -> None:

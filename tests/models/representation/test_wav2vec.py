@@ -94,6 +94,10 @@ def test_vq_wav2vec_gives_its_codes() -> None:
     codes = model.inspect(inputs)["codes"]
     assert model.layer_names == tuple(frames.values) == ("z", "q", "c")
     assert torch.equal(frames.values["q"], model.quantizer.entries[0][codes].flatten(2))
+    assert torch.equal(model.codes(inputs.waveforms, inputs.lengths), codes)
+    assert model.codebooks == 2
+    with pytest.raises(TypeError, match="has no quantizer"):
+        small().codes(inputs.waveforms, inputs.lengths)
     torch.testing.assert_close(frames.values["c"], model.context(frames.values["q"], frames.lengths["c"]))
 
 

@@ -14,7 +14,7 @@ A row holds the mean over all K (for `curve`, equal steps of log K: the area und
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.quantizers.kmeans import KMeans
 from foresay.results import NO_RANK, NO_RANK_SHARE, Metric, Result
 from foresay.settings import require_positive
-from foresay.statistics.cluster_scores import rate_agreement, rate_distances, rate_use
+from foresay.statistics.cluster_scores import contingency, rate_agreement, rate_distances, rate_use
 from foresay.statistics.estimates import Estimate, mean
 
 Integers = NDArray[np.int64]
@@ -94,8 +94,14 @@ class Clusters(Measure[ClusterProtocol]):
                     for metric, curve in self._curves(coded, seed).items():
                         whole = mean(curve.values())
                         details = {**about, **counts, **_points(curve)}
-                        results.append(self.row(subject, layer, metric, whole.value, whole.interval, where, **details))
+                        row = self.row(subject, layer, metric, whole.value, whole.interval, where, **details)
+                        results.append(replace(row, arrays=self._table(coded, vocabulary)) if metric == "NMI" else row)
         return results
+
+    def _table(self, coded: "CodedFrames", vocabulary: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+        """How often the most clusters meet each phone: what P(phone | code) is drawn of."""
+        most = max(self.protocol.clusters)
+        return {"contingency": contingency(coded.codes[most], coded.labels, most, len(vocabulary)), "phones": np.array(list(vocabulary))}
 
     def _fit(self, frames: Tensor, seed: int, title: str) -> dict[int, KMeans]:
         numbers = dict.fromkeys((1, *self.protocol.clusters))  # one center for all: what inertia is relative to

@@ -90,6 +90,7 @@ class BestRQ(MaskedSpectrogram):
             raise UserError(msg)
         self.mask = SpanMask(s.mask_probability, s.mask_length)
         self.quantizer = RandomProjectionQuantizer(STACK * s.bands, s.codes, s.code_size, s.codebooks, s.quantizer_seed)
+        self.codebooks = s.codebooks
         self.heads = nn.Linear(s.size, s.codebooks * s.codes)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
@@ -120,6 +121,12 @@ class BestRQ(MaskedSpectrogram):
         total = F.cross_entropy(found.flatten(0, 1).float(), targets.flatten(), reduction="sum") / s.codebooks
         accuracy = (found.argmax(-1) == targets).float().mean()
         return Losses({"prediction": Term(total, len(targets))}, {"accuracy": accuracy, **code_use(targets, s.codes)})
+
+    def codes(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Quantize the spectrogram of waveforms (B, S), of which `lengths` (B,) are real: codes (B, T, G) of stacks of four frames."""
+        counts = STACK * self.frame_count(lengths, "L0")
+        energies = self.energies(waveforms, lengths, counts, int(counts.max()))
+        return self.quantizer(_stacked(energies)).unflatten(0, (len(energies), -1))
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, 4 T), of frames of 10 ms; `codes` (B, T, G) of all frames of 40 ms; `found` (B, T): the share predicted right."""

@@ -115,7 +115,7 @@ class W2vBERT(MaskedSpectrogram):
             raise UserError(msg)
         self.group = s.group
         self.mask = SpanMask(s.mask_probability, s.mask_length)
-        self.quantizer = GumbelQuantizer(s.size, s.codebooks, s.codes, s.code_size)
+        self.quantizer, self.codebooks = GumbelQuantizer(s.size, s.codebooks, s.codes, s.code_size), s.codebooks
         self.target_projection = nn.Linear(s.code_size, s.target_size)
         self.context_projection = nn.Linear(s.size, s.target_size)
         self.heads = nn.Linear(s.size, s.codebooks * s.codes)
@@ -179,6 +179,12 @@ class W2vBERT(MaskedSpectrogram):
         s = self.settings
         falling = s.temperature_share * (self.updates or PUBLISHED_UPDATES)
         return falling_temperature(step, falling, s.temperature_start, s.temperature_floor)
+
+    def codes(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Quantize the latents of waveforms (B, S), of which `lengths` (B,) are real: codes (B, T, G)."""
+        counts = STACK * self.frame_count(lengths, "L0")
+        latents = self.subsampling(self.energies(waveforms, lengths, counts, int(counts.max())), counts)
+        return self.quantizer(latents, self.settings.temperature_floor).codes
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """`mask` (B, T); `codes` (B, T, G) and `code_probability` (B, T, G, V) of all frames, masked or not."""

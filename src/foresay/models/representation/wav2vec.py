@@ -111,7 +111,7 @@ class Wav2vec(EncoderAndContext):
         self.latent_norm = nn.LayerNorm(s.channels) if s.latent_norm else nn.Identity()
         self.quantizer = None
         if s.codebooks:
-            self.layer_names = ("z", "q", "c")
+            self.layer_names, self.codebooks = ("z", "q", "c"), s.codebooks
             self.quantizer = GumbelQuantizer(s.channels, s.codebooks, s.codes, s.channels, shared=s.shared_codebook, hidden=2 * s.channels)
             nn.init.normal_(self.quantizer.entries)  # they are the aggregator's input: positive ones would be nearly alike to it
         self.context = CausalAggregator(s.channels, s.context_size, s.context_kernels, activation=activation)
@@ -186,6 +186,13 @@ class Wav2vec(EncoderAndContext):
             return super().layer_values(latents, lengths, wanted)
         values = self.quantizer(self.latent_norm(latents), self.settings.temperature_floor).values
         return {**super().layer_values(values, lengths, wanted), "z": latents, "q": values}
+
+    def codes(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Quantize the latents of waveforms (B, S), of which `lengths` (B,) are real: codes (B, T, G)."""
+        if self.quantizer is None:
+            return super().codes(waveforms, lengths)
+        latents = self.features(waveforms, lengths, ("z",)).values["z"]
+        return self.quantizer(self.latent_norm(latents), self.settings.temperature_floor).codes
 
     def inspect(self, batch: Batch) -> dict[str, Tensor]:
         """Of vq-wav2vec `codes` (B, T, G), and `code_probability` (B, T, G, V)."""

@@ -127,6 +127,7 @@ class Wav2Vec2(MaskedTransformer):
         self.quantizer = None
         if s.quantized_targets:
             self.quantizer = GumbelQuantizer(s.channels, s.codebooks, s.codes, s.code_size, noise=s.gumbel_noise)
+            self.codebooks = s.codebooks
         self.target_projection = _target_projection(s.code_size if s.quantized_targets else s.channels, s.target_size, mlp=s.target_mlp)
         self.context_projection = nn.Linear(s.size, s.target_size)
 
@@ -199,6 +200,15 @@ class Wav2Vec2(MaskedTransformer):
             quantized = self.quantizer(latents, 1.0, self.quantizer.draw(latents.shape[1], batch.keys))
             shown |= {"codes": quantized.codes, "code_probability": quantized.probabilities}
         return shown
+
+    def codes(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Quantize the latents of waveforms (B, S), of which `lengths` (B,) are real: codes (B, T, G)."""
+        if self.quantizer is None:
+            return super().codes(waveforms, lengths)
+        longest = waveforms.shape[1] if self.settings.padding_in_norm else int(lengths.max())
+        encoded = self.convolutions(self._prepared(waveforms[:, :longest], lengths), lengths)
+        frames = int(self.convolutions.frame_count(lengths).max())
+        return self.quantizer(self.latent_norm(encoded[:, :frames]), self.settings.temperature_floor).codes
 
     @property
     def _pooled(self) -> int:
