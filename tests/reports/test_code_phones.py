@@ -1,5 +1,6 @@
 """P(phone | code): codes by their likeliest phone, phones by how frequent they are."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,11 +21,11 @@ def test_codes_are_sorted_by_their_likeliest_phone() -> None:
     assert len(phones_of_codes(np.zeros((2, 3), dtype=np.int64), ["a", "b", "c"]).codes) == 0
 
 
-def comparison(counts: np.ndarray, split: str = "test") -> Comparison:
-    row = Result("run", "codes", "phones", "NMI", "codes", split, 0.5, 0.4, 0.6, "corpus", 10, 0, 1.0)
+def comparison(counts: np.ndarray, split: str = "test", layer: str = "codes") -> Comparison:
+    row = Result("run", "codes", "phones", "NMI", layer, split, 0.5, 0.4, 0.6, "corpus", 10, 0, 1.0)
     row = replace(row, arrays={"contingency": counts, "phones": np.array(["<aa>", "t"])})
     untrained = replace(row, model="run (untrained)")
-    lines = [Line(Source(0, one.model, "codes", 10, 0), one, one.model, None) for one in (row, untrained, replace(row, arrays=None))]
+    lines = [Line(Source(0, one.model, layer, 10, 0), one, one.model, None) for one in (row, untrained, replace(row, arrays=None))]
     return Comparison(Kind("codes", "phones", "NMI", "corpus", split), tuple(lines))
 
 
@@ -37,3 +38,10 @@ def test_trained_models_are_drawn() -> None:
     assert "&lt;aa&gt;" in html
     assert code_pictures([comparison(np.zeros((2, 2), dtype=np.int64))], "x") == []
     assert code_pictures([comparison(np.eye(2, dtype=np.int64), "train")], "x") == []
+
+
+def test_of_many_those_with_most_codes_are_drawn_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("foresay.reports.code_phones.MOST_PICTURES", 2)
+    measure = [comparison(np.ones((size, 2), dtype=np.int64), layer=f"of {size}") for size in (3, 2, 4, 1)]
+    assert re.findall(r"<title>P\(phone \| code\), run (.*?)</title>", "".join(code_pictures(measure, "x"))) == ["of 3", "of 4"]

@@ -73,8 +73,23 @@ def test_two_that_are_alike_are_undecided(tmp_path: Path, capsys: pytest.Capture
     a, b = _run(tmp_path / "a", *_counts(1)), _run(tmp_path / "b", *_counts(1))
     (found,) = compare(a, b)
     assert (found.value, found.interval, found.certain) == (0.0, (0.0, 0.0), False)
+    assert found.improvement == 0.5
     assert main(["compare", str(a), str(b)]) == 0
     assert "undecided" in capsys.readouterr().out
+
+
+def test_the_probability_of_improvement_is_a_share_of_draws(tmp_path: Path) -> None:
+    a, b = (_run(tmp_path / str(seed), *_counts(seed)) for seed in (1, 2))
+    (found,) = compare(a, b)
+    drawn = bootstrap_difference(*_counts(2), *_counts(1)).draws
+    assert found.improvement == pytest.approx(np.mean(drawn > 0) + np.mean(drawn == 0) / 2, abs=0.002)
+    assert 0.05 < found.improvement < 0.95
+    (back,) = compare(b, a)
+    assert back.improvement == pytest.approx(1 - found.improvement)
+    fewer = [_run(tmp_path / f"fewer {seed}", *_counts(seed), direction="lower") for seed in (1, 2)]
+    assert compare(*fewer)[0].improvement == pytest.approx(1 - found.improvement)
+    neither = [_run(tmp_path / f"neither {seed}", *_counts(seed), direction="none") for seed in (1, 2)]
+    assert compare(*neither)[0].improvement is None
 
 
 def test_several_seeds_widen_the_interval(tmp_path: Path) -> None:

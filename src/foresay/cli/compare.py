@@ -33,13 +33,14 @@ def run(arguments: list[str]) -> None:
     options = tyro.cli(Options, prog="foresay compare", args=arguments, description=__doc__)
     found = compare(options.a.split(","), options.b.split(","), seed=options.seed)
     reasons = list(dict.fromkeys(one.reason for one in found if one.reason))
-    header = ("measure", "metric", "layer", "corpus", "A", "B", "B - A", "95 %", "")
+    header = ("measure", "metric", "layer", "corpus", "A", "B", "B - A", "95 %", "P(B better)", "")
     lines = [header, *(_cells(one, reasons) for one in found)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     print(f"A: {options.a}\nB: {options.b}\n")
     for line in lines:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
     print("\nIntervals are of the paired difference. Where zero lies within, the numbers do not say which is better.")
+    print("P(B better) is the share of draws in which B is.")
     for number, reason in enumerate(reasons, start=1):
         print(f"({number}) no interval: {reason}")
 
@@ -61,5 +62,6 @@ def _cells(one: Difference, reasons: Sequence[str]) -> tuple[str, ...]:
         amount(one.b, unit=what.unit),
         amount(one.value, unit=what.unit, signed=True),
         interval,
+        "" if one.improvement is None else f"{100 * one.improvement:.1f} %",
         better if one.certain else "undecided",
     )

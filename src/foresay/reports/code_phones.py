@@ -11,6 +11,7 @@ from foresay.reports.comparisons import Comparison, Line
 from foresay.reports.markup import Html, tag
 
 MOST_PICTURES = 6
+"""Of a measure: those of most codes, which are all codebooks together and not each by itself."""
 MOST_NAMED = 64
 """Codes whose numbers stand below a picture."""
 
@@ -39,23 +40,27 @@ def phones_of_codes(counts: NDArray[np.int64], phones: Sequence[str]) -> PhonesO
 def code_pictures(measure: Sequence[Comparison], name: str) -> list[Html]:
     """Draw the codes of trained models, of which evaluation kept how often they meet each phone."""
     lines = [line for comparison in measure if not comparison.seen for line in comparison.lines if not line.untrained]
-    having = [line for line in lines if line.result.arrays and "contingency" in line.result.arrays][:MOST_PICTURES]
-    pictures = [_picture(line, f"{name}-codes-{place}") for place, line in enumerate(having)]
-    shown = [picture for picture in pictures if picture]
+    having = [line for line in lines if _counts(line).any()]
+    most = sorted((len(_counts(line)) for line in having), reverse=True)[:MOST_PICTURES]
+    chosen = [line for line in having if len(_counts(line)) >= most[-1]][:MOST_PICTURES]
+    shown = [_picture(line, f"{name}-codes-{place}") for place, line in enumerate(chosen)]
     if not shown:
         return []
     text = (
         "P(phone | code): each column is a code, by its likeliest phone, each row a phone, the most frequent first. One dark cell in a "
-        "column is a code that stands for one phone; a wide row is a phone that many codes stand for (arXiv:2006.11477, Figure 3)."
+        "column is a code that stands for one phone; a wide row is a phone that many codes stand for; rare codes look surer than they are "
+        "(arXiv:2006.11477, Figure 3)."
     )
     return [tag("h4", "Which phones do codes stand for?"), tag("p", text, class_="caption"), *shown]
 
 
-def _picture(line: Line, name: str) -> Html | None:
-    arrays = line.result.arrays or {}
-    found = phones_of_codes(arrays["contingency"], [str(phone) for phone in arrays["phones"]])
-    if not len(found.codes):
-        return None
+def _counts(line: Line) -> NDArray[np.int64]:
+    """n(code, phone) (K, C) of a line; nothing where none was kept."""
+    return np.asarray((line.result.arrays or {}).get("contingency", np.zeros((0, 0), dtype=np.int64)))
+
+
+def _picture(line: Line, name: str) -> Html:
+    found = phones_of_codes(_counts(line), [str(phone) for phone in (line.result.arrays or {})["phones"]])
     title = f"{line.label} {line.layer}".rstrip()
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra

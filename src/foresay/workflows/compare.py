@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foresay.draws import stream
 from foresay.errors import UserError, at_least
@@ -52,6 +53,9 @@ class Difference:
     """95 %: over utterances (or what else the measure draws again), alike for both, and over the runs where there are several."""
     reason: str = ""
     """Why there is no interval, where there could be one."""
+    improvement: float | None = None
+    """P(B better): the share of draws in which B is the better one, of equal ones half; None where there is no interval or no better.
+    Of error rates it is the probability of improvement of Bisani and Ney (ICASSP 2004)."""
 
     @property
     def value(self) -> float:
@@ -181,8 +185,10 @@ def _difference(what: Measured, a: Sequence[BySeed], b: Sequence[BySeed], seed: 
     of_a, of_b = ([run[alike[-1]] if alike else list(run.values())[-1] for run in side] for side in (a, b))
     means = [float(np.mean([row.value for row in side])) for side in (of_a, of_b)]
     reason = _unpaired(of_a, of_b)
-    interval = None if reason or of_a[0].drawn is None else _interval(of_a, of_b, seed)
-    return Difference(what, means[0], means[1], (len(a), len(b)), interval, reason)
+    if reason or of_a[0].drawn is None:
+        return Difference(what, means[0], means[1], (len(a), len(b)), None, reason)
+    drawn = _drawn_differences(of_a, of_b, seed)
+    return Difference(what, means[0], means[1], (len(a), len(b)), middle(drawn), improvement=_improvement(drawn, what.direction))
 
 
 def _unpaired(a: Sequence[Result], b: Sequence[Result]) -> str:
@@ -212,15 +218,21 @@ def _other_names(what: str, rows: Sequence[Result]) -> str:
     return f"other {what} were drawn; {len(lacking):,} count in one only{some}"
 
 
-def _interval(a: Sequence[Result], b: Sequence[Result], seed: int) -> tuple[float, float]:
-    """Draw utterances, alike for both sides, and the runs of each side, again."""
+def _drawn_differences(a: Sequence[Result], b: Sequence[Result], seed: int) -> NDArray[np.float64]:
+    """Draw utterances, alike for both sides, and the runs of each side, again: B minus A in each draw (draws,)."""
     random = stream("runs", seed)
     sides = []
     for side in (a, b):
         table = np.stack([row.draws.values for row in side if row.draws is not None])  # (runs, draws)
         chosen = random.integers(len(table), size=table.shape)
         sides.append(np.take_along_axis(table, chosen, axis=0).mean(axis=0))
-    return middle(sides[1] - sides[0])
+    return np.asarray(sides[1] - sides[0])
+
+
+def _improvement(drawn: NDArray[np.float64], direction: Direction) -> float | None:
+    """In which share of differences (draws,) B is the better one; equal ones count half."""
+    sign = {"higher": 1, "lower": -1, "none": 0}[direction]
+    return float(np.mean(np.sign(sign * drawn) / 2 + 0.5)) if sign else None
 
 
 def _other_data(runs: Sequence[Mapping[Measured, BySeed]]) -> str:

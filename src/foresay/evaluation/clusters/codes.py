@@ -29,6 +29,7 @@ from foresay.statistics.cluster_scores import contingency, rate_agreement, rate_
 
 CODES = "codes"
 """The row of all codebooks together."""
+EFFECTIVE = "effective clusters"
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Codes(Measure[CodesProtocol]):
         "PNMI": Metric("higher"),
         "phone purity": Metric("higher", "%"),
         "cluster purity": NO_RANK_SHARE,
-        "effective clusters": NO_RANK,
-        "share of clusters used": NO_RANK_SHARE,
+        EFFECTIVE: NO_RANK,
     }
 
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
@@ -78,7 +78,8 @@ class Codes(Measure[CodesProtocol]):
         for layer, chosen in {CODES: together.reshape(-1), **books}.items():
             used, place = np.unique(chosen, return_inverse=True)
             counts = contingency(place, labels, len(used), len(phones))
-            rated = {**rate_agreement(place, labels, utterances, len(used), seed), **rate_use(place, utterances, len(used), seed)}
+            use = rate_use(place, utterances, len(used), seed)
+            rated = {**rate_agreement(place, labels, utterances, len(used), seed), EFFECTIVE: use[EFFECTIVE]}
             about = {"frames": len(chosen), "labelled_frames": int(counts.sum()), "phones": len(phones), "codes_used": len(used)}
             for metric, number in rated.items():
                 row = self.row(subject, layer, metric, number.value, number.interval, where, **about)
