@@ -16,6 +16,7 @@ from foresay.encoding.transcripts import Transcript, Word
 from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
+from foresay.workflows.language_models import train_ngram
 from foresay.workflows.train import run_recipe
 from foresay.workflows.transcribe import load_recognizer, stamp_of, transcribe
 from foresay.workflows.written_transcripts import WrittenTranscripts
@@ -164,3 +165,35 @@ def test_words_of_a_lexicon_have_their_times(run: Path, tmp_path: Path) -> None:
     assert said.text == "first second"
     assert [word.text for word in said.words] == ["first", "second"]
     assert np.abs(np.array([(word.start, word.end) for word in said.words]) - [(0.0, 0.3), (0.3, 0.75)]).max() < 0.15
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--lm", "2gram.arpa"], "lm without lm weight"),
+        (["--lm", "2gram.arpa", "--lm-weight", "3.23", "--word-weight", "0"], "In nats it is 3.23 / ln 10 = 1.40"),
+        (["--lm", "mfcc", "--lm-weight", "1", "--word-weight", "0"], "mfcc is a MFCC, which predicts no symbols"),
+        (["--lm", "cut.arpa", "--lm-weight", "1", "--word-weight", "0"], "cut.arpa"),
+        (["--lexicon", "lexicon.txt"], "symbols that the vocabulary of 5 phones lacks: 'x' (1)"),
+        (["--lexicon", "empty.txt"], "holds no words"),
+        (["--lexicon", "silent.txt"], "line 1: 'word' has no spelling"),
+        (["--beam", "0"], "beam must be 1 or more"),
+        (["--nbest", "0", "--format", "jsonl"], "nbest must be 1 or more"),
+        (["--hot-words", "text.txt", "--hot-weight", "0"], "the boost of hot words is in nats a symbol, above 0"),
+        (["--rescore", "2gram.arpa"], "rescore without rescore weight"),
+        (["--search", "nowhere.toml"], "nowhere.toml cannot be read"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_in_one_message(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("a b c d\n")
+    train_ngram(["text.txt"], "2gram.arpa", order=2)
+    (tmp_path / "cut.arpa").write_text((tmp_path / "2gram.arpa").read_text().partition("\\2-grams")[0])
+    for name, text in {"lexicon": "word\ta x\n", "empty": "", "silent": "word\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    tones(tmp_path / "one.wav", "ab")
+    capsys.readouterr()
+    assert main(["transcribe", str(run), "one.wav", *options]) == 2
+    assert message in capsys.readouterr().err

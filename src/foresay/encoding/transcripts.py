@@ -18,6 +18,7 @@ from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError
+from foresay.text.vocabulary import WORD
 
 UTTERANCES = 16
 """That are searched together, at most."""
@@ -120,12 +121,22 @@ def words_of(recognizer: Recognizer, emissions: Emissions, hypothesis: Hypothesi
         return ()
     labels = [hypothesis.tokens]
     (symbols,) = spans(align(emissions, labels), emissions, labels)
-    if hypothesis.ends:
-        edges = itertools.pairwise((0, *hypothesis.ends))
-        words = [[span for span in symbols[begin:end] if span.symbols != (recognizer.boundary,)] for begin, end in edges]
-        return tuple(_in_seconds(recognizer, joined(word), text) for word, text in zip(words, hypothesis.text.split(), strict=True))
-    found = symbols if recognizer.boundary is None else word_spans(symbols, recognizer.boundary)
-    return tuple(_in_seconds(recognizer, span, recognizer.text_of(span.symbols)) for span in found)
+    if recognizer.units == "bpe" or hypothesis.ends:
+        ends = hypothesis.ends or _ends_of_subwords(recognizer, hypothesis.tokens)
+        edges = itertools.pairwise((0, *ends))
+        parts = [[span for span in symbols[begin:end] if span.symbols != (recognizer.boundary,)] for begin, end in edges]
+        found = [joined(part) for part in parts if part]
+        texts = hypothesis.text.split() if hypothesis.ends else [recognizer.text_of(span.symbols) for span in found]
+    else:
+        found = symbols if recognizer.boundary is None else word_spans(symbols, recognizer.boundary)
+        texts = [recognizer.text_of(span.symbols) for span in found]
+    return tuple(_in_seconds(recognizer, *both) for both in zip(found, texts, strict=True) if both[1])
+
+
+def _ends_of_subwords(recognizer: Recognizer, tokens: Sequence[int]) -> list[int]:
+    """Say where words end among subwords: before one that begins a word, and at the end."""
+    begins = [place for place, token in enumerate(tokens) if place and recognizer.symbols[token].startswith(WORD)]
+    return [*begins, len(tokens)]
 
 
 def _in_seconds(recognizer: Recognizer, span: Span, text: str) -> Word:
