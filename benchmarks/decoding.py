@@ -54,6 +54,7 @@ class Task(NamedTuple):
     """What is searched."""
 
     emissions: Emissions
+    said: list[str]
     spellings: dict[str, list[tuple[int, ...]]]
     arpa: Path
     model: LanguageModel
@@ -83,15 +84,20 @@ def made(utterances: int, frames: int, words: int, beam: int, folder: Path) -> T
     train_ngram([folder / "text"], folder / "model.arpa", order=4)
     scores = torch.randn(utterances, frames, SYMBOLS, generator=generator)
     scores[..., 0] += 4
-    for row in scores:
+    said: list[list[str]] = [[] for _ in scores]
+    for row, words_said in zip(scores, said, strict=True):
         t = 1
         for word in sentence(frames):
+            if t < frames - 4:
+                words_said.append(f"w{word}")
             for symbol in (*spellings[f"w{word}"][0], BAR):
                 if t < frames - 4:
                     row[t, symbol if drawn(0, 8)[0] else drawn(2, SYMBOLS)[0]] += 6
                     t += drawn(2, 5)[0]
     emissions = Emissions(scores.log_softmax(-1), torch.full((utterances,), frames))
-    return Task(emissions, spellings, folder / "model.arpa", load_language_model(folder / "model.arpa"), beam)
+    return Task(
+        emissions, [" ".join(one) for one in said], spellings, folder / "model.arpa", load_language_model(folder / "model.arpa"), beam
+    )
 
 
 def ours(task: Task, convention: str, paths: str) -> Callable[[], Best]:

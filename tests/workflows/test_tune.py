@@ -176,3 +176,13 @@ def test_a_changed_model_or_a_missing_search_is_refused(world: Path) -> None:
     with pytest.raises(UserError, match="is for error rates"):
         evaluate([world / "run"], world / "test.jsonl", measures=["slowness:k50"], searches=[world / "tuned" / "ngram.toml"])
     assert Decoder(load(world / "run"), SearchFile.read(world / "tuned" / "ngram.toml").settings).lexicon is None
+
+
+def test_transcription_says_where_the_weights_are_of_another_recognizer(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["transcribe", str(world / "run"), str(world / "test.jsonl"), "--search"]
+    assert main([*command, str(world / "tuned" / "ngram.toml")]) == 0
+    assert "tuned for another" not in capsys.readouterr().err
+    text = (world / "tuned" / "ngram.toml").read_text()
+    (world / "tuned" / "foreign.toml").write_text(re.sub('recognizer = ".*"', 'recognizer = "0000"', text))
+    assert main([*command, str(world / "tuned" / "foreign.toml")]) == 0
+    assert "foreign.toml was tuned for another recognizer than" in capsys.readouterr().err

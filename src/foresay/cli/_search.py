@@ -35,7 +35,7 @@ class Searching:
     rescore_word_weight: float | None = None
     """What each word adds then, beside --word-weight; default 0."""
 
-    def settings(self) -> SearchSettings:
+    def chosen(self) -> SearchFile:
         """Return the search of the file, or that of the options.
 
         Raises:
@@ -43,9 +43,9 @@ class Searching:
         """
         given = {name: value for name, value in vars(self).items() if name != "search" and value is not None}
         if self.search is None:
-            return SearchSettings(**given)
+            return SearchFile(SearchSettings(**given))
         if given:
             name = next(iter(given)).replace("_", "-")
             msg = f"--search {self.search} says all of the search: leave out --{name}, or write it into a copy of the file"
             raise UserError(msg)
-        return SearchFile.read(self.search).settings
+        return SearchFile.read(self.search)

@@ -54,8 +54,10 @@ def run(arguments: list[str]) -> int:
         raise UserError(msg)
     unreadable: dict[str, AudioError] = {}
     with trusting(options.trust):
-        search = options.search.settings()
-        recognizer = load_recognizer(options.model, options.device)
+        file = options.search.chosen()
+        search, recognizer = file.settings, load_recognizer(options.model, options.device)
+        for note in file.notes(recognizer, options.model):
+            progress.say(note)
         dest = options.out if options.out or options.format in TOGETHER else Path()
         written = None if dest is None else WrittenTranscripts(dest, options.format, stamp_of(recognizer, search, options.nbest))
         done = written.done if written else []
