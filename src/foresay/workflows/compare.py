@@ -239,11 +239,8 @@ def _other_data(runs: Sequence[Mapping[Measured, BySeed]]) -> str:
     """Add what differs where only the content of corpora does."""
     named = [{astuple(replace(what, data="")): what.corpus for what in run} for run in runs]
     alike = sorted({corpus for what, corpus in named[0].items() if all(what in run for run in named)})
-    return (
-        f". Both were measured on {' and '.join(alike)}, but what stands in these manifests, or in what else the measure reads, was not the same"
-        if alike
-        else ""
-    )
+    what = "what stands in these manifests was not the same, or the search was not"
+    return f". Both were measured on {' and '.join(alike)}, but {what}" if alike else ""
 
 
 def _named(side: Side) -> str:
