@@ -10,6 +10,7 @@ import torch
 
 from foresay.contracts import Batch, Recognizer, SpeechModel, Trainable
 from foresay.errors import UserError
+from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.training.compiling import compile_model
 from foresay.training.recipe import read_recipe
 from reference.listed import models_of
@@ -59,8 +60,12 @@ def _no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _model(name: str) -> SpeechModel:
     torch.manual_seed(0)
+    return read_recipe(*_recipe_of(name)).build_model().train()
+
+
+def _recipe_of(name: str) -> tuple[str, list[str]]:
     recipe, *overrides = RECIPES[name]
-    return read_recipe(recipe, overrides).build_model().train()
+    return recipe, overrides
 
 
 def _batch(model: SpeechModel, groups: int = 1, samples: int = 12_000, *, unequal: bool = False) -> Batch:
@@ -88,7 +93,7 @@ class Counting:
 
 
 def test_every_model_is_here() -> None:
-    """Recognizers ask their encoders, whatever these are, and are refused."""
+    """Recognizers, which have an encoder, are compiled below."""
     compiled = set(models_of(Trainable)) - set(models_of(Recognizer))
     assert {name.replace("-", "_") for name in compiled} == set(RECIPES)
 
@@ -107,6 +112,30 @@ def test_a_model_is_one_graph_and_computes_what_it_does_uncompiled(name: str) ->
     found.total().backward()
     for (parameter, theirs), ours in zip(plain.named_parameters(), compiled.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5, msg=lambda text, at=parameter: f"{at}: {text}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [0, DROPPED])
+def test_a_recognizer_is_one_graph_where_its_encoder_masks(step: int) -> None:
+    models = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        settings = CTCSettings(("<blank>", "|", "a", "b"), freeze_updates=3, layer_drop=0.4, activation_dropout=0.0)
+        encoder = read_recipe(*_recipe_of("hubert")).build_model().eval()
+        assert isinstance(encoder, SpeechModel)
+        models.append(CTC(settings, encoder).train())
+    plain, compiled = models
+    counting = Counting()
+    compile_model(compiled, any_length=True, backend=counting)
+    for samples in (12_000, 15_000, 16_100):
+        batch = replace(_batch(encoder, samples=samples, unequal=True), text=("ab", "ba a"))
+        expected, found = plain(batch, step), compiled(batch, step)
+        torch.testing.assert_close(found.total(), expected.total())
+        expected.total().backward()
+        found.total().backward()
+    assert counting.graphs == 1
+    for (name, parameter), ours in zip(plain.named_parameters(), compiled.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, parameter.grad, rtol=1e-4, atol=1e-4, msg=lambda text, at=name: f"{at}: {text}")
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.estimators import Estimator, FitData
-from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor, MaskableExtractor
+from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor, MaskableExtractor, Masks
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer
@@ -38,6 +38,7 @@ __all__ = [
     "LanguageModel",
     "Losses",
     "MaskableExtractor",
+    "Masks",
     "Modality",
     "Model",
     "Need",

@@ -55,6 +55,14 @@ class Transformer(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
+    def set_dropout(self, *, dropout: float, activation_dropout: float, layer_drop: float) -> None:
+        """Drop otherwise; `dropout`: all but the activations and whole blocks."""
+        inner = {module.feed_forward[2] for module in self.modules() if isinstance(module, TransformerBlock)}
+        for module in self.modules():
+            if isinstance(module, Dropout):
+                module.p = activation_dropout if module in inner else dropout
+        self.layer_drop = layer_drop
+
     def draw(self, update: tuple[int, int] | None) -> Tensor | None:
         """Draw which blocks are run in training in an update, (seed, step): (L,) bool on the CPU; None: all."""
         return layers_kept(update, len(self.blocks), self.layer_drop if self.training else 0.0)

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from foresay.building import build
-from foresay.contracts import Batch, Emissions, FeatureExtractor, MaskableExtractor
+from foresay.contracts import Batch, Emissions, FeatureExtractor, MaskableExtractor, Masks
 from foresay.corpora.manifest import Manifest
 from foresay.decoding.alignment import text_scores
 from foresay.decoding.greedy import best_path
 from foresay.errors import UserError
+from foresay.layers.dropout import Dropout
 from foresay.loading import load
 from foresay.masking import draw_spans
 from foresay.models.recognition.ctc import CTC, CTCSettings
@@ -79,9 +80,9 @@ def test_a_frozen_encoder_has_no_dropout_and_its_features_are_what_is_masked() -
     assert not model.train().encoder.training
     torch.testing.assert_close(trained.terms["ctc"].sum, evaluated.terms["ctc"].sum, rtol=1e-4, atol=1e-3)
     masked = recognizer(build(noisy), freeze="encoder", mask_probability=0.3, channel_probability=0.1, channel_length=2).train()
-    given, labels = masked.prepare(batch), [masked.spell(text) for text in batch.text or ()]
-    assert given.masks is not None
-    frames, channels = given.masks
+    given, labels = masked.prepare(batch, 0), [masked.spell(text) for text in batch.text or ()]
+    assert given.clips.masks is not None
+    frames, channels = given.clips.masks
     features = masked.encoder.features(*batch.audio).values[masked.layers[0]]
     scores = masked.head(features.masked_fill(frames[..., None] | channels[:, None], 0.0)).log_softmax(-1)
     expected = -text_scores(Emissions(scores, given.frames), labels).sum()
@@ -104,14 +105,14 @@ def test_a_masked_frame_is_the_mask_vector_and_a_masked_channel_zero() -> None:
     count = int(encoder.frame_count(lengths, "L0"))
     everything, nothing = torch.ones(1, count, dtype=torch.bool), torch.zeros(1, 16, dtype=torch.bool)
     other = 0.1 * torch.randn_like(waveforms)
-    one, two = (encoder.masked_features(w, lengths, everything, nothing, ("L2",)).values["L2"] for w in (waveforms, other))
+    one, two = (encoder.masked_features(w, lengths, Masks(everything, nothing), ("L2",))["L2"] for w in (waveforms, other))
     torch.testing.assert_close(one, two)  # of the audio nothing is left
     channels = nothing.clone()
     channels[:, 3:5] = True
     seen = []
     encoder.position.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach().clone()))
-    encoder.masked_features(waveforms, lengths, ~everything, channels, ("L1",))
-    encoder.masked_features(waveforms, lengths, ~everything, nothing, ("L1",))
+    encoder.masked_features(waveforms, lengths, Masks(~everything, channels), ("L1",))
+    encoder.masked_features(waveforms, lengths, Masks(~everything, nothing), ("L1",))
     assert not seen[0][..., 3:5].any()
     torch.testing.assert_close(seen[0][..., 5:], seen[1][..., 5:])
 
@@ -226,6 +227,86 @@ def test_stacked_frames_halve_the_rate_and_summed_layers_begin_equal() -> None:
     layers = encoder.features(waveforms, lengths).values
     expected = summed.head(torch.stack([layers[name] for name in ("L0", "L1", "L2")]).mean(0)).log_softmax(-1)
     torch.testing.assert_close(summed.features(waveforms, lengths).values["emissions"], expected)
+
+
+MEL = {"name": "best-rq", "bands": 8, "subsampling_channels": [4, 4], "size": 16, "inner": 16, "layers": 2, "heads": 2, "dropout": 0.0}
+MEL |= {"attention_dropout": 0.0}
+
+
+@pytest.mark.parametrize("table", [HUBERT, MEL])
+def test_with_masks_of_nothing_an_encoder_gives_its_features(table: dict[str, object]) -> None:
+    encoder = build(table).eval()
+    assert isinstance(encoder, MaskableExtractor)
+    waveforms, lengths = batch_of("a", "b", "c").audio
+    masks = Masks(torch.zeros(3, int(encoder.masked_frames(lengths).max())) > 0, torch.zeros(3, encoder.masked_size) > 0)
+    found, expected = encoder.masked_features(waveforms, lengths, masks, ("L1", "L2")), encoder.features(waveforms, lengths)
+    for layer in ("L1", "L2"):
+        for row, count in enumerate(expected.lengths[layer].tolist()):
+            torch.testing.assert_close(found[layer][row, :count], expected.values[layer][row, :count], atol=1e-4, rtol=1e-4)
+
+
+def test_a_masked_spectrogram_is_its_mean() -> None:
+    encoder = build(MEL).eval()
+    assert isinstance(encoder, MaskableExtractor)
+    waveforms, lengths = batch_of("a").audio
+    count = int(encoder.masked_frames(lengths))
+    assert count == 4 * int(encoder.frame_count(lengths, "L0")) == 100
+    given = []
+    encoder.subsampling.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].detach().clone()))
+    frames, bands = torch.zeros(1, count, dtype=torch.bool), torch.zeros(1, 8, dtype=torch.bool)
+    encoder.masked_features(waveforms, lengths, Masks(frames, bands), ("L1",))
+    frames[:, 20:30], bands[:, 2:4] = True, True
+    encoder.masked_features(waveforms, lengths, Masks(frames, bands), ("L1",))
+    assert not given[1][:, 20:30].any()
+    assert not given[1][..., 2:4].any()
+    torch.testing.assert_close(given[1][:, :20, 4:], given[0][:, :20, 4:])
+    assert abs(float(given[0].mean())) < 1e-4  # so that 0 is the mean
+
+
+def test_what_is_masked_of_made_features_is_their_mean_by_a_policy() -> None:
+    model = recognizer(load("logmel"), masks="LD", mask_probability=0.9).train()
+    given: list[torch.Tensor] = []
+    model.head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].detach().clone()))
+    batch = batch_of("ab", "ba")
+    model(batch, 0)
+    model.eval()(batch, 0)
+    masked, plain = given
+    changed = masked != plain
+    for row, count in enumerate(model.frame_count(batch.audio.lengths, "emissions").tolist()):
+        mean = plain[row, :count].mean(0)
+        torch.testing.assert_close(
+            masked[row, :count][changed[row, :count]], mean.expand(count, -1)[changed[row, :count]], rtol=1e-4, atol=1e-4
+        )
+    assert 0 < changed.double().mean() < 1
+
+
+def test_blocks_are_left_out_and_inner_activations_dropped_in_fine_tuning() -> None:
+    encoder = build(HUBERT | {"layer_drop": 0.9, "dropout": 0.9, "attention_dropout": 0.9, "input_dropout": 0.9})
+    model = recognizer(encoder, layer_drop=0.5, activation_dropout=0.2, encoder_dropout=0.1).train()
+    dropouts = {name: module.p for name, module in model.encoder.named_modules() if isinstance(module, Dropout)}
+    assert {name for name, p in dropouts.items() if p == 0.2} == {f"transformer.blocks.{n}.feed_forward.2" for n in (0, 1)}
+    assert {p for name, p in dropouts.items() if "feed_forward" not in name} == {0.1}
+    short = batch_of("a", samples=4_000)
+    kept = [model.prepare(short, step).clips.kept for step in range(200)]
+    share = torch.stack([one for one in kept if one is not None]).double().mean()
+    assert len(kept) == 200
+    assert abs(float(share) - 0.5) < 0.1
+    again = model.prepare(batch_of("b", "a"), 3).clips.kept
+    assert again is not None
+    assert torch.equal(again, torch.as_tensor(kept[3]))  # it is the update's, whatever the batch
+    assert model.eval().prepare(batch_of("a"), 0).clips.kept is None
+
+
+def test_without_blocks_a_layer_is_what_they_are_given() -> None:
+    model = recognizer(layer_drop=1.0, activation_dropout=0.0, mask_probability=0.0, channel_probability=0.0).train()
+    batch = batch_of("ab", "ba")
+    given: list[torch.Tensor] = []
+    model.head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].detach().clone()))
+    model(batch, 0)
+    count = int(model.encoder.frame_count(batch.audio.lengths, "L0").min())
+    torch.testing.assert_close(
+        given[0][:, :count], model.encoder.eval().features(*batch.audio, ("L0",)).values["L0"][:, :count], rtol=1e-4, atol=1e-4
+    )
 
 
 def _recipe(folder: Path, *, encoder: str = "", units: str = "letters", steps: int = 5, lr: float = 1e-2, **model: object) -> Path:

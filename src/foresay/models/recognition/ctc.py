@@ -22,12 +22,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Recognizer, Term, sent
+from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Recognizer, Term, on_host, sent
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.dropout import Dropout
-from foresay.masking import draw_spans
+from foresay.masking import SPEC_AUGMENT, draw_spans, draw_spec_augment
 from foresay.models.recognition._frozen_features import FrozenFeatures
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -55,6 +55,9 @@ class CTCSettings:
     lstm: int = 0
     """H: units of each direction of a bidirectional LSTM before the linear layer; 0: there is none."""
     lstm_layers: int = 1
+    masks: Literal["spans", "LB", "LD", "SM", "SS", "adaptive"] = "spans"
+    """What is masked in training: spans of frames and channels as stated below, or a policy of SpecAugment (`masking.py`). Where: on what
+    the blocks of an encoder are given that was pre-trained with masks, or on its spectrogram; on the layer of any other."""
     mask_probability: float = 0.065
     """Of a frame to begin a masked span of `mask_length`."""
     mask_length: int = 10
@@ -63,6 +66,12 @@ class CTCSettings:
     channel_length: int = 64
     dropout: float = 0.0
     """On what the LSTM and the linear layer are given."""
+    layer_drop: float = 0.05
+    """Of wav2vec 2.0, HuBERT and WavLM in fine-tuning: probability that a block is left out of an update."""
+    activation_dropout: float = 0.1
+    """Of these, on the inner activations of their blocks."""
+    encoder_dropout: float = 0.0
+    """Of these, everywhere else. Other encoders keep the dropout that they were trained with."""
     freeze: Literal["nothing", "convolutions", "encoder"] = "convolutions"
     """What of the encoder is never trained; `convolutions`: what reads the waveform."""
     freeze_updates: int = 10_000
@@ -73,13 +82,30 @@ class CTCSettings:
     def __post_init__(self) -> None:
         require_not_negative(self)
         require_positive(self, "stack", "lstm_layers", "mask_length", "channel_length")
-        require_shares(self, "mask_probability", "channel_probability", "dropout")
+        require_shares(self, "mask_probability", "channel_probability")
+        require_shares(self, "dropout", "layer_drop", "activation_dropout", "encoder_dropout")
         Normalizer(self.normalization, self.outside)  # or there is no such profile
 
 
-class Prepared(NamedTuple):
-    """The transcripts and masks of a batch."""
+class Clips(NamedTuple):
+    """The audio of a batch, and what was drawn for it, where it is computed."""
 
+    waveforms: Tensor
+    """(B, S), S the longest."""
+    samples: Tensor
+    """(B,): how many are real."""
+    frames: Tensor
+    """(B,): T of each."""
+    masks: Masks | None
+    """Of what the encoder is given or, where it masks nothing itself, of its layer; None: nothing is masked."""
+    kept: Tensor | None
+    """(L,) bool on the CPU: the blocks of the encoder that are run; None: all."""
+
+
+class Prepared(NamedTuple):
+    """A batch, spelled and masked."""
+
+    clips: Clips
     targets: Tensor
     """(sum of U,) int64: the symbols of all utterances, one after the other, where the waveforms are."""
     target_lengths: Tensor
@@ -90,8 +116,6 @@ class Prepared(NamedTuple):
     """Symbols of the utterances that have frames enough for them."""
     infeasible: int
     """Utterances that have not."""
-    masks: tuple[Tensor, Tensor] | None
-    """Masked frames (B, T) and channels (B, D), where the waveforms are; None: nothing is masked."""
 
 
 class CTC(Recognizer):
@@ -122,12 +146,12 @@ class CTC(Recognizer):
             raise UserError(msg)
         self.layer_weights = nn.Parameter(torch.zeros(len(self.layers))) if s.layer == SUM else None
         self.dropout = Dropout(s.dropout)
-        size = s.stack * encoder.size(self.layers[0])
+        self.channels = encoder.size(self.layers[0])
+        size = s.stack * self.channels
         self.lstm = BidirectionalLSTM(size, s.lstm, s.lstm_layers, s.dropout) if s.lstm else None
         self.head = nn.Linear(2 * s.lstm if s.lstm else size, len(s.symbols))
-        inside = isinstance(encoder, MaskableExtractor) and s.freeze != "encoder"
-        self.masked_layer = encoder.layer_names[0] if inside else self.layers[0]
-        self.masked_size = encoder.size(self.masked_layer)
+        if isinstance(encoder, MaskableExtractor):
+            encoder.set_dropout(dropout=s.encoder_dropout, activation_dropout=s.activation_dropout, layer_drop=s.layer_drop)
         self.units, self.boundary = s.units, self.vocabulary.boundary
         self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, self.receptive_field = encoder.sample_rate, encoder.receptive_field + (s.stack - 1) * encoder.hop(self.layers[0])
@@ -160,13 +184,14 @@ class CTC(Recognizer):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of a batch, a mean over the symbols of its transcripts."""
-        given = self.prepare(batch)
-        logits = self._scores(self._masked(batch, given.masks, frozen=self._freezes(step)), given.frames)
+        given, frozen = self.prepare(batch, step), self._freezes(step)
+        encoded = None if self._maskable else self._encoded(batch, frozen=frozen)
+        logits = self.compute(given.clips, encoded, frozen)
         log_probabilities = logits.float().log_softmax(-1)
         loss = F.ctc_loss(
             log_probabilities.transpose(0, 1), given.targets, given.frames, given.target_lengths, reduction="sum", zero_infinity=True
         )
-        real = torch.arange(logits.shape[1], device=logits.device) < sent(given.frames, logits.device)[:, None]
+        real = torch.arange(logits.shape[1], device=logits.device) < given.clips.frames[:, None]
         blank = ((logits.argmax(-1) == 0) & real).sum() / real.sum()
         scalars = {"blank": blank.detach(), "infeasible": torch.tensor(given.infeasible / len(batch.ids))}
         if self.training and step < self.settings.freeze_updates:
@@ -175,10 +200,11 @@ class CTC(Recognizer):
 
     def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
         """Count the symbols: a scalar."""
-        return {"ctc": self.prepare(batch).labels}
+        return {"ctc": self.prepare(batch, step).labels}
 
-    def prepare(self, batch: Batch) -> Prepared:
-        """Spell the transcripts, and draw what is masked.
+    @on_host
+    def prepare(self, batch: Batch, step: int) -> Prepared:
+        """Spell the transcripts, and draw what is masked and which blocks are run.
 
         Raises:
             UserError: there are no transcripts, or one has a symbol that the vocabulary lacks.
@@ -187,17 +213,38 @@ class CTC(Recognizer):
             msg = "this batch has no transcripts, which CTC learns from: --set data.sampler=transcripts"
             raise UserError(msg)
         waveforms, lengths = batch.audio
+        device = waveforms.device
         targets = [self.spell(text) for text in batch.text]
         frames = self.frame_count(lengths, self.layer_names[0])
         feasible = [required_frames(ids) <= count for ids, count in zip(targets, frames.tolist(), strict=True)]
+        clips = Clips(
+            waveforms[:, : int(lengths.max())],
+            sent(lengths, device),
+            sent(frames, device),
+            self._masks(batch, lengths, device),
+            self._maskable.kept_layers((self.seed, step)) if self._maskable else None,
+        )
         return Prepared(
-            sent(torch.tensor([symbol for ids in targets for symbol in ids]), waveforms.device),
+            clips,
+            sent(torch.tensor([symbol for ids in targets for symbol in ids]), device),
             torch.tensor([len(ids) for ids in targets]),
             frames,
             sum(len(ids) for ids, fits in zip(targets, feasible, strict=True) if fits),
             len(feasible) - sum(feasible),
-            self._masks(batch, lengths, waveforms.device) if self.training else None,
         )
+
+    def compute(self, clips: Clips, encoded: Mapping[str, Tensor] | None, frozen: bool) -> Tensor:  # noqa: FBT001 - compiled, it is given its arguments by place
+        """Score the symbols of every frame: (B, T, V), not normalized. A frozen encoder gets no gradient; weights of layers do.
+
+        `encoded`: by an encoder that masks nothing itself, (B, T, D) a layer, which is not compiled.
+        """
+        if encoded is not None:
+            return self._scores(self._stacked(self._masked(self._summed(encoded), clips)), clips.frames)
+        assert self._maskable  # noqa: S101 - as `forward` found
+        assert clips.masks  # noqa: S101 - such an encoder always has them
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            found = self._maskable.masked_features(clips.waveforms, clips.samples, clips.masks, self.layers, clips.kept)
+        return self._scores(self._stacked(self._summed(found)), clips.frames)
 
     def spell(self, text: str) -> list[int]:
         """Return the symbols of a transcript."""
@@ -216,8 +263,8 @@ class CTC(Recognizer):
         self.chosen(layers)
         (layer,) = self.layer_names
         counts = self.frame_count(lengths, layer)
-        encoded = self._summed(self._encoded(waveforms, lengths, None))
-        scores = self._scores(self._stacked(encoded), counts).float().log_softmax(-1)
+        encoded = self._stacked(self._summed(self.encoder.features(waveforms, lengths, self.layers).values))
+        scores = self._scores(encoded, sent(counts, waveforms.device)).float().log_softmax(-1)
         rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
         return Frames({layer: scores}, {layer: counts}, {layer: rate})
 
@@ -230,6 +277,11 @@ class CTC(Recognizer):
         if group != "encoder.":
             return 1.0
         return 0.0 if self._freezes(step) else self.settings.encoder_rate
+
+    @property
+    def _maskable(self) -> MaskableExtractor | None:
+        """The encoder, if it masks what it is given: one that is never trained gives the same features in every update."""
+        return self.encoder if isinstance(self.encoder, MaskableExtractor) and self.settings.freeze != "encoder" else None
 
     def _freezes(self, step: int) -> bool:
         return self.settings.freeze == "encoder" or step < self.settings.freeze_updates
@@ -246,39 +298,45 @@ class CTC(Recognizer):
             return []
         return list(self.encoder.parameters() if self.settings.freeze == "encoder" else self.encoder.front_end())
 
-    def _masks(self, batch: Batch, lengths: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        s, keys = self.settings, batch.drawn_by
-        counts = self.encoder.frame_count(lengths, self.masked_layer).tolist()
-        frames = draw_spans(counts, keys, s.mask_probability, s.mask_length, "masked spans")
-        sizes = [self.masked_size] * len(counts)
-        channels = draw_spans(sizes, keys, s.channel_probability, s.channel_length, "masked channels")
-        return sent(frames, device), sent(channels, device)
-
-    def _masked(self, batch: Batch, masks: tuple[Tensor, Tensor] | None, *, frozen: bool) -> Tensor:
-        """Encode a batch with its masks: what is recognized (B, T, D). A frozen encoder gets no gradient; weights of layers do."""
-        waveforms, lengths = batch.audio
-        inside = masks if isinstance(self.encoder, MaskableExtractor) and self.settings.freeze != "encoder" else None
-        if self.settings.freeze == "encoder":
-            found: Mapping[str, Tensor] = self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)
+    def _masks(self, batch: Batch, lengths: Tensor, device: torch.device) -> Masks | None:
+        """Draw what is masked in training; in evaluation nothing is."""
+        s, maskable = self.settings, self._maskable
+        size = maskable.masked_size if maskable else self.channels
+        counts = (maskable.masked_frames(lengths) if maskable else self.encoder.frame_count(lengths, self.layers[0])).tolist()
+        if not self.training:
+            nothing = (torch.zeros(len(counts), wide, dtype=torch.bool, device=device) for wide in (max(counts), size))
+            return Masks(*nothing) if maskable else None
+        if s.masks in SPEC_AUGMENT:
+            frames, channels = draw_spec_augment(SPEC_AUGMENT[s.masks], counts, size, batch.drawn_by)
         else:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-                found = self._encoded(waveforms, lengths, inside)
-        values = self._summed(found)
-        if masks and not inside:
-            values = values.masked_fill(masks[0][..., None] | masks[1][:, None], 0.0)
-        return self._stacked(values)
+            frames = draw_spans(counts, batch.drawn_by, s.mask_probability, s.mask_length, "masked spans")
+            channels = draw_spans([size] * len(counts), batch.drawn_by, s.channel_probability, s.channel_length, "masked channels")
+        return Masks(sent(frames, device), sent(channels, device))
 
-    def _encoded(self, waveforms: Tensor, lengths: Tensor, masks: tuple[Tensor, Tensor] | None) -> Mapping[str, Tensor]:
-        """Encode waveforms (B, S): layer -> (B, T, D), masked as the pre-training masked."""
-        if masks and isinstance(self.encoder, MaskableExtractor):
-            return self.encoder.masked_features(waveforms, lengths, *masks, self.layers).values
-        return self.encoder.features(waveforms, lengths, self.layers).values
+    def _encoded(self, batch: Batch, *, frozen: bool) -> Mapping[str, Tensor]:
+        """Encode a batch, nothing masked: (B, T, D) a layer."""
+        waveforms, lengths = batch.audio
+        if self.settings.freeze == "encoder":
+            return self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            return self.encoder.features(waveforms, lengths, self.layers).values
+
+    def _masked(self, frames: Tensor, clips: Clips) -> Tensor:
+        """Mask frames (B, T, D) of an encoder that does not do it itself: by 0 or, with SpecAugment, by the utterance's mean."""
+        if clips.masks is None:
+            return frames
+        hidden = clips.masks.frames[..., None] | clips.masks.channels[:, None]
+        if self.settings.masks not in SPEC_AUGMENT:
+            return frames.masked_fill(hidden, 0.0)
+        own = torch.arange(frames.shape[1], device=frames.device) < (clips.frames * self.settings.stack)[:, None]
+        mean = (frames * own[..., None]).sum(1, keepdim=True) / own.sum(1).clamp(min=1)[:, None, None]
+        return torch.where(hidden, mean, frames)
 
     def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
         """Score the symbols in features (B, T, D), of which `counts` (B,) frames are real: (B, T, V), not normalized."""
         features = self.dropout(features)
         if self.lstm is not None:
-            features = self.dropout(self.lstm(features, sent(counts, features.device)))
+            features = self.dropout(self.lstm(features, counts))
         return self.head(features)
 
     def _summed(self, frames: Mapping[str, Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from foresay import draws
 from foresay.audio.spectrogram import LogMelSpectrogram
-from foresay.contracts import Batch, Frames, SpeechModel, sent
+from foresay.contracts import Batch, Frames, MaskableExtractor, Masks, SpeechModel, sent
 from foresay.errors import UserError
 from foresay.layers.conformer import Conformer
 from foresay.settings import require_at_most, require_not_negative, require_positive, require_shares
@@ -102,7 +102,7 @@ class MaskNoise(NamedTuple):
     """(N, D), of standard deviation 1."""
 
 
-class MaskedSpectrogram(SpeechModel, ABC):
+class MaskedSpectrogram(SpeechModel, MaskableExtractor, ABC):
     """Spectrogram, convolutions, blocks. Its layers: L0 is what the first block is given, Ln what the n-th one gives."""
 
     settings: Any
@@ -111,7 +111,7 @@ class MaskedSpectrogram(SpeechModel, ABC):
         """`blocks`: None makes a Conformer."""
         super().__init__()
         s = self.settings = settings
-        self.sample_rate = s.sample_rate
+        self.sample_rate, self.masked_size = s.sample_rate, s.bands
         self.layer_names = tuple(f"L{number}" for number in range(s.layers + 1))
         hop, window = s.sample_rate // 100, s.sample_rate // 40
         fft = max(1024, 2 ** math.ceil(math.log2(window)))
@@ -157,6 +157,25 @@ class MaskedSpectrogram(SpeechModel, ABC):
             values = {layer: waveforms.new_zeros(len(waveforms), 0, self.settings.size) for layer in chosen}
         rate = self.sample_rate / self.spectrogram.hop / STACK
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
+
+    def masked_frames(self, lengths: Tensor) -> Tensor:
+        """Frames of the spectrogram, 10 ms: (B,) -> (B,)."""
+        return STACK * self.frame_count(lengths, "L0")
+
+    def masked_features(
+        self, waveforms: Tensor, lengths: Tensor, masks: Masks, layers: Sequence[str], kept: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Encode waveforms (B, S), with masked frames (B, 4 T) and bands of the spectrogram, which become its mean: (B, T, D) a layer."""
+        numbers = [self.layer_names.index(layer) for layer in layers]
+        counts = self.masked_frames(lengths)
+        energies = self.energies(waveforms, lengths, counts, masks.frames.shape[1])
+        energies = energies.masked_fill(masks.frames[..., None] | masks.channels[:, None], 0.0)
+        states = self.blocks(self.subsampling(energies, counts), counts // STACK, kept=kept, depth=max(numbers))
+        return {layer: states[number] for layer, number in zip(layers, numbers, strict=True)}
+
+    def kept_layers(self, update: tuple[int, int]) -> Tensor | None:
+        """Draw the blocks that an update runs: (L,) bool on the CPU; None: all."""
+        return self.blocks.draw(update)
 
     def energies(self, waveforms: Tensor, lengths: Tensor, counts: Tensor, longest: int) -> Tensor:
         """Log energies of (B, S) waveforms, of mean 0 and variance 1 in each band of an utterance: (B, 4 T, bands), 0 after its end.

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, Frames, MaskableExtractor, SpeechModel, Term, sent
+from foresay.contracts import Batch, Frames, MaskableExtractor, Masks, SpeechModel, Term, sent
 from foresay.encoders.waveform_convolutions import WaveformConvolutions
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
@@ -102,7 +102,7 @@ class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
         """`position_bias`: what is added to the attention's logits; None: nothing."""
         super().__init__()
         s = self.settings = settings
-        self.sample_rate = s.sample_rate
+        self.sample_rate, self.masked_size = s.sample_rate, s.size
         self.layer_names = tuple(f"L{number}" for number in range(s.layers + 1))
         self.convolutions = WaveformConvolutions(
             s.channels, s.kernels, s.strides, s.norm, bias=s.convolution_bias, padded=s.padding_in_norm
@@ -145,19 +145,28 @@ class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
         rate = self.sample_rate / self.convolutions.downsampling
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
+    def masked_frames(self, lengths: Tensor) -> Tensor:
+        """Frames of L0: (B,) -> (B,)."""
+        return self.convolutions.frame_count(lengths)
+
     def masked_features(
-        self, waveforms: Tensor, lengths: Tensor, frames: Tensor, channels: Tensor, layers: Sequence[str] | None = None
-    ) -> Frames:
-        """Encode waveforms (B, S) as `features` does, with masked `frames` (B, T) and `channels` (B, D) of L0; all blocks are run."""
-        chosen = self.chosen(layers)
-        numbers = [self.layer_names.index(layer) for layer in chosen]
-        counts, samples = self.convolutions.frame_count(lengths), sent(lengths, waveforms.device)
-        encoded = scale_gradient(self.convolutions(self._prepared(waveforms, samples), samples), self.settings.feature_gradient)
-        latents = self.latent_norm(encoded[:, : int(counts.max())])
-        states = self.encode(latents, frames, sent(counts, waveforms.device), channels=channels, depth=max(numbers, default=0))
-        rate = self.sample_rate / self.convolutions.downsampling
-        values = {layer: states[number] for layer, number in zip(chosen, numbers, strict=True)}
-        return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
+        self, waveforms: Tensor, lengths: Tensor, masks: Masks, layers: Sequence[str], kept: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Encode waveforms (B, S), with masked frames and channels of L0: (B, T, D) a layer."""
+        numbers = [self.layer_names.index(layer) for layer in layers]
+        encoded = scale_gradient(self.convolutions(self._prepared(waveforms, lengths), lengths), self.settings.feature_gradient)
+        counts = self.convolutions.frame_count(lengths)
+        states = self.encode(self.latent_norm(encoded), masks.frames, counts, channels=masks.channels, kept=kept, depth=max(numbers))
+        return {layer: states[number] for layer, number in zip(layers, numbers, strict=True)}
+
+    def kept_layers(self, update: tuple[int, int]) -> Tensor | None:
+        """Draw the blocks that an update runs: (L,) bool on the CPU; None: all."""
+        return self.transformer.draw(update)
+
+    def set_dropout(self, *, dropout: float, activation_dropout: float, layer_drop: float) -> None:
+        """Drop otherwise than in the pre-training."""
+        self.input_dropout.p = dropout
+        self.transformer.set_dropout(dropout=dropout, activation_dropout=activation_dropout, layer_drop=layer_drop)
 
     def front_end(self) -> Iterable[nn.Parameter]:
         """Yield the parameters of the convolutions."""
