@@ -87,7 +87,7 @@ class CTCSettings:
         Normalizer(self.normalization, self.outside)  # or there is no such profile
 
 
-class Clips(NamedTuple):
+class MaskedClips(NamedTuple):
     """The audio of a batch, and what was drawn for it, where it is computed."""
 
     waveforms: Tensor
@@ -105,7 +105,7 @@ class Clips(NamedTuple):
 class Prepared(NamedTuple):
     """A batch, spelled and masked."""
 
-    clips: Clips
+    clips: MaskedClips
     targets: Tensor
     """(sum of U,) int64: the symbols of all utterances, one after the other, where the waveforms are."""
     target_lengths: Tensor
@@ -217,7 +217,7 @@ class CTC(Recognizer):
         targets = [self.spell(text) for text in batch.text]
         frames = self.frame_count(lengths, self.layer_names[0])
         feasible = [required_frames(ids) <= count for ids, count in zip(targets, frames.tolist(), strict=True)]
-        clips = Clips(
+        clips = MaskedClips(
             waveforms[:, : int(lengths.max())],
             sent(lengths, device),
             sent(frames, device),
@@ -233,17 +233,17 @@ class CTC(Recognizer):
             len(feasible) - sum(feasible),
         )
 
-    def compute(self, clips: Clips, encoded: Mapping[str, Tensor] | None, frozen: bool) -> Tensor:  # noqa: FBT001 - compiled, it is given its arguments by place
+    def compute(self, clips: MaskedClips, encoded: Mapping[str, Tensor] | None, frozen: bool) -> Tensor:  # noqa: FBT001 - compiled, it is given its arguments by place
         """Score the symbols of every frame: (B, T, V), not normalized. A frozen encoder gets no gradient; weights of layers do.
 
         `encoded`: by an encoder that masks nothing itself, (B, T, D) a layer, which is not compiled.
         """
         if encoded is not None:
             return self._scores(self._stacked(self._masked(self._summed(encoded), clips)), clips.frames)
-        assert self._maskable  # noqa: S101 - as `forward` found
-        assert clips.masks  # noqa: S101 - such an encoder always has them
+        assert isinstance(self.encoder, MaskableExtractor)  # noqa: S101 - as `forward` found
+        assert clips.masks is not None  # noqa: S101 - such an encoder always has them
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            found = self._maskable.masked_features(clips.waveforms, clips.samples, clips.masks, self.layers, clips.kept)
+            found = self.encoder.masked_features(clips.waveforms, clips.samples, clips.masks, self.layers, clips.kept)
         return self._scores(self._stacked(self._summed(found)), clips.frames)
 
     def spell(self, text: str) -> list[int]:
@@ -321,7 +321,7 @@ class CTC(Recognizer):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             return self.encoder.features(waveforms, lengths, self.layers).values
 
-    def _masked(self, frames: Tensor, clips: Clips) -> Tensor:
+    def _masked(self, frames: Tensor, clips: MaskedClips) -> Tensor:
         """Mask frames (B, T, D) of an encoder that does not do it itself: by 0 or, with SpecAugment, by the utterance's mean."""
         if clips.masks is None:
             return frames
