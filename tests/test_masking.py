@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from foresay.errors import UserError
-from foresay.masking import SPEC_AUGMENT, SpanLengths, SpanMask, draw_spec_augment, masked_places, near_edges
+from foresay.masking import SpanLengths, SpanMask, masked_places, near_edges
 
 FIFTEEN_SECONDS = 749
 
@@ -129,30 +129,3 @@ def test_near_edges_against_a_loop(steps: int) -> None:
         for t in range(length):
             expected[row, t] = bool(mask[row, t]) and min(abs(t - h) for h in unmasked) <= steps
     assert torch.equal(near_edges(mask, lengths, steps), expected)
-
-
-@pytest.mark.parametrize("name, most", [("LB", 100), ("LD", 200), ("SM", 140), ("SS", 140), ("adaptive", 20 * 64)])
-def test_a_policy_masks_no_more_than_it_says(name: str, most: int) -> None:
-    policy = SPEC_AUGMENT[name]
-    frames, channels = draw_spec_augment(policy, [1600] * 400 + [50] * 400, 80, torch.arange(800))
-    assert int(frames.sum(1).max()) <= most
-    assert int(channels.sum(1).max()) <= policy.bands * policy.band_masks
-    assert not frames[400:, 50:].any()
-    widest = min(policy.frames, int(policy.share * 1600))
-    masks = min(int(policy.per_frame * 1600), policy.frame_masks) if policy.per_frame else policy.frame_masks
-    spread = [widest / 2 * masks, policy.bands / 2 * policy.band_masks]  # on average, but for what two masks have in common
-    for found, expected in zip((frames[:400], channels), spread, strict=True):
-        assert 0.75 * expected < float(found.double().sum(1).mean()) < 1.05 * expected
-
-
-def test_of_a_short_utterance_the_adaptive_policy_leaves_most() -> None:
-    frames, _ = draw_spec_augment(SPEC_AUGMENT["adaptive"], [50] * 200, 80, torch.arange(200))
-    assert int(frames.sum(1).max()) <= 4
-    assert frames.any()
-    whole, _ = draw_spec_augment(SPEC_AUGMENT["LD"], [50] * 200, 80, torch.arange(200))
-    assert float(whole.double().mean()) > 0.5
-
-
-def test_of_fewer_channels_a_policy_masks_the_same_share() -> None:
-    _, channels = draw_spec_augment(SPEC_AUGMENT["LB"], [100] * 200, 40, torch.arange(200))
-    assert int(channels.sum(1).max()) in {13, 14}

@@ -1,7 +1,6 @@
 """CTC on any encoder: its loss is the sum over all alignments, it freezes and masks what it should, and it learns."""
 
 import dataclasses
-import itertools
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +16,6 @@ from foresay.decoding.greedy import best_path
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
 from foresay.loading import load
-from foresay.masking import draw_spans
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.statistics.edit_distance import edit_distance
 from foresay.workflows.train import run_recipe
@@ -115,15 +113,6 @@ def test_a_masked_frame_is_the_mask_vector_and_a_masked_channel_zero() -> None:
     encoder.masked_features(waveforms, lengths, Masks(~everything, nothing), ("L1",))
     assert not seen[0][..., 3:5].any()
     torch.testing.assert_close(seen[0][..., 5:], seen[1][..., 5:])
-
-
-def test_spans_begin_as_often_as_they_should() -> None:
-    masks = draw_spans([400] * 300, torch.arange(300), 0.05, 10, "masked spans")
-    expected = 1 - (1 - 0.05) ** 10
-    assert abs(masks.double().mean().item() - expected) < 0.02
-    assert not draw_spans([10], torch.arange(1), 0.9, 10, "masked spans").any()  # no longer than a span
-    lengths = [len(list(run)) for row in masks.tolist() for masked, run in itertools.groupby(row) if masked]
-    assert min(lengths) >= 10
 
 
 @pytest.mark.parametrize("freeze, moving", [("nothing", {"front", "rest"}), ("convolutions", {"rest"}), ("encoder", set())])

@@ -27,8 +27,8 @@ from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.dropout import Dropout
-from foresay.masking import SPEC_AUGMENT, draw_spans, draw_spec_augment
 from foresay.models.recognition._frozen_features import FrozenFeatures
+from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import Kind, Vocabulary
@@ -56,7 +56,7 @@ class CTCSettings:
     """H: units of each direction of a bidirectional LSTM before the linear layer; 0: there is none."""
     lstm_layers: int = 1
     masks: Literal["spans", "LB", "LD", "SM", "SS", "adaptive"] = "spans"
-    """What is masked in training: spans of frames and channels as stated below, or a policy of SpecAugment (`masking.py`). Where: on what
+    """What is masked in training: spans of frames and channels as stated below, or a policy of SpecAugment (`_masks.py`). Where: on what
     the blocks of an encoder are given that was pre-trained with masks, or on its spectrogram; on the layer of any other."""
     mask_probability: float = 0.065
     """Of a frame to begin a masked span of `mask_length`."""
