@@ -36,10 +36,10 @@ def write_recognized(
         kept = KeptErrors(pairs, groups, waveforms, RATE, unit)
         cut = [kept.cut(pair) for pair in pairs]
         wrong = [list(word) for word in words_by_errors(cut, training)]
-        details = {**frequent_errors(cut, 25), "frequently_wrong": wrong, "fingerprint": f"{folder.name}{protocol}"}
+        details = {**frequent_errors(cut, 25), "frequently_wrong": wrong, "fingerprint": f"{folder.name}{protocol}", "tested_on": "data"}
         value = sum(edit_distance(pair.reference.split(), pair.hypothesis.split()) for pair in pairs) / sum(len(s.split()) for s in spoken)
         measure = "per" if unit == "phone" else "wer"
-        about = {"direction": "lower", "unit": "%", "data_fingerprint": "data", "model_fingerprint": folder.name}
+        about = {"direction": "lower", "unit": "%", "data_fingerprint": f"data of {protocol}", "model_fingerprint": folder.name}
         of = (folder.name, measure, protocol)
         where = ("emissions", "test", value, value - 0.01, value + 0.01, "corpus/test", 10, 0, 1.0)
         arrays = kept.arrays()

@@ -92,6 +92,29 @@ def test_the_probability_of_improvement_is_a_share_of_draws(tmp_path: Path) -> N
     assert compare(*neither)[0].improvement is None
 
 
+def test_two_measures_of_one_run_are_compared_on_one_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a search takes beside the corpus, its language model, is part of the data of a number."""
+    run, other = tmp_path / "run", tmp_path / "other"
+    for folder, measure, data, better, corpus in (
+        (run, "greedy", "corpus", 0.0, "corpus"),
+        (run, "ngram", "corpus and model", 0.1, "corpus"),
+        (other, "ngram", "corpus and model", 0.1, "another"),
+    ):
+        details = {"fingerprint": measure, "tested_on": corpus}
+        _run(folder, *_counts(1, better), protocol=measure, data_fingerprint=data, details=details, model_fingerprint="one", model="one")
+    (found,) = compare(run, run, measures=("probe:greedy", "probe:ngram"))
+    assert found.interval == pytest.approx(bootstrap_difference(*_counts(1, 0.1), *_counts(1)), abs=1e-6)
+    assert found.improvement == 1.0
+    assert main(["compare", str(run), str(run), "--measures", "probe:greedy,probe:ngram"]) == 0
+    assert "probe:greedy, probe:ngram  accuracy (%)" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no measurement in common"):
+        compare(run, other, measures=("probe:greedy", "probe:ngram"))
+    with pytest.raises(UserError, match=r"probe:beam was not measured of .*run: known are probe:greedy, probe:ngram"):
+        compare(run, run, measures=("probe:greedy", "probe:beam"))
+    assert main(["compare", str(run), str(run), "--measures", "probe:greedy"]) == 2
+    assert "what of A and what of B" in capsys.readouterr().err
+
+
 def test_several_seeds_widen_the_interval(tmp_path: Path) -> None:
     a = [_run(tmp_path / f"a{n}", *_counts(1, better=n * 0.02)) for n in range(3)]
     b = [_run(tmp_path / f"b{n}", *_counts(2, better=n * 0.02)) for n in range(3)]

@@ -85,7 +85,8 @@ def analyses(comparisons: Sequence[Comparison]) -> list[Analysis]:
             rates.setdefault((comparison.kind._replace(metric=""), line.source), {})[comparison.metric] = line.result
             kept = KeptErrors.of(line.result.arrays)
             if kept is not None:
-                key = comparison.kind.measure, comparison.title, comparison.kind.corpus, comparison.kind.data
+                tested_on = line.result.details.get("tested_on", comparison.kind.data)  # the data of a search are its model's too
+                key = comparison.kind.measure, comparison.title, comparison.kind.corpus, tested_on
                 groups.setdefault(key, []).append((comparison, line, kept))
     found = []
     for (_, title, corpus, _), members in groups.items():

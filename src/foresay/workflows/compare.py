@@ -68,18 +68,21 @@ class Difference:
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
-def compare(a: Side, b: Side, *, seed: int = 0) -> list[Difference]:
+def compare(a: Side, b: Side, *, measures: tuple[str, str] | None = None, seed: int = 0) -> list[Difference]:
     """Compare what `foresay evaluate` found of two runs, or of several runs on each side (other seeds of the same recipe).
 
     Each side: a run's folder (or `RUN@step`), or several. Whose number a line of `results.jsonl` is follows from weights and
     settings, not names: a run may have been renamed, moved or copied. What was measured of one side only is left out. An interval there is
     only of numbers that were drawn alike: of the same utterances (speakers, items), with the same seed.
 
+    `measures`: what was measured of A is compared with something else of B, on the same corpus: `("wer:greedy", "wer:ngram")` of one
+    recognizer says what the language model brings.
+
     Raises:
         UserError: a side has no results, or a run twice, or the two were never measured alike; a file is damaged.
     """
     at_least(0, seed=seed)
-    of_a, of_b = (_runs(_models(side)) for side in (a, b))
+    of_a, of_b = (_runs(_models(side), measures, place) for place, side in enumerate((a, b)))
     runs = [*of_a, *of_b]
     common = [what for what in runs[0] if all(what in run for run in runs)]
     if not common:
@@ -99,9 +102,9 @@ def _models(side: Side) -> list[str]:
     return [str(model) for model in ([side] if isinstance(side, str | Path) else side)]
 
 
-def _runs(models: Sequence[str]) -> list[dict[Measured, BySeed]]:
+def _runs(models: Sequence[str], measures: tuple[str, str] | None, side: int) -> list[dict[Measured, BySeed]]:
     """The numbers of each run of a side. One that came twice would count for two, and make intervals too narrow."""
-    runs = [_numbers(model) for model in models]
+    runs = [_numbers(model, measures, side) for model in models]
     known: dict[str, int] = {}
     for place, run in enumerate(runs):
         for weights in {row.model_fingerprint for by_seed in run.values() for row in by_seed.values()}:
@@ -111,14 +114,20 @@ def _runs(models: Sequence[str]) -> list[dict[Measured, BySeed]]:
     return runs
 
 
-def _numbers(model: str) -> dict[Measured, BySeed]:
-    """The numbers of a model, by what was measured."""
+def _numbers(model: str, measures: tuple[str, str] | None, side: int) -> dict[Measured, BySeed]:
+    """The numbers of a model, by what was measured: all of them, or those that `measures` names for its side."""
     folder = _folder(model)
     rows = [row for row in read_results(folder / RESULTS) if row.split != "train" and not row.metric.startswith(GAIN)]
     own = _own(model, rows)
+    if measures:
+        known = dict.fromkeys(f"{row.measure}:{row.protocol}" for row in own)
+        own = [row for row in own if f"{row.measure}:{row.protocol}" == measures[side]]
+        if not own:
+            msg = f"{measures[side]} was not measured of {model}: known are {', '.join(known)}"
+            raise UserError(msg)
     found: dict[Measured, BySeed] = {}
     for row in with_draws(folder, own):
-        by_seed = found.setdefault(_measured(row), {})
+        by_seed = found.setdefault(_measured_by(row, measures) if measures else _measured(row), {})
         by_seed.pop(row.seed, None)  # of two alike the later counts
         by_seed[row.seed] = row
     return found
@@ -162,6 +171,11 @@ def _of_one_run(model: str, rows: Sequence[Result]) -> list[Result]:
         raise UserError(msg)
     last = max(row.step for row in trained if row.step is not None)
     return [row for row in trained if row.step == last]
+
+
+def _measured_by(row: Result, measures: tuple[str, str]) -> Measured:
+    """What was measured, by one of two measures: what a measure takes beside the corpus may differ."""
+    return replace(_measured(row), measure=measures[0], protocol=measures[1], data=row.details.get("tested_on", row.data_fingerprint))
 
 
 def _measured(row: Result) -> Measured:

@@ -172,6 +172,7 @@ class Ledger:
         kind = self._measure.metric(result.metric)
         stamp = self._prints[subject] if subject else self._shared
         learnt = self._corpora.train if "trained_on" in result.details else None
+        arrays = {"arrays": sorted(result.arrays)} if result.arrays else {}
         return replace(
             result,
             direction=kind.direction,
@@ -179,7 +180,7 @@ class Ledger:
             headline=kind.headline,
             model_fingerprint=self._models[subject] if subject else "",
             data_fingerprint=fingerprint(self._corpora.test.digest, learnt and learnt.digest, self._files, *self._measure.alike),
-            details={**result.details, **({"arrays": sorted(result.arrays)} if result.arrays else {}), "fingerprint": stamp},
+            details={**result.details, **arrays, "tested_on": self._corpora.test.digest, "fingerprint": stamp},
         )
 
     def _in_order(self, rows: Iterable[Result]) -> list[Result]:
