@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from foresay.contracts.recognition import Emissions
-from foresay.decoding.alignment import Span, align, posteriors, required_frames, spans, text_scores, word_spans
+from foresay.decoding.alignment import Span, align, posteriors, required_frames, spans, text_scores, without_prior, word_spans
 from foresay.decoding.emissions import padded_labels
 from foresay.errors import UserError
 from reference.ctc_loops import best_path_of, collapsed, drawn, every_text
@@ -80,6 +80,19 @@ def test_times_and_confidences_by_hand() -> None:
     assert first == Span((1, 2), 1, 4, pytest.approx(math.sqrt(0.7 * 0.6)))
     assert second == Span((1,), 5, 6, pytest.approx(0.8))
     assert word_spans([], boundary=3) == []
+
+
+def test_without_a_share_of_the_prior_symbols_last_longer() -> None:
+    rows = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.9, 0.1]]
+    emissions, labels = Emissions(torch.tensor([rows]).log(), torch.tensor([4])), [(1,)]
+    prior = torch.tensor([0.65, 0.35]).log()
+    spoken = {}
+    for share in (0.0, 1.0):
+        (found,) = spans(align(without_prior(emissions, prior, share), labels), emissions, labels)[0]
+        spoken[share] = (found.begin, found.end)
+        assert found.confidence == pytest.approx(0.8)
+    assert spoken == {0.0: (1, 2), 1.0: (1, 3)}
+    torch.testing.assert_close(without_prior(emissions, prior, 0.0).log_probabilities, emissions.log_probabilities)
 
 
 def test_alignment_does_not_depend_on_batch_mates() -> None:

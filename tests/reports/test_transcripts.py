@@ -6,7 +6,8 @@ import re
 import pytest
 
 from foresay.corpora.alignments import read_textgrid
-from foresay.encoding.transcripts import Transcript, Word
+from foresay.encoding.transcripts import Transcript
+from foresay.encoding.word_times import Word
 from foresay.reports.transcripts import LINE, WRITERS, as_ctm, as_jsonl, as_srt, as_textgrid, as_txt
 
 WORDS = (Word("so", 0.1, 0.3, 0.9), Word('"quoted"', 0.35, 0.8, 0.5), Word("late", 3661.5, 3662.0, 1.0))

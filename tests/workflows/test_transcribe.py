@@ -12,42 +12,20 @@ import torch
 
 from foresay.cli import main
 from foresay.encoding.searches import SearchSettings
-from foresay.encoding.transcripts import Transcript, Word
+from foresay.encoding.transcripts import Transcript
+from foresay.encoding.word_times import Word
 from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.workflows.language_models import train_ngram
-from foresay.workflows.train import run_recipe
 from foresay.workflows.transcribe import load_recognizer, stamp_of, transcribe
 from foresay.workflows.written_transcripts import WrittenTranscripts
-from reference.tones import LETTERS, PITCHES, RATE, write_tones
-
-RECIPE = """\
-[model]
-name = "ctc"
-units = "phones"
-freeze_updates = 0
-mask_probability = 0.0
-channel_probability = 0.0
-[data]
-sampler = "transcripts"
-seconds = 12
-shortest = 0.3
-[optimizer]
-lr = 0.1
-[trainer]
-steps = 200
-[parts]
-encoder = "logmel"
-"""
+from reference.tones import LETTERS, PITCHES, RATE, train_recognizer, write_tones
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tones")
-    (folder / "recipe.toml").write_text(RECIPE)
-    run_recipe("finetune", folder / "recipe.toml", write_tones(folder / "train.jsonl", 8), folder / "run")
-    return folder / "run"
+    return train_recognizer(write_tones(tmp_path_factory.mktemp("tones") / "train.jsonl", 8), "model.units=phones")
 
 
 def tones(path: Path, letters: str, seconds: float = 0.15) -> Path:

@@ -5,6 +5,7 @@ Example:
     foresay corpus make bars corpora/bars --train 2000
     foresay corpus import timit $TIMIT corpora/timit --phones timit39
     foresay corpus align corpora/librispeech/test.jsonl corpora/librispeech/test-aligned.jsonl
+    foresay corpus align corpora/mine/all.jsonl corpora/mine/aligned.jsonl --with runs/asr
     foresay corpus pack corpora/timit/train.jsonl corpora/timit/test.jsonl corpora/timit-packed --shard 1GB
     foresay corpus check corpora/timit/manifest.jsonl
     foresay corpus stats corpora/timit/train.jsonl
@@ -24,7 +25,9 @@ from foresay.corpora.reader import Reader, find_reader, list_readers
 from foresay.corpora.statistics import Spread, Statistics
 from foresay.corpora.utterances import Times
 from foresay.errors import UserError, nearest
+from foresay.trust import trusting
 from foresay.workflows.align import align_corpus
+from foresay.workflows.align_with import AlignmentSettings, align_corpus_with
 from foresay.workflows.corpus import Imported, check_corpus, corpus_stats, import_corpus, pack_corpus
 
 MakerT = TypeVar("MakerT", bound=Maker)
@@ -38,7 +41,7 @@ usage: foresay corpus make|import|align|pack|check|stats …        each has a -
 {__doc__}
   make CORPUS DEST         make a corpus from nothing; `foresay corpus make --help` lists them
   import CORPUS SRC DEST   write manifests of a corpus that you have; `foresay corpus import --help` lists what can be read
-  align MANIFEST DEST      write a manifest with times of phones and words, from its English texts
+  align MANIFEST DEST      write a manifest with times of words and phones, from its texts
   pack MANIFEST… DEST      put many files into few shards, which all verbs read as they read files
   check MANIFEST           decode everything, say what is corrupt, silent, clipped, double or mislabelled
   stats MANIFEST           hours, speakers, durations, sample rates, phones"""
@@ -113,28 +116,50 @@ def _listing(corpora: Mapping[str, str]) -> str:
     return "\n".join(f"  {name:{width}}{line}" for name, line in corpora.items())
 
 
+@dataclass(frozen=True)
+class Align:
+    """What to align, by what."""
+
+    manifest: ManifestPath
+    """Manifest whose items have texts."""
+    destination: Destination
+    """Manifest to write."""
+    recognizer: Annotated[str | None, tyro.conf.arg(name="with", metavar="RUN")] = None
+    """A recognizer of ours (a run of `foresay finetune`), of any language; default: PocketSphinx, English, 39 phones and SIL."""
+    prior: float | None = None
+    """With --with: share of log p of each symbol in general that is subtracted: 0 (default) to 1, for longer symbols and fewer blanks."""
+    doubt: float | None = None
+    """With --with: nats a symbol that a text may be less likely than the likeliest; beyond (default 2.5), it is listed and has no times."""
+    device: str | None = None
+    """With --with: cpu, cuda, cuda:1, …; default: a GPU if there is one."""
+    workers: int = 2
+    """Processes of PocketSphinx."""
+    trust: bool = False
+    """Run code outside Foresay that the model folder names or brings along."""
+
+
 def _align(arguments: list[str]) -> int:
-    def align(manifest: ManifestPath, destination: Destination, workers: int = 2) -> None:
-        """Find the phones and words of transcribed English (PocketSphinx; 39 phones of the CMU dictionary and SIL).
-
-        Args:
-            manifest: Manifest whose items have texts.
-            destination: Manifest to write.
-            workers: Processes.
-        """
-        done = align_corpus(manifest, destination, workers=workers)
-        print(f"{destination}: {done.aligned} items have times now, {len(done.left)} have none")
-        for name, why in list(done.left.items())[:SHOWN]:
-            print(f"  {name}: {why}")
-        if done.left_list:
-            print(f"all of them, and why: {done.left_list}")
-        if done.missing:
-            print(
-                "Words that the dictionary lacks (pronounced by eSpeak NG if the extra `demo` is installed): "
-                + ", ".join(f"{word} ({n})" for word, n in done.missing.most_common(12))
-            )
-
-    tyro.cli(align, prog="foresay corpus align", args=arguments)
+    about = "Find when the words, or phones, of a transcribed corpus are spoken. Who was stopped gives the same command again."
+    options = tyro.cli(Align, prog="foresay corpus align", args=arguments, description=about)
+    if options.recognizer is None:
+        if idle := [name for name in ("prior", "doubt", "device") if getattr(options, name) is not None]:
+            msg = f"--{idle[0]} is of an alignment by a recognizer: name one (--with RUN), or leave it out"
+            raise UserError(msg)
+        done = align_corpus(options.manifest, options.destination, workers=options.workers)
+        lacking = "Words that the dictionary lacks (pronounced by eSpeak NG if the extra `demo` is installed): "
+    else:
+        given = {name: value for name in ("prior", "doubt") if (value := getattr(options, name)) is not None}
+        with trusting(options.trust):
+            settings = AlignmentSettings(**given)
+            done = align_corpus_with(options.recognizer, options.manifest, options.destination, settings, device=options.device)
+        lacking = "Symbols that the recognizer's vocabulary lacks: "
+    print(f"{options.destination}: {done.aligned} items have times now, {len(done.left)} have none")
+    for name, why in list(done.left.items())[:SHOWN]:
+        print(f"  {name}: {why}")
+    if done.left_list:
+        print(f"all of them, and why: {done.left_list}")
+    if done.missing:
+        print(lacking + ", ".join(f"{word} ({n})" for word, n in done.missing.most_common(12)))
     return 0
 
 

@@ -75,7 +75,7 @@ def align(emissions: Emissions, labels: Sequence[Sequence[int]]) -> LabelAlignme
         near = torch.stack(lattice.predecessors(score))  # (3, B, 2 U + 1): stay, one up, two up
         best, step = near.max(0)
         score = torch.where(active, best + frame, score)
-        arrivals.append(torch.where(active, step, 0))
+        arrivals.append(torch.where(active, step, 0).to(torch.int8))  # an eighth of the memory
     total, state = score.masked_fill(~lattice.final, -torch.inf).max(1)
     states = [state]
     for step in reversed(arrivals):
@@ -107,6 +107,14 @@ def posteriors(emissions: Emissions, labels: Sequence[Sequence[int]]) -> Tensor:
         both.append(forward[t] + backward)
     gamma = (torch.stack(both[::-1], dim=1) - _total(lattice, forward[-1])[:, None, None]).exp()
     return gamma[:, : lattice.real.shape[1]] * lattice.real[..., None]
+
+
+def without_prior(emissions: Emissions, log_prior: Tensor, share: float) -> Emissions:
+    """Subtract a share of log p of each symbol in general (V,) from emissions: for alignments with fewer blanks (arXiv:2406.02560).
+
+    A CTC network is sure of a symbol in a frame or two, and of blanks around; the blank is the symbol that is likely in general.
+    """
+    return emissions._replace(log_probabilities=emissions.log_probabilities - share * log_prior.to(emissions.log_probabilities))
 
 
 def spans(alignment: LabelAlignment, emissions: Emissions, labels: Sequence[Sequence[int]]) -> list[list[Span]]:

@@ -5,7 +5,6 @@
 A recording is encoded as for any measure, in parts that overlap, on one clock: an hour is transcribed as a clip is.
 """
 
-import itertools
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,29 +12,16 @@ import torch
 
 from foresay.contracts import Emissions, Hypothesis, Recognizer
 from foresay.corpora.manifest import Manifest
-from foresay.decoding.alignment import Span, align, joined, spans, word_spans
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
+from foresay.encoding.word_times import Word, words_of
 from foresay.errors import AudioError
-from foresay.text.vocabulary import WORD
 
 UTTERANCES = 16
 """That are searched together, at most."""
 PLACES = 2**22
 """Hypotheses x frames of them, at most, whose history is kept; a long recording is searched alone."""
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word in time."""
-
-    text: str
-    start: float
-    end: float
-    """Seconds from the beginning of the recording."""
-    confidence: float
-    """0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ def transcribed(
         lists = decoder(padded([emissions for _, emissions in found]), best)
         for (index, emissions), hypotheses in zip(found, lists, strict=True):
             item, first = manifest[index], hypotheses[0]
-            words = words_of(decoder.recognizer, emissions, first)
+            words = words_of(decoder.recognizer, emissions, first, item.duration)
             yield Transcript(item.id, first.text, item.duration, words, first.score, tuple(hypotheses))
 
 
@@ -113,34 +99,3 @@ def emissions_of(
         scores = recording.features[layer]
         if len(scores):
             yield recording.index, Emissions(scores[None], torch.tensor([len(scores)]))
-
-
-def words_of(recognizer: Recognizer, emissions: Emissions, hypothesis: Hypothesis) -> tuple[Word, ...]:
-    """Align a transcript with the emissions (1, T, V) that it was found in: its words in time."""
-    if not hypothesis.text:
-        return ()
-    labels = [hypothesis.tokens]
-    (symbols,) = spans(align(emissions, labels), emissions, labels)
-    if recognizer.units == "bpe" or hypothesis.ends:
-        ends = hypothesis.ends or _ends_of_subwords(recognizer, hypothesis.tokens)
-        edges = itertools.pairwise((0, *ends))
-        parts = [[span for span in symbols[begin:end] if span.symbols != (recognizer.boundary,)] for begin, end in edges]
-        found = [joined(part) for part in parts if part]
-        texts = hypothesis.text.split() if hypothesis.ends else [recognizer.text_of(span.symbols) for span in found]
-    else:
-        found = symbols if recognizer.boundary is None else word_spans(symbols, recognizer.boundary)
-        texts = [recognizer.text_of(span.symbols) for span in found]
-    return tuple(_in_seconds(recognizer, *both) for both in zip(found, texts, strict=True) if both[1])
-
-
-def _ends_of_subwords(recognizer: Recognizer, tokens: Sequence[int]) -> list[int]:
-    """Say where words end among subwords: before one that begins a word, and at the end."""
-    begins = [place for place, token in enumerate(tokens) if place and recognizer.symbols[token].startswith(WORD)]
-    return [*begins, len(tokens)]
-
-
-def _in_seconds(recognizer: Recognizer, span: Span, text: str) -> Word:
-    hop = recognizer.hop(recognizer.layer_names[0]) / recognizer.sample_rate
-    first = recognizer.first_center / recognizer.sample_rate
-    start, end = first + (span.begin - 0.5) * hop, first + (span.end - 0.5) * hop
-    return Word(text, max(start, 0.0), end, span.confidence)

@@ -11,7 +11,7 @@ part of a text. Subwords are kept in the order in which they were merged, and no
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
@@ -113,6 +113,20 @@ class Vocabulary:
             return " ".join(symbols)
         mark = BOUNDARY if self.kind == "letters" else WORD
         return " ".join("".join(symbols).replace(mark, " ").split())
+
+    def words(self, ids: Sequence[int]) -> list[range]:
+        """Cut the numbers of a text into words: of each the places of its symbols. A phone is a word.
+
+        >>> Vocabulary(("<blank>", "|", "a", "b"), "letters").words([2, 3, 1, 2])
+        [range(0, 2), range(3, 4)]
+        """
+        if self.kind == "phones":
+            return [range(place, place + 1) for place in range(len(ids))]
+        if self.kind == "bpe":
+            begins = [place for place, number in enumerate(ids) if place == 0 or self.symbols[number].startswith(WORD)]
+            return list(itertools.starmap(range, zip(begins, [*begins[1:], len(ids)], strict=True)))
+        edges = [-1, *(place for place, number in enumerate(ids) if number == self.boundary), len(ids)]
+        return [range(before + 1, after) for before, after in itertools.pairwise(edges) if after > before + 1]
 
     def missing(self, text: str) -> Counter[str]:
         """Count the symbols of a text that the vocabulary lacks; of subwords, letters."""

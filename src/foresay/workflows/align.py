@@ -28,24 +28,18 @@ class ForcedAlignment:
     left_list: Path | None = None
     """File that lists them."""
     missing: Counter[str] = field(default_factory=Counter)
-    """Words that the dictionary lacks."""
+    """Words that the dictionary lacks, or symbols that the vocabulary of the recognizer lacks."""
 
 
 def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int = 2) -> ForcedAlignment:
     """Write the manifest `destination`: that of `manifest`, with times. An item that cannot be aligned stays, without times.
 
     Raises:
-        UserError: no item has a text, or `destination` is the manifest itself.
+        UserError: no item has a text, or `destination` is there already.
     """
     at_least(1, workers=workers)
     source, target = Path(manifest), Path(destination)
-    opened = Manifest.open(source)
-    if source.resolve() == target.resolve():
-        msg = f"{target} would be written over: give the aligned manifest another name, such as {source.stem}-aligned.jsonl"
-        raise UserError(msg)
-    if not any(item.text for item in opened):
-        msg = f"no item of {opened.name} has a text to align: import the corpus with its transcripts"
-        raise UserError(msg)
+    opened = open_transcribed(source, target)
     done = ForcedAlignment(target)
 
     def items(pool: Executor) -> Iterator[Item]:
@@ -69,9 +63,33 @@ def align_corpus(manifest: str | Path, destination: str | Path, *, workers: int 
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    left = [Skipped(Path(name), reason) for name, reason in done.left.items()]
-    done.left_list = write_skipped(target.with_name(f"{target.stem}.skipped.tsv"), left)
+    done.left_list = listed(done)
     return done
+
+
+def open_transcribed(source: Path, target: Path) -> Manifest:
+    """Open a manifest that is to be aligned.
+
+    Raises:
+        UserError: no item has a text, or the aligned manifest `target` is there already, or is the manifest itself.
+    """
+    opened = Manifest.open(source)
+    if source.resolve() == target.resolve():
+        msg = f"{target} would be written over: give the aligned manifest another name, such as {source.stem}-aligned.jsonl"
+        raise UserError(msg)
+    if target.is_file():
+        msg = f"{target} is there already: choose another name, or delete it"
+        raise UserError(msg)
+    if not any(item.text or item.phones for item in opened):
+        msg = f"no item of {opened.name} has a text to align: import the corpus with its transcripts"
+        raise UserError(msg)
+    return opened
+
+
+def listed(done: ForcedAlignment) -> Path | None:
+    """List what has no times beside the manifest, if there is anything."""
+    left = [Skipped(Path(name), reason) for name, reason in done.left.items()]
+    return write_skipped(done.manifest.with_name(f"{done.manifest.stem}.skipped.tsv"), left)
 
 
 @contextmanager

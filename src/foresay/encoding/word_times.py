@@ -1,0 +1,145 @@
+"""When the words of a text are spoken: its forced alignment with what a recognizer emits, in seconds of the recording.
+
+    symbols   T H E | C A T        --> frames of each, by the best path --> words: from the first symbol's begin to the last one's end
+
+A text that a search found brings along where each symbol begins, so that an hour of it is aligned in stretches, each from one symbol to
+another: a lattice of all its frames and symbols would fill no memory there is.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from foresay.contracts import Emissions, Hypothesis, Recognizer
+from foresay.decoding.alignment import LabelAlignment, Span, align, joined, required_frames, spans, without_prior
+from foresay.decoding.greedy import best_path
+from foresay.text.vocabulary import Vocabulary
+
+STRETCH = 3000
+"""Frames that are aligned at once where it is known at which frames symbols begin."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, or a symbol, in time."""
+
+    text: str
+    start: float
+    end: float
+    """Seconds from the beginning of the recording."""
+    confidence: float
+    """0 to 1."""
+
+
+class AlignedText(NamedTuple):
+    """A known text in time."""
+
+    words: tuple[Word, ...]
+    symbols: tuple[Word, ...]
+    """All but boundaries between words."""
+    doubt: float
+    """Nats a symbol by which the likeliest path through the text is less likely than the likeliest path of all: 0, if that is its text."""
+
+
+class Prior(NamedTuple):
+    """How likely each symbol is in general, and how much of it is subtracted at alignment."""
+
+    log_probabilities: Tensor
+    """(V,)"""
+    share: float
+
+
+def words_of(recognizer: Recognizer, emissions: Emissions, hypothesis: Hypothesis, duration: float) -> tuple[Word, ...]:
+    """Align a transcript with the emissions (1, T, V) that it was found in: its words in time, within `duration` seconds."""
+    if not hypothesis.text:
+        return ()
+    symbols = [span for stretch in _stretches(emissions, hypothesis) for span in _aligned(*stretch)]
+    if hypothesis.ends:
+        words = [range(begin, end) for begin, end in itertools.pairwise((0, *hypothesis.ends))]
+    else:
+        words = _vocabulary(recognizer).words(hypothesis.tokens)
+    clock = _Clock(recognizer, duration)
+    spoken = [joined([symbols[place] for place in word if symbols[place].symbols != (recognizer.boundary,)]) for word in words]
+    texts = hypothesis.text.split() if hypothesis.ends else [recognizer.text_of(span.symbols) for span in spoken]
+    return tuple(clock.word(span, text) for span, text in zip(spoken, texts, strict=True))
+
+
+def align_text(
+    recognizer: Recognizer, emissions: Emissions, tokens: Sequence[int], duration: float, prior: Prior | None = None
+) -> AlignedText:
+    """Align a known text, at least one symbol, with emissions (1, T, V).
+
+    `prior`: of symbols, a share of which is subtracted first; confidences and the doubt are of the emissions as they are.
+
+    Raises:
+        UserError: the text needs more frames than there are.
+    """
+    labels = [tuple(tokens)]
+    flattened = without_prior(emissions, *prior) if prior else emissions
+    path = align(flattened, labels)
+    (symbols,) = spans(path, emissions, labels)
+    clock = _Clock(recognizer, duration)
+    words = [joined([symbols[place] for place in word]) for word in _vocabulary(recognizer).words(tokens)]
+    found = best_path(emissions, recognizer.text_of)[0].score
+    return AlignedText(
+        tuple(clock.word(span, recognizer.text_of(span.symbols)) for span in words),
+        tuple(clock.word(span, recognizer.symbols[span.symbols[0]]) for span in symbols if span.symbols != (recognizer.boundary,)),
+        (found - _score(emissions, path, tokens)) / len(tokens),
+    )
+
+
+def _score(emissions: Emissions, path: LabelAlignment, tokens: Sequence[int]) -> float:
+    """Score a path (1, T) through a text by emissions (1, T, V)."""
+    symbols = torch.tensor([*tokens, 0])[path.places[0].cpu()]  # place -1 is the blank
+    return float(emissions.log_probabilities[0].cpu().gather(1, symbols[:, None]).sum())
+
+
+def _vocabulary(recognizer: Recognizer) -> Vocabulary:
+    return Vocabulary(tuple(recognizer.symbols), recognizer.units)
+
+
+class _Clock:
+    """From frames to seconds."""
+
+    def __init__(self, recognizer: Recognizer, duration: float) -> None:
+        self._hop = recognizer.hop(recognizer.layer_names[0]) / recognizer.sample_rate
+        self._first, self._duration = recognizer.first_center / recognizer.sample_rate, duration
+
+    def word(self, span: Span, text: str) -> Word:
+        """Say when a span is: each frame is half a hop to either side of its center."""
+        start, end = (min(max(self._first + (edge - 0.5) * self._hop, 0.0), self._duration) for edge in (span.begin, span.end))
+        return Word(text, start, end, span.confidence)
+
+
+class _Stretch(NamedTuple):
+    """A part of a text, and the frames that it is aligned with."""
+
+    scores: Tensor
+    """(t, V)"""
+    tokens: tuple[int, ...]
+    begin: int
+    """The first of the frames."""
+
+
+def _aligned(scores: Tensor, tokens: tuple[int, ...], begin: int) -> list[Span]:
+    emissions, labels = Emissions(scores[None], torch.tensor([len(scores)])), [tokens]
+    (found,) = spans(align(emissions, labels), emissions, labels)
+    return [Span(span.symbols, span.begin + begin, span.end + begin, span.confidence) for span in found]
+
+
+def _stretches(emissions: Emissions, hypothesis: Hypothesis) -> Iterator[_Stretch]:
+    """Cut a long text where a symbol begins, if both parts have frames enough; a short one is one stretch."""
+    scores, tokens, frames = emissions.log_probabilities[0], hypothesis.tokens, hypothesis.frames
+    needed = [required_frames(tokens[:1]), *(1 + (a == b) for a, b in itertools.pairwise(tokens))]
+    left = sum(needed)  # by the symbols from here on
+    first, begin, own = 0, 0, 0
+    for place, frame in enumerate(frames if len(frames) == len(tokens) else ()):
+        if frame - begin >= STRETCH and own <= frame - begin and left <= len(scores) - frame:
+            yield _Stretch(scores[begin:frame], tokens[first:place], begin)
+            first, begin, own = place, frame, 0
+        own, left = own + needed[place], left - needed[place]
+    yield _Stretch(scores[begin:], tokens[first:], begin)
