@@ -93,7 +93,7 @@ def test_what_has_no_times_is_listed_with_its_reason(letters: Path, tmp_path: Pa
     reasons = [
         "lacks: 'x' (2), 'y' (1), 'z' (1)",
         "DIGIT SEVEN",
-        "needs 239 frames, and there are",
+        "needs 179 frames, and there are",
         "nats a symbol less likely",
         "no audio",
     ]

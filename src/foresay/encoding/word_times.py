@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Emissions, Hypothesis, Recognizer
-from foresay.decoding.alignment import LabelAlignment, Span, align, joined, required_frames, spans, without_prior
+from foresay.decoding.alignment import Span, align, joined, required_frames, spans, without_prior
 from foresay.decoding.greedy import best_path
 from foresay.text.vocabulary import Vocabulary
 
@@ -79,23 +79,18 @@ def align_text(
         UserError: the text needs more frames than there are.
     """
     labels = [tuple(tokens)]
-    flattened = without_prior(emissions, *prior) if prior else emissions
-    path = align(flattened, labels)
+    path = align(emissions, labels)
+    doubt = (best_path(emissions, recognizer.text_of)[0].score - float(path.score)) / len(tokens)
+    if prior:
+        path = align(without_prior(emissions, *prior), labels)
     (symbols,) = spans(path, emissions, labels)
     clock = _Clock(recognizer, duration)
     words = [joined([symbols[place] for place in word]) for word in _vocabulary(recognizer).words(tokens)]
-    found = best_path(emissions, recognizer.text_of)[0].score
     return AlignedText(
         tuple(clock.word(span, recognizer.text_of(span.symbols)) for span in words),
         tuple(clock.word(span, recognizer.symbols[span.symbols[0]]) for span in symbols if span.symbols != (recognizer.boundary,)),
-        (found - _score(emissions, path, tokens)) / len(tokens),
+        doubt,
     )
-
-
-def _score(emissions: Emissions, path: LabelAlignment, tokens: Sequence[int]) -> float:
-    """Score a path (1, T) through a text by emissions (1, T, V)."""
-    symbols = torch.tensor([*tokens, 0])[path.places[0].cpu()]  # place -1 is the blank
-    return float(emissions.log_probabilities[0].cpu().gather(1, symbols[:, None]).sum())
 
 
 def _vocabulary(recognizer: Recognizer) -> Vocabulary:
