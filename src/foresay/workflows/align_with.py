@@ -165,9 +165,8 @@ class _Aligning:
             }
         found = align_text(self.recognizer, emissions, tokens, float(self.manifest.durations[index]), prior)
         if found.doubt > self.settings.doubt:
-            return {
-                "why": f"the text does not fit the audio: {found.doubt:.1f} nats a symbol below what is likeliest ({self.settings.doubt:g})"
-            }
+            less = f"{found.doubt:.1f} nats a symbol less likely than what does, {self.settings.doubt:g} at most"
+            return {"why": f"the text does not fit the audio: {less}"}
         words = found.symbols if self.recognizer.units == "phones" else found.words
         return {"times": [_interval(word) for word in words], "doubt": round(found.doubt, 3)}
 
