@@ -63,9 +63,10 @@ def words_of(recognizer: Recognizer, emissions: Emissions, hypothesis: Hypothesi
     else:
         words = _vocabulary(recognizer).words(hypothesis.tokens)
     clock = _Clock(recognizer, duration)
-    spoken = [joined([symbols[place] for place in word if symbols[place].symbols != (recognizer.boundary,)]) for word in words]
+    parts = [[symbols[place] for place in word if symbols[place].symbols != (recognizer.boundary,)] for word in words]
+    spoken = [joined(part) for part in parts if part]
     texts = hypothesis.text.split() if hypothesis.ends else [recognizer.text_of(span.symbols) for span in spoken]
-    return tuple(clock.word(span, text) for span, text in zip(spoken, texts, strict=True))
+    return tuple(clock.word(span, text) for span, text in zip(spoken, texts, strict=True) if text)
 
 
 def align_text(

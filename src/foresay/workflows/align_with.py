@@ -160,9 +160,7 @@ class _Aligning:
         if (needed := required_frames(tokens)) > frames:
             return {"why": f"the text is longer than the audio: it needs {needed} frames, and there are {frames}"}
         if frames * (2 * len(tokens) + 1) > CELLS:
-            return {
-                "why": f"{frames:,} frames of {len(tokens):,} symbols are too many to be aligned at once: cut it at sentences (`start`)"
-            }
+            return {"why": f"{frames:,} frames and {len(tokens):,} symbols are too many to be aligned at once: cut it at sentences"}
         found = align_text(self.recognizer, emissions, tokens, float(self.manifest.durations[index]), prior)
         if found.doubt > self.settings.doubt:
             less = f"{found.doubt:.1f} nats a symbol less likely than what does, {self.settings.doubt:g} at most"
