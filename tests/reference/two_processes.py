@@ -126,7 +126,7 @@ def _do(job: Job | Toy, corpus: Path, runs: Path) -> Any:  # noqa: ANN401 - as a
     place = find_process("cpu")
     recipe = read_recipe(job.recipe, (*job.small, *job.overrides))
     corpora, run = {"train": Manifest.open(corpus)}, Run(runs)
-    trainer = prepare(build_model(recipe, place, Parts(recipe, corpora, run, place, None)), recipe, corpora, run, place, no_labels)
+    trainer = prepare(build_model(recipe, place, Parts(recipe, corpora, run, place, None)), recipe, corpora, run, place, no_labels, {})
     trainer.model.double()  # what of a spectrogram is of float32, wherever it is made
     scalars = []
     with trainer.loader() as loader:

@@ -98,6 +98,14 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
     def missing(self, text: str) -> Mapping[str, int]:
         """Count the symbols of a transcript that the vocabulary lacks."""
 
+    def dropped(self, text: str) -> Mapping[str, int]:  # noqa: ARG002 - nothing, unless a model says so
+        """Count the characters of a transcript that `normalized` leaves out."""
+        return {}
+
+    def frames_needed(self, text: str) -> int:  # noqa: ARG002 - any number will do, unless a model says otherwise
+        """Count the frames that a transcript takes at least, to be learnt or aligned."""
+        return 0
+
     @abstractmethod
     def text_of(self, tokens: Sequence[int]) -> str:
         """Write symbols, without blanks, as text."""

@@ -7,7 +7,7 @@ its key.
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 from time import perf_counter
@@ -63,8 +63,18 @@ class _Example(NamedTuple):
     """Another version of the waveform, to be predicted from it."""
 
 
-def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1, modalities: Sequence[Modality] = AUDIO) -> Plan:
+def plan_batches(
+    manifest: Manifest,
+    settings: DataSettings,
+    *,
+    seed: int,
+    group: int = 1,
+    modalities: Sequence[Modality] = AUDIO,
+    unfit: Collection[str] = (),
+) -> Plan:
     """Plan what the settings ask for: windows, whole utterances, or items with all the `modalities`.
+
+    `unfit`: ids of transcribed utterances that are left out, for they have fewer frames than symbols.
 
     Raises:
         UserError: the manifest does not hold enough data, or the sampler cannot give images.
@@ -78,12 +88,22 @@ def plan_batches(manifest: Manifest, settings: DataSettings, *, seed: int, group
         if group > 1:
             msg = f"this model keeps groups of {group} utterances together, and transcribed ones go by length: choose another sampler"
             raise UserError(msg)
-        return (TranscriptPlan if settings.sampler == "transcripts" else TextPlan)(manifest, settings, seed=seed)
+        if settings.sampler == "texts":
+            return TextPlan(manifest, settings, seed=seed)
+        return TranscriptPlan(manifest, settings, seed=seed, unfit=unfit)
     kind = UtterancePlan if settings.sampler == "utterances" else BatchPlan
     return kind(manifest, settings, seed=seed, group=group)
 
 
-def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group: int = 1, modalities: Sequence[Modality] = AUDIO) -> Plan:
+def plan_groups(
+    manifest: Manifest,
+    settings: DataSettings,
+    *,
+    seed: int,
+    group: int = 1,
+    modalities: Sequence[Modality] = AUDIO,
+    unfit: Collection[str] = (),
+) -> Plan:
     """Plan batches of one group each, of audio as it was recorded, and drawn apart from what is learnt from: for validation."""
     seed = draws.seed("validation", seed)
     plain = dataclasses.replace(settings, batch=group, seconds=group * settings.longest, mix=0.0, augment_past=(), augment_future=())
@@ -91,7 +111,7 @@ def plan_groups(manifest: Manifest, settings: DataSettings, *, seed: int, group:
         return UtterancePlan(manifest, plain, seed=seed, group=group, most_groups=1)
     if settings.sampler == "transcripts":
         plain = dataclasses.replace(plain, seconds=settings.seconds)
-    return plan_batches(manifest, plain, seed=seed, group=group, modalities=modalities)
+    return plan_batches(manifest, plain, seed=seed, group=group, modalities=modalities, unfit=unfit)
 
 
 def load_windows(manifest: Manifest, windows: Sequence[Window], sample_rate: int, keys: npt.NDArray[np.int64] | None = None) -> Batch:

@@ -34,6 +34,7 @@ from foresay.training.compiling import compile_model
 from foresay.training.devices import Process, give_back_freed_memory
 from foresay.training.logs import MetricsLog
 from foresay.training.parallel import load_weights, whole
+from foresay.training.plateau import PlateauWatch
 from foresay.training.recipe import Recipe
 from foresay.training.tally import Tally
 from foresay.training.update import Outcome, Read, Updater
@@ -84,7 +85,7 @@ class Trainer:
         self.average = None if self.settings.average is None else _copied(self.model)
         self.progress = Progress()
         self.log = MetricsLog(run, dataclasses.replace(self.settings, tensorboard=False, wandb=False))  # until the run begins
-        self.watch = CollapseWatch()
+        self.watch, self.plateau = CollapseWatch(), PlateauWatch()
         self.failed: list[tuple[str, ...]] = []
         self.reported: set[str] = set()
         """What the loader had to say, once for each: part of a checkpoint, so that a resumed run does not repeat itself."""
@@ -206,6 +207,7 @@ class Trainer:
             **self.updater.state(),
             "window": self.log.window,
             "watch": self.watch.state(),
+            "plateau": self.plateau.state(),
             "told": sorted(self.reported),
             "failed": [list(ids) for ids in self.failed],
         }
@@ -262,6 +264,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self.log.window = state["window"]
         self.watch.restore(state.get("watch", {}))
+        self.plateau.restore(state.get("plateau", {}))
         self.reported = set(state.get("told", ()))
         self.failed = [tuple(ids) for ids in state.get("failed", ())]
 
@@ -303,7 +306,7 @@ class Trainer:
     def _report(self, bar: ProgressBar[int]) -> None:
         """Write out the log's window."""
         record = self.log.close_window()
-        if warning := self.watch.watch(record):
+        for warning in filter(None, (self.watch.watch(record), self.plateau.watch(record))):
             self.event(warning)
         if self.place.leads:
             left_out = {"skipped": self.progress.skipped}

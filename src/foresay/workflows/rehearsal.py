@@ -20,7 +20,7 @@ from foresay.runs import Run
 from foresay.training.devices import Process, find_process
 from foresay.training.recipe import Recipe
 from foresay.workflows.parts import Parts
-from foresay.workflows.train import Verb, build_model, check_verb, clock_of, completed, opened_corpus, prepare
+from foresay.workflows.train import Verb, build_model, check_verb, clock_of, completed, labelled_of, opened_corpus, prepare
 from foresay.workflows.warm_start import WarmStart, read_recipe_from
 
 
@@ -68,7 +68,8 @@ def _rehearsed(recipe: Recipe, manifest: Manifest, run: Run, process: Process, s
     model = build_model(recipe, process, Parts(recipe, {"train": manifest}, run, process, None))
     if start:
         start.into(model)
-    trainer = prepare(model, recipe, {"train": manifest}, run, process, no_labels)
+    corpora = {"train": manifest}
+    trainer = prepare(model, recipe, corpora, run, process, no_labels, labelled_of(model, recipe, corpora))
     seconds, items = [], 0
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), updates):

@@ -6,8 +6,7 @@ recipe ──► parts: loaded, fitted, or built untrained ──► model, arou
 
 import contextlib
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -29,6 +28,7 @@ from foresay.training.devices import Process, find_process, keep_freed_memory
 from foresay.training.recipe import LABELS, Recipe
 from foresay.training.trainer import Progress, Trainer, described
 from foresay.workflows.entry import enter, refuse_other_recipe
+from foresay.workflows.labelled import Labelled, all_notes, list_left_out, read_labelled
 from foresay.workflows.parts import Parts
 from foresay.workflows.warm_start import WarmStart, keep_origin, read_recipe_from
 
@@ -106,18 +106,27 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
         _refuse_idle(recipe, corpora, start)
         return _fit(recipe, corpora, run, process, parts)
     model = build_model(recipe, process, parts)
-    if isinstance(model, Recognizer):
-        _refuse_unknown_symbols(model, recipe, corpora)
+    labelled = labelled_of(model, recipe, corpora)
     origin = start.into(model) if start and not run.checkpoints() else None
-    trainer = prepare(model, recipe, corpora, run, process, _labels_of(parts))
+    trainer = prepare(model, recipe, corpora, run, process, _labels_of(parts), labelled)
     notes = [str(origin)] if origin else []
+    if not run.checkpoints():
+        notes += all_notes(labelled)
     if not process.leads:
         return trainer.fit()
     with run.alone():
         notes += enter(run, recipe, corpora)
         parts.record()
         keep_origin(run, start, origin)
+        list_left_out(run, labelled)
         return trainer.fit(notes)
+
+
+def labelled_of(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest]) -> dict[str, Labelled]:
+    """Check the transcripts that a recognizer learns from, corpus by corpus; of other models there is nothing to check."""
+    if not isinstance(model, Recognizer):
+        return {}
+    return {purpose: read_labelled(model, manifest, recipe.data.transcript, purpose) for purpose, manifest in corpora.items()}
 
 
 def completed(recipe: Recipe, manifest: Manifest) -> Recipe:
@@ -195,15 +204,25 @@ def build_model(recipe: Recipe, process: Process, parts: Parts) -> Trainable:
     return model
 
 
-def prepare(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, labels: MakeReader) -> Trainer:
-    """Plan the batches, and make what trains on them.
+def prepare(
+    model: Trainable,
+    recipe: Recipe,
+    corpora: Mapping[str, Manifest],
+    run: Run,
+    process: Process,
+    labels: MakeReader,
+    labelled: Mapping[str, Labelled],
+) -> Trainer:
+    """Plan the batches, and make what trains on them. `labelled`: of each corpus, what a recognizer cannot learn from.
 
     Raises:
         UserError: the recipe does not fit the model or the corpora.
     """
     _refuse_misfits(model, recipe)
     manifest, held_out = corpora["train"], corpora.get("valid")
-    plan = plan_batches(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model))
+    plan = plan_batches(
+        manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model), unfit=_unfit(labelled, "train")
+    )
 
     def loader() -> BatchLoader:
         settings = recipe.trainer
@@ -217,7 +236,7 @@ def prepare(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest], r
             accumulate=settings.accumulate,
         )
 
-    validation = _validation(recipe, model, held_out, labels) if held_out else None
+    validation = _validation(recipe, model, held_out, labels, _unfit(labelled, "valid")) if held_out else None
     return Trainer(model, recipe, loader, validation, _updates(recipe, plan), run, process)
 
 
@@ -243,33 +262,20 @@ def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
         raise UserError(msg)
 
 
-def _refuse_unknown_symbols(model: Recognizer, recipe: Recipe, corpora: Mapping[str, Manifest]) -> None:
-    """Name the first transcript with symbols that the vocabulary lacks, and count them in all."""
-    for purpose, manifest in corpora.items():
-        found: Counter[str] = Counter()
-        first = ""
-        for item in manifest:
-            missing = model.missing(transcript_of(item, recipe.data.transcript) or "")
-            first = first or (item.id if missing else "")
-            found.update(missing)
-        if found:
-            counted = ", ".join(f"{symbol!r} ({count:,})" for symbol, count in found.most_common(10))
-            msg = (
-                f"the transcripts of {manifest.name} ({purpose}) have symbols that the vocabulary lacks: {counted}; the first in {first}. "
-                "Write them otherwise in the manifest, choose a normalization that maps or drops them (model.normalization), or state "
-                "model.symbols"
-            )
-            raise UserError(msg)
-
-
 def _modalities(model: Trainable) -> tuple[Modality, ...]:
     both: tuple[Modality, ...] = ("audio", "image")
     return tuple(modality for modality in both if modality in model.needs)
 
 
-def _validation(recipe: Recipe, model: Trainable, manifest: Manifest, labels: MakeReader) -> Callable[[], BatchLoader]:
+def _unfit(labelled: Mapping[str, Labelled], purpose: str) -> Collection[str]:
+    return labelled[purpose].unfit if purpose in labelled else ()
+
+
+def _validation(
+    recipe: Recipe, model: Trainable, manifest: Manifest, labels: MakeReader, unfit: Collection[str]
+) -> Callable[[], BatchLoader]:
     """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
-    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model))
+    plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model), unfit=unfit)
     return lambda: BatchLoader(
         manifest, plan, labels=labels("valid", model) if LABELS in recipe.parts else None, workers=recipe.trainer.workers
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def test_the_loss_is_the_sum_over_all_alignments_by_symbols() -> None:
     expected = -text_scores(model.emissions(*batch.audio), labels).sum()
     torch.testing.assert_close(losses.terms["ctc"].sum, expected, rtol=1e-4, atol=1e-3)
     assert losses.terms["ctc"].count == sum(map(len, labels)) == model.counts(batch, 0)["ctc"] == 11
+    shares = [labels_of / 11 for labels_of in (5, 4, 1, 1)]  # a, b, c, |
+    assert float(losses.scalars["symbol_entropy"]) == pytest.approx(-sum(share * math.log(share) for share in shares))
 
 
 def test_what_has_too_few_frames_for_its_text_is_counted_and_not_learnt_from() -> None:

@@ -9,7 +9,7 @@ others; what is too short, too long or has no text is left out, and counted.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import DataSettings, Integers, Plan, PlannedBatch, Segment, Window
 from foresay.errors import UserError
+
+LISTED = "left-out.txt"
 
 
 class _Epoch(NamedTuple):
@@ -87,8 +89,8 @@ class _PaddedPlan(Plan):
 class TranscriptPlan(_PaddedPlan):
     """Utterances with their transcripts: batches of at most `settings.seconds` of audio and padding together."""
 
-    def __init__(self, manifest: Manifest, settings: DataSettings, *, seed: int) -> None:
-        """Choose what has a text, and is neither too short nor too long.
+    def __init__(self, manifest: Manifest, settings: DataSettings, *, seed: int, unfit: Collection[str] = ()) -> None:
+        """Choose what has a text, and is neither too short nor too long. `unfit`: ids of what has too few frames.
 
         Raises:
             UserError: there is nothing of the kind, or the longest utterance does not fit into a batch.
@@ -97,13 +99,16 @@ class TranscriptPlan(_PaddedPlan):
         lengths = manifest.lengths(rate)[_by_id(manifest)]
         transcribed = _characters(manifest, settings) > 0
         short, long = lengths < max(round(settings.shortest * rate), 1), lengths > round(settings.longest * rate)
+        used = transcribed & ~short & ~long
+        few = used & np.isin(np.array(manifest.ids)[_by_id(manifest)], list(unfit))
         whys = {
             _untranscribed(settings): ~transcribed,
             f"are shorter than data.shortest = {settings.shortest} s": transcribed & short,
             f"are longer than data.longest = {settings.longest} s, and a transcript cannot be cropped": transcribed & long,
+            f"have fewer frames than symbols ({LISTED} in the run's folder lists them)": few,
         }
         self.notes = _left_out("recordings", whys)
-        super().__init__(manifest, settings, seed, lengths, transcribed & ~short & ~long)
+        super().__init__(manifest, settings, seed, lengths, used & ~few)
         if not self.fewest:
             longest = int(self._lengths.max()) / rate
             msg = (

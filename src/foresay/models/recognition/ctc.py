@@ -116,6 +116,8 @@ class Prepared(NamedTuple):
     """Symbols of the utterances that have frames enough for them."""
     infeasible: int
     """Utterances that have not."""
+    entropy: float
+    """Of the symbols, in nats each: what it costs to know how frequent they are and no more."""
 
 
 class CTC(Recognizer):
@@ -194,6 +196,7 @@ class CTC(Recognizer):
         real = torch.arange(logits.shape[1], device=logits.device) < given.clips.frames[:, None]
         blank = ((logits.argmax(-1) == 0) & real).sum() / real.sum()
         scalars = {"blank": blank.detach(), "infeasible": torch.tensor(given.infeasible / len(batch.ids))}
+        scalars["symbol_entropy"] = torch.tensor(given.entropy)
         if self.training and step < self.settings.freeze_updates:
             loss = loss + self._untouched()
         return Losses({"ctc": Term(loss, given.labels)}, scalars)
@@ -231,6 +234,7 @@ class CTC(Recognizer):
             frames,
             sum(len(ids) for ids, fits in zip(targets, feasible, strict=True) if fits),
             len(feasible) - sum(feasible),
+            _entropy([symbol for ids in targets for symbol in ids]),
         )
 
     def compute(self, clips: MaskedClips, encoded: Mapping[str, Tensor] | None, frozen: bool) -> Tensor:  # noqa: FBT001 - compiled, it is given its arguments by place
@@ -245,6 +249,18 @@ class CTC(Recognizer):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             found = self.encoder.masked_features(clips.waveforms, clips.samples, clips.masks, self.layers, clips.kept)
         return self._scores(self._stacked(self._summed(found)), clips.frames)
+
+    def frames_needed(self, text: str) -> int:
+        """Count the frames that a transcript takes at least."""
+        return required_frames(self.spell(text))
+
+    def dropped(self, text: str) -> Mapping[str, int]:
+        """Count the characters of a transcript that the normalization leaves out."""
+        if self.settings.units == "phones":
+            return {}
+        normalizer = Normalizer(self.settings.normalization, self.settings.outside)
+        normalizer(text)
+        return normalizer.dropped
 
     def spell(self, text: str) -> list[int]:
         """Return the symbols of a transcript."""
@@ -353,3 +369,9 @@ class CTC(Recognizer):
 
 def _normalized(text: str, settings: CTCSettings) -> str:
     return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
+
+
+def _entropy(symbols: Sequence[int]) -> float:
+    """Return the entropy of symbols by how often each comes, in nats."""
+    shares = torch.bincount(torch.tensor(symbols, dtype=torch.int64)) / max(len(symbols), 1)
+    return float(torch.special.entr(shares).sum())
