@@ -145,7 +145,7 @@ class Decoder:
         Raises:
             UserError: the emissions are none of this recognizer, or no numbers.
         """
-        return self._search(emissions, best)
+        return self._search(Emissions(emissions.log_probabilities.to(self._device), emissions.lengths), best)
 
     def search(self, weights: Weights, second: Weights | None = None) -> Search:
         """Build the search with other weights; `second` are those of the second language model, which is left out without them."""
