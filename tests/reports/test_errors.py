@@ -155,3 +155,10 @@ def test_phones_stand_by_broad_class() -> None:
 def test_of_an_empty_hypothesis_every_word_is_missing(tmp_path: Path) -> None:
     (one,) = read(write_recognized(tmp_path / "asr", {"greedy": ("", "", "")}))
     assert [each.transcripts[0].text for each in utterances(one.systems, 3)] == ["* * *", "* * * * *", "* * *"]
+
+
+def test_searches_have_columns_of_their_own_in_the_overview(tmp_path: Path) -> None:
+    folder = write_recognized(tmp_path / "asr", {"greedy": GREEDY, "ngram": NGRAM})
+    said = Checker(page(read_records([folder]))).text
+    assert "Word errors, greedy: word error rate (%)" in said
+    assert "Word errors, ngram: word error rate (%)" in said

@@ -19,6 +19,23 @@ def test_the_interval_holds_the_truth_about_95_times_in_100() -> None:
     assert 0.91 <= inside <= 0.98
 
 
+def test_where_speakers_differ_only_an_interval_over_speakers_holds_the_truth() -> None:
+    """Bisani and Ney's blocks: utterances of a speaker are alike, and drawn by themselves they make the interval too narrow."""
+    random = np.random.default_rng(2)
+    speakers, utterances = 30, 12
+    inside = []
+    for seed in range(120):
+        rates = random.beta(2, 8, size=speakers)  # whose mean is 0.2
+        errors = random.binomial(10, rates[:, None], size=(speakers, utterances))
+        totals = np.full((speakers, utterances), 10)
+        by_speaker = bootstrap(errors.sum(axis=1), totals.sum(axis=1), n=200, seed=seed)
+        by_utterance = bootstrap(errors.ravel(), totals.ravel(), n=200, seed=seed)
+        inside.append([low <= 0.2 <= high for low, high in (by_speaker, by_utterance)])
+    held = np.mean(inside, axis=0)
+    assert 0.87 <= held[0] <= 0.99
+    assert held[1] < 0.75
+
+
 def test_equals_the_textbook_interval_of_a_mean() -> None:
     values = np.random.default_rng(0).normal(5.0, 2.0, size=400)
     interval = bootstrap(values, np.ones(400), n=4000)

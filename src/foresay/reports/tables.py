@@ -35,7 +35,13 @@ def _overview(comparisons: Sequence[Comparison]) -> Html:
     """A row for every layer of every model, a column for what is said first of every measure."""
     text = "What is said first of every measure, with 95% intervals; the best is bold, and where intervals overlap it may be chance."
     several = len({comparison.kind.corpus for comparison in comparisons}) > 1
-    titles = [f"{one.title}{f', on {one.kind.corpus}' if several else ''}: {_axis(one)}" for one in comparisons]
+    ways: dict[str, set[str]] = {}
+    for one in comparisons:
+        ways.setdefault(one.kind.measure, set()).add(one.kind.protocol)
+    titles = []
+    for one in comparisons:
+        where = [one.kind.protocol] * (len(ways[one.kind.measure]) > 1) + [f"on {one.kind.corpus}"] * several
+        titles.append(f"{', '.join([one.title, *where])}: {_axis(one)}")
     wide = _wide(comparisons, titles)
     return join([tag("p", text, class_="caption"), wide])
 
