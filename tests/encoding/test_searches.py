@@ -172,6 +172,21 @@ def test_words_that_cannot_be_spelled_are_counted(folder: Path) -> None:
     assert note.endswith("are left out, for the recognizer lacks their letters: zoo")
 
 
+def test_a_model_of_which_few_words_can_be_spelled_is_refused(folder: Path) -> None:
+    (folder / "text.txt").write_text("a zoo is a house\n")
+    train_ngram([folder / "text.txt"], folder / "zoo.arpa", order=2)
+    with pytest.raises(UserError, match=r"spell 1 of 4 words of .* not such as 'house'\. Usual causes"):
+        Decoder(recognizer(), weighed(folder, lm=str(folder / "zoo.arpa")))
+
+
+def test_symbols_in_angle_brackets_are_never_written() -> None:
+    symbols = ("<blank>", "<unk>", *SYMBOLS[1:])
+    found = Decoder(recognizer(symbols), SearchSettings(beam=20))(emissions(symbols=7), 20)
+    assert all(1 not in hypothesis.tokens for hypotheses in found for hypothesis in hypotheses)
+    (greedy, *_), *_ = Decoder(recognizer(symbols), SearchSettings())(emissions(symbols=7))
+    assert 1 in greedy.tokens
+
+
 def test_phones_are_words_by_a_lexicon(folder: Path) -> None:
     (folder / "phones.txt").write_text("bad\tB AE D\ncab\tK AE B\na\tAH\n")
     phones = recognizer(("<blank>", "AE", "AH", "B", "D", "K"), "phones")

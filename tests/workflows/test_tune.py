@@ -1,5 +1,6 @@
 """Tuning, from names to a file: it describes the search that was tuned, each recognizer has its own, and no test set is tuned on."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -10,12 +11,14 @@ import pytest
 
 from foresay.cli import main
 from foresay.corpora.manifest import Manifest
+from foresay.decoding.rescoring import language_scores
+from foresay.decoding.tuning import tune
 from foresay.encoding.kept_emissions import KeptEmissions
 from foresay.encoding.search_files import SearchFile, choose
 from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import emissions_of
 from foresay.errors import UserError
-from foresay.loading import load
+from foresay.loading import load, load_language_model
 from foresay.results import read_results
 from foresay.statistics.edit_distance import edit_distance
 from foresay.workflows.evaluate import evaluate
@@ -101,7 +104,14 @@ def test_a_second_model_is_tuned_beside_the_first(world: Path, capsys: pytest.Ca
     assert "points (*) are within one standard error" in out
     assert "their centre: --rescore-weight" in out
     settings = SearchFile.read(world / "tuned" / "both.toml").settings
-    assert settings.rescore is not None
+    first = Decoder(
+        load_recognizer(world / "run"), dataclasses.replace(settings, rescore=None, rescore_weight=None, rescore_word_weight=None)
+    )
+    found = [first(emissions, 4)[0] for _, emissions in emissions_of(first.recognizer, Manifest.open(world / "dev.jsonl"), "cpu")]
+    second = language_scores(found, load_language_model(world / "3gram.arpa"))
+    tuned = tune(found, [item.text or "" for item in Manifest.open(world / "dev.jsonl")], second=second)
+    assert settings.rescore_weight == pytest.approx(tuned.weights.language, abs=1e-2)
+    assert settings.rescore_word_weight == pytest.approx(tuned.weights.words, abs=1e-2)
     assert (world / "tuned" / "both-rescore.svg").is_file()
     assert main([*command, "--out", str(world / "tuned" / "both.toml")]) == 2
     assert "is there already" in capsys.readouterr().err
