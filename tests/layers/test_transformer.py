@@ -162,3 +162,28 @@ def test_it_begins_as_bert() -> None:
         if isinstance(module, nn.Linear):
             assert float(module.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
             assert module.bias.eq(0).all()
+
+
+@pytest.mark.parametrize("pre_norm", [True, False])
+@pytest.mark.parametrize("biased", [True, False])
+def test_padding_that_is_not_computed_changes_nothing(*, pre_norm: bool, biased: bool) -> None:
+    torch.manual_seed(0)
+    model = Transformer(8, 3, 2, 16, pre_norm=pre_norm)
+    weights = torch.randn(8, 2)
+
+    def bias(frames: Tensor, block: int) -> Tensor:
+        gates = (frames @ weights).transpose(1, 2)  # (B, H, T)
+        return (1 + block) * gates[..., None] * torch.arange(frames.shape[1]) / 10
+
+    lengths, frames = torch.tensor([7, 4, 1]), torch.randn(3, 7, 8)
+    own = torch.arange(7) < lengths[:, None]
+    rows, kept = own.flatten().nonzero()[:, 0], torch.tensor([True, False, True])
+    found = []
+    for given in (None, rows):
+        states = model(frames, lengths, kept=kept, position_bias=bias if biased else None, rows=given)
+        model.zero_grad()
+        sum((state[own] ** 2).sum() for state in states).backward()
+        found.append(([state[own] for state in states], [parameter.grad.clone() for parameter in model.parameters()]))
+        padding = [state[~own] for state in states]
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-4)
+    assert not any(state.any() for state in padding)

@@ -17,8 +17,9 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.estimators import Estimator, FitData
-from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor, MaskableExtractor, Masks
+from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.losses import Losses, Term
+from foresay.contracts.masks import MaskableExtractor, Masks, Packing
 from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer
 from foresay.contracts.tokens import Tokenizer, Tokens
@@ -42,6 +43,7 @@ __all__ = [
     "Modality",
     "Model",
     "Need",
+    "Packing",
     "Recognizer",
     "SpeechModel",
     "Term",

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -91,42 +91,6 @@ class FeatureExtractor(Extractor, ABC):
         """
         msg = f"{type(self).__name__} looks at the whole utterance and cannot stream"
         raise TypeError(msg)
-
-
-class Masks(NamedTuple):
-    """What fine-tuning leaves out of a batch, where the waveforms are."""
-
-    frames: Tensor
-    """(B, T) bool."""
-    channels: Tensor
-    """(B, D) bool."""
-
-
-class MaskableExtractor(FeatureExtractor, ABC):
-    """An extractor that is fine-tuned with masks on what its blocks, or its first layers, are given (arXiv:2006.11477, appendix B)."""
-
-    masked_size: int
-    """D: the channels that can be masked."""
-
-    @abstractmethod
-    def masked_frames(self, lengths: Tensor) -> Tensor:
-        """Frames that can be masked in clips of so many samples: (B,) -> (B,)."""
-
-    @abstractmethod
-    def masked_features(
-        self, waveforms: Tensor, lengths: Tensor, masks: Masks, layers: Sequence[str], kept: Tensor | None = None
-    ) -> Mapping[str, Tensor]:
-        """Encode waveforms (B, S) as `features` does, but for what is masked: a layer -> (B, T, D). It is made to be compiled.
-
-        `lengths` (B,) lies where the waveforms are; the longest clip is as long as them. `kept` (L,), on the CPU: the blocks that are run.
-        """
-
-    @abstractmethod
-    def kept_layers(self, update: tuple[int, int]) -> Tensor | None:
-        """Draw the blocks that an update, (seed, step), runs (LayerDrop): (L,) bool on the CPU; None: all."""
-
-    def set_dropout(self, *, dropout: float, activation_dropout: float, layer_drop: float) -> None:
-        """Drop otherwise than in the pre-training, where it has these; `dropout`: all but the activations and whole blocks."""
 
 
 class ImageExtractor(Extractor, ABC):

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay.contracts import Packing
 from foresay.layers.dropout import Dropout, layers_kept, run_if_kept
 
 PositionBias: TypeAlias = Callable[[Tensor, int], Tensor]
@@ -75,10 +76,12 @@ class Transformer(nn.Module):
         kept: Tensor | None = None,
         position_bias: PositionBias | None = None,
         depth: int | None = None,
+        rows: Tensor | None = None,
     ) -> list[Tensor]:
         """Encode (B, T, D) frames, of which `lengths` (B,) are real; None: all, which is faster.
 
-        `kept` (L,): which blocks are run, as `draw` draws it; None: all.
+        `kept` (L,): which blocks are run, as `draw` draws it; None: all. `rows` (N,): the real frames among all B x T: with them nothing
+        but the attention computes padding.
         `depth`: stop after so many blocks.
 
         Returns:
@@ -86,14 +89,16 @@ class Transformer(nn.Module):
         """
         frames = self.dropout(frames if self.pre_norm else self.norm(frames))
         attended = None if lengths is None else _attended(frames, lengths)
+        packing = None if rows is None else Packing(rows, (frames.shape[0], frames.shape[1]))
+        frames = packing.packed(frames) if packing else frames
         states = [frames]
         for number, block in enumerate(self.blocks[:depth]):
             keep = None if kept is None else kept[number]
-            frames = run_if_kept(keep, block, frames, attended, position_bias, checkpoint=self.checkpoint)
+            frames = run_if_kept(keep, block, frames, attended, position_bias, packing, checkpoint=self.checkpoint)
             states.append(frames)
         if self.pre_norm and len(states) > len(self.blocks):
             states[-1] = self.norm(frames)
-        return states
+        return [packing.padded(state) for state in states] if packing else states
 
 
 class TransformerBlock(nn.Module):
@@ -118,17 +123,21 @@ class TransformerBlock(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None) -> Tensor:
-        """(B, T, D) -> (B, T, D); `attended` (B, 1, 1, T): which frames are real."""
+    def forward(
+        self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None, packing: Packing | None = None
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D), or with `packing` (N, D) -> (N, D); `attended` (B, 1, 1, T): which frames are real."""
         if self.pre_norm:
-            frames = frames + self.dropout(self._attend(self.attention_norm(frames), attended, position_bias))
+            frames = frames + self.dropout(self._attend(self.attention_norm(frames), attended, position_bias, packing))
             return frames + self.dropout(self.feed_forward(self.feed_forward_norm(frames)))
-        frames = self.attention_norm(frames + self.dropout(self._attend(frames, attended, position_bias)))
+        frames = self.attention_norm(frames + self.dropout(self._attend(frames, attended, position_bias, packing)))
         return self.feed_forward_norm(frames + self.dropout(self.feed_forward(frames)))
 
-    def _attend(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None) -> Tensor:
-        bias = None if position_bias is None else position_bias(frames, self.number)
-        return self.attention(frames, _mask(attended, bias))
+    def _attend(self, frames: Tensor, attended: Tensor | None, position_bias: PositionBias | None, packing: Packing | None) -> Tensor:
+        bias = None
+        if position_bias is not None:
+            bias = position_bias(packing.padded(frames) if packing else frames, self.number)
+        return self.attention(frames, _mask(attended, bias), packing)
 
 
 class Attention(nn.Module):
@@ -141,12 +150,16 @@ class Attention(nn.Module):
         self.output = nn.Linear(size, size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, frames: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, D) -> (B, T, D); `mask`, (B, 1, 1, T) or (B or 1, H, T, T), says which frames are attended, or is added to the logits."""
-        packed = self.query_key_value(frames).unflatten(-1, (3, self.heads, -1))
-        queries, keys, values = packed.permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
-        outputs = self._attend(queries, keys, values, mask)
-        return self.output(outputs.transpose(1, 2).flatten(2))
+    def forward(self, frames: Tensor, mask: Tensor | None, packing: Packing | None = None) -> Tensor:
+        """(B, T, D) -> (B, T, D), or with `packing` (N, D) -> (N, D).
+
+        `mask`, (B, 1, 1, T) or (B or 1, H, T, T), says which frames are attended, or is added to the logits.
+        """
+        together = self.query_key_value(frames)
+        together = (packing.padded(together) if packing else together).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = together.permute(2, 0, 3, 1, 4)  # each (B, H, T, D / H)
+        outputs = self._attend(queries, keys, values, mask).transpose(1, 2).flatten(2)
+        return self.output(packing.packed(outputs) if packing else outputs)
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         p = self.dropout.p if self.training else 0.0

@@ -83,7 +83,7 @@ def test_a_frozen_encoder_has_no_dropout_and_its_features_are_what_is_masked() -
     masked = recognizer(build(noisy), freeze="encoder", mask_probability=0.3, channel_probability=0.1, channel_length=2).train()
     given, labels = masked.prepare(batch, 0), [masked.spell(text) for text in batch.text or ()]
     assert given.clips.masks is not None
-    frames, channels = given.clips.masks
+    frames, channels, _ = given.clips.masks
     features = masked.encoder.features(*batch.audio).values[masked.layers[0]]
     scores = masked.head(features.masked_fill(frames[..., None] | channels[:, None], 0.0)).log_softmax(-1)
     expected = -text_scores(Emissions(scores, given.frames), labels).sum()

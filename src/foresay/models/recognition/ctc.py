@@ -320,14 +320,14 @@ class CTC(Recognizer):
         size = maskable.masked_size if maskable else self.channels
         counts = (maskable.masked_frames(lengths) if maskable else self.encoder.frame_count(lengths, self.layers[0])).tolist()
         if not self.training:
-            nothing = (torch.zeros(len(counts), wide, dtype=torch.bool, device=device) for wide in (max(counts), size))
-            return Masks(*nothing) if maskable else None
+            nothing = [torch.zeros(len(counts), wide, dtype=torch.bool, device=device) for wide in (max(counts), size)]
+            return Masks(nothing[0], nothing[1], _real(counts, device)) if maskable else None
         if s.masks in SPEC_AUGMENT:
             frames, channels = draw_spec_augment(SPEC_AUGMENT[s.masks], counts, size, batch.drawn_by)
         else:
             frames = draw_spans(counts, batch.drawn_by, s.mask_probability, s.mask_length, "masked spans")
             channels = draw_spans([size] * len(counts), batch.drawn_by, s.channel_probability, s.channel_length, "masked channels")
-        return Masks(sent(frames, device), sent(channels, device))
+        return Masks(sent(frames, device), sent(channels, device), _real(counts, device) if maskable else None)
 
     def _encoded(self, batch: Batch, *, frozen: bool) -> Mapping[str, Tensor]:
         """Encode a batch, nothing masked: (B, T, D) a layer."""
@@ -375,3 +375,11 @@ def _entropy(symbols: Sequence[int]) -> float:
     """Return the entropy of symbols by how often each comes, in nats."""
     shares = torch.bincount(torch.tensor(symbols, dtype=torch.int64)) / max(len(symbols), 1)
     return float(torch.special.entr(shares).sum())
+
+
+def _real(counts: Sequence[int], device: torch.device) -> Tensor | None:
+    """Number the frames of a padded batch that are real among all B x T: (N,); None: all are."""
+    longest = max(counts)
+    if min(counts) == longest:
+        return None
+    return sent(torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]), device)

@@ -145,10 +145,6 @@ class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
         rate = self.sample_rate / self.convolutions.downsampling
         return Frames(values, dict.fromkeys(chosen, counts), dict.fromkeys(chosen, rate))
 
-    def masked_frames(self, lengths: Tensor) -> Tensor:
-        """Frames of L0: (B,) -> (B,)."""
-        return self.convolutions.frame_count(lengths)
-
     def masked_features(
         self, waveforms: Tensor, lengths: Tensor, masks: Masks, layers: Sequence[str], kept: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -156,7 +152,8 @@ class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
         numbers = [self.layer_names.index(layer) for layer in layers]
         encoded = scale_gradient(self.convolutions(self._prepared(waveforms, lengths), lengths), self.settings.feature_gradient)
         counts = self.convolutions.frame_count(lengths)
-        states = self.encode(self.latent_norm(encoded), masks.frames, counts, channels=masks.channels, kept=kept, depth=max(numbers))
+        how = {"channels": masks.channels, "kept": kept, "rows": masks.real}
+        states = self.encode(self.latent_norm(encoded), masks.frames, counts, depth=max(numbers), **how)
         return {layer: states[number] for layer, number in zip(layers, numbers, strict=True)}
 
     def kept_layers(self, update: tuple[int, int]) -> Tensor | None:
@@ -210,11 +207,13 @@ class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
         channels: Tensor | None = None,
         kept: Tensor | None = None,
         depth: int | None = None,
+        rows: Tensor | None = None,
     ) -> list[Tensor]:
         """Encode (B, T, C) latents, of which `lengths` (B,) are real, with the Transformer. -> L0 … Ln, each (B, T, D).
 
         `mask` (B, T): frames that become the mask vector; `channels` (B, D): channels that become 0.
         `kept` (L,): the blocks that are run (`transformer.draw`); None: all. `depth`: stop after so many blocks.
+        `rows` (N,): the real frames among all B x T, so that blocks need not compute padding; None: they do.
         """
         frames = self.input_dropout(self.projection(latents))
         if mask is not None:
@@ -222,7 +221,7 @@ class MaskedTransformer(SpeechModel, MaskableExtractor, ABC):
         if channels is not None:
             frames = frames.masked_fill(channels[:, None], 0.0)
         frames = frames + self.position(frames, lengths)
-        return self.transformer(frames, lengths, kept=kept, position_bias=self.position_bias, depth=depth)
+        return self.transformer(frames, lengths, kept=kept, position_bias=self.position_bias, depth=depth, rows=rows)
 
     def _states(self, waveforms: Tensor, lengths: Tensor, depth: int) -> list[Tensor]:
         """Encode (B, S) waveforms, nothing masked, up to a block: states (B, T, D) as long as the longest asks for."""
