@@ -33,6 +33,13 @@ def test_compounds_are_split_and_joined() -> None:
         ("substitution", "nobody -> no"),
         ("substitution", "there -> body"),
     ]  # a split and a deletion were one error more
+    assert kinds("the nasa", "the n a s a") == [("split", "nasa -> n a s a")]
+    assert kinds("a a b b c", "ab bc bc") == [
+        ("deletion", "a"),
+        ("join", "a b -> ab"),
+        ("substitution", "b -> bc"),
+        ("substitution", "c -> bc"),
+    ]  # a join of b and c after that of a and b were one error more
 
 
 def test_errors_before_between_and_after_compounds_are_aligned() -> None:
@@ -50,8 +57,8 @@ def test_errors_before_between_and_after_compounds_are_aligned() -> None:
 
 def test_table_11_by_hand() -> None:
     """Two of `all -> al`, one each of three others, of which equal counts stand by alphabet."""
-    spoken = ["all are well", "it of all", "the end anyone", "to day"]
-    written = ["al ar well", "it al", "an end any one oh", "today"]
+    spoken = ["the end anyone", "all are well", "it of all", "to day"]
+    written = ["an end any one oh", "al ar well", "it al", "today"]
     cut = [pieces(one.split(), other.split()) for one, other in zip(spoken, written, strict=True)]
     found = frequent_errors(cut, 25)
     assert found["frequent_substitutions"] == [[2, "all -> al"], [1, "are -> ar"], [1, "the -> an"]]

@@ -34,6 +34,8 @@ def test_utterances_are_grouped_by_length_and_by_speaker(manifest: Manifest) -> 
     assert {one[:3], other[:3]} == {("s0", 36, 12), ("s1", 36, 12)}
     assert one.low == one.high == pytest.approx(1 / 3)
     assert "frequency" not in kept.groups
+    worst = kept_of(manifest, [("a a", "a a"), ("a a", "b b"), ("a a", "a b")], speakers=2).groups["speaker"]
+    assert [group[:3] for group in worst] == [("s1", 2, 2), ("s0", 4, 1)]
 
 
 def test_groups_of_length_are_about_equal(manifest: Manifest) -> None:
@@ -49,7 +51,7 @@ def test_groups_of_length_are_about_equal(manifest: Manifest) -> None:
 
 
 def test_words_are_grouped_by_how_often_training_has_them(manifest: Manifest) -> None:
-    texts = [("new rare rare common", "knew rare rear")] * 6
+    texts = [("new rare rare common", "ne w rare rear")] * 6
     kept = kept_of(manifest, texts, training={"rare": 9, "common": 10})
     assert [group[:3] for group in kept.groups["frequency"]] == [("0", 6, 6), ("1 to 9", 12, 6), ("10 to 99", 6, 6)]
     assert kept.groups["frequency"][1].low == pytest.approx(0.5)
