@@ -144,6 +144,22 @@ def read_recipe_again(text: str, folder: Path):  # noqa: ANN201
     return read_recipe(folder / "again.toml")
 
 
+def test_an_untrained_part_has_the_settings_of_a_model_and_weights_of_the_seed(
+    tmp_path: Path, recipe: Path, encoder: Path, corpus: Path
+) -> None:
+    made = {}
+    for name, seed in (("first", 0), ("second", 0), ("third", 1)):
+        overrides = (f'parts.encoder="untrained:{encoder}"', f"trainer.seed={seed}", "trainer.steps=1")
+        run_recipe("train", recipe, corpus, tmp_path / name, overrides=overrides)
+        run_recipe("train", recipe, corpus, tmp_path / name, overrides=overrides)  # a second time nothing is refused
+        made[name] = load(tmp_path / name).encoder
+    assert made["first"].settings == load(encoder).settings
+    weights = {name: model.state_dict()["encoder.convolutions.0.weight"] for name, model in made.items()}
+    assert torch.equal(weights["first"], weights["second"])
+    assert not torch.equal(weights["first"], weights["third"])
+    assert not torch.allclose(weights["first"], load(encoder).state_dict()["encoder.convolutions.0.weight"], atol=1e-2)
+
+
 def test_parts_of_parts_are_fitted_first_and_kept(tmp_path: Path, encoder: Path, corpus: Path) -> None:
     """An estimator within a recipe is a run of its own below the run."""
     tiny = ["model.channels=16", "model.size=16", "model.inner=32", "model.layers=1", "model.heads=2", "model.target_size=8"]

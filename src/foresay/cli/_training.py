@@ -62,7 +62,8 @@ class OnEncoderOptions(Options):
     """What to train on top of which encoder, on what, into which folder."""
 
     encoder: str | None = None
-    """The model that this one is made of, as --set parts.encoder=MODEL says it: a run, a model folder, a baseline, hf:NAME."""
+    """The model that this one is made of, as --set parts.encoder=MODEL says it: a run, a model folder, a baseline, hf:NAME.
+    untrained:MODEL is one of the same settings with new weights: the control from scratch."""
 
     @property
     def overrides(self) -> tuple[str, ...]:

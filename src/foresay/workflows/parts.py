@@ -3,6 +3,7 @@
     encoder = "runs/hubert"                        loaded
     labels = {name = "kmeans", encoder = …}        fitted on the run's corpus, into RUN/parts/labels, a run of its own
     encoder = {name = "cpc"}                       built untrained
+    encoder = "untrained:runs/hubert"              built untrained, of the same settings: the control from scratch
 
     RUN/parts.toml      of each part: what it is (its [model] table), where it came from, and the digest of its weights
 
@@ -18,7 +19,7 @@ from typing import TypeAlias
 from torch import nn
 
 from foresay import draws
-from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, taken_apart
+from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, taken_apart, untrained_copy
 from foresay.contracts import Estimator, Tokenizer
 from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Manifest
@@ -35,6 +36,10 @@ from foresay.trust import named_in
 
 FitPart: TypeAlias = Callable[[Recipe, Mapping[str, Manifest], Run, Process], object]
 """Fits the estimator of a recipe into a run."""
+
+
+UNTRAINED = "untrained:"
+"""Before the name of a model of whose settings another shall be built, with weights of its own."""
 
 
 class Parts:
@@ -87,8 +92,12 @@ class Parts:
 
     def _made(self, name: str, part: Part, fitted_by: Process | None = None) -> nn.Module:
         """Load, fit or build a part."""
-        if isinstance(part, str):
+        if isinstance(part, str) and not part.startswith(UNTRAINED):
             return load(part)
+        if isinstance(part, str):
+            model = load(part.removeprefix(UNTRAINED))
+            self._draw_weights(name)
+            return untrained_copy(model)
         process = fitted_by or self.process
         with named_in("recipe"):
             kind, settings, inner = taken_apart(part)
@@ -101,8 +110,12 @@ class Parts:
             self.fit(recipe, {"train": self.corpora["train"]}, run, process)  # or makes sure that it was fitted so
             return load(run.folder)
         parts = {key: self._made(f"{name}.{key}", value, fitted_by) for key, value in inner.items()}
-        draws.seed_torch("weights of parts", self.recipe.trainer.seed, zlib.crc32(name.encode()))  # whatever was drawn for others
+        self._draw_weights(name)
         return assemble(cls, settings, parts)
+
+    def _draw_weights(self, name: str) -> None:
+        """Let the weights of a part be its own, whatever was drawn for others."""
+        draws.seed_torch("weights of parts", self.recipe.trainer.seed, zlib.crc32(name.encode()))
 
     def _rebuilt(self, name: str) -> nn.Module:
         """Build a part as it is recorded: its weights are the run's. What may be imported is what might be when it was first made."""
