@@ -27,6 +27,13 @@ def print_results(results: Sequence[Result], *, headlines: bool = False) -> None
         _print_rows(rows, gained)
 
 
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of cells, the head first, in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print(_line(row, widths))
+
+
 def _print_rows(rows: Sequence[Result], gained: dict[tuple[str, int | None, str], Result]) -> None:
     header = ["model", "updates", "layer", rows[0].metric, "", GAIN if gained else "", ""]
     lines = [[r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r), *_gain(gained.get(_place(r)))] for r in rows]

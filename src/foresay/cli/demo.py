@@ -1,7 +1,8 @@
-"""Train CPC and Aligned CPC on a corpus made here, see what they learnt, keep the models: the whole job in minutes.
+"""Demonstrate a capability from end to end, on a corpus made here: acpc, the main job, in minutes, or another.
 
 Example:
     foresay demo --run runs --scale tiny
+    foresay demo recognition --run runs
 """
 
 from dataclasses import dataclass
@@ -10,28 +11,32 @@ from typing import Literal
 
 import tyro
 
-from foresay.cli._table import print_results
+from foresay.cli._table import print_results, print_table
 from foresay.workflows.demo import demo
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where to keep the runs, and how much to do."""
+    """What to demonstrate, where to keep the runs, and how much to do."""
 
+    name: tyro.conf.Positional[str] = "acpc"
+    """acpc: train CPC and Aligned CPC, see what they learnt. recognition: recognizers from 1, 3 and 10 minutes of transcripts."""
     run: Path = Path("runs")
-    """Folder that holds the runs demo-cpc and demo-acpc, the corpus and the report."""
+    """Folder that holds the runs, the corpus and the report."""
     scale: Literal["tiny", "full"] = "full"
-    """full: under ten minutes on two cores; tiny: under three."""
+    """full: about ten minutes on two cores; tiny: about three."""
 
 
 def run(arguments: list[str]) -> None:
-    """Do the main job and say what to look at."""
+    """Do it and say what to look at."""
     options = tyro.cli(Options, prog="foresay demo", args=arguments, description=__doc__)
-    done = demo(options.run, options.scale)
-    print_results(done.results, headlines=True)
-    model = done.runs[-1]
+    done = demo(options.run, options.scale, options.name)
+    if done.table:
+        print_table(done.table)
+    else:
+        print_results(done.results, headlines=True)
     print(f"\nReport, with all that was measured: {done.report}")
     print(f"Models: {', '.join(map(str, done.runs))}; for example:")
-    print(f"  python -c \"import foresay; m = foresay.load('{model}'); print(m.layer_names)\"")
-    print(f"  foresay extract {model} {done.corpus / 'test.jsonl'} features --layer c")
+    for command in done.more:
+        print(f"  {command}")
     print("The corpus is synthetic (eSpeak NG): these numbers show that the code works, not how well it does on human speech.")

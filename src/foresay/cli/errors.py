@@ -7,12 +7,12 @@ Example:
     foresay errors runs/asr
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from foresay.cli._table import print_table
 from foresay.errors import at_least
 from foresay.reports.error_analysis import KINDS, Analysis, differently_written, table_11, utterances, wrong_words
 from foresay.reports.wording import amount, spread
@@ -49,7 +49,7 @@ def _print_rates(one: Analysis) -> None:
     for system in one.systems:
         rates = [system.rates.get(metric) for metric in metrics]
         rows.append([system.name, *(f"{amount(r.value, unit=r.unit)} ({spread(r)})" if r else "" for r in rates)])
-    _print_table(["", *(f"{metric} (%)" for metric in metrics)], rows)
+    print_table([["", *(f"{metric} (%)" for metric in metrics)], *rows])
     if differently_written(one.systems):
         print("They write the texts in different ways (their normalization differs): their rates do not compare.")
 
@@ -59,12 +59,12 @@ def _print_errors(one: Analysis, most: int) -> None:
         head, rows = table_11(one.systems, kind, most)
         if rows:
             print(f"\n{title}")
-            _print_table(head, rows)
+            print_table([head, *rows])
     for system in one.systems:
         head, words = wrong_words(system)
         if words[:most]:
             print(f"\n{one.unit.capitalize()}s most often wrong, {system.name}")
-            _print_table(head, [list(map(str, cells)) for cells in words[:most]])
+            print_table([head, *(list(map(str, cells)) for cells in words[:most])])
 
 
 def _print_transcripts(one: Analysis, count: int) -> None:
@@ -77,9 +77,3 @@ def _print_transcripts(one: Analysis, count: int) -> None:
         lines = {"Reference": utterance.reference, **{line.system.name: line.text for line in utterance.transcripts}}
         for name, text in lines.items():
             print(f"{name:{width}}  {text}".rstrip())
-
-
-def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    for line in (head, *rows):
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -1,68 +1,22 @@
-"""The main job from end to end, on the embedded corpus: make it, train CPC and Aligned CPC, see what they learnt, keep the models."""
+"""Demonstrate a capability from end to end, on a corpus that is made here."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from foresay.corpora.made.demo import EmbeddedCorpus
-from foresay.progress import stage
-from foresay.results import Result
-from foresay.workflows.evaluate import evaluate
-from foresay.workflows.pretrain import pretrain
-from foresay.workflows.report import report
+from foresay.errors import UserError, nearest
+from foresay.settings import find_class, list_names
+from foresay.workflows.demos import Demo, Done, Scale
 
-RUNS = ("demo-cpc", "demo-acpc")
-"""Recipes, and the runs' folders."""
-MEASURES = ("probe:converged", "abx:phone", "segmentation:20ms", "similarity:cosine")
-"""Ten epochs of so little audio, the paper's protocol, would hardly move a probe from the majority class."""
-MORE = ("clusters:k50", "geometry:frames", "tsne:phones")
-OPTIONS = ("abx.max_size_group=10", "abx.max_x_across=5", "clusters.restarts=1", "clusters.frames=60000")
-"""ABX compares as much as ZeroSpeech 2021 does; ten of the corpus's 30 minutes are enough to find clusters in."""
+PACKAGE = "foresay.workflows.demos"
 
 
-@dataclass(frozen=True)
-class DemoScale:
-    """How much is done."""
-
-    minutes: float
-    """Of speech in the corpus."""
-    overrides: tuple[str, ...] = ()
-    measures: tuple[str, ...] = MEASURES
-
-
-SCALES = {
-    "full": DemoScale(minutes=40.0, measures=(*MEASURES, *MORE)),
-    "tiny": DemoScale(minutes=12.0, overrides=("trainer.steps=200",)),
-}
-
-
-@dataclass(frozen=True)
-class Demo:
-    """Where everything is, and what was measured."""
-
-    corpus: Path
-    runs: tuple[Path, ...]
-    report: Path
-    results: list[Result]
-
-
-def demo(run: str | Path = "runs", scale: Literal["tiny", "full"] = "full") -> Demo:
-    """Do the main job below the folder `run`; what is already done there is not done again.
+def demo(run: str | Path = "runs", scale: Scale = "full", name: str = "acpc") -> Done:
+    """Do a demonstration below the folder `run`: `acpc`, the main job, or another; what is already done there is not done again.
 
     Raises:
-        UserError: the extra `demo` or `plot` is not installed, or the runs there are of the other scale.
+        UserError: there is no such demonstration, an extra is not installed, or the runs there are of the other scale.
     """
-    parent, size = Path(run), SCALES[scale]
-    corpus = parent / "demo-corpus"
-    with stage(f"1/5 making a corpus of {size.minutes:.0f} minutes"):
-        EmbeddedCorpus(minutes=size.minutes).make(corpus)
-    runs = tuple(parent / name for name in RUNS)
-    for number, (name, folder) in enumerate(zip(RUNS, runs, strict=True), start=2):
-        with stage(f"{number}/5 training {name}"):
-            pretrain(name, corpus / "train.jsonl", folder, valid=corpus / "valid.jsonl", overrides=size.overrides)
-    options = [option for option in OPTIONS if any(measure.startswith(option.partition(".")[0]) for measure in size.measures)]
-    with stage(f"4/5 measuring {', '.join(size.measures)}"):
-        results = evaluate(runs, corpus / "test.jsonl", corpus / "train.jsonl", measures=size.measures, options=options)
-    with stage("5/5 writing the report"):
-        page = report(runs, parent / "report.html")
-    return Demo(corpus, runs, page, results)
+    if name not in list_names(PACKAGE):
+        msg = f"there is no demonstration {name!r}: {nearest(name, list_names(PACKAGE))}"
+        raise UserError(msg)
+    shown: Done = find_class(PACKAGE, name, Demo)()(Path(run), scale)
+    return shown

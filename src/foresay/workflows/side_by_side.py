@@ -49,7 +49,7 @@ def _run(command: Sequence[str], stopped: Event) -> None:
     words = [sys.executable, "-m", "foresay", *command]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     last: deque[str] = deque(maxlen=LAST)
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - a command of this package
         words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, encoding="utf-8", errors="replace"
     ) as process:
         try:

@@ -1,0 +1,96 @@
+"""A recognizer from few labels, on the embedded corpus: pre-train, fine-tune on minutes of transcripts, decode with language models.
+
+Aligned CPC is trained on all speech without its transcripts. Then recognizers of letters are trained on 1, 3 and 10 minutes with theirs:
+on that encoder, which stays as it is, and with the same network from scratch, encoder and all, with as many updates of the same audio.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foresay import draws
+from foresay.corpora.made.demo import EmbeddedCorpus
+from foresay.corpora.made.sentences import draw_sentences
+from foresay.corpora.manifest import Manifest
+from foresay.files import write_text
+from foresay.progress import stage
+from foresay.workflows.demos import Demo, Done, Scale
+from foresay.workflows.few_labels import Command, Encoder, FewLabels
+from foresay.workflows.report import report
+
+TEXTS = 1
+"""Number of the stream of sentences for language models: none of them is spoken in the corpus."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done."""
+
+    corpus: float
+    """Minutes of speech made."""
+    labelled: tuple[float, ...]
+    """Minutes of it with transcripts."""
+    pretraining: int
+    """Updates."""
+    recognizers: int
+    transformer: int
+    sentences: int
+    """For the language models."""
+
+
+SIZES = {
+    "full": Size(40.0, (1.0, 3.0, 10.0), pretraining=800, recognizers=700, transformer=400, sentences=20_000),
+    "tiny": Size(12.0, (1.0, 5.0), pretraining=200, recognizers=200, transformer=50, sentences=2_000),
+}
+
+
+class Recognition(Demo):
+    """Recognizers from few labels."""
+
+    def __call__(self, parent: Path, scale: Scale) -> Done:
+        """Make the corpus, train all, measure them, and write the table and the report."""
+        size, corpus, place = SIZES[scale], parent / "demo-corpus", parent / "recognition"
+        with stage(f"making a corpus of {size.corpus:.0f} minutes"):
+            EmbeddedCorpus(minutes=size.corpus).make(corpus)
+        pretrained = place / "acpc"
+        experiment = FewLabels(
+            corpus,
+            place,
+            (
+                Encoder("pretrained", str(pretrained)),
+                Encoder("scratch", f"untrained:{pretrained}", ("model.freeze=nothing",)),
+            ),
+            size.labelled,
+            _texts(corpus, place / "sentences.txt", size.sentences),
+            recipe="ctc-tiny",
+            overrides=(f"trainer.steps={size.recognizers}",),
+            transformer=(f"trainer.steps={size.transformer}",),
+        )
+        data = ("--corpus", str(corpus / "train.jsonl"), "--valid", str(corpus / "valid.jsonl"))
+        # Half the channels of demo-acpc: recognition loses little, and every update takes a third of the time.
+        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={size.pretraining}")
+        experiment.do([Command(("pretrain", "demo-acpc", *data, "--run", str(pretrained), *smaller))])
+        runs = tuple(experiment.runs.values())
+        with stage("writing the report"):
+            page = report(runs, place / "report.html")
+        best = experiment.run(experiment.encoders[0], size.labelled[-1])
+        return Done(
+            corpus,
+            runs,
+            page,
+            list(experiment.results().values()),
+            experiment.table(),
+            (
+                f"foresay transcribe {best} {corpus / 'test.jsonl'} --search {best / 'transformer.toml'}",
+                f"foresay errors {best} {experiment.run(experiment.encoders[1], size.labelled[-1])}",
+            ),
+        )
+
+
+def _texts(corpus: Path, path: Path, count: int) -> Path:
+    """Write sentences of the corpus's grammar that it does not have."""
+    if not path.exists():
+        spoken = {item.text for item in Manifest.open(corpus / "manifest.jsonl")}
+        sentences = [one for one in draw_sentences(count, draws.made(0, 0, TEXTS)) if one not in spoken]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, "".join(f"{one}\n" for one in sentences))
+    return path

@@ -1,0 +1,228 @@
+"""Recognizers from few labels: encoders by minutes of transcripts by language models.
+
+Tables 9 and 10 of wav2vec 2.0 (arXiv:2006.11477) are made so.
+
+    train.jsonl --> 1, 3, 10 minutes of it, each part of the next --> foresay finetune, on each encoder          (a recognizer each)
+    texts ------> foresay lm train (n-gram), foresay train transformer-lm (words)
+    valid.jsonl --> foresay lm tune: the weights of both, for each recognizer
+    test.jsonl ---> foresay evaluate: wer:greedy, wer:ngram, wer:transformer
+
+Everything is a command that one could give oneself; what has been done is not done again.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from foresay.corpora.item import Item
+from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.errors import UserError
+from foresay.progress import stage
+from foresay.reports.wording import amount
+from foresay.results import RESULTS, Result, read_results, with_draws
+from foresay.statistics.intervals import middle
+from foresay.workflows.side_by_side import side_by_side
+
+SEARCHES = {"greedy": "no language model", "ngram": "n-gram", "transformer": "+ Transformer"}
+"""Protocols of `wer`, and what they are called in the table."""
+WER = "word error rate"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Words after `foresay`."""
+
+    words: tuple[str, ...]
+    makes: Path | None = None
+    """Where this is there, it was done; None: the command itself knows."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.makes is not None and self.makes.exists()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Commands that do not need each other."""
+
+    name: str
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What recognizers are built on."""
+
+    name: str
+    """In the table and in the names of runs."""
+    model: str
+    """A MODEL, or untrained:MODEL."""
+    overrides: tuple[str, ...] = ()
+    """Of the recognizer's recipe."""
+
+
+@dataclass(frozen=True)
+class FewLabels:
+    """One table."""
+
+    corpus: Path
+    """Folder with train.jsonl, valid.jsonl and test.jsonl."""
+    parent: Path
+    """Folder of all that is made."""
+    encoders: tuple[Encoder, ...]
+    """The pre-trained one first, to which the others are compared."""
+    minutes: tuple[float, ...]
+    """Of transcribed speech."""
+    texts: Path
+    """What the language models learn from: a text file, or a manifest."""
+    recipe: str
+    """Of the recognizers."""
+    overrides: tuple[str, ...] = ()
+    """For all recognizers."""
+    order: int = 3
+    """Of the n-gram."""
+    transformer: tuple[str, ...] = ()
+    """Overrides of `transformer-lm-tiny`, which predicts words."""
+
+    @property
+    def ngram(self) -> Path:
+        """The folder of the n-gram."""
+        return self.parent / "ngram"
+
+    @property
+    def second(self) -> Path:
+        """The run of the Transformer."""
+        return self.parent / "transformer-lm"
+
+    def run(self, encoder: Encoder, minutes: float) -> Path:
+        """The folder of a recognizer."""
+        return self.parent / f"{encoder.name}-{minutes:g}min"
+
+    @property
+    def runs(self) -> dict[tuple[str, float], Path]:
+        """The folders of all recognizers, by encoder and minutes."""
+        return {(encoder.name, minutes): self.run(encoder, minutes) for minutes in self.minutes for encoder in self.encoders}
+
+    def do(self, before: Sequence[Command] = ()) -> None:
+        """Do what is left of it. `before`: pre-trainings, which are done beside the language models.
+
+        Raises:
+            UserError: a command fails, or the corpus has too little speech.
+        """
+        for minutes in self.minutes:
+            self.labelled(minutes)
+        for one in self.stages(before):
+            left = [command.words for command in one.commands if not command.is_done]
+            if left:
+                with stage(one.name):
+                    side_by_side(left)
+
+    def labelled(self, minutes: float) -> Path:
+        """Write a manifest of so many minutes of the training speech, speakers in turn, part of that of more minutes.
+
+        Raises:
+            UserError: there is less.
+        """
+        path = self.parent / f"train-{minutes:g}min.jsonl"
+        if not path.exists():
+            items = list(_taken(Manifest.open(self.corpus / "train.jsonl"), 60 * minutes))
+            if sum(item.duration for item in items) < 60 * minutes:
+                msg = f"{self.corpus / 'train.jsonl'} has less than {minutes:g} minutes of transcribed speech: ask for fewer"
+                raise UserError(msg)
+            write_manifest(path, items)
+        return path
+
+    def stages(self, before: Sequence[Command] = ()) -> list[Stage]:
+        """List all commands, in the order in which they need each other."""
+        trained = list(itertools.product(self.encoders, self.minutes))
+        return [
+            Stage("pre-training, and language models", (*before, *self._language_models())),
+            Stage(f"fine-tuning {len(trained)} recognizers", tuple(itertools.starmap(self._finetune, trained))),
+            Stage("tuning the weights of the language models", tuple(c for one in trained for c in self._tune(self.run(*one)))),
+            Stage("measuring", tuple(self._evaluate(self.run(*one)) for one in trained)),
+        ]
+
+    def _language_models(self) -> Iterator[Command]:
+        texts, test = str(self.texts), str(self.corpus / "test.jsonl")
+        learn = ("lm", "train", texts, "--order", str(self.order), "--normalization", "plain", "--exclude", test)
+        yield Command((*learn, "--out", str(self.ngram)), self.ngram)
+        overrides = ("model.unit=words", "model.normalization=plain", *self.transformer)
+        yield Command(("train", "transformer-lm-tiny", "--corpus", texts, "--run", str(self.second), *_set(overrides)))
+
+    def _finetune(self, encoder: Encoder, minutes: float) -> Command:
+        data = ("--corpus", str(self.labelled(minutes)), "--valid", str(self.corpus / "valid.jsonl"))
+        overrides = _set((*self.overrides, *encoder.overrides))
+        run = str(self.run(encoder, minutes))
+        return Command(("finetune", self.recipe, "--encoder", encoder.model, *data, "--run", run, *overrides))
+
+    def _tune(self, run: Path) -> Iterator[Command]:
+        common = ("lm", "tune", str(run), "--corpus", str(self.corpus / "valid.jsonl"), "--lm", str(self.ngram))
+        yield Command((*common, "--out", str(run / "ngram.toml")), run / "ngram.toml")
+        second = run / "transformer.toml"
+        yield Command((*common, "--rescore", str(self.second), "--out", str(second)), second)
+
+    def _evaluate(self, run: Path) -> Command:
+        measures = ",".join(f"wer:{name}" for name in SEARCHES)
+        searches = ("--search", str(run / "ngram.toml"), str(run / "transformer.toml"))
+        corpora = ("--corpus", str(self.corpus / "test.jsonl"), "--train-corpus", str(self.corpus / "train.jsonl"))
+        return Command(("evaluate", str(run), *corpora, "--measures", measures, *searches))
+
+    def results(self) -> dict[tuple[str, float, str], Result]:
+        """Read the word error rates: by encoder, minutes and search."""
+        found: dict[tuple[str, float, str], Result] = {}
+        for key, run in self.runs.items():
+            rows = [row for row in read_results(run / RESULTS) if row.measure == "wer" and row.metric == WER]
+            found |= {(*key, row.protocol): row for row in with_draws(run, rows)}
+        return found
+
+    def table(self) -> list[list[str]]:
+        """Write the word error rates, and what pre-training and language models change: rows of cells, the head first."""
+        found, (first, *others) = self.results(), self.encoders
+        rows = [["minutes", "encoder", *SEARCHES.values()]]
+        for minutes in self.minutes:
+            rows += [[f"{minutes:g}", one.name, *(_rate(found[one.name, minutes, name]) for name in SEARCHES)] for one in self.encoders]
+        for minutes, other in itertools.product(self.minutes, others):
+            pairs = [(found[other.name, minutes, name], found[first.name, minutes, name]) for name in SEARCHES]
+            rows.append([f"{minutes:g}", f"{first.name} - {other.name}", *itertools.starmap(_difference, pairs)])
+        for minutes in self.minutes:
+            greedy, *models = (found[first.name, minutes, name] for name in SEARCHES)
+            rows.append([f"{minutes:g}", f"{first.name}, - no language model", "", *(_difference(greedy, one) for one in models)])
+        return rows
+
+
+def _taken(manifest: Manifest, seconds: float) -> Iterator[Item]:
+    """Take transcribed items, of each speaker in turn, until they last so long."""
+    queues: dict[str, list[Item]] = defaultdict(list)
+    for item in manifest:
+        if item.text:
+            queues[item.speaker or ""].append(item)
+    turns = (item for turn in itertools.zip_longest(*queues.values()) for item in turn if item is not None)
+    for item in turns:
+        if seconds <= 0:
+            return
+        yield item
+        seconds -= item.duration
+
+
+def _set(overrides: Sequence[str]) -> list[str]:
+    return [word for override in overrides for word in ("--set", override)]
+
+
+def _rate(row: Result) -> str:
+    """Write a rate with its interval."""
+    value = amount(row.value, unit=row.unit)
+    if row.low is None or row.high is None:
+        return value
+    return f"{value} [{amount(row.low, unit=row.unit)}, {amount(row.high, unit=row.unit)}]"
+
+
+def _difference(a: Result, b: Result) -> str:
+    """Write B minus A, with the interval of what was drawn alike for both."""
+    value = amount(b.value - a.value, unit=a.unit, signed=True)
+    if a.draws is None or b.draws is None or a.drawn != b.drawn or not len(a.draws.values):
+        return value
+    low, high = (amount(end, unit=a.unit, signed=True) for end in middle(b.draws.values - a.draws.values))
+    return f"{value} [{low}, {high}]"
