@@ -25,9 +25,11 @@ from foresay.results import RESULTS, Result, read_results, with_draws
 from foresay.statistics.intervals import middle
 from foresay.workflows.side_by_side import side_by_side
 
-SEARCHES = {"greedy": "no language model", "ngram": "n-gram", "transformer": "+ Transformer"}
-"""Protocols of `wer`, and what they are called in the table."""
-WER = "word error rate"
+WER, CER = "word error rate", "character error rate"
+SEARCHES = ("greedy", "ngram", "transformer")
+"""Protocols of `wer`."""
+COLUMNS = {("greedy", CER): "CER", ("greedy", WER): "WER", ("ngram", WER): "WER, n-gram", ("transformer", WER): "WER, + Transformer"}
+"""What is shown of each recognizer, in %."""
 
 
 @dataclass(frozen=True)
@@ -170,26 +172,27 @@ class FewLabels:
         corpora = ("--corpus", str(self.corpus / "test.jsonl"), "--train-corpus", str(self.corpus / "train.jsonl"))
         return Command(("evaluate", str(run), *corpora, "--measures", measures, *searches))
 
-    def results(self) -> dict[tuple[str, float, str], Result]:
-        """Read the word error rates: by encoder, minutes and search."""
-        found: dict[tuple[str, float, str], Result] = {}
+    def results(self) -> dict[tuple[str, float], dict[tuple[str, str], Result]]:
+        """Read the error rates: by encoder and minutes, then by search and metric."""
+        found = {}
         for key, run in self.runs.items():
-            rows = [row for row in read_results(run / RESULTS) if row.measure == "wer" and row.metric == WER]
-            found |= {(*key, row.protocol): row for row in with_draws(run, rows)}
+            rows = [row for row in read_results(run / RESULTS) if row.measure == "wer" and (row.protocol, row.metric) in COLUMNS]
+            found[key] = {(row.protocol, row.metric): row for row in with_draws(run, rows)}
         return found
 
     def table(self) -> list[list[str]]:
-        """Write the word error rates, and what pre-training and language models change: rows of cells, the head first."""
+        """Write the error rates, and what pre-training and language models change: rows of cells, the head first."""
         found, (first, *others) = self.results(), self.encoders
-        rows = [["minutes", "encoder", *SEARCHES.values()]]
-        for minutes in self.minutes:
-            rows += [[f"{minutes:g}", one.name, *(_rate(found[one.name, minutes, name]) for name in SEARCHES)] for one in self.encoders]
+        rows = [["minutes", "encoder", *COLUMNS.values()]]
+        for (name, minutes), rates in found.items():
+            rows.append([f"{minutes:g}", name, *(_rate(rates[column]) for column in COLUMNS)])
         for minutes, other in itertools.product(self.minutes, others):
-            pairs = [(found[other.name, minutes, name], found[first.name, minutes, name]) for name in SEARCHES]
-            rows.append([f"{minutes:g}", f"{first.name} - {other.name}", *itertools.starmap(_difference, pairs)])
+            ours, theirs = found[first.name, minutes], found[other.name, minutes]
+            rows.append([f"{minutes:g}", f"{first.name} - {other.name}", *(_difference(theirs[one], ours[one]) for one in COLUMNS)])
         for minutes in self.minutes:
-            greedy, *models = (found[first.name, minutes, name] for name in SEARCHES)
-            rows.append([f"{minutes:g}", f"{first.name}, - no language model", "", *(_difference(greedy, one) for one in models)])
+            rates = found[first.name, minutes]
+            changes = (_difference(rates["greedy", WER], rates[name, WER]) for name in SEARCHES[1:])
+            rows.append([f"{minutes:g}", f"{first.name}, by language models", "", "", *changes])
         return rows
 
 

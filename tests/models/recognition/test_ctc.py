@@ -62,9 +62,9 @@ def test_what_has_too_few_frames_for_its_text_is_counted_and_not_learnt_from() -
     assert both.terms["ctc"].count == 2
 
 
-@pytest.mark.parametrize("lstm", [0, 6])
-def test_transcripts_do_not_depend_on_batch_mates(lstm: int) -> None:
-    model, batch = recognizer(lstm=lstm, lstm_layers=2).eval(), batch_of("a", "b", "c")
+@pytest.mark.parametrize("more", [{}, {"lstm": 6, "lstm_layers": 2, "cmvn": True, "stack": 2}])
+def test_transcripts_do_not_depend_on_batch_mates(more: dict[str, object]) -> None:
+    model, batch = recognizer(**more).eval(), batch_of("a", "b", "c")
     together = best_path(model.emissions(*batch.audio), model.text_of)
     for row, length in enumerate(batch.audio.lengths.tolist()):
         alone = model.emissions(batch.audio.waveforms[row : row + 1, :length], torch.tensor([length]))

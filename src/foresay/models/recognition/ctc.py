@@ -26,6 +26,7 @@ from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableE
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
+from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._frozen_features import FrozenFeatures
 from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment
@@ -50,6 +51,8 @@ class CTCSettings:
     """What becomes of digits, signs and letters that the profile has not: `refuse`, `drop`, or `map` (accents are left out)."""
     layer: str = LAST
     """Of the encoder: its name, `last`, or `sum`: all of them, by learned weights that sum to 1 (SUPERB)."""
+    cmvn: bool = False
+    """Whether each feature shall have mean 0 and variance 1 over every utterance; a long recording is encoded, and normalized, in parts."""
     stack: int = 1
     """Frames that the linear layer is given side by side: 2 halves the rate of an encoder of 100 Hz."""
     lstm: int = 0
@@ -243,12 +246,12 @@ class CTC(Recognizer):
         `encoded`: by an encoder that masks nothing itself, (B, T, D) a layer, which is not compiled.
         """
         if encoded is not None:
-            return self._scores(self._stacked(self._masked(self._summed(encoded), clips)), clips.frames)
+            return self._scores(self._stacked(self._masked(self._summed(encoded, clips.frames), clips)), clips.frames)
         assert isinstance(self.encoder, MaskableExtractor)  # noqa: S101 - as `forward` found
         assert clips.masks is not None  # noqa: S101 - such an encoder always has them
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             found = self.encoder.masked_features(clips.waveforms, clips.samples, clips.masks, self.layers, clips.kept)
-        return self._scores(self._stacked(self._summed(found)), clips.frames)
+        return self._scores(self._stacked(self._summed(found, clips.frames)), clips.frames)
 
     def frames_needed(self, text: str) -> int:
         """Count the frames that a transcript takes at least."""
@@ -279,8 +282,9 @@ class CTC(Recognizer):
         self.chosen(layers)
         (layer,) = self.layer_names
         counts = self.frame_count(lengths, layer)
-        encoded = self._stacked(self._summed(self.encoder.features(waveforms, lengths, self.layers).values))
-        scores = self._scores(encoded, sent(counts, waveforms.device)).float().log_softmax(-1)
+        real = sent(counts, waveforms.device)
+        encoded = self._summed(self.encoder.features(waveforms, lengths, self.layers).values, real)
+        scores = self._scores(self._stacked(encoded), real).float().log_softmax(-1)
         rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
         return Frames({layer: scores}, {layer: counts}, {layer: rate})
 
@@ -355,11 +359,13 @@ class CTC(Recognizer):
             features = self.dropout(self.lstm(features, counts))
         return self.head(features)
 
-    def _summed(self, frames: Mapping[str, Tensor]) -> Tensor:
-        """Choose the layer, or sum all by their weights: (B, T, D)."""
+    def _summed(self, frames: Mapping[str, Tensor], counts: Tensor) -> Tensor:
+        """Choose the layer, or sum all by their weights, and normalize it: (B, T, D), of which `counts` (B,) stacks of frames are real."""
         if self.layer_weights is None:
-            return frames[self.layers[0]]
-        return torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), torch.stack([frames[layer] for layer in self.layers]))
+            chosen = frames[self.layers[0]]
+        else:
+            chosen = torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), torch.stack([frames[layer] for layer in self.layers]))
+        return cmvn(chosen, counts * self.settings.stack) if self.settings.cmvn else chosen
 
     def _stacked(self, frames: Tensor) -> Tensor:
         """Put frames side by side: (B, T, D) -> (B, T // stack, stack x D)."""

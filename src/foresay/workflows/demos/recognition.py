@@ -38,8 +38,8 @@ class Size:
 
 
 SIZES = {
-    "full": Size(40.0, (1.0, 3.0, 10.0), pretraining=800, recognizers=700, transformer=400, sentences=20_000),
-    "tiny": Size(12.0, (1.0, 5.0), pretraining=200, recognizers=200, transformer=50, sentences=2_000),
+    "full": Size(40.0, (1.0, 3.0, 10.0), pretraining=800, recognizers=800, transformer=400, sentences=20_000),
+    "tiny": Size(12.0, (1.0, 5.0), pretraining=200, recognizers=300, transformer=50, sentences=2_000),
 }
 
 
@@ -57,12 +57,12 @@ class Recognition(Demo):
             place,
             (
                 Encoder("pretrained", str(pretrained)),
-                Encoder("scratch", f"untrained:{pretrained}", ("model.freeze=nothing",)),
+                Encoder("scratch", f"untrained:{pretrained}", ("model.freeze=nothing", "model.encoder_rate=0.3")),
             ),
             size.labelled,
             _texts(corpus, place / "sentences.txt", size.sentences),
             recipe="ctc-tiny",
-            overrides=(f"trainer.steps={size.recognizers}",),
+            overrides=("data.seconds=10", "data.longest=10", f"trainer.steps={size.recognizers}"),
             transformer=(f"trainer.steps={size.transformer}",),
         )
         data = ("--corpus", str(corpus / "train.jsonl"), "--valid", str(corpus / "valid.jsonl"))
@@ -77,7 +77,7 @@ class Recognition(Demo):
             corpus,
             runs,
             page,
-            list(experiment.results().values()),
+            [row for rates in experiment.results().values() for row in rates.values()],
             experiment.table(),
             (
                 f"foresay transcribe {best} {corpus / 'test.jsonl'} --search {best / 'transformer.toml'}",
