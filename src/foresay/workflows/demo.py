@@ -4,12 +4,12 @@ from pathlib import Path
 
 from foresay.errors import UserError, nearest
 from foresay.settings import find_class, list_names
-from foresay.workflows.demos import Demo, Done, Scale
+from foresay.workflows.demos import Demo, Scale, Shown
 
 PACKAGE = "foresay.workflows.demos"
 
 
-def demo(run: str | Path = "runs", scale: Scale = "full", name: str = "acpc") -> Done:
+def demo(run: str | Path = "runs", scale: Scale = "full", name: str = "acpc") -> Shown:
     """Do a demonstration below the folder `run`: `acpc`, the main job, or another; what is already done there is not done again.
 
     Raises:
@@ -18,5 +18,5 @@ def demo(run: str | Path = "runs", scale: Scale = "full", name: str = "acpc") ->
     if name not in list_names(PACKAGE):
         msg = f"there is no demonstration {name!r}: {nearest(name, list_names(PACKAGE))}"
         raise UserError(msg)
-    shown: Done = find_class(PACKAGE, name, Demo)()(Path(run), scale)
+    shown: Shown = find_class(PACKAGE, name, Demo)()(Path(run), scale)
     return shown

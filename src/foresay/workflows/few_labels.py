@@ -55,7 +55,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class EncoderChoice:
     """What recognizers are built on."""
 
     name: str
@@ -74,7 +74,7 @@ class FewLabels:
     """Folder with train.jsonl, valid.jsonl and test.jsonl."""
     parent: Path
     """Folder of all that is made."""
-    encoders: tuple[Encoder, ...]
+    encoders: tuple[EncoderChoice, ...]
     """The pre-trained one first, to which the others are compared."""
     minutes: tuple[float, ...]
     """Of transcribed speech."""
@@ -99,7 +99,7 @@ class FewLabels:
         """The run of the Transformer."""
         return self.parent / "transformer-lm"
 
-    def run(self, encoder: Encoder, minutes: float) -> Path:
+    def run(self, encoder: EncoderChoice, minutes: float) -> Path:
         """The folder of a recognizer."""
         return self.parent / f"{encoder.name}-{minutes:g}min"
 
@@ -154,7 +154,7 @@ class FewLabels:
         overrides = ("model.unit=words", "model.normalization=plain", *self.transformer)
         yield Command(("train", "transformer-lm-tiny", "--corpus", texts, "--run", str(self.second), *_set(overrides)))
 
-    def _finetune(self, encoder: Encoder, minutes: float) -> Command:
+    def _finetune(self, encoder: EncoderChoice, minutes: float) -> Command:
         data = ("--corpus", str(self.labelled(minutes)), "--valid", str(self.corpus / "valid.jsonl"))
         overrides = _set((*self.overrides, *encoder.overrides))
         run = str(self.run(encoder, minutes))

@@ -11,7 +11,7 @@ Scale: TypeAlias = Literal["tiny", "full"]
 
 
 @dataclass(frozen=True)
-class Done:
+class Shown:
     """Where everything is, and what was measured."""
 
     corpus: Path
@@ -28,7 +28,7 @@ class Demo(ABC):
     """A demonstration. What is done below its folder already is not done again."""
 
     @abstractmethod
-    def __call__(self, parent: Path, scale: Scale) -> Done:
+    def __call__(self, parent: Path, scale: Scale) -> Shown:
         """Do all of it below the folder `parent`.
 
         Raises:

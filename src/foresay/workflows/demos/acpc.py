@@ -5,7 +5,7 @@ from pathlib import Path
 
 from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.progress import stage
-from foresay.workflows.demos import Demo, Done, Scale
+from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.evaluate import evaluate
 from foresay.workflows.pretrain import pretrain
 from foresay.workflows.report import report
@@ -35,10 +35,10 @@ SCALES = {
 }
 
 
-class AlignedCPC(Demo):
+class MainJob(Demo):
     """CPC and Aligned CPC."""
 
-    def __call__(self, parent: Path, scale: Scale) -> Done:
+    def __call__(self, parent: Path, scale: Scale) -> Shown:
         """Make the corpus, train both, measure them, and write the report."""
         size, corpus = SCALES[scale], parent / "demo-corpus"
         with stage(f"1/5 making a corpus of {size.minutes:.0f} minutes"):
@@ -53,7 +53,7 @@ class AlignedCPC(Demo):
         with stage("5/5 writing the report"):
             page = report(runs, parent / "report.html")
         model = runs[-1]
-        return Done(
+        return Shown(
             corpus,
             runs,
             page,

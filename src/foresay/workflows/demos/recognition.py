@@ -13,8 +13,8 @@ from foresay.corpora.made.sentences import draw_sentences
 from foresay.corpora.manifest import Manifest
 from foresay.files import write_text
 from foresay.progress import stage
-from foresay.workflows.demos import Demo, Done, Scale
-from foresay.workflows.few_labels import Command, Encoder, FewLabels
+from foresay.workflows.demos import Demo, Scale, Shown
+from foresay.workflows.few_labels import Command, EncoderChoice, FewLabels
 from foresay.workflows.report import report
 
 TEXTS = 1
@@ -43,10 +43,10 @@ SIZES = {
 }
 
 
-class Recognition(Demo):
+class RecognitionDemo(Demo):
     """Recognizers from few labels."""
 
-    def __call__(self, parent: Path, scale: Scale) -> Done:
+    def __call__(self, parent: Path, scale: Scale) -> Shown:
         """Make the corpus, train all, measure them, and write the table and the report."""
         size, corpus, place = SIZES[scale], parent / "demo-corpus", parent / "recognition"
         with stage(f"making a corpus of {size.corpus:.0f} minutes"):
@@ -56,8 +56,8 @@ class Recognition(Demo):
             corpus,
             place,
             (
-                Encoder("pretrained", str(pretrained)),
-                Encoder("scratch", f"untrained:{pretrained}", ("model.freeze=nothing", "model.encoder_rate=0.3")),
+                EncoderChoice("pretrained", str(pretrained)),
+                EncoderChoice("scratch", f"untrained:{pretrained}", ("model.freeze=nothing", "model.encoder_rate=0.3")),
             ),
             size.labelled,
             _texts(corpus, place / "sentences.txt", size.sentences),
@@ -73,7 +73,7 @@ class Recognition(Demo):
         with stage("writing the report"):
             page = report(runs, place / "report.html")
         best = experiment.run(experiment.encoders[0], size.labelled[-1])
-        return Done(
+        return Shown(
             corpus,
             runs,
             page,
