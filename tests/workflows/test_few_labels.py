@@ -78,27 +78,10 @@ def measured(experiment: FewLabels) -> None:
         for (protocol, metric), change in CHANGES.items():
             value = RATES[name] + change - 0.01 * minutes
             draws = Draws("utterances", names, 0, value + noise)
-            rows.append(
-                Result(
-                    model=run.name,
-                    model_fingerprint=run.name,
-                    step=5,
-                    measure="wer",
-                    protocol=protocol,
-                    metric=metric,
-                    unit="%",
-                    direction="lower",
-                    layer="emissions",
-                    corpus="test",
-                    split="test",
-                    value=value,
-                    low=value - 0.05,
-                    high=value + 0.05,
-                    seed=0,
-                    draws=draws,
-                    drawn=draws.drawn,
-                )  # fmt: skip
-            )
+            about = {"model": run.name, "layer": "emissions", "corpus": "test", "split": "test", "step": 5, "seed": 0, "seconds": 0.0}
+            about["details"] = {"fingerprint": f"{protocol} {minutes}"}
+            interval = {"low": value - 0.05, "high": value + 0.05, "draws": draws, "drawn": draws.drawn, "unit": "%", "direction": "lower"}
+            rows.append(Result(measure="wer", protocol=protocol, metric=metric, value=value, **about, **interval))
         append_results(run / "results.jsonl", rows)
         save_draws(run, rows)
 
