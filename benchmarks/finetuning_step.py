@@ -21,6 +21,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 from foresay.contracts import Batch
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.models.representation.wav2vec2 import Wav2Vec2, Wav2Vec2Settings
+from foresay.training.devices import keep_freed_memory
 
 RATE, LETTERS_A_SECOND = 16_000, 14
 SYMBOLS = ("<blank>", "|", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ'")
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print what takes the time of each instead")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as in every training of ours; it serves both
     batch = batch_of(options.seconds)
     contenders = {"foresay": ours(batch), "transformers": theirs(batch)}
     if options.profile:

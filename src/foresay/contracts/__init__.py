@@ -3,6 +3,7 @@
     batches.py        Batch                                             what a step is given
     losses.py         Term, Losses                                      what it returns
     frames.py         Frames, FeatureExtractor, ImageExtractor          the features of a model
+    masks.py          Masks, MaskableExtractor, Packing                 what fine-tuning leaves out of them
     tokens.py         Tokens, Tokenizer                                 discrete symbols, and what makes them
     models.py         Model, Trainable, SpeechModel                     what recipes name, and train by gradients
     estimators.py     Estimator, FitData                                what they fit in passes over a corpus
