@@ -129,7 +129,7 @@ class Align:
     prior: float | None = None
     """With --with: share of log p of each symbol in general that is subtracted: 0 (default) to 1, for longer symbols and fewer blanks."""
     doubt: float | None = None
-    """With --with: nats a symbol that a text may be less likely than the likeliest; beyond (default 2.5), it is listed and has no times."""
+    """With --with: how doubtful a text may be, 0: nothing fits better, 1: as a wrong one; beyond (0.65), it has no times."""
     device: str | None = None
     """With --with: cpu, cuda, cuda:1, …; default: a GPU if there is one."""
     workers: int = 2

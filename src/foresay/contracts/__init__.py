@@ -22,7 +22,7 @@ from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream,
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.masks import MaskableExtractor, Masks, Packing
 from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
-from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer
+from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer, SearchStream, StablePrefix
 from foresay.contracts.tokens import Tokenizer, Tokens
 
 __all__ = [
@@ -46,7 +46,9 @@ __all__ = [
     "Need",
     "Packing",
     "Recognizer",
+    "SearchStream",
     "SpeechModel",
+    "StablePrefix",
     "Term",
     "Tokenizer",
     "Tokens",

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -37,6 +37,25 @@ class Hypothesis:
     """log p of the symbols given the audio, in nats."""
     language: float = 0.0
     """log p of the words, or symbols, by the language model, in nats, before it is weighted."""
+
+
+class StablePrefix(NamedTuple):
+    """The beginning of a text that no audio to come will change."""
+
+    text: str
+    tokens: tuple[int, ...]
+    frames: tuple[int, ...]
+    """The frame at which each symbol begins."""
+
+
+class SearchStream(Protocol):
+    """The search of one utterance whose emissions come in chunks of any size; how they were cut changes nothing."""
+
+    def push(self, emissions: Emissions) -> StablePrefix:
+        """Go on by the frames of a chunk (1, t, V), and return what is certain now: it begins with what was certain before."""
+
+    def finish(self) -> Hypothesis:
+        """Return the best hypothesis of the whole."""
 
 
 class LanguageModel(ABC):

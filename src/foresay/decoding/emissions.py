@@ -46,6 +46,20 @@ def checked(emissions: Emissions, symbols: int | None = None) -> Emissions:
     return emissions
 
 
+def checked_chunk(emissions: Emissions, symbols: int | None = None) -> Emissions:
+    """Return a chunk of one utterance (1, t, V) that can be searched.
+
+    Raises:
+        UserError: as `checked` says, or it is of several utterances, or has frames that are not real.
+    """
+    checked(emissions, symbols)
+    scores, lengths = emissions
+    if lengths.tolist() != [scores.shape[1]]:
+        msg = f"a stream is one utterance, in chunks of real frames alone, not lengths {lengths.tolist()} in a chunk of {scores.shape[1]}"
+        raise UserError(msg)
+    return emissions
+
+
 def real_frames(emissions: Emissions) -> Tensor:
     """Say which frames are no padding: (B, T) bool."""
     scores, lengths = emissions
@@ -59,9 +73,12 @@ def padded_with_blanks(emissions: Emissions) -> Tensor:
     return torch.where(real_frames(emissions)[..., None], scores, sure).transpose(0, 1).contiguous()
 
 
-def begins(path: Tensor) -> Tensor:
-    """Say at which frames of paths (B, T) a symbol begins: it is no blank, and not that of the frame before. (B, T) bool."""
-    before = torch.nn.functional.pad(path[:, :-1], (1, 0), value=BLANK)
+def begins(path: Tensor, first: int = BLANK) -> Tensor:
+    """Say at which frames of paths (B, T) a symbol begins: it is no blank, and not that of the frame before. (B, T) bool.
+
+    `first`: the symbol of the frame before the first one.
+    """
+    before = torch.nn.functional.pad(path[:, :-1], (1, 0), value=first)
     return (path != BLANK) & (path != before)
 
 

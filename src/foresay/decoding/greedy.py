@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from foresay.contracts.recognition import Emissions, Hypothesis
-from foresay.decoding.emissions import BLANK, begins, checked, real_frames
+from foresay.contracts.recognition import Emissions, Hypothesis, StablePrefix
+from foresay.decoding.emissions import BLANK, begins, checked, checked_chunk, real_frames
 
 
 def best_path(emissions: Emissions, text_of: Callable[[Sequence[int]], str]) -> list[Hypothesis]:
@@ -37,3 +37,35 @@ def best_path(emissions: Emissions, text_of: Callable[[Sequence[int]], str]) -> 
         Hypothesis(text_of(symbols.tolist()), score, tuple(symbols.tolist()), tuple(starts.tolist()), acoustic=score)
         for symbols, starts, score in zip(tokens, frames, totals, strict=True)
     ]
+
+
+class GreedyStream:
+    """The best path of one utterance, chunk by chunk (`SearchStream`). Whatever it has found is certain."""
+
+    def __init__(self, text_of: Callable[[Sequence[int]], str]) -> None:
+        """`text_of`: writes symbols as text."""
+        self._text_of = text_of
+        self._tokens: list[int] = []
+        self._frames: list[int] = []
+        self._score, self._done, self._last = 0.0, 0, BLANK
+
+    def push(self, emissions: Emissions) -> StablePrefix:
+        """Go on by the frames of a chunk (1, t, V).
+
+        Raises:
+            UserError: the emissions are no emissions of one utterance, or are not numbers.
+        """
+        checked_chunk(emissions)
+        scores, path = emissions.log_probabilities.max(-1)
+        starts = begins(path, self._last)[0].nonzero()[:, 0]
+        self._tokens += path[0, starts].tolist()
+        self._frames += (starts + self._done).tolist()
+        self._score += float(scores.double().sum())
+        if path.shape[1]:
+            self._last, self._done = int(path[0, -1]), self._done + path.shape[1]
+        return StablePrefix(self._text_of(self._tokens), tuple(self._tokens), tuple(self._frames))
+
+    def finish(self) -> Hypothesis:
+        """Return the path of the whole; its score is log p, in nats."""
+        tokens = tuple(self._tokens)
+        return Hypothesis(self._text_of(tokens), self._score, tokens, tuple(self._frames), acoustic=self._score)

@@ -19,6 +19,33 @@ class History:
         self._parents.append(parents)
         self._added.append(added)
 
+    @property
+    def parents(self) -> Tensor:
+        """Of each hypothesis (B, K) of the last beam, its place in the one before."""
+        return self._parents[-1]
+
+    def settle(self, live: Tensor) -> list[Tensor]:
+        """Forget, and return, the frames before which all that is live comes from one place.
+
+        Args:
+            live: (1, K) bool: the hypotheses of the last beam that may still win.
+
+        Returns:
+            For each kind of what was added, (T,) on the CPU: what the frames that are forgotten added to the one place.
+        """
+        if not self._parents:
+            return []
+        places = live[0].nonzero()[:, 0]
+        kept = len(self._parents)
+        while kept and len(places) > 1:  # to the last frame in which there is one place
+            kept -= 1
+            places = self._parents[kept][0, places].unique()
+        last = places[None, :1]
+        settled = History()
+        settled._parents, settled._added = self._parents[:kept], self._added[:kept]
+        self._parents, self._added = self._parents[kept:], self._added[kept:]
+        return [kind[0, 0] for kind in settled.trace(last)] if kept else []
+
     def trace(self, places: Tensor) -> list[Tensor]:
         """Follow hypotheses at places (B, N) of the last beam back: for each kind of what was added, (B, N, T) on the CPU."""
         kinds: list[list[Tensor]] = [[] for _ in (self._added or [()])[0]]

@@ -20,7 +20,7 @@ from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
 
 
-class _Beam(NamedTuple):
+class Beam(NamedTuple):
     """K prefixes of B utterances, each (B, K) unless said otherwise."""
 
     blank: Tensor
@@ -48,7 +48,7 @@ class _Beam(NamedTuple):
 
     @property
     def total(self) -> Tensor:
-        """Log p_AM."""
+        """Log p_AM: (B, K)."""
         return torch.logaddexp(self.blank, self.symbol)
 
 
@@ -107,10 +107,13 @@ class PrefixBeam:
         """
         at_least(1, best=best)
         checked(emissions, len(self.symbols))
-        beam, history = self._begin(emissions), History()
+        beam, history = self.begin(emissions), History()
         for frame in padded_with_blanks(emissions):
-            frame[:, self.forbidden] = -torch.inf
-            beam = self._step(beam, frame, history)
+            beam = self.step(beam, frame, history)
+        return self.found(beam, history, text_of, best)
+
+    def found(self, beam: Beam, history: History, text_of: Callable[[Sequence[int]], str], best: int) -> list[list[Hypothesis]]:
+        """End the sentences, and return at most `best` hypotheses of each utterance, the best first."""
         language, bonus = self._end(beam)
         acoustic = beam.total
         ranks, places = (acoustic + bonus).topk(min(best, self.beam))
@@ -127,7 +130,7 @@ class PrefixBeam:
             for b, ranking in enumerate(ranks.tolist())
         ]
 
-    def _begin(self, emissions: Emissions) -> _Beam:
+    def begin(self, emissions: Emissions) -> Beam:
         """Begin with the empty prefix, and K - 1 places that are free."""
         scores = emissions.log_probabilities
         free = torch.full((scores.shape[0], self.beam), -torch.inf, device=scores.device, dtype=scores.dtype)
@@ -144,11 +147,12 @@ class PrefixBeam:
         hot = number
         if self.hot_words:
             hot = torch.full_like(number, self.hot_words.to(scores.device).start)
-        return _Beam(first, free, number, number + 1, number, zero, zero, number + start, hot, following, onward)
+        return Beam(first, free, number, number + 1, number, zero, zero, number + start, hot, following, onward)
 
-    def _step(self, beam: _Beam, frame: Tensor, history: History) -> _Beam:
+    def step(self, beam: Beam, frame: Tensor, history: History) -> Beam:
         """Go on by one frame (B, V)."""
-        width = frame.shape[1]
+        frame, width = frame.clone(), frame.shape[1]
+        frame[:, self.forbidden] = -torch.inf
         total, own = beam.total, frame.gather(1, beam.last)
         blank, symbol = total + frame[:, BLANK, None], beam.symbol + own
         grown = total[..., None] + frame[:, None]
@@ -175,7 +179,7 @@ class PrefixBeam:
         symbol = torch.where(stays, symbol.gather(1, parents), grown.gather(1, grows))
         return self._moved(beam, blank, symbol, parents, added)
 
-    def _moved(self, beam: _Beam, blank: Tensor, symbol: Tensor, parents: Tensor, added: Tensor) -> _Beam:
+    def _moved(self, beam: Beam, blank: Tensor, symbol: Tensor, parents: Tensor, added: Tensor) -> Beam:
         """Take the chosen prefixes from their places (B, K) in the last beam, and append to them what they have `added`."""
         stays, append = added == NOTHING, added.clamp(min=0)
         last, name, language, state, hot = (row.gather(1, parents) for row in (beam.last, beam.name, beam.language, beam.state, beam.hot))
@@ -193,7 +197,7 @@ class PrefixBeam:
         if self.hot_words:
             gain = gain + self.hot_words.gain[hot, append]
             hot = torch.where(stays, hot, self.hot_words.next[hot, append])
-        return _Beam(
+        return Beam(
             blank,
             symbol,
             torch.where(stays, last, append),
@@ -207,7 +211,7 @@ class PrefixBeam:
             onward,
         )
 
-    def _gain(self, beam: _Beam) -> Tensor:
+    def _gain(self, beam: Beam) -> Tensor:
         """Say what each symbol would add to the bonus: (B, K, V)."""
         gain = self.counts[beam.last]
         if self.language_model:
@@ -216,7 +220,7 @@ class PrefixBeam:
             gain = gain + self.hot_words.gain[beam.hot]
         return gain
 
-    def _end(self, beam: _Beam) -> tuple[Tensor, Tensor]:
+    def _end(self, beam: Beam) -> tuple[Tensor, Tensor]:
         """End the sentences: (B, K) log p_LM, and all but log p_AM of the rank."""
         language, bonus = beam.language, beam.bonus
         if self.language_model:

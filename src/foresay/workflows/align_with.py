@@ -8,12 +8,13 @@ What is aligned is written down at once, beside the manifest to be: a command th
 import json
 import math
 import os
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
@@ -34,8 +35,8 @@ from foresay.workflows.transcribe import load_recognizer
 
 CELLS = 2**30
 """Frames x states of an utterance, at most: so many bytes of memory."""
-FOR_PRIOR = 600.0
-"""Seconds of the corpus, drawn at random, in which it is counted how likely each symbol is in general."""
+SAMPLE = 120.0
+"""Seconds of the corpus, drawn at random, which say what the recognizer does in general."""
 
 Record: TypeAlias = dict[str, Any]
 """What became of an item: its `id`, and `times` as (start, end, label) and its `doubt`, or `why` it has none."""
@@ -48,9 +49,9 @@ class AlignmentSettings:
     prior: float = 0.0
     """Share of log p of each symbol in general that is subtracted at alignment (arXiv:2406.02560): above 0 symbols are longer and blanks
     fewer. 0: the network's own best path."""
-    doubt: float = 2.5
-    """Nats a symbol by which the text may be less likely than the likeliest path; beyond, it is not what was said. Texts of other
-    recordings have 3 to 7, the right ones 0 to 2."""
+    doubt: float = 0.65
+    """By how much, at most, a text may be less likely than the likeliest there is, nats a symbol, as a share of that of texts that are
+    wrong, the corpus's own backwards: 0 is the likeliest text, 1 a wrong one. Beyond, it is not what was said."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -98,6 +99,14 @@ def _timed(item: Item, record: Record, *, phones: bool) -> Item:
     return replace(item, phones=times) if phones else replace(item, words=times)
 
 
+class _General(NamedTuple):
+    """What a recognizer does in general."""
+
+    prior: Prior | None
+    wrong: float
+    """Nats a symbol by which a wrong text is less likely than the likeliest."""
+
+
 class _Aligning:
     """The texts of a manifest, in a recognizer's symbols."""
 
@@ -117,10 +126,10 @@ class _Aligning:
         if not left:
             return
         unreadable: dict[int, AudioError] = {}
-        prior = self._prior()
+        general = self._sample()
         for index, emissions in self._emissions(set(left), unreadable):
             left.discard(index)
-            yield {"id": ids[index]} | self._align(index, emissions, prior)
+            yield {"id": ids[index]} | self._align(index, emissions, general)
         short = "it is too short for a frame"
         yield from ({"id": ids[index], "why": str(unreadable.get(index, short))} for index in sorted(left))
 
@@ -143,30 +152,33 @@ class _Aligning:
             return f"symbols that the vocabulary lacks: {', '.join(f'{symbol!r} ({count})' for symbol, count in missing.most_common())}"
         return tuple(self.vocabulary.encode(text)) or "the text is empty once it is normalized"
 
-    def _prior(self) -> Prior | None:
-        """Count how likely each symbol is in general, in some of the corpus."""
-        if not self.settings.prior:
-            return None
-        drawn = set(draw_recordings(self.manifest, FOR_PRIOR, seed=0))
-        total, frames = torch.zeros(len(self.vocabulary)), 0
-        for _, emissions in self._emissions(drawn, {}):
-            total += emissions.log_probabilities[0].cpu().exp().sum(0)
-            frames += emissions.log_probabilities.shape[1]
-        return Prior((total / max(frames, 1)).clamp(min=1e-6).log(), self.settings.prior)
+    def _sample(self) -> _General:
+        """Go through some of the corpus, to find what the recognizer does in general."""
+        drawn = draw_recordings(self.manifest, SAMPLE, seed=0)
+        total, frames, doubts = torch.zeros(len(self.vocabulary)), 0, list[float]()
+        for index, emissions in self._emissions({index for index in drawn if not isinstance(self._spelled[index], str)}, {}):
+            scores, tokens = emissions.log_probabilities[0].cpu(), self._spelled[index]
+            total += scores.exp().sum(0)
+            frames += len(scores)
+            backwards = tuple(reversed(tokens))
+            if not isinstance(tokens, str) and required_frames(tokens) <= len(scores) and len(scores) * (2 * len(tokens) + 1) <= CELLS:
+                doubts.append(align_text(self.recognizer, emissions, backwards, 0.0).doubt)  # type: ignore[arg-type]
+        prior = Prior((total / max(frames, 1)).clamp(min=1e-6).log(), self.settings.prior) if self.settings.prior else None
+        return _General(prior, statistics.fmean(doubts) if doubts else 0.0)
 
-    def _align(self, index: int, emissions: Emissions, prior: Prior | None) -> Record:
+    def _align(self, index: int, emissions: Emissions, general: _General) -> Record:
         tokens, frames = self._spelled[index], emissions.log_probabilities.shape[1]
         assert not isinstance(tokens, str)  # noqa: S101 - these were left out
         if (needed := required_frames(tokens)) > frames:
             return {"why": f"the text is longer than the audio: it needs {needed} frames, and there are {frames}"}
         if frames * (2 * len(tokens) + 1) > CELLS:
             return {"why": f"{frames:,} frames and {len(tokens):,} symbols are too many to be aligned at once: cut it at sentences"}
-        found = align_text(self.recognizer, emissions, tokens, float(self.manifest.durations[index]), prior)
-        if found.doubt > self.settings.doubt:
-            less = f"{found.doubt:.1f} nats a symbol less likely than what does, {self.settings.doubt:g} at most"
-            return {"why": f"the text does not fit the audio: {less}"}
+        found = align_text(self.recognizer, emissions, tokens, float(self.manifest.durations[index]), general.prior)
+        doubt = found.doubt / general.wrong if general.wrong else 0.0
+        if doubt > self.settings.doubt:
+            return {"why": f"the text does not fit the audio: doubt {doubt:.2f}, and 1 is a wrong text"}
         words = found.symbols if self.recognizer.units == "phones" else found.words
-        return {"times": [_interval(word) for word in words], "doubt": round(found.doubt, 3)}
+        return {"times": [_interval(word) for word in words], "doubt": round(doubt, 3)}
 
 
 def _interval(word: Word) -> tuple[float, float, str]:

@@ -22,7 +22,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Recognizer, Term, on_host, sent
+from foresay.contracts import (
+    Batch,
+    FeatureExtractor,
+    FeatureStream,
+    Frames,
+    Losses,
+    MaskableExtractor,
+    Masks,
+    Recognizer,
+    Term,
+    on_host,
+    sent,
+)
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
@@ -30,6 +42,7 @@ from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._frozen_features import FrozenFeatures
 from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment
+from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import Kind, Vocabulary
@@ -287,6 +300,13 @@ class CTC(Recognizer):
         scores = self._scores(self._stacked(encoded), real).float().log_softmax(-1)
         rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
         return Frames({layer: scores}, {layer: counts}, {layer: rate})
+
+    def stream(self) -> FeatureStream:
+        """Start to recognize an utterance chunk by chunk; TypeError, if anything looks ahead."""
+        s, head = self.settings, Head(self._summed, self._stacked, self._scores)
+        refuse_looking_ahead(lstm=s.lstm > 0, cmvn=s.cmvn)
+        rate = self.sample_rate / (s.stack * self.encoder.hop(self.layers[0]))
+        return EmissionStream(self.encoder.stream(), head, self.layer_names[0], s.stack, rate)
 
     def front_end(self) -> Iterable[nn.Parameter]:
         """Yield the parameters of what reads the waveform."""
