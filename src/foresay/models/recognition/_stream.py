@@ -12,12 +12,9 @@ from foresay.contracts import FeatureStream, Frames
 class Head(NamedTuple):
     """What a recognizer does with the frames of its encoder."""
 
-    chosen: Callable[[Mapping[str, Tensor], Tensor], Tensor]
-    """Of all layers makes one, (B, T, D), of which so many frames (B,) are real."""
-    stacked: Callable[[Tensor], Tensor]
-    """Puts frames side by side: (B, T, D) -> (B, T // stack, stack x D)."""
-    scores: Callable[[Tensor, Tensor], Tensor]
-    """Scores the symbols: (B, T, D), of which so many (B,) are real -> (B, T, V), not normalized."""
+    chosen: Callable[[Mapping[str, Tensor], Tensor], Tensor]  # layers (B, T, D), counts (B,) -> (B, T, D)
+    stacked: Callable[[Tensor], Tensor]  # (B, T, D) -> (B, T // stack, stack x D)
+    scores: Callable[[Tensor, Tensor], Tensor]  # (B, T, D), counts (B,) -> (B, T, V), not normalized
 
 
 class EmissionStream:

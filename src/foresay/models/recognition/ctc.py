@@ -22,19 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import (
-    Batch,
-    FeatureExtractor,
-    FeatureStream,
-    Frames,
-    Losses,
-    MaskableExtractor,
-    Masks,
-    Recognizer,
-    Term,
-    on_host,
-    sent,
-)
+from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Recognizer, Term, on_host, sent
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
@@ -301,7 +289,7 @@ class CTC(Recognizer):
         rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
         return Frames({layer: scores}, {layer: counts}, {layer: rate})
 
-    def stream(self) -> FeatureStream:
+    def stream(self) -> EmissionStream:
         """Start to recognize an utterance chunk by chunk; TypeError, if anything looks ahead."""
         s, head = self.settings, Head(self._summed, self._stacked, self._scores)
         refuse_looking_ahead(lstm=s.lstm > 0, cmvn=s.cmvn)
