@@ -71,7 +71,7 @@ class FewLabels:
     """One table."""
 
     corpus: Path
-    """Folder with train.jsonl, valid.jsonl and test.jsonl."""
+    """Folder with train.jsonl, valid.jsonl and those of `tests`; and train-10min.jsonl, … where they are given."""
     parent: Path
     """Folder of all that is made."""
     encoders: tuple[EncoderChoice, ...]
@@ -80,10 +80,12 @@ class FewLabels:
     """Of transcribed speech."""
     texts: Path
     """What the language models learn from: a text file, or a manifest."""
-    recipe: str
-    """Of the recognizers."""
+    recipes: tuple[str, ...]
+    """Of the recognizers, for each number of minutes."""
     overrides: tuple[str, ...] = ()
     """For all recognizers."""
+    tests: tuple[str, ...] = ("test",)
+    """Manifests of the corpus that are tested on, without `.jsonl`."""
     order: int = 3
     """Of the n-gram."""
     transformer: tuple[str, ...] = ()
@@ -123,12 +125,15 @@ class FewLabels:
                     side_by_side(left)
 
     def labelled(self, minutes: float) -> Path:
-        """Write a manifest of so many minutes of the training speech, speakers in turn, part of that of more minutes.
+        """Return the manifest of so many minutes that the corpus has, or write one, speakers in turn, part of that of more minutes.
 
         Raises:
             UserError: there is less.
         """
-        path = self.parent / f"train-{minutes:g}min.jsonl"
+        name = f"train-{minutes:g}min.jsonl"
+        if (self.corpus / name).exists():
+            return self.corpus / name
+        path = self.parent / name
         if not path.exists():
             items = list(_taken(Manifest.open(self.corpus / "train.jsonl"), 60 * minutes))
             if sum(item.duration for item in items) < 60 * minutes:
@@ -142,23 +147,24 @@ class FewLabels:
         trained = list(itertools.product(self.encoders, self.minutes))
         return [
             Stage("pre-training, and language models", (*before, *self._language_models())),
-            Stage(f"fine-tuning {len(trained)} recognizers", tuple(itertools.starmap(self._finetune, trained))),
+            Stage(f"fine-tuning {len(trained)} recognizers", tuple(itertools.starmap(self.finetune, trained))),
             Stage("tuning the weights of the language models", tuple(c for one in trained for c in self._tune(self.run(*one)))),
-            Stage("measuring", tuple(self._evaluate(self.run(*one)) for one in trained)),
+            Stage("measuring", tuple(self.evaluate(self.run(*one), test) for one in trained for test in self.tests)),
         ]
 
     def _language_models(self) -> Iterator[Command]:
-        texts, test = str(self.texts), str(self.corpus / "test.jsonl")
-        learn = ("lm", "train", texts, "--order", str(self.order), "--normalization", "plain", "--exclude", test)
+        texts, tests = str(self.texts), [str(self.corpus / f"{test}.jsonl") for test in self.tests]
+        learn = ("lm", "train", texts, "--order", str(self.order), "--normalization", "plain", "--exclude", *tests)
         yield Command((*learn, "--out", str(self.ngram)), self.ngram)
         overrides = ("model.unit=words", "model.normalization=plain", *self.transformer)
         yield Command(("train", "transformer-lm-tiny", "--corpus", texts, "--run", str(self.second), *_set(overrides)))
 
-    def _finetune(self, encoder: EncoderChoice, minutes: float) -> Command:
+    def finetune(self, encoder: EncoderChoice, minutes: float) -> Command:
+        """Train a recognizer."""
         data = ("--corpus", str(self.labelled(minutes)), "--valid", str(self.corpus / "valid.jsonl"))
         overrides = _set((*self.overrides, *encoder.overrides))
         run = str(self.run(encoder, minutes))
-        return Command(("finetune", self.recipe, "--encoder", encoder.model, *data, "--run", run, *overrides))
+        return Command(("finetune", self.recipes[self.minutes.index(minutes)], "--encoder", encoder.model, *data, "--run", run, *overrides))
 
     def _tune(self, run: Path) -> Iterator[Command]:
         common = ("lm", "tune", str(run), "--corpus", str(self.corpus / "valid.jsonl"), "--lm", str(self.ngram))
@@ -166,34 +172,37 @@ class FewLabels:
         second = run / "transformer.toml"
         yield Command((*common, "--rescore", str(self.second), "--out", str(second)), second)
 
-    def _evaluate(self, run: Path) -> Command:
-        measures = ",".join(f"wer:{name}" for name in SEARCHES)
-        searches = ("--search", str(run / "ngram.toml"), str(run / "transformer.toml"))
-        corpora = ("--corpus", str(self.corpus / "test.jsonl"), "--train-corpus", str(self.corpus / "train.jsonl"))
-        return Command(("evaluate", str(run), *corpora, "--measures", measures, *searches))
+    def evaluate(self, run: Path, test: str, searches: Sequence[str] = SEARCHES) -> Command:
+        """Measure a recognizer."""
+        files = [str(run / f"{name}.toml") for name in searches if name != "greedy"]
+        corpora = ("--corpus", str(self.corpus / f"{test}.jsonl"), "--train-corpus", str(self.corpus / "train.jsonl"))
+        measures = ",".join(f"wer:{name}" for name in searches)
+        return Command(("evaluate", str(run), *corpora, "--measures", measures, *(("--search", *files) if files else ())))
 
-    def results(self) -> dict[tuple[str, float], dict[tuple[str, str], Result]]:
-        """Read the error rates: by encoder and minutes, then by search and metric."""
-        found = {}
-        for key, run in self.runs.items():
-            rows = [row for row in read_results(run / RESULTS) if row.measure == "wer" and (row.protocol, row.metric) in COLUMNS]
-            found[key] = {(row.protocol, row.metric): row for row in with_draws(run, rows)}
-        return found
+    def results(self, test: str) -> dict[tuple[str, float], dict[tuple[str, str], Result]]:
+        """Read the error rates on a test: by encoder and minutes, then by search and metric."""
+        return {key: rates(run, test) for key, run in self.runs.items()}
 
-    def table(self) -> list[list[str]]:
+    def table(self, test: str) -> list[list[str]]:
         """Write the error rates, and what pre-training and language models change: rows of cells, the head first."""
-        found, (first, *others) = self.results(), self.encoders
+        found, (first, *others) = self.results(test), self.encoders
         rows = [["minutes", "encoder", *COLUMNS.values()]]
-        for (name, minutes), rates in found.items():
-            rows.append([f"{minutes:g}", name, *(_rate(rates[column]) for column in COLUMNS)])
+        for (name, minutes), own in found.items():
+            rows.append([f"{minutes:g}", name, *(rate(own[column]) for column in COLUMNS)])
         for minutes, other in itertools.product(self.minutes, others):
             ours, theirs = found[first.name, minutes], found[other.name, minutes]
-            rows.append([f"{minutes:g}", f"{first.name} - {other.name}", *(_difference(theirs[one], ours[one]) for one in COLUMNS)])
+            rows.append([f"{minutes:g}", f"{first.name} - {other.name}", *(difference(theirs[one], ours[one]) for one in COLUMNS)])
         for minutes in self.minutes:
-            rates = found[first.name, minutes]
-            changes = (_difference(rates["greedy", WER], rates[name, WER]) for name in SEARCHES[1:])
+            own = found[first.name, minutes]
+            changes = (difference(own["greedy", WER], own[name, WER]) for name in SEARCHES[1:])
             rows.append([f"{minutes:g}", f"{first.name}, by language models", "", "", *changes])
         return rows
+
+
+def rates(run: Path, test: str) -> dict[tuple[str, str], Result]:
+    """Read the error rates of a recognizer on a test, with their draws, by search and metric."""
+    rows = [row for row in read_results(run / RESULTS) if row.measure == "wer" and (row.protocol, row.metric) in COLUMNS]
+    return {(row.protocol, row.metric): row for row in with_draws(run, rows) if Path(row.corpus).name == test}
 
 
 def _taken(manifest: Manifest, seconds: float) -> Iterator[Item]:
@@ -214,7 +223,7 @@ def _set(overrides: Sequence[str]) -> list[str]:
     return [word for override in overrides for word in ("--set", override)]
 
 
-def _rate(row: Result) -> str:
+def rate(row: Result) -> str:
     """Write a rate with its interval."""
     value = amount(row.value, unit=row.unit)
     if row.low is None or row.high is None:
@@ -222,7 +231,7 @@ def _rate(row: Result) -> str:
     return f"{value} [{amount(row.low, unit=row.unit)}, {amount(row.high, unit=row.unit)}]"
 
 
-def _difference(a: Result, b: Result) -> str:
+def difference(a: Result, b: Result) -> str:
     """Write B minus A, with the interval of what was drawn alike for both."""
     value = amount(b.value - a.value, unit=a.unit, signed=True)
     if a.draws is None or b.draws is None or a.drawn != b.drawn or not len(a.draws.values):

@@ -59,6 +59,7 @@ def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str |
         asked = {"measures": measuring.measures, "options": measuring.options, "layers": measuring.layers}
         with stage(f"measuring {number} of {len(measurings)}, {', '.join(measuring.measures)} of {len(models)} models"):
             evaluate(models, measuring.corpus, measuring.train, **asked, device=device)
+    plan.finish(scale, folder, parent)
     with stage("writing the tables and the report"):
         text, tables = plan.tables(scale, parent), parent / "tables.md"
         tables.write_text(text, encoding="utf-8")

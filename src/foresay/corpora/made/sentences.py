@@ -6,8 +6,12 @@ The sentences are grammatical and mean little: nobody can guess the end of one f
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+
+from foresay.corpora.manifest import Manifest
+from foresay.files import write_text
 
 GRAMMAR: Mapping[str, str] = {
     "sentence": """
@@ -93,6 +97,15 @@ def draw_sentences(count: int, rng: np.random.Generator) -> list[str]:
     while len(sentences) < count:
         sentences[draw_sentence(rng)] = None
     return list(sentences)
+
+
+def write_sentences(path: Path, count: int, rng: np.random.Generator, *, besides: Path) -> None:
+    """Write sentences, one a line, that the manifest `besides` does not have: text for a language model of it; once."""
+    if path.exists():
+        return
+    spoken = {item.text for item in Manifest.open(besides)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, "".join(f"{one}\n" for one in draw_sentences(count, rng) if one not in spoken))
 
 
 def _expand(text: str, rng: np.random.Generator) -> str:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from foresay import draws
 from foresay.corpora.made.demo import EmbeddedCorpus
-from foresay.corpora.made.sentences import draw_sentences
-from foresay.corpora.manifest import Manifest
-from foresay.files import write_text
+from foresay.corpora.made.sentences import write_sentences
 from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.few_labels import Command, EncoderChoice, FewLabels
@@ -51,7 +49,8 @@ class RecognitionDemo(Demo):
         size, corpus, place = SIZES[scale], parent / "demo-corpus", parent / "recognition"
         with stage(f"making a corpus of {size.corpus:.0f} minutes"):
             EmbeddedCorpus(minutes=size.corpus).make(corpus)
-        pretrained = place / "acpc"
+        pretrained, texts = place / "acpc", place / "sentences.txt"
+        write_sentences(texts, size.sentences, draws.made(0, 0, TEXTS), besides=corpus / "manifest.jsonl")
         experiment = FewLabels(
             corpus,
             place,
@@ -60,8 +59,8 @@ class RecognitionDemo(Demo):
                 EncoderChoice("scratch", f"untrained:{pretrained}", ("model.freeze=nothing", "model.encoder_rate=0.3")),
             ),
             size.labelled,
-            _texts(corpus, place / "sentences.txt", size.sentences),
-            recipe="ctc-tiny",
+            texts,
+            recipes=("ctc-tiny",) * len(size.labelled),
             overrides=("data.seconds=10", "data.longest=10", f"trainer.steps={size.recognizers}"),
             transformer=(f"trainer.steps={size.transformer}",),
         )
@@ -77,20 +76,10 @@ class RecognitionDemo(Demo):
             corpus,
             runs,
             page,
-            [row for rates in experiment.results().values() for row in rates.values()],
-            experiment.table(),
+            [row for rates in experiment.results("test").values() for row in rates.values()],
+            experiment.table("test"),
             (
                 f"foresay transcribe {best} {corpus / 'test.jsonl'} --search {best / 'transformer.toml'}",
                 f"foresay errors {best} {experiment.run(experiment.encoders[1], size.labelled[-1])}",
             ),
         )
-
-
-def _texts(corpus: Path, path: Path, count: int) -> Path:
-    """Write sentences of the corpus's grammar that it does not have."""
-    if not path.exists():
-        spoken = {item.text for item in Manifest.open(corpus / "manifest.jsonl")}
-        sentences = [one for one in draw_sentences(count, draws.made(0, 0, TEXTS)) if one not in spoken]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, "".join(f"{one}\n" for one in sentences))
-    return path

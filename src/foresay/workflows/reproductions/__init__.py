@@ -59,6 +59,9 @@ class Reproduction(ABC):
     def measurings(self, scale: str, corpus: Path, parent: Path) -> list[Measuring]:
         """List what is measured, once all runs below `parent` are trained."""
 
+    def finish(self, scale: str, corpus: Path, parent: Path) -> None:  # noqa: B027 - most papers need nothing more
+        """Do what is neither a pre-training nor a measurement of features, once these are done."""
+
     @abstractmethod
     def shown(self, scale: str) -> list[str]:
         """List the runs whose figures the report shows."""
