@@ -62,6 +62,7 @@ def test_everything_is_made_before_it_is_needed(experiment: FewLabels) -> None:
     finetuned = [command.words for stage in experiment.stages() for command in stage.commands if command.words[0] == "finetune"]
     assert [words[1] for words in finetuned] == ["ctc-tiny", "ctc-base-1h"] * 2
     assert all("trainer.steps=5" in words for words in finetuned)
+    assert all('model.symbols=["<blank>", "|", "e", "f", "h", "n", "o", "r", "t", "u", "w"]' in words for words in finetuned)
     assert [("model.freeze=nothing" in words) for words in finetuned] == [False, False, True, True]
 
 

@@ -10,7 +10,9 @@ Tables 9 and 10 of wav2vec 2.0 (arXiv:2006.11477) are made so.
 Everything is a command that one could give oneself; what has been done is not done again.
 """
 
+import functools
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ from foresay.progress import stage
 from foresay.reports.wording import amount
 from foresay.results import RESULTS, Result, read_results, with_draws
 from foresay.statistics.intervals import middle
+from foresay.text.normalization import Normalizer
+from foresay.text.vocabulary import Vocabulary
+from foresay.training.recipe import read_recipe
 from foresay.workflows.side_by_side import side_by_side
 
 WER, CER = "word error rate", "character error rate"
@@ -101,6 +106,19 @@ class FewLabels:
         """The run of the Transformer."""
         return self.parent / "transformer-lm"
 
+    @property
+    def normalization(self) -> str:
+        """The profile of the recognizers' texts, which is that of the language models too."""
+        profile: str = read_recipe(self.recipes[0], self.overrides).model_settings.normalization
+        return profile
+
+    @functools.cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The letters of all training transcripts: in a minute of them not every letter comes."""
+        normalize = Normalizer(self.normalization)
+        texts = (normalize(item.text) for item in Manifest.open(self.corpus / "train.jsonl") if item.text)
+        return Vocabulary.of_texts("letters", texts).symbols
+
     def run(self, encoder: EncoderChoice, minutes: float) -> Path:
         """The folder of a recognizer."""
         return self.parent / f"{encoder.name}-{minutes:g}min"
@@ -154,15 +172,15 @@ class FewLabels:
 
     def _language_models(self) -> Iterator[Command]:
         texts, tests = str(self.texts), [str(self.corpus / f"{test}.jsonl") for test in self.tests]
-        learn = ("lm", "train", texts, "--order", str(self.order), "--normalization", "plain", "--exclude", *tests)
+        learn = ("lm", "train", texts, "--order", str(self.order), "--normalization", self.normalization, "--exclude", *tests)
         yield Command((*learn, "--out", str(self.ngram)), self.ngram)
-        overrides = ("model.unit=words", "model.normalization=plain", *self.transformer)
+        overrides = ("model.unit=words", f"model.normalization={self.normalization}", *self.transformer)
         yield Command(("train", "transformer-lm-tiny", "--corpus", texts, "--run", str(self.second), *_set(overrides)))
 
     def finetune(self, encoder: EncoderChoice, minutes: float) -> Command:
         """Train a recognizer."""
         data = ("--corpus", str(self.labelled(minutes)), "--valid", str(self.corpus / "valid.jsonl"))
-        overrides = _set((*self.overrides, *encoder.overrides))
+        overrides = _set((*self.overrides, *encoder.overrides, f"model.symbols={json.dumps(self.symbols, ensure_ascii=False)}"))
         run = str(self.run(encoder, minutes))
         return Command(("finetune", self.recipes[self.minutes.index(minutes)], "--encoder", encoder.model, *data, "--run", run, *overrides))
 
