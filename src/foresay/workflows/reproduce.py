@@ -29,7 +29,8 @@ def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str |
     """Train and measure every cell of the paper's tables below the folder `run`; what is done there already is not done again.
 
     `corpus`: a folder with train.jsonl, test.jsonl and, if training is to be validated, valid.jsonl, labelled as the paper's measures ask
-    (phones, or classes); the smallest scale makes its own if none is given.
+    (phones, classes, or transcripts); the smallest scale makes its own if none is given. If there is an unlabelled.jsonl, that is what
+    models are pre-trained on.
 
     Raises:
         UserError: there is no such paper or scale, or the corpus lacks something.
@@ -52,7 +53,14 @@ def reproduce(paper: str, run: str | Path, *, scale: str = "demo", corpus: str |
     for number, training in enumerate(trainings, start=1):
         where = parent / training.folder
         with stage(f"training {number} of {len(trainings)}, {training.folder}"):
-            pretrain(training.recipe, splits["train"], where, valid=splits.get("valid"), overrides=training.overrides, device=device)
+            pretrain(
+                training.recipe,
+                splits.get("unlabelled", splits["train"]),
+                where,
+                valid=splits.get("valid"),
+                overrides=training.overrides,
+                device=device,
+            )
     measurings = plan.measurings(scale, folder, parent)
     for number, measuring in enumerate(measurings, start=1):
         models = [parent / model for model in measuring.models]
@@ -74,7 +82,7 @@ def _make(plan: Reproduction, scale: str, folder: Path) -> None:
 
 
 def _splits(folder: Path) -> dict[str, Path]:
-    found = {split: path for split in (*SPLITS, "valid") if (path := folder / f"{split}.jsonl").is_file()}
+    found = {split: path for split in (*SPLITS, "valid", "unlabelled") if (path := folder / f"{split}.jsonl").is_file()}
     missing = [f"{split}.jsonl" for split in SPLITS if split not in found]
     if missing:
         msg = f"{folder} lacks {', '.join(missing)}: `foresay corpus import` writes them, and any manifest can be split by hand"
