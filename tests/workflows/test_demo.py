@@ -9,6 +9,28 @@ import foresay
 pytest.importorskip("espeakng_loader")
 
 
+def test_a_corpus_of_one_s_own_must_be_whole_and_of_a_demonstration_that_takes_one(tmp_path: Path) -> None:
+    (tmp_path / "valid.jsonl").touch()
+    with pytest.raises(foresay.UserError, match=r"lacks train\.jsonl, test\.jsonl, texts\.txt: it takes transcribed speech"):
+        foresay.demo(tmp_path / "runs", name="recognition", corpus=tmp_path)
+    with pytest.raises(foresay.UserError, match=r"makes its own corpus; .* foresay reproduce acpc"):
+        foresay.demo(tmp_path / "runs", corpus=tmp_path)
+    with pytest.raises(foresay.UserError, match=r"no demonstration 'recogniton': did you mean .recognition"):
+        foresay.demo(tmp_path / "runs", name="recogniton")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_recognizer_on_a_pretrained_encoder_writes_better_than_one_from_scratch_and_a_language_model_helps(tmp_path: Path) -> None:
+    done = foresay.demo(tmp_path, "tiny", "recognition")
+    differences = {(row[0], row[1]): row[2:] for row in done.table}
+    characters = differences["5", "pretrained - scratch"][0]
+    words = differences["5", "pretrained, by language models"][2]
+    for text in (characters, words):
+        assert all(number.startswith("\N{MINUS SIGN}") for number in text.replace("[", "").replace("]", "").replace(",", "").split())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_three_hundred_updates_beat_the_untrained_copy(tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ class Options:
     """acpc: train CPC and Aligned CPC, see what they learnt. recognition: recognizers from 1, 3 and 10 minutes of transcripts."""
     run: Path = Path("runs")
     """Folder that holds the runs, the corpus and the report."""
+    corpus: Path | None = None
+    """Of recognition: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl, test.jsonl, texts.txt for the
+    language models and, to pre-train on, perhaps unlabelled.jsonl."""
     scale: Literal["tiny", "full"] = "full"
     """full: about ten minutes on two cores; tiny: about three."""
 
@@ -30,7 +33,7 @@ class Options:
 def run(arguments: list[str]) -> None:
     """Do it and say what to look at."""
     options = tyro.cli(Options, prog="foresay demo", args=arguments, description=__doc__)
-    done = demo(options.run, options.scale, options.name)
+    done = demo(options.run, options.scale, options.name, options.corpus)
     if done.table:
         print_table(done.table)
     else:
@@ -39,4 +42,5 @@ def run(arguments: list[str]) -> None:
     print(f"Models: {', '.join(map(str, done.runs))}; for example:")
     for command in done.more:
         print(f"  {command}")
-    print("The corpus is synthetic (eSpeak NG): these numbers show that the code works, not how well it does on human speech.")
+    if options.corpus is None:
+        print("The corpus is synthetic (eSpeak NG): these numbers show that the code works, not how well it does on human speech.")

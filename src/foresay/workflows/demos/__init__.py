@@ -28,9 +28,9 @@ class Demo(ABC):
     """A demonstration. What is done below its folder already is not done again."""
 
     @abstractmethod
-    def __call__(self, parent: Path, scale: Scale) -> Shown:
-        """Do all of it below the folder `parent`.
+    def __call__(self, parent: Path, scale: Scale, corpus: Path | None = None) -> Shown:
+        """Do all of it below the folder `parent`, on the embedded corpus or on the user's.
 
         Raises:
-            UserError: the extra `demo` or `plot` is not installed, or the runs there are of the other scale.
+            UserError: the extra `demo` or `plot` is not installed, or the runs there are of the other scale; or the corpus lacks something.
         """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresay.corpora.made.demo import EmbeddedCorpus
+from foresay.errors import UserError
 from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.evaluate import evaluate
@@ -38,8 +39,17 @@ SCALES = {
 class MainJob(Demo):
     """CPC and Aligned CPC."""
 
-    def __call__(self, parent: Path, scale: Scale) -> Shown:
-        """Make the corpus, train both, measure them, and write the report."""
+    def __call__(self, parent: Path, scale: Scale, corpus: Path | None = None) -> Shown:
+        """Make the corpus, train both, measure them, and write the report.
+
+        Raises:
+            UserError: a corpus is given.
+        """
+        if corpus:
+            msg = (
+                f"this demonstration makes its own corpus; on {corpus}: foresay reproduce acpc --scale cpu --corpus {corpus} --run {parent}"
+            )
+            raise UserError(msg)
         size, corpus = SCALES[scale], parent / "demo-corpus"
         with stage(f"1/5 making a corpus of {size.minutes:.0f} minutes"):
             EmbeddedCorpus(minutes=size.minutes).make(corpus)

@@ -10,13 +10,16 @@ from pathlib import Path
 from foresay import draws
 from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.corpora.made.sentences import write_sentences
+from foresay.errors import UserError
 from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.few_labels import Command, EncoderChoice, FewLabels
 from foresay.workflows.report import report
 
-TEXTS = 1
-"""Number of the stream of sentences for language models: none of them is spoken in the corpus."""
+TEXTS = "texts.txt"
+"""What the language models learn from; nothing of it is spoken in the corpus."""
+SPEECH = ("unlabelled.jsonl", "train.jsonl")
+"""What is pre-trained on: the first that is there."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,15 @@ SIZES = {
 class RecognitionDemo(Demo):
     """Recognizers from few labels."""
 
-    def __call__(self, parent: Path, scale: Scale) -> Shown:
-        """Make the corpus, train all, measure them, and write the table and the report."""
-        size, corpus, place = SIZES[scale], parent / "demo-corpus", parent / "recognition"
-        with stage(f"making a corpus of {size.corpus:.0f} minutes"):
-            EmbeddedCorpus(minutes=size.corpus).make(corpus)
-        pretrained, texts = place / "acpc", place / "sentences.txt"
-        write_sentences(texts, size.sentences, draws.made(0, 0, TEXTS), besides=corpus / "manifest.jsonl")
+    def __call__(self, parent: Path, scale: Scale, corpus: Path | None = None) -> Shown:
+        """Make the corpus, train all, measure them, and write the table and the report.
+
+        Raises:
+            UserError: a corpus is given that lacks something.
+        """
+        size, place = SIZES[scale], parent / "recognition"
+        texts, corpus = self._corpus(size, place, parent) if corpus is None else (_checked(corpus) / TEXTS, corpus)
+        pretrained = place / "acpc"
         experiment = FewLabels(
             corpus,
             place,
@@ -64,7 +69,8 @@ class RecognitionDemo(Demo):
             overrides=("data.seconds=10", "data.longest=10", f"trainer.steps={size.recognizers}"),
             transformer=(f"trainer.steps={size.transformer}",),
         )
-        data = ("--corpus", str(corpus / "train.jsonl"), "--valid", str(corpus / "valid.jsonl"))
+        speech = next(path for name in SPEECH if (path := corpus / name).is_file())
+        data = ("--corpus", str(speech), "--valid", str(corpus / "valid.jsonl"))
         # Half the channels of demo-acpc: recognition loses little, and every update takes a third of the time.
         smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={size.pretraining}")
         experiment.do([Command(("pretrain", "demo-acpc", *data, "--run", str(pretrained), *smaller))])
@@ -83,3 +89,22 @@ class RecognitionDemo(Demo):
                 f"foresay errors {best} {experiment.run(experiment.encoders[1], size.labelled[-1])}",
             ),
         )
+
+    def _corpus(self, size: Size, place: Path, parent: Path) -> tuple[Path, Path]:
+        """Make the embedded corpus, and sentences for the language models that it does not have."""
+        corpus = parent / "demo-corpus"
+        with stage(f"making a corpus of {size.corpus:.0f} minutes"):
+            EmbeddedCorpus(minutes=size.corpus).make(corpus)
+        write_sentences(place / TEXTS, size.sentences, draws.made(0, 0, 1), besides=corpus / "manifest.jsonl")
+        return place / TEXTS, corpus
+
+
+def _checked(corpus: Path) -> Path:
+    missing = [name for name in ("train.jsonl", "valid.jsonl", "test.jsonl", TEXTS) if not (corpus / name).is_file()]
+    if missing:
+        msg = (
+            f"{corpus} lacks {', '.join(missing)}: it takes transcribed speech to train, tune and test on, {TEXTS} for language models, "
+            f"a sentence a line, and, if there is more speech without transcripts, {SPEECH[0]} to pre-train on"
+        )
+        raise UserError(msg)
+    return corpus
