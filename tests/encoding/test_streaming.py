@@ -14,7 +14,7 @@ from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.prefix_stream import PrefixStream
 from foresay.encoding import parts
 from foresay.encoding.streaming import RecognitionStream
-from foresay.encoding.transcripts import emissions_of
+from foresay.encoding.transcripts import encoded_of
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
@@ -109,7 +109,8 @@ def test_parts_of_a_long_recording_emit_what_the_whole_does(kind: str, tmp_path:
         recognizer = _recognizer(**({"stack": 2} if kind == "stacked" else {}))
         monkeypatch.setattr(parts, "CONTEXT", 0.1)
     whole = _whole(recognizer, manifest)
-    ((_, found),) = emissions_of(recognizer, manifest, "cpu")
+    ((_, encoded),) = encoded_of(recognizer, manifest, "cpu")
+    found = Emissions(*encoded)
     assert found.lengths.tolist() == whole.lengths.tolist()
     torch.testing.assert_close(found.log_probabilities, whole.log_probabilities, atol=1e-3, rtol=0)
     assert best_path(found, recognizer.text_of)[0].tokens == best_path(whole, recognizer.text_of)[0].tokens

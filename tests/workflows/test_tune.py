@@ -16,7 +16,7 @@ from foresay.decoding.tuning import tune
 from foresay.encoding.kept_emissions import KeptEmissions
 from foresay.encoding.search_files import SearchFile, choose
 from foresay.encoding.searches import Decoder
-from foresay.encoding.transcripts import emissions_of
+from foresay.encoding.transcripts import encoded_of
 from foresay.errors import UserError
 from foresay.loading import load, load_language_model
 from foresay.results import read_results
@@ -85,7 +85,7 @@ def test_emissions_are_encoded_once(world: Path) -> None:
     recognizer, manifest, path = load_recognizer(world / "run"), Manifest.open(world / "dev.jsonl"), world / "tuned" / "ngram.emissions"
     kept = KeptEmissions.find(recognizer, manifest, "cpu", path)
     assert kept.known
-    fresh = [emissions.log_probabilities[0] for _, emissions in emissions_of(recognizer, manifest, "cpu")]
+    fresh = [encoded.frames[0] for _, encoded in encoded_of(recognizer, manifest, "cpu")]
     for places, batch in kept.batches(8, "cpu"):
         for place, scores, length in zip(places, *batch, strict=True):
             assert scores[:length].equal(fresh[place])
@@ -107,7 +107,7 @@ def test_a_second_model_is_tuned_beside_the_first(world: Path, capsys: pytest.Ca
     first = Decoder(
         load_recognizer(world / "run"), dataclasses.replace(settings, rescore=None, rescore_weight=None, rescore_word_weight=None)
     )
-    found = [first(emissions, 4)[0] for _, emissions in emissions_of(first.recognizer, Manifest.open(world / "dev.jsonl"), "cpu")]
+    found = [first(encoded, 4)[0] for _, encoded in encoded_of(first.recognizer, Manifest.open(world / "dev.jsonl"), "cpu")]
     second = language_scores(found, load_language_model(world / "3gram.arpa"))
     tuned = tune(found, [item.text or "" for item in Manifest.open(world / "dev.jsonl")], second=second)
     assert settings.rescore_weight == pytest.approx(tuned.weights.language, abs=1e-2)

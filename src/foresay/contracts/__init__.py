@@ -22,19 +22,33 @@ from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream,
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.masks import MaskableExtractor, Masks, Packing
 from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
-from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel, Recognizer, SearchStream, StablePrefix
+from foresay.contracts.recognition import (
+    Emissions,
+    EmittingRecognizer,
+    Encoded,
+    Fusion,
+    Hypothesis,
+    LanguageModel,
+    Recognizer,
+    SearchingRecognizer,
+    SearchStream,
+    StablePrefix,
+)
 from foresay.contracts.tokens import Tokenizer, Tokens
 
 __all__ = [
     "Audio",
     "Batch",
     "Emissions",
+    "EmittingRecognizer",
+    "Encoded",
     "Estimator",
     "Extractor",
     "FeatureExtractor",
     "FeatureStream",
     "FitData",
     "Frames",
+    "Fusion",
     "Hypothesis",
     "ImageExtractor",
     "LanguageModel",
@@ -47,6 +61,7 @@ __all__ = [
     "Packing",
     "Recognizer",
     "SearchStream",
+    "SearchingRecognizer",
     "SpeechModel",
     "StablePrefix",
     "Term",

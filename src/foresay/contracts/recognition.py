@@ -1,4 +1,4 @@
-"""Recognition: what emits symbols per frame, what scores words or symbols by those before them, and what a search finds."""
+"""Recognition: what turns speech into text, what scores words or symbols by those before them, and what a search finds."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,22 @@ from foresay.contracts.frames import FeatureExtractor
 from foresay.contracts.models import Trainable
 
 
-class Emissions(NamedTuple):
-    """What a recognizer says of each frame: log-probabilities of its symbols, the blank first."""
+class Encoded(NamedTuple):
+    """What a recognizer makes of audio before any search, its one layer."""
 
-    log_probabilities: Tensor
-    """(B, T, V) float32, normalized over V; beyond an utterance's length they mean nothing."""
+    frames: Tensor
+    """(B, T, D) float32; beyond an utterance's length they mean nothing."""
     lengths: Tensor
     """(B,) int64 on the CPU, frames."""
+
+
+class Emissions(Encoded):
+    """What a recognizer says of each frame by itself: log-probabilities of its V symbols, the blank first."""
+
+    @property
+    def log_probabilities(self) -> Tensor:
+        """(B, T, V) float32, normalized over V."""
+        return self.frames
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,10 @@ class Hypothesis:
     """log p of the symbols given the audio, in nats."""
     language: float = 0.0
     """log p of the words, or symbols, by the language model, in nats, before it is weighted."""
+    stops: tuple[int, ...] = ()
+    """The frame behind the last one of each symbol, of a recognizer that searches itself: its words' times follow from both."""
+    confidences: tuple[float, ...] = ()
+    """0 to 1 for each symbol, of such a recognizer."""
 
 
 class StablePrefix(NamedTuple):
@@ -96,10 +109,22 @@ class LanguageModel(ABC):
         """Score the end of the sentence in each state: (N,) -> log p (N,)."""
 
 
-class Recognizer(Trainable, FeatureExtractor, ABC):
-    """From speech to text, with a symbol or none in each frame. Its one layer is what it emits, log p (B, T, V) of its symbols."""
+class Fusion(Protocol):
+    """What a language model adds to a search over a recognizer's symbols: a log p of each, and b where a word begins."""
 
-    layer_names: tuple[str, ...] = ("emissions",)
+    start: int
+    """The state at the beginning of a sentence."""
+
+    def following(self, last: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Score every symbol after the last one, 0 if there is none: (N,), (N,) int64 -> what it adds, log p, states after, (N, V) each."""
+
+    def end(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Score the end of the sentence: (N,) -> what it adds and log p, (N,) each."""
+
+
+class Recognizer(Trainable, FeatureExtractor, ABC):
+    """From speech to text. Its one layer is what text is searched in: it emits symbols frame by frame, or searches itself."""
+
     symbols: Sequence[str]
     """The V symbols by their numbers; 0 is the blank."""
     units: Literal["letters", "phones", "bpe"] = "letters"
@@ -129,8 +154,34 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
     def text_of(self, tokens: Sequence[int]) -> str:
         """Write symbols, without blanks, as text."""
 
+
+class EmittingRecognizer(Recognizer, ABC):
+    """A recognizer with a symbol or none in each frame, whatever the others are: its layer is log p (B, T, V), and any search will do."""
+
+    layer_names: tuple[str, ...] = ("emissions",)
+
     def emissions(self, waveforms: Tensor, lengths: Tensor) -> Emissions:
         """Score the symbols of every frame of waveforms (B, S), of which `lengths` (B,) samples are real: (B, T, V)."""
         frames = self.features(waveforms, lengths)
         (layer,) = self.layer_names
         return Emissions(frames.values[layer].float(), frames.lengths[layer].cpu())
+
+
+class SearchingRecognizer(Recognizer, ABC):
+    """A recognizer each of whose symbols depends on those before it, so that it searches itself: its layer is encoded audio (B, T, D)."""
+
+    layer_names: tuple[str, ...] = ("encoded",)
+
+    @abstractmethod
+    def search(self, encoded: Encoded, *, beam: int = 1, best: int = 1, fusion: Fusion | None = None) -> list[list[Hypothesis]]:
+        """Find at most `best` hypotheses of each utterance, the best first, each with `frames`, `stops` and `confidences` of its symbols.
+
+        `beam`: hypotheses kept; 1 is the greedy search. `fusion`: a language model, if there is one. In `eval()`, without gradients; an
+        utterance's hypotheses do not depend on its batch mates.
+        """
+
+    def recognize(self, waveforms: Tensor, lengths: Tensor, *, beam: int = 1, best: int = 1) -> list[list[Hypothesis]]:
+        """Search waveforms (B, S), of which `lengths` (B,) samples are real."""
+        (layer,) = self.layer_names
+        frames = self.features(waveforms, lengths)
+        return self.search(Encoded(frames.values[layer].float(), frames.lengths[layer].cpu()), beam=beam, best=best)

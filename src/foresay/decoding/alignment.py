@@ -114,7 +114,7 @@ def without_prior(emissions: Emissions, log_prior: Tensor, share: float) -> Emis
 
     A CTC network is sure of a symbol in a frame or two, and of blanks around; the blank is the symbol that is likely in general.
     """
-    return emissions._replace(log_probabilities=emissions.log_probabilities - share * log_prior.to(emissions.log_probabilities))
+    return Emissions(emissions.log_probabilities - share * log_prior.to(emissions.log_probabilities), emissions.lengths)
 
 
 def spans(alignment: LabelAlignment, emissions: Emissions, labels: Sequence[Sequence[int]]) -> list[list[Span]]:

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel
-from foresay.decoding.emissions import BLANK, IMPOSSIBLE, checked, padded_with_blanks
+from foresay.decoding.emissions import BLANK, checked, padded_with_blanks
+from foresay.decoding.fusion import SymbolModel, word_begins
 from foresay.decoding.history import NOTHING, History, emitted, mixed
 from foresay.decoding.hot_words import HotWords
 from foresay.decoding.weights import Weights
-from foresay.errors import UserError, at_least
+from foresay.errors import at_least
 
 
 class Beam(NamedTuple):
@@ -83,13 +84,8 @@ class PrefixBeam:
         self.symbols, self.beam, self.forbidden = tuple(symbols), beam, list(forbidden)
         self.weights = weights or Weights()
         self.hot_words = hot_words
-        self.language_model = None if language_model is None else _SymbolModel(language_model, self.symbols, {BLANK, *forbidden})
-        counts = torch.ones(len(symbols), len(symbols))  # by the last symbol and the next
-        if boundary is not None:
-            counts[:] = 0
-            counts[[BLANK, boundary]] = 1
-            counts[:, boundary] = 0
-        self.counts = self.weights.words * counts
+        self.language_model = None if language_model is None else SymbolModel(language_model, self.symbols, {BLANK, *forbidden})
+        self.counts = self.weights.words * word_begins(len(symbols), boundary)
 
     def __call__(self, emissions: Emissions, text_of: Callable[[Sequence[int]], str], best: int = 1) -> list[list[Hypothesis]]:
         """Search a batch of utterances.
@@ -229,33 +225,3 @@ class PrefixBeam:
         if self.hot_words:
             bonus = bonus + self.hot_words.final[beam.hot]
         return language, bonus
-
-
-class _SymbolModel:
-    """A language model asked by the numbers of a recognizer's symbols."""
-
-    def __init__(self, model: LanguageModel, symbols: Sequence[str], left_out: set[int]) -> None:
-        known = {symbol: number for number, symbol in enumerate(model.symbols)}
-        self.numbers = torch.tensor([known.get(symbol, -1) for symbol in symbols])
-        wanted = [symbol for number, symbol in enumerate(symbols) if number not in left_out]
-        lacking = [symbol for symbol in wanted if symbol not in known]
-        if 2 * len(lacking) > len(wanted):
-            msg = (
-                f"the language model lacks {len(lacking)} of the recognizer's {len(wanted)} symbols, such as {lacking[0]!r}; it has "
-                f"{', '.join(map(repr, model.symbols[:5]))}, … Usual causes: capital against small letters, or a model of words"
-            )
-            raise UserError(msg)
-        self.model = model
-
-    def following(self, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Score each symbol of the recognizer: (N,) -> log p (N, V) and the states after it (N, V)."""
-        scores, after = self.model.advance_all(states)
-        numbers = self.numbers.to(states.device)
-        if len(states) and (numbers < 0).any():
-            score, state = self.model.advance(states, torch.full_like(states, -1))
-            scores, after = torch.cat([scores, score[:, None]], 1), torch.cat([after, state[:, None]], 1)
-        return scores[:, numbers].clamp(min=IMPOSSIBLE), after[:, numbers]  # number -1 is the last column
-
-    def end(self, states: Tensor) -> Tensor:
-        """Score the end of the sentence: (N,) -> (N,)."""
-        return self.model.end(states).clamp(min=IMPOSSIBLE)

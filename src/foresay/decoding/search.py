@@ -1,28 +1,46 @@
-"""What every search is to those who use it, whatever it does inside: from emissions to n-best lists; and one that ranks the lists anew."""
+"""What every search is to those who use it: from encoded audio to n-best lists, whatever it does inside; and one that ranks lists anew."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from foresay.contracts.recognition import Emissions, LanguageModel
+import torch
+
+from foresay.contracts.recognition import Emissions, Encoded, Fusion, LanguageModel, SearchingRecognizer
 from foresay.decoding.greedy import best_path
+from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest, Scores, language_scores, rescore
 from foresay.decoding.weights import Weights
 
-Search: TypeAlias = Callable[[Emissions, int], NBest]
-"""Emissions (B, T, V), and how many hypotheses at most -> B lists, the best first."""
+Search: TypeAlias = Callable[[Encoded, int], NBest]
+"""What a recognizer makes of audio (B, T, D), such as emissions, and how many hypotheses at most -> B lists, the best first."""
 TextOf: TypeAlias = Callable[[Sequence[int]], str]
 
 
 def greedy(text_of: TextOf) -> Search:
     """Find the best path alone: `text_of` writes symbols as text."""
-    return lambda emissions, _: [[found] for found in best_path(emissions, text_of)]
+    return lambda encoded, _: [[found] for found in best_path(Emissions(*encoded), text_of)]
 
 
 def writing(search: PrefixBeam, text_of: TextOf) -> Search:
     """Let a search over symbols write its hypotheses as text."""
-    return lambda emissions, best: search(emissions, text_of, best)
+    return lambda encoded, best: search(Emissions(*encoded), text_of, best)
+
+
+def over_words(search: LexiconBeam) -> Search:
+    """Search over words."""
+    return lambda encoded, best: search(Emissions(*encoded), best)
+
+
+def own(recognizer: SearchingRecognizer, beam: int, fusion: Fusion | None) -> Search:
+    """Let a recognizer search itself."""
+
+    def searched(encoded: Encoded, best: int) -> NBest:
+        with torch.inference_mode():
+            return recognizer.search(encoded, beam=beam, best=best, fusion=fusion)
+
+    return searched
 
 
 @dataclass(frozen=True)
@@ -37,9 +55,9 @@ class Rescored:
     """Hypotheses of each utterance that are scored."""
     device: str = "cpu"
 
-    def __call__(self, emissions: Emissions, best: int) -> NBest:
+    def __call__(self, encoded: Encoded, best: int) -> NBest:
         """Search, score, rank anew."""
-        found = self.search(emissions, self.width)
+        found = self.search(encoded, self.width)
         return [ranked[:best] for ranked in rescore(found, self.second(found), self.weights)]
 
     def second(self, nbest: NBest) -> Scores:

@@ -14,9 +14,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from foresay.contracts import Emissions, Recognizer
+from foresay.contracts import Encoded, Recognizer
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.transcripts import emissions_of, padded, together
+from foresay.encoding.transcripts import encoded_of, padded, together
 from foresay.files import make_folder, write_bytes
 from foresay.fingerprint import fingerprint, of_model
 from foresay.version import __version__
@@ -31,7 +31,7 @@ class KeptEmissions:
     ids: tuple[str, ...]
     """Of the U recordings that have a frame."""
     scores: Tensor
-    """(sum of T, V)."""
+    """(sum of T, V); of a recognizer that searches itself, its layer (sum of T, D)."""
     lengths: Tensor
     """(U,) int64, frames."""
     known: bool
@@ -47,10 +47,10 @@ class KeptEmissions:
         stamp = fingerprint(of_model(recognizer), manifest.digest, __version__)
         if path.is_file() and (known := cls._read(path, stamp)):
             return known
-        found = list(emissions_of(recognizer, manifest, device))
+        found = list(encoded_of(recognizer, manifest, device))
         ids = tuple(manifest.ids[index] for index, _ in found)
-        scores = torch.cat([emissions.log_probabilities[0].cpu() for _, emissions in found])
-        lengths = torch.cat([emissions.lengths for _, emissions in found])
+        scores = torch.cat([encoded.frames[0].cpu() for _, encoded in found])
+        lengths = torch.cat([encoded.lengths for _, encoded in found])
         make_folder(path.parent)
         tensors, said = {SCORES: scores, LENGTHS: lengths}, {STAMP: stamp, IDS: json.dumps(ids)}
         write_bytes(path, safetensors.torch.save(tensors, said))
@@ -67,10 +67,10 @@ class KeptEmissions:
         except (OSError, safetensors.SafetensorError):  # cut off, or no such file: it is made anew
             return None
 
-    def batches(self, width: int, device: str) -> Iterator[tuple[list[int], Emissions]]:
+    def batches(self, width: int, device: str) -> Iterator[tuple[list[int], Encoded]]:
         """Yield recordings of like lengths together, as many as a beam of that width can take at once: their places and emissions."""
         rows = self.scores.split(self.lengths.tolist())
         order = self.lengths.argsort().tolist()
-        singles = ((place, Emissions(rows[place][None].to(device), self.lengths[place : place + 1])) for place in order)
+        singles = ((place, Encoded(rows[place][None].to(device), self.lengths[place : place + 1])) for place in order)
         for batch in together(singles, width):
-            yield [place for place, _ in batch], padded([emissions for _, emissions in batch])
+            yield [place for place, _ in batch], padded([encoded for _, encoded in batch])

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from foresay.contracts import Emissions, LanguageModel, Recognizer
+from foresay.contracts import Encoded, LanguageModel, Recognizer, SearchingRecognizer
+from foresay.decoding.fusion import ShallowFusion
 from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
-from foresay.decoding.search import Rescored, Search, greedy, writing
+from foresay.decoding.search import Rescored, Search, greedy, over_words, own, writing
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
 from foresay.files import text_lines
@@ -112,10 +113,10 @@ class SearchSettings:
 
 
 class Decoder:
-    """A search for one recognizer: emissions -> n-best lists with text.
+    """A search for one recognizer: what it makes of audio -> n-best lists with text.
 
     Args:
-        recognizer: whose emissions will be searched.
+        recognizer: whose emissions, or encoded audio, will be searched.
         settings: of the search.
         device: where the language models compute.
 
@@ -133,26 +134,31 @@ class Decoder:
         for name, model in ((settings.lm, self.model), (settings.rescore, self.second)):
             if model:
                 refuse_other_profile(str(name), model.normalization, recognizer.normalization)
+        if isinstance(recognizer, SearchingRecognizer):
+            self._refuse_words(type(recognizer).__name__)
         self._hot = self._hot_phrases()
         self.lexicon = self._find_lexicon()
         if self.second:
             self._check_second(self.second)
         self._search = self.search(settings.weights, settings.second_weights)
 
-    def __call__(self, emissions: Emissions, best: int = 1) -> NBest:
+    def __call__(self, encoded: Encoded, best: int = 1) -> NBest:
         """Find at most `best` hypotheses of each utterance, the best first.
 
         Raises:
             UserError: the emissions are none of this recognizer, or no numbers.
         """
-        return self._search(Emissions(emissions.log_probabilities.to(self._device), emissions.lengths), best)
+        return self._search(Encoded(encoded.frames.to(self._device), encoded.lengths), best)
 
     def search(self, weights: Weights, second: Weights | None = None) -> Search:
         """Build the search with other weights; `second` are those of the second language model, which is left out without them."""
         settings, recognizer = self.settings, self.recognizer
-        if settings.is_greedy:
+        if isinstance(recognizer, SearchingRecognizer):
+            first = self._own(recognizer, weights)
+        elif settings.is_greedy:
             return greedy(recognizer.text_of)
-        first = self._over_symbols(weights) if self.lexicon is None else self._over_words(self.lexicon, weights)
+        else:
+            first = self._over_symbols(weights) if self.lexicon is None else self._over_words(self.lexicon, weights)
         return first if self.second is None or second is None else Rescored(first, self.second, second, settings.width, self._device)
 
     def outside(self, references: Iterable[str]) -> Counter[str] | None:
@@ -172,13 +178,37 @@ class Decoder:
         words = {} if self.lexicon is None else {"words": len(self.lexicon)}
         return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
 
+    def _own(self, recognizer: SearchingRecognizer, weights: Weights) -> Search:
+        if self.settings.is_greedy:
+            return own(recognizer, 1, None)
+        fusion = None
+        if self.model or weights.words:
+            fusion = ShallowFusion(self.vocabulary.symbols, self.model, weights, recognizer.boundary, {0, *self._forbidden})
+        return own(recognizer, self.settings.width, fusion)
+
+    @property
+    def _forbidden(self) -> list[int]:
+        """Symbols that are no part of any text, but the blank."""
+        return [number for number, symbol in enumerate(self.vocabulary.symbols) if number and is_special(symbol)]
+
+    def _refuse_words(self, name: str) -> None:
+        """Refuse what takes a search of ours, where the recognizer searches itself."""
+        words = self.model is not None and not self._is_of_symbols(self.model)
+        given = {"a lexicon": self.settings.lexicon, "hot words": self.settings.hot_words, "a language model of words": words}
+        if wrong := [what for what, one in given.items() if one]:
+            msg = (
+                f"{name} writes symbol by symbol in a search of its own, which takes no {wrong[0].removeprefix('a ')}: give a language "
+                f"model of its {self.vocabulary.kind} (--lm), rank its hypotheses anew by one of words (--rescore), or use a recognizer "
+                "with emissions (ctc)"
+            )
+            raise UserError(msg)
+
     def _over_symbols(self, weights: Weights) -> Search:
         boundary, symbols = self.recognizer.boundary, self.vocabulary.symbols
         hot = None
         if self._hot:
             phrases = [self.vocabulary.encode(phrase) for phrase in self._hot]
             hot = HotWords(phrases, self.settings.hot_weight or 0.0, len(symbols), boundary)
-        forbidden = [number for number, symbol in enumerate(symbols) if number and is_special(symbol)]
         beam = PrefixBeam(
             symbols,
             beam=self.settings.width,
@@ -186,7 +216,7 @@ class Decoder:
             language_model=self.model,
             hot_words=hot,
             boundary=boundary,
-            forbidden=forbidden,
+            forbidden=self._forbidden,
         )
         return writing(beam, self.recognizer.text_of)
 
@@ -196,7 +226,7 @@ class Decoder:
         if self._hot:
             sizes = {word: len(several[0]) for word, several in spellings.items()}
             hot = HotPhrases(self._hot, self.settings.hot_weight or 0.0, sizes)
-        return LexiconBeam(
+        beam = LexiconBeam(
             spellings,
             len(self.vocabulary),
             boundary=self.recognizer.boundary,
@@ -205,6 +235,7 @@ class Decoder:
             language_model=self.model,
             hot_words=hot,
         )
+        return over_words(beam)
 
     def _hot_phrases(self) -> list[str]:
         """Read the hot words, normalized as the recognizer's texts are."""

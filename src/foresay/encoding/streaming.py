@@ -6,14 +6,14 @@ samples, in chunks --> causal encoder, its state carried --> emissions of new fr
 import torch
 from torch import Tensor
 
-from foresay.contracts import Emissions, Frames, Hypothesis, Recognizer, SearchStream, StablePrefix
+from foresay.contracts import Emissions, EmittingRecognizer, Frames, Hypothesis, SearchStream, StablePrefix
 from foresay.errors import UserError
 
 
 class RecognitionStream:
     """One utterance. How it is cut into chunks changes nothing: the text at the end is that of the whole."""
 
-    def __init__(self, recognizer: Recognizer, search: SearchStream) -> None:
+    def __init__(self, recognizer: EmittingRecognizer, search: SearchStream) -> None:
         """`search`: a new one, `GreedyStream` or `PrefixBeam.stream`.
 
         Raises:

@@ -1,6 +1,7 @@
 """Every recording of a corpus as a recognizer transcribes it: text, times of words, and a confidence for each.
 
     recording, in parts if it is long --> encoder --> emissions of the whole --> search --> text --> forced alignment --> times
+                                          --> encoded audio -------> the recognizer's own search --> text, and its times
 
 A recording is encoded as for any measure, in parts that overlap, on one clock: an hour is transcribed as a clip is.
 """
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from foresay.contracts import Emissions, Hypothesis, Recognizer
+from foresay.contracts import Encoded, Hypothesis, Recognizer
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.searches import Decoder
@@ -57,45 +58,45 @@ def transcribed(
 
     `unreadable` takes in what cannot be read, by its place, and why; without it, that is an error. `items`: these places only.
     """
-    for found in together(emissions_of(decoder.recognizer, manifest, device, unreadable, items), decoder.settings.width):
-        lists = decoder(padded([emissions for _, emissions in found]), best)
-        for (index, emissions), hypotheses in zip(found, lists, strict=True):
+    for found in together(encoded_of(decoder.recognizer, manifest, device, unreadable, items), decoder.settings.width):
+        lists = decoder(padded([encoded for _, encoded in found]), best)
+        for (index, encoded), hypotheses in zip(found, lists, strict=True):
             item, first = manifest[index], hypotheses[0]
-            words = words_of(decoder.recognizer, emissions, first, item.duration)
+            words = words_of(decoder.recognizer, encoded, first, item.duration)
             yield Transcript(item.id, first.text, item.duration, words, first.score, tuple(hypotheses))
 
 
-def together(found: Iterable[tuple[int, Emissions]], width: int) -> Iterator[list[tuple[int, Emissions]]]:
+def together(found: Iterable[tuple[int, Encoded]], width: int) -> Iterator[list[tuple[int, Encoded]]]:
     """Put recordings together that are searched as one batch: as many as memory holds for a beam of that width."""
-    batch: list[tuple[int, Emissions]] = []
+    batch: list[tuple[int, Encoded]] = []
     longest = 0
-    for index, emissions in found:
-        frames = emissions.log_probabilities.shape[1]
+    for index, encoded in found:
+        frames = encoded.frames.shape[1]
         if batch and (len(batch) == UTTERANCES or (len(batch) + 1) * max(longest, frames) * width > PLACES):
             yield batch
             batch, longest = [], 0
-        batch.append((index, emissions))
+        batch.append((index, encoded))
         longest = max(longest, frames)
     if batch:
         yield batch
 
 
-def padded(batch: Sequence[Emissions]) -> Emissions:
-    """Join emissions of single recordings: (B, T, V)."""
-    rows = [one.log_probabilities[0] for one in batch]
-    return Emissions(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.cat([one.lengths for one in batch]))
+def padded(batch: Sequence[Encoded]) -> Encoded:
+    """Join single recordings: (B, T, D)."""
+    rows = [one.frames[0] for one in batch]
+    return Encoded(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.cat([one.lengths for one in batch]))
 
 
-def emissions_of(
+def encoded_of(
     recognizer: Recognizer,
     manifest: Manifest,
     device: str,
     unreadable: dict[int, AudioError] | None = None,
     items: Container[int] | None = None,
-) -> Iterator[tuple[int, Emissions]]:
-    """Yield the place of each recording, and its emissions (1, T, V); one that is too short for a frame has none and is left out."""
+) -> Iterator[tuple[int, Encoded]]:
+    """Yield the place of each recording, and the recognizer's layer (1, T, D); one that is too short for a frame is left out."""
     (layer,) = recognizer.layer_names
     for recording in encode_recordings(Subject("the recognizer", recognizer, (layer,)), manifest, device, items, unreadable):
-        scores = recording.features[layer]
-        if len(scores):
-            yield recording.index, Emissions(scores[None], torch.tensor([len(scores)]))
+        frames = recording.features[layer]
+        if len(frames):
+            yield recording.index, Encoded(frames[None], torch.tensor([len(frames)]))

@@ -3,7 +3,8 @@
     symbols   T H E | C A T        --> frames of each, by the best path --> words: from the first symbol's begin to the last one's end
 
 A text that a search found brings along where each symbol begins, so that an hour of it is aligned in stretches, each from one symbol to
-another: a lattice of all its frames and symbols would fill no memory there is.
+another: a lattice of all its frames and symbols would fill no memory there is. A recognizer that searches itself says when its symbols are,
+and nothing is aligned.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from foresay.contracts import Emissions, Hypothesis, Recognizer
+from foresay.contracts import Emissions, EmittingRecognizer, Encoded, Hypothesis, Recognizer
 from foresay.decoding.alignment import Span, align, joined, required_frames, spans, without_prior
 from foresay.decoding.greedy import best_path
 from foresay.text.vocabulary import Vocabulary
@@ -53,11 +54,18 @@ class Prior(NamedTuple):
     share: float
 
 
-def words_of(recognizer: Recognizer, emissions: Emissions, hypothesis: Hypothesis, duration: float) -> tuple[Word, ...]:
-    """Align a transcript with the emissions (1, T, V) that it was found in: its words in time, within `duration` seconds."""
+def words_of(recognizer: Recognizer, encoded: Encoded, hypothesis: Hypothesis, duration: float) -> tuple[Word, ...]:
+    """Align a transcript with the emissions (1, T, V) that it was found in: its words in time, within `duration` seconds.
+
+    A recognizer that searches itself says when its symbols are.
+    """
     if not hypothesis.text:
         return ()
-    symbols = [span for stretch in _stretches(emissions, hypothesis) for span in _aligned(*stretch)]
+    if isinstance(recognizer, EmittingRecognizer):
+        symbols = [span for stretch in _stretches(Emissions(*encoded), hypothesis) for span in _aligned(*stretch)]
+    else:
+        found = zip(hypothesis.tokens, hypothesis.frames, hypothesis.stops, hypothesis.confidences, strict=True)
+        symbols = [Span((token,), begin, stop, confidence) for token, begin, stop, confidence in found]
     if hypothesis.ends:
         words = [range(begin, end) for begin, end in itertools.pairwise((0, *hypothesis.ends))]
     else:

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
-from foresay.contracts import Emissions, Recognizer
+from foresay.contracts import Emissions, EmittingRecognizer, Recognizer
 from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.decoding.alignment import required_frames
 from foresay.encoding.recordings import draw_recordings
-from foresay.encoding.transcripts import emissions_of
+from foresay.encoding.transcripts import encoded_of
 from foresay.encoding.word_times import Prior, Word, align_text
 from foresay.errors import AudioError, UserError
 from foresay.files import make_folder
@@ -79,6 +79,12 @@ def align_corpus_with(
     opened = open_transcribed(Path(manifest), target)
     place = str(find_process(device).device)
     recognizer = model if isinstance(model, Recognizer) else load_recognizer(model, place)
+    if not isinstance(recognizer, EmittingRecognizer):
+        msg = (
+            f"{type(recognizer).__name__} emits no symbols frame by frame, which a text is aligned with: use a recognizer that does "
+            "(foresay finetune ctc-tiny …); `foresay transcribe --format jsonl` gives the times of what this one recognizes"
+        )
+        raise UserError(msg)
     aligning = _Aligning(recognizer, opened, settings, place)
     make_folder(target.parent)
     with _Journal.opened(target, [opened.digest, of_model(recognizer), settings.prior, settings.doubt]) as journal:
@@ -134,7 +140,8 @@ class _Aligning:
         yield from ({"id": ids[index], "why": str(unreadable.get(index, short))} for index in sorted(left))
 
     def _emissions(self, items: set[int], unreadable: dict[int, AudioError]) -> Iterator[tuple[int, Emissions]]:
-        return emissions_of(self.recognizer, self.manifest, self._device, unreadable, items)
+        for index, encoded in encoded_of(self.recognizer, self.manifest, self._device, unreadable, items):
+            yield index, Emissions(*encoded)
 
     def _spell(self, item: Item) -> tuple[int, ...] | str:
         """Return the symbols of a text, or why it has none."""

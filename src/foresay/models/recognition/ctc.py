@@ -22,7 +22,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Recognizer, Term, on_host, sent
+from foresay.contracts import (
+    Batch,
+    EmittingRecognizer,
+    FeatureExtractor,
+    Frames,
+    Losses,
+    MaskableExtractor,
+    Masks,
+    Recognizer,
+    Term,
+    on_host,
+    sent,
+)
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
@@ -124,7 +136,7 @@ class Prepared(NamedTuple):
     """Of the symbols, in nats each: what it costs to know how frequent they are and no more."""
 
 
-class CTC(Recognizer):
+class CTC(EmittingRecognizer):
     """Any encoder, and a linear layer."""
 
     needs = ("audio", "text")
