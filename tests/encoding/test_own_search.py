@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tests.reference.toy_language import ToyLanguageModel
 from torch import Tensor
 
 from foresay.contracts import Batch, Encoded, Frames, Fusion, Hypothesis, Losses, SearchingRecognizer
@@ -20,6 +19,7 @@ from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.text.vocabulary import Vocabulary
 from foresay.workflows.align_with import align_corpus_with
+from reference.toy_language import ToyLanguageModel
 
 SYMBOLS = ("<blank>", "|", "a", "b")
 
