@@ -22,19 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import (
-    Batch,
-    EmittingRecognizer,
-    FeatureExtractor,
-    Frames,
-    Losses,
-    MaskableExtractor,
-    Masks,
-    Recognizer,
-    Term,
-    on_host,
-    sent,
-)
+from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, on_host, sent
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
@@ -152,7 +140,7 @@ class CTC(EmittingRecognizer):
         if not settings.symbols:
             msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
             raise UserError(msg)
-        if isinstance(encoder, Recognizer):
+        if isinstance(encoder, EmittingRecognizer):
             msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
             raise UserError(msg)
         s = self.settings = settings
