@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from timing import take_turns, times_faster
 
-from foresay.contracts.recognition import Emissions, LanguageModel
+from foresay.contracts.language_models import LanguageModel
+from foresay.contracts.recognition import Emissions
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.weights import Weights, nats

@@ -1,13 +1,14 @@
 """The shared types: what flows between the parts of Foresay, and what a model promises. Read this first.
 
-    batches.py        Batch                                             what a step is given
-    losses.py         Term, Losses                                      what it returns
-    frames.py         Frames, FeatureExtractor, ImageExtractor          the features of a model
-    masks.py          Masks, MaskableExtractor, Packing                 what fine-tuning leaves out of them
-    tokens.py         Tokens, Tokenizer                                 discrete symbols, and what makes them
-    models.py         Model, Trainable, SpeechModel                     what recipes name, and train by gradients
-    estimators.py     Estimator, FitData                                what they fit in passes over a corpus
-    recognition.py    Recognizer, Emissions, LanguageModel, Hypothesis  from speech to text
+    batches.py          Batch                                             what a step is given
+    losses.py           Term, Losses                                      what it returns
+    frames.py           Frames, FeatureExtractor, ImageExtractor          the features of a model
+    masks.py            Masks, MaskableExtractor, Packing                 what fine-tuning leaves out of them
+    tokens.py           Tokens, Tokenizer                                 discrete symbols, and what makes them
+    models.py           Model, Trainable, SpeechModel                     what recipes name, and train by gradients
+    estimators.py       Estimator, FitData                                what they fit in passes over a corpus
+    recognition.py      Recognizer, Emissions, Encoded, Hypothesis        from speech to text
+    language_models.py  LanguageModel, Fusion                             what scores text
 
 One alphabet of shapes, everywhere:
 B utterances, S samples, T frames, D features, K predictions, M future frames aligned to them, N negatives,
@@ -19,6 +20,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.estimators import Estimator, FitData
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
+from foresay.contracts.language_models import Fusion, LanguageModel
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.masks import MaskableExtractor, Masks, Packing
 from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
@@ -26,9 +28,7 @@ from foresay.contracts.recognition import (
     Emissions,
     EmittingRecognizer,
     Encoded,
-    Fusion,
     Hypothesis,
-    LanguageModel,
     Recognizer,
     SearchingRecognizer,
     SearchStream,

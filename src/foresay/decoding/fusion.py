@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from foresay.contracts.recognition import LanguageModel
+from foresay.contracts.language_models import LanguageModel
 from foresay.decoding.emissions import BLANK, IMPOSSIBLE
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError

@@ -25,7 +25,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from foresay.contracts.recognition import Emissions, Hypothesis, LanguageModel
+from foresay.contracts.language_models import LanguageModel
+from foresay.contracts.recognition import Emissions, Hypothesis
 from foresay.decoding.emissions import BLANK, checked, padded_with_blanks
 from foresay.decoding.history import NOTHING, History, emitted, mixed
 from foresay.decoding.hot_words import HotPhrases

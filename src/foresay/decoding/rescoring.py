@@ -10,7 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from foresay.contracts.recognition import Hypothesis, LanguageModel
+from foresay.contracts.language_models import LanguageModel
+from foresay.contracts.recognition import Hypothesis
 from foresay.decoding.emissions import IMPOSSIBLE, padded_labels
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError

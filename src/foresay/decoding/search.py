@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 import torch
 
-from foresay.contracts.recognition import Emissions, Encoded, Fusion, LanguageModel, SearchingRecognizer
+from foresay.contracts.language_models import Fusion, LanguageModel
+from foresay.contracts.recognition import Emissions, Encoded, SearchingRecognizer
 from foresay.decoding.greedy import best_path
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from foresay.contracts.recognition import LanguageModel
+from foresay.contracts.language_models import LanguageModel
 from foresay.decoding.emissions import IMPOSSIBLE
 from foresay.decoding.hot_words import HotPhrases
 from foresay.errors import UserError
