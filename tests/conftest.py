@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import time
 from collections.abc import Generator
 
 # Tests are small and run side by side: more threads would wait for each other. Must be said before torch is imported.
@@ -29,6 +30,14 @@ def _seeded() -> None:
     np.random.seed(0)  # noqa: NPY002 - for what draws from NumPy's global generator
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _recently_said() -> None:
+    """Let no loop of a test be the one that says how far it is, because tests before it were silent for half a minute."""
+    if "foresay.progress" in sys.modules:
+        lines = sys.modules["foresay.progress"]._Lines
+        lines.last_line = lines.last_sign = time.monotonic()
 
 
 @pytest.hookimpl(wrapper=True)
