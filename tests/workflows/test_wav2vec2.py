@@ -47,7 +47,7 @@ def test_recognizers_of_all_rows_are_trained_and_measured(tmp_path: Path, monkey
     finetuned = [words for stage in done for words in stage if words[0] == "finetune"]
     encoders = {words[words.index("--encoder") + 1].removeprefix("untrained:") for words in finetuned}
     assert encoders == {str(tmp_path / one.folder) for one in Wav2Vec2Recognition().trainings("demo")}
-    assert len(finetuned) == 2 * 3 + 3
+    assert len(finetuned) == 2 * 3 + len(SCALES["demo"].ablations)
     runs = {words[words.index("--run") + 1] for words in finetuned}
     measured = [words[1] for stage in done for words in stage if words[0] == "evaluate"]
     assert set(measured) == runs

@@ -96,7 +96,7 @@ SCALES = {
         ("ctc-tiny",) * 3,
         TINY,
         (*WHOLE, "model.encoder_rate=0.3"),
-        ("no diversity penalty", "continuous targets", "no Gumbel noise"),
+        ("no diversity penalty", "continuous targets"),
         order=3,
         transformer=("trainer.steps=400",),
     ),
