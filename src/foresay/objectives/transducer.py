@@ -14,7 +14,7 @@ arc's log-probability is minus the arc's posterior: it is computed with the loss
 but the logits themselves.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +50,7 @@ def transducer_loss(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tens
         UserError: shapes or lengths do not fit each other.
     """
     checked_lattice(logits, labels, frames, counts)
-    loss: Tensor = _TransducerLoss.apply(_precise(logits), labels, frames.to(logits.device), counts.to(logits.device), fast_emit)
+    loss: Tensor = _TransducerLoss.apply(precise(logits), labels, frames.to(logits.device), counts.to(logits.device), fast_emit)
     return loss
 
 
@@ -65,36 +65,7 @@ def arc_posteriors(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tenso
     """
     checked_lattice(logits, labels, frames, counts)
     frames, counts = frames.to(logits.device), counts.to(logits.device)
-    scores, _ = _scored(_precise(logits), labels)
-    return _posteriors(_Diagonals.of(scores, frames, counts), frames, counts)[1]
-
-
-@torch.no_grad()
-def best_alignment(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
-    """Find the likeliest alignment of each text: arguments as those of `transducer_loss`.
-
-    Returns:
-        The frame in which each symbol is written, (B, U) int64; -1 beyond a text's end.
-
-    Raises:
-        UserError: as `transducer_loss` says.
-    """
-    checked_lattice(logits, labels, frames, counts)
-    place, end = counts.to(logits.device), (frames + counts).to(logits.device)
-    scores, _ = _scored(_precise(logits), labels)
-    lattice = _Diagonals.of(scores, frames.to(logits.device), place)
-    score, writes = lattice.start, []
-    for blank, label in zip(lattice.blank, lattice.label, strict=True):
-        stay, write = score + blank, _after_label(score + label)
-        writes.append(write > stay)
-        score = torch.maximum(stay, write)
-    found = torch.full((len(labels), labels.shape[1] + 1), -1, device=labels.device)  # the last column is for what writes nothing
-    for step in range(len(writes) - 1, -1, -1):
-        wrote = writes[step].gather(1, place[:, None])[:, 0] & (step < end)
-        place = place - wrote.long()
-        row = torch.where(wrote, place, labels.shape[1])[:, None]
-        found.scatter_(1, row, (step - place)[:, None])
-    return found[:, :-1].contiguous()
+    return _posteriors(Diagonals.of(scored(precise(logits), labels)[0], frames, counts), frames, counts)[1]
 
 
 def checked_lattice(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor) -> None:
@@ -118,8 +89,8 @@ def checked_lattice(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tens
 class _TransducerLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor, fast_emit: float) -> Tensor:  # noqa: ANN401 - PyTorch's
-        scores, normalizer = _scored(logits, labels)
-        lattice = _Diagonals.of(scores, frames, counts)
+        scores, normalizer = scored(logits, labels)
+        lattice = Diagonals.of(scores, frames, counts)
         if not ctx.needs_input_grad[0]:
             return -_at_end(lattice.forwards(), frames, counts)
         total, (blank, label) = _posteriors(lattice, frames, counts)
@@ -138,7 +109,7 @@ class _TransducerLoss(torch.autograd.Function):
         return gradient, None, None, None, None
 
 
-class _Diagonals(NamedTuple):
+class Diagonals(NamedTuple):
     """A lattice, sheared: row d holds the arcs that leave the nodes with t + u = d, in the order of u."""
 
     blank: Tensor
@@ -148,7 +119,7 @@ class _Diagonals(NamedTuple):
     """(B, U + 1) log p of the nodes of row 0."""
 
     @classmethod
-    def of(cls, scores: Arcs, frames: Tensor, counts: Tensor) -> "_Diagonals":
+    def of(cls, scores: Arcs, frames: Tensor, counts: Tensor) -> Self:
         """Shear scores (B, T, U + 1) of utterances with so many frames and symbols, each (B,)."""
         _, longest, width = scores.blank.shape
         place = torch.arange(width, device=frames.device)
@@ -165,7 +136,7 @@ class _Diagonals(NamedTuple):
         score = self.start
         rows = [score]
         for blank, label in zip(self.blank, self.label, strict=True):
-            score = torch.logaddexp(score + blank, _after_label(score + label))
+            score = torch.logaddexp(score + blank, after_label(score + label))
             rows.append(score)
         return torch.stack(rows)
 
@@ -184,12 +155,13 @@ class _Diagonals(NamedTuple):
         return torch.stack(rows[::-1])
 
 
-def _precise(logits: Tensor) -> Tensor:
+def precise(logits: Tensor) -> Tensor:
+    """Return logits (B, T, U + 1, V) in float32, or float64 if they are."""
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def _scored(logits: Tensor, labels: Tensor) -> tuple[Arcs, Tensor]:
-    """Return log p of the arcs, each (B, T, U + 1), and the normalizer of each node."""
+def scored(logits: Tensor, labels: Tensor) -> tuple[Arcs, Tensor]:
+    """Return log p of the arcs by logits (B, T, U + 1, V) and labels (B, U), and the normalizer of each node: (B, T, U + 1) each."""
     normalizer = logits.logsumexp(-1)
     label = logits[:, :, :-1].gather(3, _along(labels, logits))[..., 0] - normalizer[:, :, :-1]
     return Arcs(logits[..., BLANK] - normalizer, F.pad(label, (0, 1), value=IMPOSSIBLE)), normalizer
@@ -200,8 +172,8 @@ def _along(labels: Tensor, logits: Tensor) -> Tensor:
     return labels[:, None, :, None].expand(-1, logits.shape[1], -1, -1)
 
 
-def _after_label(score: Tensor) -> Tensor:
-    """Move what labels lead to, (B, U + 1), to the place of one symbol more."""
+def after_label(score: Tensor) -> Tensor:
+    """Move what labels lead to (B, U + 1) to the place of one symbol more."""
     return F.pad(score[:, :-1], (1, 0), value=IMPOSSIBLE)
 
 
@@ -210,7 +182,7 @@ def _at_end(alpha: Tensor, frames: Tensor, counts: Tensor) -> Tensor:
     return alpha[frames + counts, torch.arange(len(counts), device=counts.device), counts]
 
 
-def _posteriors(lattice: _Diagonals, frames: Tensor, counts: Tensor) -> tuple[Tensor, Arcs]:
+def _posteriors(lattice: Diagonals, frames: Tensor, counts: Tensor) -> tuple[Tensor, Arcs]:
     """Return log p of the texts (B,), and the posteriors of the arcs, each (B, T, U + 1)."""
     alpha, beta = lattice.forwards(), lattice.backwards(frames, counts)
     total = _at_end(alpha, frames, counts)
