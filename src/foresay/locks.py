@@ -23,16 +23,16 @@ UNKNOWN_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, way_out: str) -> Iterator[None]:
+def exclusive(folder: Path, way_out: str, lock: str = LOCK) -> Iterator[None]:
     """Work in a folder, made if it is not there, that no other process works in. Where the file system knows no locks, say so and go on.
 
-    `way_out`: what the message advises.
+    `way_out`: what the message advises. `lock`: the file that is locked, where it is less than the folder that nobody else may use.
 
     Raises:
         UserError: another process works there.
     """
     make_folder(folder)
-    path = folder / LOCK
+    path = folder / lock
     descriptor = _locked(path, way_out)
     try:
         yield

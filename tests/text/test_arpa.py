@@ -148,3 +148,14 @@ def test_files_that_are_something_else_are_refused(tmp_path: Path) -> None:
         read_arpa(path.with_suffix(".gz"))
     with pytest.raises(UserError, match="No such file"):
         read_arpa(tmp_path / "none.arpa")
+
+
+def test_unknown_words_in_capitals_stand_in_longer_n_grams_too(tmp_path: Path) -> None:
+    longer = TOY.replace("cat </s>", "the <unk>")
+    assert _same(read_arpa(_file(tmp_path, longer)), read_arpa(_file(tmp_path, longer.replace("<unk>", "<UNK>"))))
+
+
+def test_a_byte_order_mark_is_no_text_and_an_endless_back_off_weight_no_number(tmp_path: Path) -> None:
+    assert _same(read_arpa(_file(tmp_path, f"\ufeff{TOY}")), read_arpa(_file(tmp_path, TOY)))
+    with pytest.raises(UserError, match="back-off weight is inf, which must be finite"):
+        read_arpa(_file(tmp_path, TOY.replace("the  -0.5", "the  inf")))

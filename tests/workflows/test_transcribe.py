@@ -175,3 +175,63 @@ def test_what_cannot_be_searched_is_said_in_one_message(
     capsys.readouterr()
     assert main(["transcribe", str(run), "one.wav", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def said_of(name: str) -> Transcript:
+    return Transcript(name, "a", 1.0, (Word("a", 0.0, 0.5, 1.0),), 0.0)
+
+
+def cut(*names: str) -> Iterator[Transcript]:
+    """Some transcripts, then an interruption."""
+    yield from map(said_of, names)
+    raise KeyboardInterrupt
+
+
+def test_what_was_begun_and_lost_is_written_anew(tmp_path: Path) -> None:
+    dest = tmp_path / "said.txt"
+    with pytest.raises(KeyboardInterrupt):
+        WrittenTranscripts(dest, "txt", "s").write(cut("1", "2", "3"))
+    (tmp_path / ".unfinished-said.txt").write_text("1\ta\n")  # the disk was full, or somebody edited it
+    with pytest.raises(KeyboardInterrupt):
+        WrittenTranscripts(dest, "txt", "s").write(cut("4", "5"))
+    again = WrittenTranscripts(dest, "txt", "s")
+    assert again.done == ["1", "4", "5"]
+    again.write(map(said_of, ["2", "3"]))
+    assert dest.read_text() == "".join(f"{name}\ta\n" for name in "14523")
+
+
+def test_a_file_that_a_kill_left_unlisted_is_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        WrittenTranscripts(tmp_path, "srt", "s").write(cut("1", "2"))
+    listed = tmp_path / ".unfinished-transcripts.done"
+    listed.write_text('s srt\n["1", 0]\n')  # killed after 2.srt was written, before it was listed
+    again = WrittenTranscripts(tmp_path, "srt", "s")
+    assert again.done == ["1"]
+    assert again.write(map(said_of, ["2", "3"])) == 3
+    with pytest.raises(UserError, match="two recordings have one name"):
+        WrittenTranscripts(tmp_path / "new", "srt", "s").write(map(said_of, ["x.wav", "x.flac"]))
+
+
+def test_two_at_once_are_refused(tmp_path: Path) -> None:
+    dest = tmp_path / "said.txt"
+
+    def beside() -> Iterator[Transcript]:
+        yield said_of("1")
+        with pytest.raises(UserError, match="is in use by process"):
+            WrittenTranscripts(dest, "txt", "s").write([said_of("2")])
+        yield said_of("3")
+
+    WrittenTranscripts(dest, "txt", "s").write(beside())
+    assert dest.read_text() == "1\ta\n3\ta\n"
+    assert list(tmp_path.iterdir()) == [dest]
+
+
+def test_what_is_too_short_is_listed(run: Path, tmp_path: Path) -> None:
+    tones(tmp_path / "in" / "long.wav", "ab")
+    tones(tmp_path / "in" / "short.wav", "a", seconds=0.01)
+    lost: dict[str, AudioError] = {}
+    assert [said.id for said in transcribe(run, tmp_path / "in", unreadable=lost)] == ["long.wav"]
+    assert list(lost) == ["short.wav"]
+    assert "lasts 0.01 s" in str(lost["short.wav"])
+    with pytest.raises(UserError, match=r"none of the 1 recordings of .*short\.wav"):
+        list(transcribe(run, tmp_path / "in" / "short.wav"))

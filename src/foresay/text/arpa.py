@@ -121,7 +121,7 @@ def _opened(path: Path) -> Iterator[_Lines]:
         if zipped != (path.suffix == ".gz"):
             msg = f"{path} is {'gzipped, and its name does not end' if zipped else 'not gzipped, though its name ends'} in .gz: rename it"
             raise UserError(msg)
-        text = io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if zipped else raw, encoding="utf-8", newline="\n")
+        text = io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if zipped else raw, encoding="utf-8-sig", newline="\n")
         try:
             yield ((number, line) for number, line in enumerate((line.rstrip("\r\n") for line in text), 1) if line.strip())
         except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
@@ -166,7 +166,7 @@ def _section(lines: _Lines, order: int, counts: Sequence[int], path: Path | str)
             raise UserError(msg)
         section.first_line.append(number)
         section.probabilities.append(fields[0])
-        section.grams.append(" ".join(fields[1 : order + 1]))
+        section.grams.append(" ".join(UNKNOWN if word == UNKNOWN.upper() else word for word in fields[1 : order + 1]))
         section.weights.append(fields[order + 1] if len(fields) > order + 1 else "nan")
     else:
         msg = f"{path} ends before {ending}: it was cut short. Copy or download it again"
@@ -179,7 +179,6 @@ def _section(lines: _Lines, order: int, counts: Sequence[int], path: Path | str)
 
 def _vocabulary(unigrams: _Section, path: Path | str) -> tuple[tuple[str, ...], dict[str, int]]:
     """Return the W words, sorted, and the numbers of all M symbols."""
-    unigrams.grams = [UNKNOWN if gram == UNKNOWN.upper() else gram for gram in unigrams.grams]
     for special in SPECIAL:
         if special not in unigrams.grams:
             msg = f"{path} lacks {special} among its 1-grams. Add it, with log10 p -99 if it never comes, and count it in the header"
@@ -213,6 +212,11 @@ def _table(section: _Section, order: int, ids: dict[str, int], below: Sequence[K
     if len(wrong):
         row = wrong[0]
         msg = f"{path}, line {section.first_line[row]}: log10 p is {section.probabilities[row]}, which must be a number, 0 or less"
+        raise UserError(msg)
+    endless = np.flatnonzero(weights == np.inf)
+    if len(endless):
+        row = endless[0]
+        msg = f"{path}, line {section.first_line[row]}: log10 of the back-off weight is {section.weights[row]}, which must be finite"
         raise UserError(msg)
     return _Table(keys, _in_nats(log_probabilities[rows]), _in_nats(weights[rows]), rows)
 

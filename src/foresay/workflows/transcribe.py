@@ -74,9 +74,14 @@ def transcribe(
             if not items:
                 continue
             failed: dict[int, AudioError] | None = None if unreadable is None else {}
-            yield from transcribed(decoder, manifest, place, failed, best=best, items=set(items))
+            said = set()
+            for transcript in transcribed(decoder, manifest, place, failed, best=best, items=set(items)):
+                said.add(transcript.id)
+                yield transcript
             if unreadable is not None:
                 unreadable |= {manifest.ids[index]: error for index, error in (failed or {}).items()}
+                lost = [manifest[index] for index in items if manifest.ids[index] not in said | set(unreadable)]
+                unreadable |= {item.id: AudioError(f"it lasts {item.duration:.3g} s, in which there is no frame") for item in lost}
 
 
 def stamp_of(recognizer: Recognizer, search: SearchSettings, best: int) -> str:
@@ -125,5 +130,7 @@ def manifest_of(source: Path, unreadable: dict[str, AudioError] | None = None) -
         msg = f"none of the {len(paths)} files in {source} can be read; the first: {next(iter((unreadable or {}).values()), '')}"
         raise UserError(msg)
     with tempfile.TemporaryDirectory() as folder:
-        write_manifest(Path(folder) / "manifest.jsonl", items)
-        yield Manifest.open(Path(folder) / "manifest.jsonl")
+        path = Path(folder) / source.resolve().name / "manifest.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        write_manifest(path, items)
+        yield Manifest.open(path)

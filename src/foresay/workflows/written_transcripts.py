@@ -15,6 +15,7 @@ from foresay.corpora.reader import READABLE
 from foresay.encoding.transcripts import Transcript
 from foresay.errors import UserError
 from foresay.files import UNFINISHED, make_folder, write_text
+from foresay.locks import exclusive
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
 from foresay.workflows.extract import safe_name
 
@@ -51,12 +52,8 @@ class WrittenTranscripts:
         self._part = dest.with_name(f"{UNFINISHED}{dest.name}")
         self._list = dest.with_name(f"{UNFINISHED}{dest.name}.done") if self._together else dest / f"{UNFINISHED}transcripts.done"
         self._stamp = f"{stamp} {form}"
+        self._goes_on = self._list.exists()
         self._done = self._known()
-        if not self._done:
-            write_text(self._list, f"{self._stamp}\n")
-        if self._together:
-            with self._part.open("ab") as file:
-                file.truncate(self._done[-1].size if self._done else 0)
 
     @property
     def done(self) -> list[str]:
@@ -67,19 +64,28 @@ class WrittenTranscripts:
         """Write transcripts as they come, and give the file its name: how many files there are.
 
         Raises:
-            UserError: two recordings would have one file.
+            UserError: two recordings would have one file, or another process writes there.
             KeyboardInterrupt: it was interrupted; the message says how to go on.
         """
-        try:
-            for transcript in transcripts:
-                self._add(transcript)
-        except KeyboardInterrupt as interrupt:
-            msg = f"interrupted: {len(self._done):,} recordings are transcribed; the same command goes on"
-            raise KeyboardInterrupt(msg) from interrupt
-        if self._together:
-            self._part.replace(self.dest)
-        self._list.unlink()
+        with exclusive(self._list.parent, f"It transcribes into {self.dest} too: choose another --out", f"{self._list.name}.lock"):
+            self._begin()
+            try:
+                for transcript in transcripts:
+                    self._add(transcript)
+            except KeyboardInterrupt as interrupt:
+                msg = f"interrupted: {len(self._done):,} recordings are transcribed; the same command goes on"
+                raise KeyboardInterrupt(msg) from interrupt
+            if self._together:
+                self._part.replace(self.dest)
+            self._list.unlink()
         return 1 if self._together else len(self._done)
+
+    def _begin(self) -> None:
+        """Write down whose transcripts these are, and take off what was cut off."""
+        write_text(self._list, "".join([f"{self._stamp}\n", *map(_line, self._done)]))
+        if self._together:
+            with self._part.open("ab") as file:
+                file.truncate(self._done[-1].size if self._done else 0)
 
     def _add(self, transcript: Transcript) -> None:
         text, size = WRITERS[self.form](transcript), 0
@@ -90,18 +96,19 @@ class WrittenTranscripts:
                 os.fsync(file.fileno())
             size = self._part.stat().st_size
         else:
-            path = self.dest / safe_name(_stem(transcript.id), ENDINGS[self.form])
-            if path.exists():
+            path = self._place(transcript.id)
+            unlisted = path.exists() and self._goes_on and path not in map(self._place, self.done)
+            if path.exists() and not (unlisted and path.read_bytes() == text.encode()):  # a kill leaves one that is not listed
                 msg = f"{path} is there already, or two recordings have one name: choose another folder, or transcribe a manifest"
                 raise UserError(msg)
             make_folder(path.parent)
             write_text(path, text)
         with self._list.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([transcript.id, size]) + "\n")
+            file.write(_line(_Done(transcript.id, size)))
         self._done.append(_Done(transcript.id, size))
 
     def _known(self) -> list[_Done]:
-        """Read what was done before; a line that was cut off does not count."""
+        """Read what was done before, and is there; a line that was cut off does not count."""
         if not self._list.exists():
             return []
         stamp, *lines = self._list.read_text(encoding="utf-8").split("\n")
@@ -111,7 +118,19 @@ class WrittenTranscripts:
                 f"which goes on, or choose another --out, or delete {self._list}"
             )
             raise UserError(msg)
-        return [_Done(*json.loads(line)) for line in lines[:-1]]
+        done = [_Done(*json.loads(line)) for line in lines[:-1]]
+        if self._together:
+            size = self._part.stat().st_size if self._part.exists() else 0
+            return [one for one in done if one.size <= size]
+        return [one for one in done if self._place(one.id).exists()]
+
+    def _place(self, name: str) -> Path:
+        """Of the file of one recording."""
+        return self.dest / safe_name(_stem(name), ENDINGS[self.form])
+
+
+def _line(done: _Done) -> str:
+    return json.dumps(done) + "\n"
 
 
 def _stem(name: str) -> str:
