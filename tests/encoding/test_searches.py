@@ -204,3 +204,9 @@ def test_a_language_model_of_texts_that_were_normalized_otherwise_is_refused(fol
     for changed in ({"lm": str(folder / "en")}, {"rescore": str(folder / "en"), "rescore_weight": 1.0}):
         with pytest.raises(UserError, match="en is of texts normalized by 'en', and these are normalized by 'plain'"):
             Decoder(recognizer(), weighed(folder, **changed))
+
+
+@pytest.mark.parametrize("settings", [{"word_weight": 1.0}, {"rescore_word_weight": 1.0, "beam": 4}])
+def test_a_word_weight_of_nothing_is_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="word weight"):
+        SearchSettings(**settings)  # type: ignore[arg-type]

@@ -196,3 +196,17 @@ def test_transcription_says_where_the_weights_are_of_another_recognizer(world: P
     (world / "tuned" / "foreign.toml").write_text(re.sub('recognizer = ".*"', 'recognizer = "0000"', text))
     assert main([*command, str(world / "tuned" / "foreign.toml")]) == 0
     assert "foreign.toml was tuned for another recognizer than" in capsys.readouterr().err
+
+
+def test_what_has_no_text_is_left_out_and_counted(world: Path) -> None:
+    """It was once a recording in which nothing is said, so that any word found there was an error."""
+    lines = (world / "dev.jsonl").read_text().splitlines()
+    without = [json.dumps({key: said for key, said in json.loads(line).items() if key not in {"text", "phones"}}) for line in lines[3:]]
+    (world / "some.jsonl").write_text("\n".join(lines[:3]) + "\n")
+    (world / "half.jsonl").write_text("\n".join([*lines[:3], *without]) + "\n")
+    some, half = (
+        tune_weights(world / "run", world / name, world / "2gram.arpa", world / f"{name}.toml", beam=4)
+        for name in ("some.jsonl", "half.jsonl")
+    )
+    assert "3 of 6 recordings" in half.notes[0]
+    assert (half.utterances, half.first, half.greedy) == (3, some.first, some.greedy)

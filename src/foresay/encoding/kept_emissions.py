@@ -4,8 +4,8 @@ The file knows the recognizer (a digest of its weights and settings) and what th
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -55,6 +55,13 @@ class KeptEmissions:
         tensors, said = {SCORES: scores, LENGTHS: lengths}, {STAMP: stamp, IDS: json.dumps(ids)}
         write_bytes(path, safetensors.torch.save(tensors, said))
         return cls(ids, scores, lengths, known=False)
+
+    def only(self, ids: Container[str]) -> Self:
+        """Leave out all recordings but these."""
+        chosen = [row for row, name in zip(self.scores.split(self.lengths.tolist()), self.ids, strict=True) if name in ids]
+        lengths = torch.tensor([len(row) for row in chosen], dtype=torch.int64)
+        scores = torch.cat([self.scores[:0], *chosen])
+        return replace(self, ids=tuple(name for name in self.ids if name in ids), scores=scores, lengths=lengths)
 
     @classmethod
     def _read(cls, path: Path, stamp: str) -> Self | None:

@@ -73,6 +73,12 @@ class SearchSettings:
             if getattr(self, name) is None and given is not None:
                 msg = f"there is a weight of {name.replace('_', ' ')}, and none of these is given: give both, or neither"
                 raise UserError(msg)
+        if self.rescore is None and self.rescore_word_weight is not None:
+            msg = "there is a rescore word weight, and no second language model (--rescore): give both, or neither"
+            raise UserError(msg)
+        if self.is_greedy and self.word_weight is not None:
+            msg = "the best path knows no words, and so no word weight: give a language model, a lexicon or a beam too, or leave it out"
+            raise UserError(msg)
         _ = self.weights, self.second_weights  # or they are no weights
 
     @property

@@ -180,7 +180,9 @@ def _develop(decoder: Decoder, manifest: Manifest, device: str, path: Path) -> _
     if not any(texts.values()):
         msg = f'{manifest.name} has no texts (the key "text"), which weights are tuned by: import the corpus with its transcripts'
         raise UserError(msg)
-    kept = KeptEmissions.find(recognizer, manifest, device, path)
+    kept = KeptEmissions.find(recognizer, manifest, device, path).only({name for name, text in texts.items() if text})
+    if lacking := sum(not text for text in texts.values()):
+        decoder.notes.append(f"{lacking:,} of {len(manifest):,} recordings of {manifest.name} have no text, and are left out")
     return _Development(kept, [texts[name] for name in kept.ids], decoder.settings.width, device)
 
 
