@@ -64,6 +64,8 @@ def test_everything_is_made_before_it_is_needed(experiment: FewLabels) -> None:
     assert all("trainer.steps=5" in words for words in finetuned)
     assert all('model.symbols=["<blank>", "|", "e", "f", "h", "n", "o", "r", "t", "u", "w"]' in words for words in finetuned)
     assert [("model.freeze=nothing" in words) for words in finetuned] == [False, False, True, True]
+    measured = [command.words for command in experiment.stages()[-1].commands]  # frequencies of words are those of what it learnt from
+    assert [Path(words[words.index("--train-corpus") + 1]).stem for words in measured] == ["train-0.3min", "train-1min"] * 2
 
 
 def test_what_is_done_is_not_done_again(experiment: FewLabels, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,6 +264,8 @@ def _exportable(model: Recognizer) -> tuple[CTC, MaskedTransformer]:
         why = f"scores the last layer frame by frame, not {', '.join(model.layers)} (model.stack = {model.settings.stack})"
     elif model.lstm is not None:
         why = "has no LSTM between encoder and head (model.lstm)"
+    elif model.settings.cmvn:
+        why = "does not normalize features over the utterance (model.cmvn)"
     elif model.settings.units == "bpe":
         why = "has no tokenizer of CTC for subwords"
     elif PADDING in model.symbols[1:]:

@@ -167,7 +167,7 @@ class FewLabels:
             Stage("pre-training, and language models", (*before, *self._language_models())),
             Stage(f"fine-tuning {len(trained)} recognizers", tuple(itertools.starmap(self.finetune, trained))),
             Stage("tuning the weights of the language models", tuple(c for one in trained for c in self._tune(self.run(*one)))),
-            Stage("measuring", tuple(self.evaluate(self.run(*one), test) for one in trained for test in self.tests)),
+            Stage("measuring", tuple(self.evaluate(*one, test) for one in trained for test in self.tests)),
         ]
 
     def _language_models(self) -> Iterator[Command]:
@@ -190,10 +190,11 @@ class FewLabels:
         second = run / "transformer.toml"
         yield Command((*common, "--rescore", str(self.second), "--out", str(second)), second)
 
-    def evaluate(self, run: Path, test: str, searches: Sequence[str] = SEARCHES) -> Command:
+    def evaluate(self, encoder: EncoderChoice, minutes: float, test: str, searches: Sequence[str] = SEARCHES) -> Command:
         """Measure a recognizer."""
+        run = self.run(encoder, minutes)
         files = [str(run / f"{name}.toml") for name in searches if name != "greedy"]
-        corpora = ("--corpus", str(self.corpus / f"{test}.jsonl"), "--train-corpus", str(self.corpus / "train.jsonl"))
+        corpora = ("--corpus", str(self.corpus / f"{test}.jsonl"), "--train-corpus", str(self.labelled(minutes)))
         measures = ",".join(f"wer:{name}" for name in searches)
         return Command(("evaluate", str(run), *corpora, "--measures", measures, *(("--search", *files) if files else ())))
 

@@ -301,6 +301,44 @@ def test_without_blocks_a_layer_is_what_they_are_given() -> None:
     )
 
 
+NORMED = {"name": "cpc", "channels": 8, "context_size": 8, "norm": "batch", "predictor": "linear"}
+
+
+def _averages(model: CTC) -> list[torch.Tensor]:
+    return [tensor.clone() for name, tensor in model.state_dict().items() if "running_" in name]
+
+
+@pytest.mark.parametrize("changed", [{"freeze": "convolutions"}, {"freeze": "encoder"}, {"freeze": "nothing", "freeze_updates": 9}])
+def test_batch_norms_that_are_not_trained_stay_what_they_were(changed: dict[str, object]) -> None:
+    quiet = {"mask_probability": 0.0, "channel_probability": 0.0}
+    model, batch = recognizer(build(NORMED), **quiet, **changed), batch_of("ab ba", "cab")
+    before, evaluated = _averages(model), model.eval()(batch, 8)
+    torch.testing.assert_close(model.train()(batch, 8).terms["ctc"].sum, evaluated.terms["ctc"].sum)
+    model.after_step(8)
+    assert before
+    assert all(map(torch.equal, before, _averages(model)))
+
+
+def test_batch_norms_that_are_trained_come_to_normalize_by_what_they_met() -> None:
+    model, batch = recognizer(build(NORMED), freeze="nothing", mask_probability=0.0, channel_probability=0.0), batch_of("ab", samples=4000)
+    untouched = float(model.eval()(batch, 0).terms["ctc"].sum)
+    with torch.no_grad():
+        for step in range(80):
+            trained = model.train()(batch, step)
+            model.after_step(step)
+    assert abs(float(trained.terms["ctc"].sum) - untouched) > 1e-2 * untouched
+    torch.testing.assert_close(model.eval()(batch, 0).terms["ctc"].sum, trained.terms["ctc"].sum, rtol=1e-3, atol=0)
+
+
+def test_features_of_audio_that_is_another_in_every_update_are_not_kept() -> None:
+    model, batch = recognizer(freeze="encoder", mask_probability=0.0, channel_probability=0.0).train(), batch_of("ab")
+    recorded, other = batch.audio.waveforms, batch.audio.waveforms.flip(1)
+    first, second = (model(dataclasses.replace(batch, waveforms=one, targets=recorded), 0).terms["ctc"].sum for one in (recorded, other))
+    assert not torch.allclose(first, second)
+    kept, again = (model(dataclasses.replace(batch, waveforms=one), 0).terms["ctc"].sum for one in (recorded, other))
+    torch.testing.assert_close(kept, again)
+
+
 def _recipe(folder: Path, *, encoder: str = "", units: str = "letters", steps: int = 5, lr: float = 1e-2, **model: object) -> Path:
     path = folder / "recipe.toml"
     settings = {"name": "ctc", "units": units, "freeze_updates": 0, "mask_probability": 0.0, "channel_probability": 0.0, **model}

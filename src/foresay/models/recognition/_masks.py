@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from foresay import draws
+from foresay.contracts import sent
 
 
 def draw_spans(lengths: Sequence[int], keys: Tensor, probability: float, length: int, purpose: draws.LearningPurpose) -> Tensor:
@@ -66,6 +67,14 @@ def draw_spec_augment(policy: SpecAugment, counts: Sequence[int], channels: int,
         _cover(times[:count], masks, min(policy.frames, int(policy.share * count)), random)
         _cover(tones, policy.band_masks, round(policy.bands * channels / FULL_BANDS), draws.stream("masked channels", key))
     return torch.from_numpy(frames), torch.from_numpy(bands)
+
+
+def numbered_real(counts: Sequence[int], device: torch.device) -> Tensor | None:
+    """Number the frames of a padded batch that are real among all B x T: (N,); None: all are."""
+    longest = max(counts)
+    if min(counts) == longest:
+        return None
+    return sent(torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]), device)
 
 
 def _cover(mask: npt.NDArray[np.bool_], spans: int, widest: int, random: np.random.Generator) -> None:

@@ -24,12 +24,13 @@ from torch import Tensor, nn
 
 from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, on_host, sent
 from foresay.decoding.alignment import required_frames
+from foresay.encoders.strided_convolutions import let_norms_learn, move_norms
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._frozen_features import FrozenFeatures
-from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment
+from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment, numbered_real
 from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -191,6 +192,7 @@ class CTC(EmittingRecognizer):
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of a batch, a mean over the symbols of its transcripts."""
         given, frozen = self.prepare(batch, step), self._freezes(step)
+        let_norms_learn(self, self.training and not frozen)
         encoded = None if self._maskable else self._encoded(batch, frozen=frozen)
         logits = self.compute(given.clips, encoded, frozen)
         log_probabilities = logits.float().log_softmax(-1)
@@ -306,6 +308,11 @@ class CTC(EmittingRecognizer):
             return 1.0
         return 0.0 if self._freezes(step) else self.settings.encoder_rate
 
+    def after_step(self, step: int) -> dict[str, float]:
+        """Move the averages of batch norms that are trained."""
+        move_norms(self)
+        return {}
+
     @property
     def _maskable(self) -> MaskableExtractor | None:
         """The encoder, if it masks what it is given: one that is never trained gives the same features in every update."""
@@ -333,18 +340,18 @@ class CTC(EmittingRecognizer):
         counts = (maskable.masked_frames(lengths) if maskable else self.encoder.frame_count(lengths, self.layers[0])).tolist()
         if not self.training:
             nothing = [torch.zeros(len(counts), wide, dtype=torch.bool, device=device) for wide in (max(counts), size)]
-            return Masks(nothing[0], nothing[1], _real(counts, device)) if maskable else None
+            return Masks(nothing[0], nothing[1], numbered_real(counts, device)) if maskable else None
         if s.masks in SPEC_AUGMENT:
             frames, channels = draw_spec_augment(SPEC_AUGMENT[s.masks], counts, size, batch.drawn_by)
         else:
             frames = draw_spans(counts, batch.drawn_by, s.mask_probability, s.mask_length, "masked spans")
             channels = draw_spans([size] * len(counts), batch.drawn_by, s.channel_probability, s.channel_length, "masked channels")
-        return Masks(sent(frames, device), sent(channels, device), _real(counts, device) if maskable else None)
+        return Masks(sent(frames, device), sent(channels, device), numbered_real(counts, device) if maskable else None)
 
     def _encoded(self, batch: Batch, *, frozen: bool) -> Mapping[str, Tensor]:
         """Encode a batch, nothing masked: (B, T, D) a layer."""
         waveforms, lengths = batch.audio
-        if self.settings.freeze == "encoder":
+        if self.settings.freeze == "encoder" and batch.targets is None:  # else the audio is another in every update
             return self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             return self.encoder.features(waveforms, lengths, self.layers).values
@@ -389,11 +396,3 @@ def _entropy(symbols: Sequence[int]) -> float:
     """Return the entropy of symbols by how often each comes, in nats."""
     shares = torch.bincount(torch.tensor(symbols, dtype=torch.int64)) / max(len(symbols), 1)
     return float(torch.special.entr(shares).sum())
-
-
-def _real(counts: Sequence[int], device: torch.device) -> Tensor | None:
-    """Number the frames of a padded batch that are real among all B x T: (N,); None: all are."""
-    longest = max(counts)
-    if min(counts) == longest:
-        return None
-    return sent(torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]), device)

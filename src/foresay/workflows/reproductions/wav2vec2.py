@@ -4,7 +4,7 @@
     Tables 11, 12   the most frequent errors, and transcripts with their errors in capitals, by minutes of labels
     Table 13        settings of the pre-training changed one at a time: error rates without a language model
 
-Figure 3 is `foresay evaluate RUN --measures clusters:codes` (docs/papers.md).
+Figure 3 is `foresay evaluate RUN --measures codes:phones` (docs/papers.md).
 """
 
 from collections.abc import Sequence
@@ -182,8 +182,7 @@ class Wav2Vec2Recognition(Reproduction):
             return
         with stage(f"Table 13, {len(ablated)} recognizers"):
             side_by_side([experiment.finetune(one, size.minutes[-1]).words for one in ablated])
-            runs = [experiment.run(one, size.minutes[-1]) for one in ablated]
-            side_by_side([experiment.evaluate(run, test, ("greedy",)).words for run in runs for test in size.tests])
+            side_by_side([experiment.evaluate(one, size.minutes[-1], test, ("greedy",)).words for one in ablated for test in size.tests])
 
     def shown(self, scale: str) -> list[str]:
         """Show the recognizers of Tables 9 and 10."""
