@@ -81,23 +81,6 @@ class BatchNorm(nn.BatchNorm1d):
             average.lerp_(torch.where(whole, total / groups, average), moved)
 
 
-def let_norms_learn(model: nn.Module, learn: bool) -> None:  # noqa: FBT001 - as `nn.Module.train`
-    """Let the batch norms of a model learn, save those whose parameters are frozen; the others normalize by their averages."""
-    for norm in _batch_norms(model):
-        norm.train(learn and all(parameter.requires_grad for parameter in norm.parameters()))
-
-
-def move_norms(model: nn.Module) -> None:
-    """Move the averages of the batch norms of a model that learn, after each update."""
-    for norm in _batch_norms(model):
-        if norm.training:
-            norm.after_step()
-
-
-def _batch_norms(model: nn.Module) -> list[BatchNorm]:
-    return [module for module in model.modules() if isinstance(module, BatchNorm)]
-
-
 def _norm(kind: Literal["channel", "batch", "none"], channels: int, group: int) -> nn.Module:
     if kind == "batch":
         return BatchNorm(channels, group)
@@ -175,7 +158,9 @@ class StridedConvolutions(nn.Module):
 
     def after_step(self) -> None:
         """Move the averages of batch norm, after each update."""
-        move_norms(self)
+        for norm in self.norms:
+            if isinstance(norm, BatchNorm):
+                norm.after_step()
 
     def forward(self, waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Encode (B, S) waveforms to (B, T, D).

@@ -321,13 +321,12 @@ def test_batch_norms_that_are_not_trained_stay_what_they_were(changed: dict[str,
 
 def test_batch_norms_that_are_trained_come_to_normalize_by_what_they_met() -> None:
     model, batch = recognizer(build(NORMED), freeze="nothing", mask_probability=0.0, channel_probability=0.0), batch_of("ab", samples=4000)
-    untouched = float(model.eval()(batch, 0).terms["ctc"].sum)
+    untouched = model.eval()(batch, 0).terms["ctc"].sum.item()
     with torch.no_grad():
-        for step in range(80):
-            trained = model.train()(batch, step)
+        for step in range(60):
+            trained = model.train()(batch, step).terms["ctc"].sum.item()
             model.after_step(step)
-    assert abs(float(trained.terms["ctc"].sum) - untouched) > 1e-2 * untouched
-    torch.testing.assert_close(model.eval()(batch, 0).terms["ctc"].sum, trained.terms["ctc"].sum, rtol=1e-3, atol=0)
+        assert abs(model.eval()(batch, 0).terms["ctc"].sum.item() - trained) < 0.1 * abs(untouched - trained)
 
 
 def test_features_of_audio_that_is_another_in_every_update_are_not_kept() -> None:

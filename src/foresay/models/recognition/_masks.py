@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foresay import draws
-from foresay.contracts import sent
+from foresay.contracts import Masks, sent
 
 
 def draw_spans(lengths: Sequence[int], keys: Tensor, probability: float, length: int, purpose: draws.LearningPurpose) -> Tensor:
@@ -67,6 +67,16 @@ def draw_spec_augment(policy: SpecAugment, counts: Sequence[int], channels: int,
         _cover(times[:count], masks, min(policy.frames, int(policy.share * count)), random)
         _cover(tones, policy.band_masks, round(policy.bands * channels / FULL_BANDS), draws.stream("masked channels", key))
     return torch.from_numpy(frames), torch.from_numpy(bands)
+
+
+def covered(frames: Tensor, masks: Masks, counts: Tensor | None) -> Tensor:
+    """Mask frames (B, T, D) by 0 or, if `counts` (B,) are given, by the mean of each utterance's so many frames."""
+    hidden = masks.frames[..., None] | masks.channels[:, None]
+    if counts is None:
+        return frames.masked_fill(hidden, 0.0)
+    own = torch.arange(frames.shape[1], device=frames.device) < counts[:, None]
+    mean = (frames * own[..., None]).sum(1, keepdim=True) / own.sum(1).clamp(min=1)[:, None, None]
+    return torch.where(hidden, mean, frames)
 
 
 def numbered_real(counts: Sequence[int], device: torch.device) -> Tensor | None:

@@ -22,15 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, on_host, sent
+from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, sent
+from foresay.contracts.models import Trainable, on_host
 from foresay.decoding.alignment import required_frames
-from foresay.encoders.strided_convolutions import let_norms_learn, move_norms
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._frozen_features import FrozenFeatures
-from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment, numbered_real
+from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment, numbered_real
 from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -146,6 +146,8 @@ class CTC(EmittingRecognizer):
             raise UserError(msg)
         s = self.settings = settings
         self.encoder, self.symbols = encoder, s.symbols
+        if isinstance(encoder, nn.Module):
+            encoder.eval()  # the size of its layers is found by encoding silence, which no norm shall learn
         self.vocabulary = Vocabulary(s.symbols, s.units)
         self.layers = encoder.layer_names if s.layer == SUM else encoder.chosen((encoder.layer_names[-1] if s.layer == LAST else s.layer,))
         if len({(encoder.hop(layer), encoder.size(layer)) for layer in self.layers}) > 1:
@@ -192,7 +194,7 @@ class CTC(EmittingRecognizer):
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of a batch, a mean over the symbols of its transcripts."""
         given, frozen = self.prepare(batch, step), self._freezes(step)
-        let_norms_learn(self, self.training and not frozen)
+        self._hold_norms(frozen=frozen)
         encoded = None if self._maskable else self._encoded(batch, frozen=frozen)
         logits = self.compute(given.clips, encoded, frozen)
         log_probabilities = logits.float().log_softmax(-1)
@@ -298,10 +300,6 @@ class CTC(EmittingRecognizer):
         rate = self.sample_rate / (s.stack * self.encoder.hop(self.layers[0]))
         return EmissionStream(self.encoder.stream(), head, self.layer_names[0], s.stack, rate)
 
-    def front_end(self) -> Iterable[nn.Parameter]:
-        """Yield the parameters of what reads the waveform."""
-        return self.encoder.front_end()
-
     def rate(self, group: str, step: int) -> float:
         """Return the encoder's share of the learning rate: none of it while it is frozen."""
         if group != "encoder.":
@@ -309,9 +307,16 @@ class CTC(EmittingRecognizer):
         return 0.0 if self._freezes(step) else self.settings.encoder_rate
 
     def after_step(self, step: int) -> dict[str, float]:
-        """Move the averages of batch norms that are trained."""
-        move_norms(self)
+        """Let the encoder move what moves with its updates, as the averages of batch norms that learn."""
+        if isinstance(self.encoder, Trainable):
+            self.encoder.after_step(step)
         return {}
+
+    def _hold_norms(self, *, frozen: bool) -> None:
+        """Let batch norms of what is not trained, by this update or ever, normalize by the averages of the pre-training."""
+        for norm in self.modules():
+            if isinstance(norm, nn.BatchNorm1d):
+                norm.train(self.training and not frozen and norm.weight.requires_grad)
 
     @property
     def _maskable(self) -> MaskableExtractor | None:
@@ -360,12 +365,7 @@ class CTC(EmittingRecognizer):
         """Mask frames (B, T, D) of an encoder that does not do it itself: by 0 or, with SpecAugment, by the utterance's mean."""
         if clips.masks is None:
             return frames
-        hidden = clips.masks.frames[..., None] | clips.masks.channels[:, None]
-        if self.settings.masks not in SPEC_AUGMENT:
-            return frames.masked_fill(hidden, 0.0)
-        own = torch.arange(frames.shape[1], device=frames.device) < (clips.frames * self.settings.stack)[:, None]
-        mean = (frames * own[..., None]).sum(1, keepdim=True) / own.sum(1).clamp(min=1)[:, None, None]
-        return torch.where(hidden, mean, frames)
+        return covered(frames, clips.masks, clips.frames * self.settings.stack if self.settings.masks in SPEC_AUGMENT else None)
 
     def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
         """Score the symbols in features (B, T, D), of which `counts` (B,) frames are real: (B, T, V), not normalized."""
