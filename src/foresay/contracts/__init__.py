@@ -22,7 +22,7 @@ from foresay.contracts.estimators import Estimator, FitData
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.language_models import Fusion, LanguageModel
 from foresay.contracts.losses import Losses, Term
-from foresay.contracts.masks import MaskableExtractor, Masks, Packing
+from foresay.contracts.masks import MaskableExtractor, Masks, Packing, real_frames
 from foresay.contracts.models import Model, SpeechModel, Trainable, on_host
 from foresay.contracts.recognition import (
     Emissions,
@@ -69,5 +69,6 @@ __all__ = [
     "Tokens",
     "Trainable",
     "on_host",
+    "real_frames",
     "sent",
 ]

@@ -4,8 +4,10 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from foresay.contracts.batches import sent
 from foresay.contracts.frames import FeatureExtractor
 
 
@@ -36,6 +38,14 @@ class Masks(NamedTuple):
     """(B, D) bool."""
     real: Tensor | None = None
     """(N,) int64, in order: the frames that are not padding among all B x T, so that padding need not be computed; None: all may be."""
+
+
+def real_frames(counts: Sequence[int], device: torch.device) -> Tensor | None:
+    """Number the frames of a padded batch that are real among all B x T: (N,); None: all are."""
+    longest = max(counts)
+    if min(counts) == longest:
+        return None
+    return sent(torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]), device)
 
 
 class MaskableExtractor(FeatureExtractor):

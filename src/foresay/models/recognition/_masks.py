@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from foresay import draws
-from foresay.contracts import Masks, sent
+from foresay.contracts import Masks
 
 
 def draw_spans(lengths: Sequence[int], keys: Tensor, probability: float, length: int, purpose: draws.LearningPurpose) -> Tensor:
@@ -77,14 +77,6 @@ def covered(frames: Tensor, masks: Masks, counts: Tensor | None) -> Tensor:
     own = torch.arange(frames.shape[1], device=frames.device) < counts[:, None]
     mean = (frames * own[..., None]).sum(1, keepdim=True) / own.sum(1).clamp(min=1)[:, None, None]
     return torch.where(hidden, mean, frames)
-
-
-def numbered_real(counts: Sequence[int], device: torch.device) -> Tensor | None:
-    """Number the frames of a padded batch that are real among all B x T: (N,); None: all are."""
-    longest = max(counts)
-    if min(counts) == longest:
-        return None
-    return sent(torch.cat([torch.arange(count) + row * longest for row, count in enumerate(counts)]), device)
 
 
 def _cover(mask: npt.NDArray[np.bool_], spans: int, widest: int, random: np.random.Generator) -> None:

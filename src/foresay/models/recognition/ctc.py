@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, sent
+from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, real_frames, sent
 from foresay.contracts.models import Trainable, on_host
 from foresay.decoding.alignment import required_frames
 from foresay.errors import UserError
@@ -30,7 +30,7 @@ from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._frozen_features import FrozenFeatures
-from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment, numbered_real
+from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment
 from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -148,6 +148,8 @@ class CTC(EmittingRecognizer):
         self.encoder, self.symbols = encoder, s.symbols
         if isinstance(encoder, nn.Module):
             encoder.eval()  # the size of its layers is found by encoding silence, which no norm shall learn
+            for parameter in {"nothing": (), "convolutions": encoder.front_end(), "encoder": encoder.parameters()}[s.freeze]:
+                parameter.requires_grad = False
         self.vocabulary = Vocabulary(s.symbols, s.units)
         self.layers = encoder.layer_names if s.layer == SUM else encoder.chosen((encoder.layer_names[-1] if s.layer == LAST else s.layer,))
         if len({(encoder.hop(layer), encoder.size(layer)) for layer in self.layers}) > 1:
@@ -166,8 +168,6 @@ class CTC(EmittingRecognizer):
         self.sample_rate, self.receptive_field = encoder.sample_rate, encoder.receptive_field + (s.stack - 1) * encoder.hop(self.layers[0])
         self.first_center = encoder.first_center + (s.stack - 1) * encoder.hop(self.layers[0]) // 2
         self._kept = {training: FrozenFeatures(self.layers) for training in (True, False)}
-        for parameter in self._frozen():
-            parameter.requires_grad = False
 
     @classmethod
     def completed(cls, settings: CTCSettings, texts: Iterable[str]) -> CTCSettings:
@@ -251,7 +251,10 @@ class CTC(EmittingRecognizer):
         `encoded`: by an encoder that masks nothing itself, (B, T, D) a layer, which is not compiled.
         """
         if encoded is not None:
-            return self._scores(self._stacked(self._masked(self._summed(encoded, clips.frames), clips)), clips.frames)
+            summed = self._summed(encoded, clips.frames)
+            if clips.masks is not None:
+                summed = covered(summed, clips.masks, clips.frames * self.settings.stack if self.settings.masks in SPEC_AUGMENT else None)
+            return self._scores(self._stacked(summed), clips.frames)
         assert isinstance(self.encoder, MaskableExtractor)  # noqa: S101 - as `forward` found
         assert clips.masks is not None  # noqa: S101 - such an encoder always has them
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
@@ -302,9 +305,8 @@ class CTC(EmittingRecognizer):
 
     def rate(self, group: str, step: int) -> float:
         """Return the encoder's share of the learning rate: none of it while it is frozen."""
-        if group != "encoder.":
-            return 1.0
-        return 0.0 if self._freezes(step) else self.settings.encoder_rate
+        share = 0.0 if self._freezes(step) else self.settings.encoder_rate
+        return share if group == "encoder." else 1.0
 
     def after_step(self, step: int) -> dict[str, float]:
         """Let the encoder move what moves with its updates, as the averages of batch norms that learn."""
@@ -332,12 +334,6 @@ class CTC(EmittingRecognizer):
         zeros = [0.0 * parameter.flatten()[:1].sum() for parameter in self.encoder.parameters() if parameter.requires_grad]
         return torch.stack(zeros).sum() if zeros else torch.zeros((), device=self.head.weight.device)
 
-    def _frozen(self) -> list[nn.Parameter]:
-        """List the parameters of the encoder that are never trained."""
-        if self.settings.freeze == "nothing" or not isinstance(self.encoder, nn.Module):
-            return []
-        return list(self.encoder.parameters() if self.settings.freeze == "encoder" else self.encoder.front_end())
-
     def _masks(self, batch: Batch, lengths: Tensor, device: torch.device) -> Masks | None:
         """Draw what is masked in training; in evaluation nothing is."""
         s, maskable = self.settings, self._maskable
@@ -345,13 +341,13 @@ class CTC(EmittingRecognizer):
         counts = (maskable.masked_frames(lengths) if maskable else self.encoder.frame_count(lengths, self.layers[0])).tolist()
         if not self.training:
             nothing = [torch.zeros(len(counts), wide, dtype=torch.bool, device=device) for wide in (max(counts), size)]
-            return Masks(nothing[0], nothing[1], numbered_real(counts, device)) if maskable else None
+            return Masks(nothing[0], nothing[1], real_frames(counts, device)) if maskable else None
         if s.masks in SPEC_AUGMENT:
             frames, channels = draw_spec_augment(SPEC_AUGMENT[s.masks], counts, size, batch.drawn_by)
         else:
             frames = draw_spans(counts, batch.drawn_by, s.mask_probability, s.mask_length, "masked spans")
             channels = draw_spans([size] * len(counts), batch.drawn_by, s.channel_probability, s.channel_length, "masked channels")
-        return Masks(sent(frames, device), sent(channels, device), numbered_real(counts, device) if maskable else None)
+        return Masks(sent(frames, device), sent(channels, device), real_frames(counts, device) if maskable else None)
 
     def _encoded(self, batch: Batch, *, frozen: bool) -> Mapping[str, Tensor]:
         """Encode a batch, nothing masked: (B, T, D) a layer."""
@@ -360,12 +356,6 @@ class CTC(EmittingRecognizer):
             return self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             return self.encoder.features(waveforms, lengths, self.layers).values
-
-    def _masked(self, frames: Tensor, clips: MaskedClips) -> Tensor:
-        """Mask frames (B, T, D) of an encoder that does not do it itself: by 0 or, with SpecAugment, by the utterance's mean."""
-        if clips.masks is None:
-            return frames
-        return covered(frames, clips.masks, clips.frames * self.settings.stack if self.settings.masks in SPEC_AUGMENT else None)
 
     def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
         """Score the symbols in features (B, T, D), of which `counts` (B,) frames are real: (B, T, V), not normalized."""
