@@ -8,6 +8,7 @@
     models.py           Model, Trainable, SpeechModel                     what recipes name, and train by gradients
     estimators.py       Estimator, FitData                                what they fit in passes over a corpus
     recognition.py      Recognizer, Emissions, Encoded, Hypothesis        from speech to text
+    transduction.py     TransducingRecognizer, Joint                      such that write symbols frame by frame, each by those before
     language_models.py  LanguageModel, Fusion                             what scores text
 
 One alphabet of shapes, everywhere:
@@ -35,6 +36,7 @@ from foresay.contracts.recognition import (
     StablePrefix,
 )
 from foresay.contracts.tokens import Tokenizer, Tokens
+from foresay.contracts.transduction import Joint, TransducingRecognizer
 
 __all__ = [
     "Audio",
@@ -51,6 +53,7 @@ __all__ = [
     "Fusion",
     "Hypothesis",
     "ImageExtractor",
+    "Joint",
     "LanguageModel",
     "Losses",
     "MaskableExtractor",
@@ -68,6 +71,7 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Trainable",
+    "TransducingRecognizer",
     "on_host",
     "real_frames",
     "sent",

@@ -100,6 +100,13 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
         """Count the frames that a transcript takes at least, to be learnt or aligned."""
         return 0
 
+    def check_memory(self, text: str, frames: int) -> None:
+        """Refuse an utterance of so many frames whose transcript takes more memory to learn from than is allowed; most need no check.
+
+        Raises:
+            UserError: it does; the message says how much, and the way out.
+        """
+
     @abstractmethod
     def text_of(self, tokens: Sequence[int]) -> str:
         """Write symbols, without blanks, as text."""

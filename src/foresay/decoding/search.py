@@ -8,10 +8,12 @@ import torch
 
 from foresay.contracts.language_models import Fusion, LanguageModel
 from foresay.contracts.recognition import Emissions, Encoded, SearchingRecognizer
+from foresay.contracts.transduction import TransducingRecognizer
 from foresay.decoding.greedy import best_path
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest, Scores, language_scores, rescore
+from foresay.decoding.transducer_search import TransducerBeam, greedy_search
 from foresay.decoding.weights import Weights
 
 Search: TypeAlias = Callable[[Encoded, int], NBest]
@@ -42,6 +44,15 @@ def own(recognizer: SearchingRecognizer, beam: int, fusion: Fusion | None) -> Se
             return recognizer.search(encoded, beam=beam, best=best, fusion=fusion)
 
     return searched
+
+
+def transduced(recognizer: TransducingRecognizer, beam: int, fusion: Fusion | None) -> Search:
+    """Let a transducer write: greedily with a beam of 1 and no language model."""
+    joint, text_of, most = recognizer.joint, recognizer.text_of, recognizer.symbols_a_frame
+    if beam == 1 and fusion is None:
+        return lambda encoded, _: [[one] for one in greedy_search(encoded, joint, text_of, symbols_a_frame=most)]
+    search = TransducerBeam(joint, beam=beam, fusion=fusion, symbols_a_frame=most)
+    return lambda encoded, best: search(encoded, text_of, best)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ It knows no network: what scores symbols in a frame after a prefix is a `Joint`.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from foresay.contracts.language_models import Fusion
 from foresay.contracts.recognition import Encoded, Hypothesis
+from foresay.contracts.transduction import Joint
 from foresay.errors import at_least
 
 BLANK = 0
@@ -25,19 +26,6 @@ NOTHING = -1
 """Behind the last symbol of a hypothesis."""
 
 TextOf: TypeAlias = Callable[[Sequence[int]], str]
-
-
-class Joint(Protocol):
-    """Scores symbols in a frame after a prefix; what it keeps of a prefix is a row of numbers, its state."""
-
-    def start(self, count: int) -> Tensor:
-        """Return the state of the empty prefix, N times: (N, S)."""
-
-    def advance(self, states: Tensor, symbols: Tensor) -> Tensor:
-        """Write a symbol after each prefix: (N, S), (N,) -> (N, S)."""
-
-    def scores(self, frames: Tensor, states: Tensor) -> Tensor:
-        """Score what comes next, the blank first: (N, D), (N, S) -> log p (N, V)."""
 
 
 class _Written(NamedTuple):

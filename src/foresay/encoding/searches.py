@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from foresay.contracts import Encoded, LanguageModel, Recognizer, SearchingRecognizer
+from foresay.contracts import EmittingRecognizer, Encoded, LanguageModel, Recognizer, SearchingRecognizer, TransducingRecognizer
 from foresay.decoding.fusion import ShallowFusion
 from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
-from foresay.decoding.search import Rescored, Search, greedy, over_words, own, writing
+from foresay.decoding.search import Rescored, Search, greedy, over_words, own, transduced, writing
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
 from foresay.files import text_lines
@@ -140,7 +140,7 @@ class Decoder:
         for name, model in ((settings.lm, self.model), (settings.rescore, self.second)):
             if model:
                 refuse_other_profile(str(name), model.normalization, recognizer.normalization)
-        if isinstance(recognizer, SearchingRecognizer):
+        if not isinstance(recognizer, EmittingRecognizer):
             self._refuse_words(type(recognizer).__name__)
         self._hot = self._hot_phrases()
         self.lexicon = self._find_lexicon()
@@ -159,7 +159,7 @@ class Decoder:
     def search(self, weights: Weights, second: Weights | None = None) -> Search:
         """Build the search with other weights; `second` are those of the second language model, which is left out without them."""
         settings, recognizer = self.settings, self.recognizer
-        if isinstance(recognizer, SearchingRecognizer):
+        if isinstance(recognizer, SearchingRecognizer | TransducingRecognizer):
             first = self._own(recognizer, weights)
         elif settings.is_greedy:
             return greedy(recognizer.text_of)
@@ -184,13 +184,11 @@ class Decoder:
         words = {} if self.lexicon is None else {"words": len(self.lexicon)}
         return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
 
-    def _own(self, recognizer: SearchingRecognizer, weights: Weights) -> Search:
-        if self.settings.is_greedy:
-            return own(recognizer, 1, None)
-        fusion = None
+    def _own(self, recognizer: SearchingRecognizer | TransducingRecognizer, weights: Weights) -> Search:
+        fusion, beam = None, 1 if self.settings.is_greedy else self.settings.width
         if self.model or weights.words:
             fusion = ShallowFusion(self.vocabulary.symbols, self.model, weights, recognizer.boundary, {0, *self._forbidden})
-        return own(recognizer, self.settings.width, fusion)
+        return own(recognizer, beam, fusion) if isinstance(recognizer, SearchingRecognizer) else transduced(recognizer, beam, fusion)
 
     @property
     def _forbidden(self) -> list[int]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import torch
 
 from foresay.contracts import Recognizer
-from foresay.corpora.item import Transcript, transcript_of
+from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.transcripts import LISTED
+from foresay.corpora.plans.windows import DataSettings
 from foresay.errors import UserError
 from foresay.files import write_text
 from foresay.runs import Run
@@ -38,22 +39,25 @@ class Labelled:
         return f"{name}: the normalization leaves out of the transcripts {counted}{more}" if counted else ""
 
 
-def read_labelled(model: Recognizer, manifest: Manifest, transcript: Transcript, purpose: str) -> Labelled:
+def read_labelled(model: Recognizer, manifest: Manifest, data: DataSettings, purpose: str) -> Labelled:
     """Go through the transcripts of a corpus, `train` or `valid`.
 
     Raises:
-        UserError: some have symbols that the vocabulary lacks; they are counted, and the first utterance is named.
+        UserError: some have symbols that the vocabulary lacks; they are counted, and the first utterance is named. Or one takes too much
+            memory.
     """
     found, missing, first = Labelled(), Counter[str](), ""
     frames = model.frame_count(torch.from_numpy(manifest.lengths(model.sample_rate)), model.layer_names[0]).tolist()
     for item, count in zip(manifest, frames, strict=True):
-        text = transcript_of(item, transcript) or ""
+        text = transcript_of(item, data.transcript) or ""
         lacking = model.missing(text)
         first = first or (item.id if lacking else "")
         missing.update(lacking)
         found.dropped.update(model.dropped(text))
         if not lacking and (needed := model.frames_needed(text)) > count:
             found.unfit[item.id] = f"{count} frames for {needed}"
+        elif not lacking and text and item.duration <= data.longest:
+            model.check_memory(text, count)
     if missing:
         raise UserError(_refusal(manifest.name, purpose, missing, first))
     return found

@@ -126,7 +126,7 @@ def labelled_of(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest
     """Check the transcripts that a recognizer learns from, corpus by corpus; of other models there is nothing to check."""
     if not isinstance(model, Recognizer):
         return {}
-    return {purpose: read_labelled(model, manifest, recipe.data.transcript, purpose) for purpose, manifest in corpora.items()}
+    return {purpose: read_labelled(model, manifest, recipe.data, purpose) for purpose, manifest in corpora.items()}
 
 
 def completed(recipe: Recipe, manifest: Manifest) -> Recipe:

@@ -1,0 +1,154 @@
+"""Transducer on any encoder: its loss is that of its lattice, memory bounds it and changes nothing, it learns, and goes on bit for bit."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresay.contracts import Batch, Encoded, Hypothesis
+from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.errors import UserError
+from foresay.loading import load
+from foresay.models.recognition.transducer import Transducer, TransducerSettings
+from foresay.objectives.transducer import arc_posteriors
+from foresay.workflows.train import run_recipe
+from foresay.workflows.transcribe import transcribe
+from reference.tones import write_tones
+from reference.transducer_loops import double_loop
+
+SYMBOLS = ("<blank>", "|", "a", "b", "c")
+SETTINGS = TransducerSettings(SYMBOLS, prediction=16, joint=24, lstm=12, stack=4, cmvn=True)
+KINDS = [{}, {"predictor": "lstm", "lstm": 0, "stack": 3, "cmvn": False}]
+
+
+def recognizer(**changed: object) -> Transducer:
+    torch.manual_seed(0)
+    return Transducer(dataclasses.replace(SETTINGS, **changed), load("logmel"))  # type: ignore[arg-type]
+
+
+def batch_of(*texts: str, samples: int = 8_000) -> Batch:
+    size = len(texts)
+    waveforms = 0.1 * torch.randn(size, samples, generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([samples - 1600 * row for row in range(size)])
+    waveforms *= torch.arange(samples) < lengths[:, None]
+    return Batch(tuple(map(str, range(size))), waveforms, lengths, torch.arange(size), text=texts)
+
+
+def encoded(model: Transducer, batch: Batch) -> Encoded:
+    frames = model.features(*batch.audio)
+    return Encoded(frames.values["encoded"], frames.lengths["encoded"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_loss_is_that_of_two_loops_by_symbols(kind: dict[str, object]) -> None:
+    model, batch = recognizer(**kind).eval(), batch_of("ab ba", "", "cab")
+    losses, given = model(batch, 0), encoded(model, batch)
+    logits, labels, counts = model.logits(given, batch.text or ())
+    assert counts.tolist() == [5, 0, 3]
+    assert losses.terms["transducer"].count == model.counts(batch, 0)["transducer"] == 8
+    expected = [
+        double_loop(scores[:frames, : count + 1], row[:count].tolist())
+        for scores, row, frames, count in zip(logits.log_softmax(-1), labels, given.lengths.tolist(), counts.tolist(), strict=True)
+    ]
+    torch.testing.assert_close(losses.terms["transducer"].sum, torch.stack(expected).sum(), rtol=1e-4, atol=1e-3)
+    assert arc_posteriors(logits, labels, given.lengths, counts).label.sum().item() == pytest.approx(8, abs=1e-3)
+
+
+def test_parts_that_fit_in_memory_change_nothing() -> None:
+    batch = batch_of("ab ba", "c", "cab", "a")
+    found = {}
+    for name in ("whole", "parts"):
+        model = recognizer()
+        frames, counts = model.frame_count(batch.audio.lengths, "encoded"), torch.tensor([5, 1, 3, 1])
+        two = model.joint_bytes(frames[:1], counts[:1]) * 1.01 / 1e9
+        model = recognizer(memory=1.0 if name == "whole" else two)
+        assert len(model.prepare(batch).parts) == (1 if name == "whole" else 3)
+        losses = model(batch, 0)
+        losses.total().backward()
+        assert float(losses.scalars["joint_gb"]) <= (1.0 if name == "whole" else two)
+        found[name] = [losses.terms["transducer"].sum, *(p.grad for p in model.parameters() if p.grad is not None)]
+    for whole, parts in zip(found["whole"], found["parts"], strict=True):
+        torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
+
+
+def test_an_utterance_that_does_not_fit_is_refused_before_it_is_computed() -> None:
+    model = recognizer(memory=1e-6)
+    with pytest.raises(UserError, match=r"12 frames and 3 symbols takes 0\.00 GB .* model\.memory is 1e-06 GB\. .*model\.stack"):
+        model.prepare(batch_of("abc"))
+    nodes = 3 * 471 * 21  # of three utterances
+    large = recognizer(joint=1)
+    assert large.joint_bytes(torch.tensor([471, 1, 1]), torch.tensor([20, 1, 1])) == 4 * nodes * (2 * 5 + 3)
+
+
+def brief(found: list[list[Hypothesis]]) -> list[list[tuple[str, tuple[int, ...]]]]:
+    return [[(one.text, one.frames) for one in hypotheses] for hypotheses in found]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("beam", [None, 4])
+def test_transcripts_do_not_depend_on_batch_mates(kind: dict[str, object], beam: int | None) -> None:
+    model, batch = recognizer(**kind).eval(), batch_of("a", "b", "c", samples=5_000)
+    search = Decoder(model, SearchSettings(beam=beam))
+    together = search(encoded(model, batch), 2)
+    for row, length in enumerate(batch.audio.lengths.tolist()):
+        frames = model.features(batch.audio.waveforms[row : row + 1, :length], torch.tensor([length]))
+        alone = search(Encoded(frames.values["encoded"], frames.lengths["encoded"]), 2)
+        assert brief(alone) == brief(together[row : row + 1])
+
+
+@pytest.mark.parametrize("kind", [{}, {"predictor": "lstm", "fast_emit": 0.01}])
+def test_it_learns_a_batch_and_writes_it(kind: dict[str, object]) -> None:
+    model, batch = recognizer(**kind).train(), batch_of("ab", "ca b", samples=5_000)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
+    for step in range(60):
+        loss = model(batch, step).total()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+    model.eval()
+    for settings in (SearchSettings(), SearchSettings(beam=4)):
+        found = Decoder(model, settings)(encoded(model, batch), 1)
+        assert [hypotheses[0].text for hypotheses in found] == ["ab", "ca b"]
+
+
+def recipe(folder: Path, **model: object) -> Path:
+    settings = {"name": "transducer", "prediction": 16, "joint": 16, "stack": 4, "lstm": 8, **model}
+    (folder / "recipe.toml").write_text(
+        "[model]\n"
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+        + '[data]\nsampler = "transcripts"\nseconds = 6\nshortest = 0.3\n[trainer]\nsteps = 4\n[parts]\nencoder = "logmel"\n'
+    )
+    return folder / "recipe.toml"
+
+
+def test_a_run_that_was_cut_goes_on_bit_for_bit_and_transcribes(tmp_path: Path) -> None:
+    corpus, path = write_tones(tmp_path / "train.jsonl", 6), recipe(tmp_path, dropout=0.2)
+    for name in ("whole", "cut"):
+        run_recipe("finetune", path, corpus, tmp_path / name, overrides=["trainer.save_every=2"])
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "step-000004")
+    run_recipe("finetune", path, corpus, tmp_path / "cut", overrides=["trainer.save_every=2"])
+    whole, cut = (load(tmp_path / name) for name in ("whole", "cut"))
+    for name, weights in whole.state_dict().items():
+        assert torch.equal(cut.state_dict()[name], weights), name
+    assert len(list(transcribe(whole, corpus))) == 6
+
+
+def test_what_cannot_be_is_explained(tmp_path: Path) -> None:
+    corpus, path = write_tones(tmp_path / "train.jsonl", 4), recipe(tmp_path)
+    for override, message in (
+        ("model.layer=L9", "has no layer 'L9'"),
+        ("model.memory=0", "memory must be above 0"),
+        ("model.memory=1e-7", "in the joint network, and model.memory is 1e-07 GB"),
+        ("model.normalization=nonesuch", "no normalization 'nonesuch'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run_recipe("finetune", path, corpus, tmp_path / "run", overrides=[override])
+    assert not (tmp_path / "run").exists()  # it is said before anything is begun
+    with pytest.raises(UserError, match=r"model\.symbols is empty"):
+        Transducer(TransducerSettings(), load("logmel"))
+    with pytest.raises(UserError, match="no transcripts, which a transducer learns from"):
+        recognizer()(dataclasses.replace(batch_of("a"), text=None), 0)
