@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from foresay.building import build
 from foresay.contracts import Batch, Encoded, Hypothesis
 from foresay.encoding.searches import Decoder, SearchSettings
 from foresay.errors import UserError
@@ -21,6 +22,8 @@ from reference.transducer_loops import double_loop
 
 SYMBOLS = ("<blank>", "|", "a", "b", "c")
 SETTINGS = TransducerSettings(SYMBOLS, prediction=16, joint=24, lstm=12, stack=4, cmvn=True)
+HUBERT = {"name": "hubert", "channels": 8, "size": 16, "inner": 32, "layers": 1, "heads": 2, "target_size": 8, "position_kernel": 8}
+HUBERT |= {"position_groups": 2, "layer_drop": 0.0}
 KINDS = [{}, {"predictor": "lstm", "lstm": 0, "stack": 3, "cmvn": False}]
 
 
@@ -113,6 +116,32 @@ def test_it_learns_a_batch_and_writes_it(kind: dict[str, object]) -> None:
     for settings in (SearchSettings(), SearchSettings(beam=4)):
         found = Decoder(model, settings)(encoded(model, batch), 1)
         assert [hypotheses[0].text for hypotheses in found] == ["ab", "ca b"]
+
+
+@pytest.mark.parametrize("freeze", ["encoder", "nothing"])
+def test_an_encoder_that_is_frozen_stays_and_another_learns(freeze: str) -> None:
+    torch.manual_seed(0)
+    encoder = build(HUBERT)
+    model = Transducer(dataclasses.replace(SETTINGS, freeze=freeze), encoder).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    batch, steps = batch_of("ab", "cab"), []
+    encoder.after_step = lambda step: steps.append(step) or {}
+    model(batch, 0).total().backward()
+    optimizer.step()
+    model.after_step(0)
+    assert steps == ([] if freeze == "encoder" else [0])
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("encoder.") for name in moved) == (freeze == "nothing")
+    assert any(name.startswith("joint.") for name in moved)
+
+
+def test_features_of_a_frozen_encoder_are_kept_unless_the_audio_changes_with_every_update() -> None:
+    model, batch = recognizer(cmvn=False).eval(), batch_of("ab", "cab")
+    louder = dataclasses.replace(batch, waveforms=2 * batch.audio.waveforms)
+    first = model(batch, 0).total()
+    assert torch.equal(model(louder, 0).total(), first)  # known by their ids
+    assert not torch.allclose(model(dataclasses.replace(louder, targets=batch.waveforms), 0).total(), first)
 
 
 def recipe(folder: Path, **model: object) -> Path:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 
-from foresay.contracts import Batch, Encoded, FeatureExtractor, Frames, Losses, Term, TransducingRecognizer, on_host, sent
+from foresay.contracts import Batch, Encoded, FeatureExtractor, Frames, Losses, Term, Trainable, TransducingRecognizer, on_host, sent
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
@@ -149,10 +149,7 @@ class Transducer(TransducingRecognizer):
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of a batch, a mean over the symbols of its transcripts."""
         given = self.prepare(batch)
-        waveforms, lengths = batch.audio
-        kept = self._kept[self.training]
-        encode = kept(self.encoder, batch.ids, waveforms, lengths) if self._frozen else self._features(waveforms, lengths)
-        encoded, predicted = self._encoded(encode[self.layer], given.frames), self.joint.predicted(given.labels)
+        encoded, predicted = self._encoded(self._features_of(batch), given.frames), self.joint.predicted(given.labels)
         losses = [self._loss(encoded, predicted, given, part) for part in given.parts]
         gigabytes = max(self.joint_bytes(given.frames[part], given.counts[part]) for part in given.parts) / 1e9
         return Losses({"transducer": Term(torch.cat(losses).sum(), int(given.counts.sum()))}, {"joint_gb": torch.tensor(gigabytes)})
@@ -188,7 +185,7 @@ class Transducer(TransducingRecognizer):
         self.chosen(layers)
         (name,) = self.layer_names
         counts = self.frame_count(lengths, name)
-        encoded = self._encoded(self._features(waveforms, lengths)[self.layer], counts)
+        encoded = self._encoded(self._features(waveforms, lengths), counts)
         return Frames({name: encoded}, {name: counts}, {name: self.sample_rate / (self.settings.stack * self.encoder.hop(self.layer))})
 
     def logits(self, encoded: Encoded, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
@@ -217,6 +214,12 @@ class Transducer(TransducingRecognizer):
         """Return the share of the learning rate that the encoder has."""
         return self.settings.encoder_rate if group == "encoder." else 1.0
 
+    def after_step(self, step: int) -> dict[str, float]:
+        """Let an encoder that is trained move what moves with its updates."""
+        if not self._frozen and isinstance(self.encoder, Trainable):
+            self.encoder.after_step(step)
+        return {}
+
     def normalized(self, text: str) -> str:
         """Write a transcript as the recognizer writes it."""
         return _normalized(text, self.settings)
@@ -241,8 +244,15 @@ class Transducer(TransducingRecognizer):
         """Write symbols as text."""
         return self.vocabulary.decode(tokens)
 
-    def _features(self, waveforms: Tensor, lengths: Tensor) -> Mapping[str, Tensor]:
-        return self.encoder.features(waveforms, lengths, (self.layer,)).values
+    def _features_of(self, batch: Batch) -> Tensor:
+        """Encode a batch, or remember it: (B, T, D)."""
+        waveforms, lengths = batch.audio
+        if self._frozen and batch.targets is None:  # else the audio is another in every update
+            return self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)[self.layer]
+        return self._features(waveforms, lengths)
+
+    def _features(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        return self.encoder.features(waveforms, lengths, (self.layer,)).values[self.layer]
 
     def _encoded(self, features: Tensor, frames: Tensor) -> Tensor:
         """Make of features (B, T n, D) what the joint network takes: (B, T, J), of which `frames` (B,) are real."""
