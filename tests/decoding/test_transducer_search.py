@@ -162,10 +162,11 @@ def test_batch_mates_change_nothing(fused: str) -> None:
 
 
 def test_ending_early_changes_nothing() -> None:
-    joint, encoded = TableJoint(5), drawn(9, 4, 12)
     nothing = ShallowFusion(SYMBOLS, None, Weights(), 1, {0})  # with a language model, a beam ends by its symbols
-    found, expected = (TransducerBeam(joint, beam=4, fusion=fusion)(encoded, text_of, best=4) for fusion in (None, nothing))
-    assert found == expected
+    for blank in (0.0, 2.0, 4.0):  # the more, the earlier
+        joint, encoded = TableJoint(5, blank), drawn(9, 8, 6)
+        found, expected = (TransducerBeam(joint, beam=4, fusion=fusion)(encoded, text_of, best=4) for fusion in (None, nothing))
+        assert found == expected
 
 
 def strip(one: Hypothesis) -> tuple[str, tuple[int, ...], tuple[int, ...]]:

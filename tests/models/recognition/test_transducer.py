@@ -10,11 +10,14 @@ import torch
 
 from foresay.building import build
 from foresay.contracts import Batch, Encoded, Hypothesis
+from foresay.corpora.manifest import Manifest
+from foresay.corpora.plans.windows import DataSettings
 from foresay.encoding.searches import Decoder, SearchSettings
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.recognition.transducer import Transducer, TransducerSettings
 from foresay.objectives.transducer import arc_posteriors
+from foresay.workflows.labelled import read_labelled
 from foresay.workflows.train import run_recipe
 from foresay.workflows.transcribe import transcribe
 from reference.tones import write_tones
@@ -177,6 +180,9 @@ def test_what_cannot_be_is_explained(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             run_recipe("finetune", path, corpus, tmp_path / "run", overrides=[override])
     assert not (tmp_path / "run").exists()  # it is said before anything is begun
+    letters = Transducer(TransducerSettings(("<blank>", "|", *"abcd"), memory=1e-7), load("logmel"))
+    short = DataSettings(shortest=0.1, longest=0.5)  # what is too long is left out, whatever it would take
+    read_labelled(letters, Manifest.open(corpus), short, "train")
     with pytest.raises(UserError, match=r"model\.symbols is empty"):
         Transducer(TransducerSettings(), load("logmel"))
     with pytest.raises(UserError, match="no transcripts, which a transducer learns from"):
