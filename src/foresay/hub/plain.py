@@ -184,7 +184,7 @@ class PlainAttention(nn.Module):
         super().__init__()
         self.heads, self.query_key_value, self.output = original.heads, original.query_key_value, original.output
 
-    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, mask: Tensor, packing: None = None) -> Tensor:  # noqa: ARG002 - only training leaves padding out
         """(B, T, D) -> (B, T, D); `mask` (B, H, T, T) is added to the logits."""
         queries, keys, values = self.query_key_value(frames).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         logits = (queries / math.sqrt(queries.shape[-1])) @ keys.transpose(-1, -2) + mask
