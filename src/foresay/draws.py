@@ -33,6 +33,7 @@ LearningPurpose: TypeAlias = Literal[
     "mask noise",
     "masked spans",
     "masked channels",
+    "scheduled sampling",
     "codes",
     "codes of targets",
     "distractors",

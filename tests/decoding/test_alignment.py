@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from foresay.contracts.recognition import Emissions
-from foresay.decoding.alignment import Span, align, posteriors, required_frames, spans, text_scores, without_prior, word_spans
-from foresay.decoding.emissions import padded_labels
+from foresay.decoding.alignment import Span, align, posteriors, spans, text_scores, without_prior, word_spans
+from foresay.decoding.emissions import padded_labels, required_frames
 from foresay.errors import UserError
 from reference.ctc_loops import best_path_of, collapsed, drawn, every_text
 

@@ -121,7 +121,7 @@ def test_what_its_search_cannot_take_is_refused(tmp_path: Path, manifest: Manife
         (SearchSettings(lexicon=str(tmp_path / "words.txt")), "lexicon"),
         (SearchSettings(hot_words=str(tmp_path / "words.txt"), hot_weight=1.0), "hot words"),
     ):
-        with pytest.raises(UserError, match=f"Echo writes symbol by symbol in a search of its own, which takes no {what}"):
+        with pytest.raises(UserError, match=f"Echo writes symbol by symbol, in a search that takes no {what}"):
             Decoder(Echo(), settings)
     with pytest.raises(UserError, match="Echo emits no symbols frame by frame"):
         align_corpus_with(Echo(), manifest.path, tmp_path / "aligned.jsonl")

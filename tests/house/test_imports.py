@@ -28,7 +28,19 @@ OPTIONAL = {
     "wandb",
 }
 LAZY = {PACKAGE / "__init__.py", PACKAGE / "cli" / "__init__.py"}
-CONTRACTS = ("__init__", "batches", "estimators", "losses", "frames", "language_models", "models", "recognition", "tokens", "transduction")
+CONTRACTS = (
+    "__init__",
+    "batches",
+    "estimators",
+    "losses",
+    "frames",
+    "language_models",
+    "models",
+    "recognition",
+    "spelling",
+    "tokens",
+    "transduction",
+)
 KNOWN_TO_ALL = {"settings.py", "draws.py", *(f"contracts/{file}.py" for file in CONTRACTS)}
 MOST_FILES = 13
 """Of a model whose parts stand alone: encoder, context, prediction heads, negatives, objectives, each a file."""

@@ -9,6 +9,7 @@
     estimators.py       Estimator, FitData                                what they fit in passes over a corpus
     recognition.py      Recognizer, Emissions, Encoded, Hypothesis        from speech to text
     transduction.py     TransducingRecognizer, Joint                      such that write symbols frame by frame, each by those before
+    spelling.py         SpellingRecognizer, Speller                       such that predict symbol by symbol
     language_models.py  LanguageModel, Fusion                             what scores text
 
 One alphabet of shapes, everywhere:
@@ -35,6 +36,7 @@ from foresay.contracts.recognition import (
     SearchStream,
     StablePrefix,
 )
+from foresay.contracts.spelling import Speller, SpellingRecognizer, SpellingWeights
 from foresay.contracts.tokens import Tokenizer, Tokens
 from foresay.contracts.transduction import Joint, TransducingRecognizer
 
@@ -66,6 +68,9 @@ __all__ = [
     "SearchStream",
     "SearchingRecognizer",
     "SpeechModel",
+    "Speller",
+    "SpellingRecognizer",
+    "SpellingWeights",
     "StablePrefix",
     "Term",
     "Tokenizer",

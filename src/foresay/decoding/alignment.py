@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts.recognition import Emissions
-from foresay.decoding.emissions import BLANK, checked, padded_labels
+from foresay.decoding.emissions import BLANK, checked, padded_labels, required_frames
 from foresay.errors import UserError
 
 
@@ -46,16 +46,6 @@ class LabelAlignment(NamedTuple):
     """(B,) log p of the path, in nats."""
     places: Tensor
     """(B, T) int64: the place in the text of each frame's symbol, from 0; -1 for a blank, and beyond the utterance's length."""
-
-
-def required_frames(labels: Sequence[int]) -> int:
-    """Count the frames that a text needs at least: one a symbol, and a blank between two equal neighbours.
-
-    Examples:
-        >>> required_frames([3, 5, 5])
-        4
-    """
-    return len(labels) + sum(a == b for a, b in itertools.pairwise(labels))
 
 
 def align(emissions: Emissions, labels: Sequence[Sequence[int]]) -> LabelAlignment:

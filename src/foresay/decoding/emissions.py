@@ -1,5 +1,6 @@
 """What every search asks of emissions, and how utterances of different lengths go through one loop."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -89,3 +90,13 @@ def padded_labels(labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     for row, symbols in zip(rows, labels, strict=True):
         row[: len(symbols)] = torch.tensor(symbols, dtype=torch.int64)
     return rows, lengths
+
+
+def required_frames(labels: Sequence[int]) -> int:
+    """Count the frames that a text needs at least: one a symbol, and a blank between two equal neighbours.
+
+    Examples:
+        >>> required_frames([3, 5, 5])
+        4
+    """
+    return len(labels) + sum(a == b for a, b in itertools.pairwise(labels))

@@ -8,7 +8,9 @@ import torch
 
 from foresay.contracts.language_models import Fusion, LanguageModel
 from foresay.contracts.recognition import Emissions, Encoded, SearchingRecognizer
+from foresay.contracts.spelling import SpellingRecognizer
 from foresay.contracts.transduction import TransducingRecognizer
+from foresay.decoding.attention_beam import AttentionBeam
 from foresay.decoding.greedy import best_path
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
@@ -53,6 +55,17 @@ def transduced(recognizer: TransducingRecognizer, beam: int, fusion: Fusion | No
         return lambda encoded, _: [[one] for one in greedy_search(encoded, joint, text_of, symbols_a_frame=most)]
     search = TransducerBeam(joint, beam=beam, fusion=fusion, symbols_a_frame=most)
     return lambda encoded, best: search(encoded, text_of, best)
+
+
+def spelled(recognizer: SpellingRecognizer, beam: int, fusion: Fusion | None) -> Search:
+    """Spell symbol by symbol, jointly with CTC where the recognizer has it."""
+    search = AttentionBeam(beam, recognizer.weights, fusion=fusion)
+
+    def searched(encoded: Encoded, best: int) -> NBest:
+        with torch.no_grad():
+            return search(recognizer.speller(encoded), encoded.lengths, recognizer.ctc(encoded), recognizer.text_of, best)
+
+    return searched
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from foresay.contracts import EmittingRecognizer, Encoded, LanguageModel, Recognizer, SearchingRecognizer, TransducingRecognizer
+from foresay.contracts import (
+    EmittingRecognizer,
+    Encoded,
+    LanguageModel,
+    Recognizer,
+    SearchingRecognizer,
+    SpellingRecognizer,
+    TransducingRecognizer,
+)
 from foresay.decoding.fusion import ShallowFusion
 from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
-from foresay.decoding.search import Rescored, Search, greedy, over_words, own, transduced, writing
+from foresay.decoding.search import Rescored, Search, greedy, over_words, own, spelled, transduced, writing
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
 from foresay.files import text_lines
@@ -159,7 +167,7 @@ class Decoder:
     def search(self, weights: Weights, second: Weights | None = None) -> Search:
         """Build the search with other weights; `second` are those of the second language model, which is left out without them."""
         settings, recognizer = self.settings, self.recognizer
-        if isinstance(recognizer, SearchingRecognizer | TransducingRecognizer):
+        if isinstance(recognizer, SearchingRecognizer | TransducingRecognizer | SpellingRecognizer):
             first = self._own(recognizer, weights)
         elif settings.is_greedy:
             return greedy(recognizer.text_of)
@@ -184,11 +192,13 @@ class Decoder:
         words = {} if self.lexicon is None else {"words": len(self.lexicon)}
         return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
 
-    def _own(self, recognizer: SearchingRecognizer | TransducingRecognizer, weights: Weights) -> Search:
+    def _own(self, recognizer: SearchingRecognizer | TransducingRecognizer | SpellingRecognizer, weights: Weights) -> Search:
         fusion, beam = None, 1 if self.settings.is_greedy else self.settings.width
         if self.model or weights.words:
             fusion = ShallowFusion(self.vocabulary.symbols, self.model, weights, recognizer.boundary, {0, *self._forbidden})
-        return own(recognizer, beam, fusion) if isinstance(recognizer, SearchingRecognizer) else transduced(recognizer, beam, fusion)
+        if isinstance(recognizer, SearchingRecognizer):
+            return own(recognizer, beam, fusion)
+        return spelled(recognizer, beam, fusion) if isinstance(recognizer, SpellingRecognizer) else transduced(recognizer, beam, fusion)
 
     @property
     def _forbidden(self) -> list[int]:
@@ -201,7 +211,7 @@ class Decoder:
         given = {"a lexicon": self.settings.lexicon, "hot words": self.settings.hot_words, "a language model of words": words}
         if wrong := [what for what, one in given.items() if one]:
             msg = (
-                f"{name} writes symbol by symbol in a search of its own, which takes no {wrong[0].removeprefix('a ')}: give a language "
+                f"{name} writes symbol by symbol, in a search that takes no {wrong[0].removeprefix('a ')}: give a language "
                 f"model of its {self.vocabulary.kind} (--lm), rank its hypotheses anew by one of words (--rescore), or use a recognizer "
                 "with emissions (ctc)"
             )

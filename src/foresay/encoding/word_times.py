@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Emissions, EmittingRecognizer, Encoded, Hypothesis, Recognizer
-from foresay.decoding.alignment import Span, align, joined, required_frames, spans, without_prior
+from foresay.decoding.alignment import Span, align, joined, spans, without_prior
+from foresay.decoding.emissions import required_frames
 from foresay.decoding.greedy import best_path
 from foresay.text.vocabulary import Vocabulary
 

@@ -21,7 +21,7 @@ import torch
 from foresay.contracts import Emissions, EmittingRecognizer, Recognizer
 from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
-from foresay.decoding.alignment import required_frames
+from foresay.decoding.emissions import required_frames
 from foresay.encoding.recordings import draw_recordings
 from foresay.encoding.transcripts import encoded_of
 from foresay.encoding.word_times import Prior, Word, align_text

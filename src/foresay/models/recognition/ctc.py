@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from foresay.contracts import Batch, EmittingRecognizer, FeatureExtractor, Frames, Losses, MaskableExtractor, Masks, Term, real_frames, sent
 from foresay.contracts.models import Trainable, on_host
-from foresay.decoding.alignment import required_frames
+from foresay.decoding.emissions import required_frames
 from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
