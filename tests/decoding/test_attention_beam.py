@@ -1,5 +1,8 @@
 """Joint beam search: a wide beam finds what enumeration finds, its score is the sum of its parts, and a loop ends."""
 
+import itertools
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -50,19 +53,21 @@ def test_a_wide_beam_finds_what_enumeration_finds(weights: Weighed, emissions: E
             assert [getattr(one, kind) for one in hypotheses] == pytest.approx([one[place] for one in expected], abs=1e-4), kind
 
 
-def test_symbols_are_where_attention_is_largest_and_as_sure_as_they_were_predicted(emissions: Emissions) -> None:
+def test_symbols_are_on_the_best_rising_path_and_as_sure_as_they_were_predicted(emissions: Emissions) -> None:
     speller = ToySpeller(LENGTHS, 3)
     for row, hypotheses in enumerate(AttentionBeam(8, SpellingWeights())(speller, emissions.lengths, None, text_of, 8)):
         for one in hypotheses:
-            state, furthest = 0, 0
-            columns = zip((0, *one.tokens), one.tokens, one.frames, one.stops, one.confidences, strict=False)
-            for last, symbol, frame, stop, confidence in columns:
+            state, attention, confidences = 0, [], []
+            for last, symbol in zip((0, *one.tokens), one.tokens, strict=False):
                 state = state * 3 + last
-                scores, attention = speller.drawn(row, state)
-                furthest = max(furthest, int(attention.argmax()))
-                assert (frame, stop) == (furthest, furthest + 1)
-                assert confidence == pytest.approx(float(scores[symbol].exp()), rel=1e-5)
-            assert len(one.frames) == len(one.stops) == len(one.confidences) == len(one.tokens)
+                scores, weights = speller.drawn(row, state)
+                attention.append(weights)
+                confidences.append(float(scores[symbol].exp()))
+            paths = itertools.combinations_with_replacement(range(LENGTHS[row]), len(one.tokens))
+            best = max(paths, key=lambda path: math.prod(float(weights[t]) for weights, t in zip(attention, path, strict=True)))
+            assert one.frames == best
+            assert one.stops == tuple(frame + 1 for frame in best)
+            assert one.confidences == pytest.approx(confidences, rel=1e-5)
 
 
 def test_the_beam_of_one_is_greedy(emissions: Emissions) -> None:

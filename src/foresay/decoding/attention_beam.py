@@ -26,6 +26,8 @@ END = 0
 HALF = 0.5
 PATIENCE = 24
 """Symbols; a word that is longer than this is spoken in more than one frame."""
+_LEAST = 1e-6
+"""Attention, for its logarithm."""
 CONSIDERED = 40
 """Symbols that CTC scores for each hypothesis, the best by the other scores."""
 
@@ -78,18 +80,20 @@ class AttentionBeam:
 
         `emissions`: (B, T, V) of CTC, on the same frames; needed if w is above 0.
 
-        `frames` of a hypothesis are those that its symbols attend to most, made to rise; `confidences`, p by attention.
+        `frames` of a hypothesis are those of the rising path with the most attention; `confidences` are p by attention.
         """
         at_least(1, beam=self.beam, best=best)
         scorer = PrefixScores(emissions) if self.weights.ctc and emissions else None
         state = speller.begin(self.beam)
         most = (self.rate * lengths).ceil().to(state[0].device)
-        history, beam, prefixes = History(), self._begin(state[0], int(lengths.max())), scorer.begin(self.beam) if scorer else None
+        history, attended = History(), list[Tensor]()
+        beam, prefixes = self._begin(state[0], int(lengths.max())), scorer.begin(self.beam) if scorer else None
         for count in range(int(most.max()) + 1):
-            beam, state, prefixes = self._step(speller, (scorer, prefixes), (beam, state), (most <= count)[:, None], history)
+            beam, state, prefixes, attention = self._step(speller, (scorer, prefixes), (beam, state), (most <= count)[:, None], history)
+            attended.append(attention)
             if bool((beam.ended | beam.rank.isinf()).all()):
                 break
-        return _found(beam, history, text_of, min(best, self.beam))
+        return _found(beam, history, torch.stack(attended, 2).cpu(), text_of, min(best, self.beam))
 
     def _begin(self, like: Tensor, frames: int) -> _Beam:
         rank = torch.full(like.shape[:2], -torch.inf, device=like.device, dtype=torch.float64)
@@ -106,8 +110,8 @@ class AttentionBeam:
         now: tuple[_Beam, State],
         late: Tensor,
         history: History,
-    ) -> tuple[_Beam, State, Tensor | None]:
-        """Grow every text by a symbol, or end it. `late` (B, 1): it is time to end."""
+    ) -> tuple[_Beam, State, Tensor | None, Tensor]:
+        """Grow every text by a symbol, or end it, and return what it attended to, too. `late` (B, 1): it is time to end."""
         beam, state = now
         scores, attention, state = speller.step(state, beam.last)
         scores = scores.double()
@@ -139,7 +143,7 @@ class AttentionBeam:
         history.append(
             parents,
             torch.where(chosen == END, NOTHING, chosen),
-            attention.argmax(-1).gather(1, parents),
+            parents,
             scores.gather(2, columns).flatten(1).gather(1, places).exp(),
         )
         kept = _taken((beam.acoustic, beam.language, attended, idle), parents)
@@ -157,7 +161,7 @@ class AttentionBeam:
         if grown is not None:  # of what ended, any will do
             grown = grown.flatten(1, 2)
             grown = _taken((grown,), parents * (width - 1) + column.clamp(max=width - 2))[0]
-        return beam, _taken(state, parents), grown
+        return beam, _taken(state, parents), grown, attention
 
     def _fused(self, beam: _Beam, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Ask the language model: what each symbol adds, its log p, and the state after it, (B, K, V) each; the end is symbol 0."""
@@ -176,9 +180,10 @@ def _taken(state: Sequence[Tensor], places: Tensor) -> State:
     return tuple(one[rows, places] for one in state)
 
 
-def _found(beam: _Beam, history: History, text_of: Callable[[Sequence[int]], str], best: int) -> list[list[Hypothesis]]:
+def _found(beam: _Beam, history: History, attention: Tensor, text_of: Callable[[Sequence[int]], str], best: int) -> list[list[Hypothesis]]:
+    """Write the hypotheses. `attention` (B, K, U, T): of the texts in each place of the beam, at each symbol."""
     ranks, places = beam.rank.topk(best)
-    symbols, frames, confidences = history.trace(places)
+    symbols, parents, confidences = history.trace(places)
     acoustic, language = (one.gather(1, places).tolist() for one in (beam.acoustic, beam.language))
     found: list[list[Hypothesis]] = []
     for b, ranking in enumerate(ranks.tolist()):
@@ -186,19 +191,38 @@ def _found(beam: _Beam, history: History, text_of: Callable[[Sequence[int]], str
         for n, rank in enumerate(ranking):
             if rank == -torch.inf:
                 continue
-            spelled = symbols[b, n] != NOTHING
-            tokens = tuple(symbols[b, n][spelled].tolist())
-            begins = frames[b, n][spelled].cummax(0).values.tolist() if tokens else []
+            spelled = (symbols[b, n] != NOTHING).nonzero()[:, 0]
+            tokens = tuple(symbols[b, n, spelled].tolist())
+            begins = rising_path(attention[b, parents[b, n, spelled], spelled])
             found[-1].append(
                 Hypothesis(
                     text_of(tokens),
                     rank,
                     tokens,
-                    tuple(begins),
+                    begins,
                     acoustic=acoustic[b][n],
                     language=language[b][n],
                     stops=tuple(begin + 1 for begin in begins),
-                    confidences=tuple(confidences[b, n][spelled].tolist()),
+                    confidences=tuple(confidences[b, n, spelled].tolist()),
                 )
             )
     return found
+
+
+def rising_path(attention: Tensor) -> tuple[int, ...]:
+    """Give each symbol a frame, none before that of the symbol before, so that the product of attention (U, T) to them is largest.
+
+    >>> rising_path(torch.tensor([[0.1, 0.2, 0.7], [0.9, 0.1, 0.0], [0.1, 0.8, 0.1]]))
+    (0, 0, 1)
+    """
+    if not len(attention):
+        return ()
+    total, came = torch.zeros(attention.shape[1]), []
+    for row in attention.clamp(min=_LEAST).log():
+        total, source = total.cummax(0)  # the best frame of the symbol before, at the latest this one
+        total = total + row
+        came.append(source)
+    path = [int(total.argmax())]
+    for source in reversed(came[1:]):
+        path.append(int(source[path[-1]]))
+    return tuple(reversed(path))

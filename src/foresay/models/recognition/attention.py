@@ -119,7 +119,7 @@ class AttentionSettings:
         Normalizer(self.normalization, self.outside)  # or there is no such profile
 
 
-class Prepared(NamedTuple):
+class SpelledBatch(NamedTuple):
     """A batch, spelled, with what was drawn for it; where the audio is, but for what is said."""
 
     given: Tensor
@@ -166,7 +166,7 @@ class Listener(nn.Module):
         return frames
 
 
-class Attention(SpellingRecognizer):
+class AttentionRecognizer(SpellingRecognizer):
     """Any encoder, a listener and a speller."""
 
     needs = ("audio", "text")
@@ -249,7 +249,7 @@ class Attention(SpellingRecognizer):
         return counts | ({"ctc": _learnt(ids, frames)} if self.head is not None else {})
 
     @on_host
-    def prepare(self, batch: Batch) -> Prepared:
+    def prepare(self, batch: Batch) -> SpelledBatch:
         """Spell the transcripts, and draw what is masked, and where the model's own symbols are given.
 
         Raises:
@@ -271,7 +271,7 @@ class Attention(SpellingRecognizer):
         if self.training and s.masks != "none":
             times, bands = draw_spec_augment(SPEC_AUGMENT[s.masks], counts.tolist(), self.channels, batch.drawn_by)
             hidden = sent(times[..., None] | bands[:, None], device)
-        return Prepared(
+        return SpelledBatch(
             sent(given, device),
             sent(targets, device),
             drawn,
@@ -283,7 +283,7 @@ class Attention(SpellingRecognizer):
             _learnt(ids, frames),
         )
 
-    def compute(self, features: Tensor, given: Prepared) -> tuple[Tensor, Tensor, Tensor]:
+    def compute(self, features: Tensor, given: SpelledBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Listen to the encoder's features (B, T, C), and spell: frames (B, T, D), scores (B, U + 1, V), attention (B, U + 1, T)."""
         encoded = self._listened(features, given.counts, given.hidden)
         spelling = self.decoder.attend(encoded, self._halved(given.counts))
