@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from foresay.contracts import Batch, Encoded, Hypothesis
+from foresay.building import build
+from foresay.contracts import Batch, Encoded, FeatureExtractor, Hypothesis
 from foresay.corpora.manifest import Manifest
 from foresay.decoding.alignment import text_scores
 from foresay.decoding.search import spelled
@@ -24,9 +25,12 @@ SIZES = {"listener": 8, "listener_layers": 2, "halvings": 2, "speller": 10, "emb
 SETTINGS = AttentionSettings(("<blank>", "|", "a", "b", "c"), **SIZES)
 
 
-def recognizer(**changed: object) -> AttentionRecognizer:
+HUBERT = {"name": "hubert", "channels": 8, "size": 16, "inner": 32, "layers": 2, "heads": 2, "target_size": 8, "position_kernel": 8}
+
+
+def recognizer(encoder: FeatureExtractor | None = None, **changed: object) -> AttentionRecognizer:
     torch.manual_seed(0)
-    return AttentionRecognizer(dataclasses.replace(SETTINGS, **changed), load("logmel"))
+    return AttentionRecognizer(dataclasses.replace(SETTINGS, **changed), encoder or load("logmel"))
 
 
 def batch_of(*texts: str, samples: int = 16_000) -> Batch:
@@ -128,6 +132,29 @@ def test_symbols_of_its_own_and_masks_are_of_training_alone_and_drawn_by_utteran
     assert second is not None
     assert first.equal(second)
     assert not first[0].equal(first[1])
+
+
+@pytest.mark.parametrize("freeze", ["encoder", "nothing"])
+def test_an_encoder_learns_with_its_own_steps_unless_it_is_frozen(freeze: str) -> None:
+    encoder = build(HUBERT | {"position_groups": 2, "layer_drop": 0.0}).eval()
+    assert isinstance(encoder, FeatureExtractor)
+    model, batch, steps = recognizer(encoder, freeze=freeze, halvings=0, encoder_rate=0.5).train(), batch_of("ab", "cab"), list[int]()
+    assert model.encoder.training == (freeze == "nothing")
+    encoder.after_step = lambda step: steps.append(step) or {}
+    model(batch, 0).total().backward()
+    model.after_step(3)
+    assert steps == ([] if freeze == "encoder" else [3])
+    assert any(p.grad is not None and p.grad.any() for p in encoder.parameters()) == (freeze == "nothing")
+    assert model.rate("encoder.", 0) == 0.5
+    assert model.rate("", 0) == 1.0
+
+
+def test_features_of_a_frozen_encoder_are_kept_unless_the_audio_changes_with_every_update() -> None:
+    model, batch = recognizer(cmvn=False).eval(), batch_of("ab", "cab")
+    louder = dataclasses.replace(batch, waveforms=2 * batch.audio.waveforms)
+    first = model(batch, 0).total()
+    assert torch.equal(model(louder, 0).total(), first)  # known by their ids
+    assert not torch.allclose(model(dataclasses.replace(louder, targets=batch.waveforms), 0).total(), first)
 
 
 def recipe(folder: Path, **model: object) -> Path:

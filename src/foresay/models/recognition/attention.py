@@ -25,20 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay import draws
-from foresay.contracts import (
-    Batch,
-    Emissions,
-    EmittingRecognizer,
-    Encoded,
-    FeatureExtractor,
-    Frames,
-    Losses,
-    SpellingRecognizer,
-    SpellingWeights,
-    Term,
-    on_host,
-    sent,
-)
+from foresay.contracts import Batch, Emissions, EmittingRecognizer, Encoded, FeatureExtractor, Frames, Losses, Term, sent
+from foresay.contracts.models import Trainable, on_host
+from foresay.contracts.spelling import SpellingRecognizer, SpellingWeights
 from foresay.decoding.emissions import required_frames
 from foresay.errors import UserError
 from foresay.layers.attention_decoder import AttentionDecoder, Spelling
@@ -186,7 +175,10 @@ class AttentionRecognizer(SpellingRecognizer):
             msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
             raise UserError(msg)
         s = self.settings = settings
+        self._frozen = s.freeze == "encoder"
         self.encoder, self.symbols = encoder, s.symbols
+        if isinstance(encoder, nn.Module):  # the size of its layer is found by encoding silence, which no norm shall learn
+            encoder.eval().requires_grad_(requires_grad=not self._frozen)
         self.vocabulary = Vocabulary(s.symbols, s.units)
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))
         self.channels, hop = encoder.size(self.layer), encoder.hop(self.layer)
@@ -208,8 +200,6 @@ class AttentionRecognizer(SpellingRecognizer):
         self.sample_rate, more = encoder.sample_rate, (2**s.halvings - 1) * hop
         self.receptive_field, self.first_center = encoder.receptive_field + more, encoder.first_center + more // 2
         self._kept = {training: FrozenFeatures((self.layer,)) for training in (True, False)}
-        if self._freezes and isinstance(encoder, nn.Module):
-            encoder.requires_grad_(requires_grad=False)
 
     @classmethod
     def completed(cls, settings: AttentionSettings, texts: Iterable[str]) -> AttentionSettings:
@@ -221,7 +211,7 @@ class AttentionRecognizer(SpellingRecognizer):
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as PyTorch has it
         """Begin to train, or end; an encoder that is never trained stays in `eval()`."""
         super().train(mode)
-        if self._freezes and isinstance(self.encoder, nn.Module):
+        if self._frozen and isinstance(self.encoder, nn.Module):
             self.encoder.eval()
         return self
 
@@ -262,7 +252,6 @@ class AttentionRecognizer(SpellingRecognizer):
         device, s = waveforms.device, self.settings
         ids = [self.spell(text) for text in batch.text]
         longest, frames = max(map(len, ids)), self.frame_count(lengths, self.layer_names[0])
-        given = torch.tensor([[END, *row] + [END] * (longest - len(row)) for row in ids])
         targets = torch.tensor([[*row, END] + [_NOT_COUNTED] * (longest - len(row)) for row in ids])
         drawn = hidden = None
         counts = self.encoder.frame_count(lengths, self.layer)
@@ -272,7 +261,7 @@ class AttentionRecognizer(SpellingRecognizer):
             times, bands = draw_spec_augment(SPEC_AUGMENT[s.masks], counts.tolist(), self.channels, batch.drawn_by)
             hidden = sent(times[..., None] | bands[:, None], device)
         return SpelledBatch(
-            sent(given, device),
+            sent(_given(ids), device),
             sent(targets, device),
             drawn,
             hidden,
@@ -313,10 +302,8 @@ class AttentionRecognizer(SpellingRecognizer):
             UserError: a text has a symbol that the vocabulary lacks.
         """
         ids = [self.spell(text) for text in texts]
-        longest = max(map(len, ids))
-        given = torch.tensor([[END, *row] + [END] * (longest - len(row)) for row in ids], device=encoded.frames.device)
         with torch.no_grad():
-            _, found = self.decoder.spell(self.speller(encoded), given)
+            _, found = self.decoder.spell(self.speller(encoded), sent(_given(ids), encoded.frames.device))
         return [one[: len(row) + 1, :count] for one, row, count in zip(found, ids, encoded.lengths.tolist(), strict=True)]
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
@@ -328,8 +315,14 @@ class AttentionRecognizer(SpellingRecognizer):
         return max(1, required_frames(self.spell(text)) if self.head is not None else 0)
 
     def rate(self, group: str, step: int) -> float:
-        """The share of the learning rate that the encoder has."""
-        return 1.0 if group != "encoder." else 0.0 if self._freezes else self.settings.encoder_rate
+        """Return the share of the learning rate that the encoder has."""
+        return self.settings.encoder_rate if group == "encoder." else 1.0
+
+    def after_step(self, step: int) -> dict[str, float]:
+        """Let an encoder that is trained move what moves with its updates."""
+        if not self._frozen and isinstance(self.encoder, Trainable):
+            self.encoder.after_step(step)
+        return {}
 
     def normalized(self, text: str) -> str:
         """Write a transcript as the recognizer writes it."""
@@ -355,14 +348,10 @@ class AttentionRecognizer(SpellingRecognizer):
         """Write symbols as text."""
         return self.vocabulary.decode(tokens)
 
-    @property
-    def _freezes(self) -> bool:
-        return self.settings.freeze == "encoder"
-
     def _features(self, batch: Batch) -> Tensor:
         """Encode a batch: (B, T, C)."""
         waveforms, lengths = batch.audio
-        if self._freezes:
+        if self._frozen and batch.targets is None:  # else the audio is another in every update
             return self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)[self.layer]
         return self.encoder.features(waveforms, lengths, (self.layer,)).values[self.layer]
 
@@ -378,6 +367,12 @@ class AttentionRecognizer(SpellingRecognizer):
 
 def _normalized(text: str, settings: AttentionSettings) -> str:
     return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
+
+
+def _given(ids: Sequence[Sequence[int]]) -> Tensor:
+    """Pad what the speller is given: (B, U + 1), 0 and the symbols."""
+    longest = max(map(len, ids))
+    return torch.tensor([[END, *row] + [END] * (longest - len(row)) for row in ids])
 
 
 def _learnt(ids: Sequence[Sequence[int]], frames: Tensor) -> int:
