@@ -41,6 +41,7 @@ RECIPES = ["mmcpc-digits" if model == "multimodal-cpc" else recipe_of(model) for
 TINY = ("model.channels=32", "model.context_size=32", "model.negative_count=16", "model.negative_group=2")
 SMALL: dict[str, tuple[str, ...]] = {
     "ctc-tiny": ("model.freeze_updates=1", "model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
+    "las-tiny": ("model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
     "rnnt-tiny": ("model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
     "transformer-lm-tiny": ('model.symbols=["|", "a", "b", "c", "d"]',),
     "acpc-bidirectional": TINY,
