@@ -1,6 +1,6 @@
-"""A recognizer that searches itself: transcribed with the times that it gives, fused with a model of its symbols, refused what it lacks."""
+"""A recognizer without emissions: transcribed with the times of its search, fused with a model of its symbols, refused what it lacks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from foresay.contracts import Batch, Encoded, Frames, Fusion, Hypothesis, Losses, SearchingRecognizer
+from foresay.contracts import Batch, Encoded, Frames, Losses, TransducingRecognizer
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.decoding.fusion import ShallowFusion
@@ -17,53 +17,52 @@ from foresay.decoding.weights import Weights
 from foresay.encoding.searches import Decoder, SearchSettings
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
-from foresay.text.vocabulary import Vocabulary
+from foresay.text.vocabulary import Orthography, Vocabulary
 from foresay.workflows.align_with import align_corpus_with
 from reference.toy_language import ToyLanguageModel
 
 SYMBOLS = ("<blank>", "|", "a", "b")
 
 
-class Echo(SearchingRecognizer):
-    """It writes "a b" in every utterance, a symbol in each of its last three frames; its frames are sums of 160 samples."""
+ROWS = torch.tensor([[0.9997, 0.0001, 0.0001, 0.0001], [0.05, 0.03, 0.9, 0.02], [0.2, 0.6, 0.1, 0.1], [0.2, 0.2, 0.1, 0.5]])
+"""p of the symbols: nothing; a; the boundary; b."""
 
-    symbols = SYMBOLS
+
+class Counting:
+    """A joint network that counts what was written; a frame holds the log p of the symbols, and after how many of them it writes so."""
+
+    def start(self, count: int) -> Tensor:
+        return torch.zeros(count, 1)
+
+    def advance(self, states: Tensor, symbols: Tensor) -> Tensor:  # noqa: ARG002 - whatever they are
+        return states + 1
+
+    def scores(self, frames: Tensor, states: Tensor) -> Tensor:
+        return torch.where(frames[:, 4:] == states, frames[:, :4], ROWS[0].log())
+
+
+class Echo(TransducingRecognizer):
+    """It writes "a b" in every utterance, a symbol in each of its last three frames, which are 160 samples long."""
+
+    symbols, writing = SYMBOLS, Orthography(Vocabulary(SYMBOLS, "letters"), "plain", "refuse")
     boundary = 1
     sample_rate = 16000
     receptive_field, first_center = 160, 80
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[tuple[int, int, Fusion | None]] = []
+    joint = Counting()
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         raise NotImplementedError
-
-    def normalized(self, text: str) -> str:
-        return text
-
-    def missing(self, text: str) -> Mapping[str, int]:  # noqa: ARG002 - nothing is
-        return {}
-
-    def text_of(self, tokens: Sequence[int]) -> str:
-        return Vocabulary(SYMBOLS, "letters").decode(tokens)
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002 - there is one
         return lengths // 160
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002 - there is one
         counts = self.frame_count(lengths, "encoded")
-        frames = waveforms[:, : int(counts.max()) * 160].unflatten(1, (-1, 160)).sum(-1, keepdim=True)
+        frames = torch.zeros(len(waveforms), int(counts.max()), 5)
+        frames[..., :4] = ROWS[0].log()
+        for row, count in enumerate(counts.tolist()):
+            frames[row, count - 3 : count] = torch.cat([ROWS[1:].log(), torch.arange(3.0)[:, None]], 1)
         return Frames({"encoded": frames}, {"encoded": counts}, {"encoded": 100.0})
-
-    def search(self, encoded: Encoded, *, beam: int = 1, best: int = 1, fusion: Fusion | None = None) -> list[list[Hypothesis]]:
-        self.asked.append((beam, best, fusion))
-        found = []
-        for frames in encoded.lengths.tolist():
-            begins = tuple(range(frames - 3, frames))
-            stops = tuple(begin + 1 for begin in begins)
-            found.append([Hypothesis("a b", -1.0, (2, 1, 3), begins, stops=stops, confidences=(0.9, 0.5, 0.4))])
-        return found
 
 
 @pytest.fixture
@@ -78,8 +77,7 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def test_words_are_where_the_recognizer_says(manifest: Manifest) -> None:
-    echo = Echo()
-    found = {one.id: one for one in transcribed(Decoder(echo, SearchSettings()), manifest, "cpu")}
+    found = {one.id: one for one in transcribed(Decoder(Echo(), SearchSettings()), manifest, "cpu")}
     assert {name: one.text for name, one in found.items()} == {"long": "a b", "short": "a b"}
     for name, end in (("long", 0.5), ("short", 0.3)):
         words = found[name].words
@@ -88,14 +86,18 @@ def test_words_are_where_the_recognizer_says(manifest: Manifest) -> None:
             (pytest.approx(end - 0.03), pytest.approx(end - 0.02)),
             (pytest.approx(end - 0.01), pytest.approx(end)),
         ]
-        assert [word.confidence for word in words] == pytest.approx([0.9, 0.4])
-    assert echo.asked == [(1, 1, None)]
+        assert [word.confidence for word in words] == pytest.approx([0.9, 0.5])
 
 
-def test_a_beam_is_the_recognizers_own(manifest: Manifest) -> None:
-    echo = Echo()
-    list(transcribed(Decoder(echo, SearchSettings(beam=7)), manifest, "cpu", best=3))
-    assert echo.asked == [(7, 3, None)]
+def test_a_beam_finds_more_and_none_better() -> None:
+    echo, lengths = Echo(), torch.tensor([8000])
+    frames = echo.features(torch.zeros(1, 8000), lengths)
+    encoded = Encoded(frames.values["encoded"], frames.lengths["encoded"])
+    ((one,),) = Decoder(echo, SearchSettings())(encoded, 3)
+    (several,) = Decoder(echo, SearchSettings(beam=7))(encoded, 3)
+    assert len(several) == 3
+    assert several[0].text == one.text == "a b"
+    assert several[0].score >= several[1].score >= several[2].score
 
 
 def test_fusion_is_a_log_p_and_b_where_a_word_begins() -> None:

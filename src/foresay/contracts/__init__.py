@@ -32,7 +32,6 @@ from foresay.contracts.recognition import (
     Encoded,
     Hypothesis,
     Recognizer,
-    SearchingRecognizer,
     SearchStream,
     StablePrefix,
 )
@@ -66,7 +65,6 @@ __all__ = [
     "Packing",
     "Recognizer",
     "SearchStream",
-    "SearchingRecognizer",
     "SpeechModel",
     "Speller",
     "SpellingRecognizer",

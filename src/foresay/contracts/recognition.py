@@ -1,6 +1,6 @@
-"""Recognition: what turns speech into text, by emissions of each frame or by a search of its own, and what a search finds."""
+"""Recognition: what turns speech into text, and what a search finds."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple, Protocol
 from torch import Tensor
 
 from foresay.contracts.frames import FeatureExtractor
-from foresay.contracts.language_models import Fusion
 from foresay.contracts.models import Trainable
 
 
@@ -48,7 +47,7 @@ class Hypothesis:
     language: float = 0.0
     """log p of the words, or symbols, by the language model, in nats, before it is weighted."""
     stops: tuple[int, ...] = ()
-    """The frame behind the last one of each symbol, of a recognizer that searches itself: its words' times follow from both."""
+    """The frame behind the last one of each symbol, of a recognizer without emissions: its words' times follow from both."""
     confidences: tuple[float, ...] = ()
     """0 to 1 for each symbol, of such a recognizer."""
 
@@ -72,29 +71,60 @@ class SearchStream(Protocol):
         """Return the best hypothesis of the whole."""
 
 
+class Writing(Protocol):
+    """How transcripts are normalized, and spelled in symbols (`text/vocabulary.py`)."""
+
+    def normalized(self, text: str) -> str:
+        """Write a transcript as the recognizer writes it: what its text is to be compared with."""
+
+    def missing(self, text: str) -> Mapping[str, int]:
+        """Count the symbols of a transcript that the vocabulary lacks."""
+
+    def dropped(self, text: str) -> Mapping[str, int]:
+        """Count the characters of a transcript that `normalized` leaves out."""
+
+    def spell(self, text: str) -> list[int]:
+        """Return the symbols of a transcript."""
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Write symbols, without blanks, as text."""
+
+
 class Recognizer(Trainable, FeatureExtractor, ABC):
-    """From speech to text. Its one layer is what text is searched in: it emits symbols frame by frame, or searches itself."""
+    """From speech to text. Its one layer is what text is searched in: emissions, or encoded audio."""
 
     symbols: Sequence[str]
     """The V symbols by their numbers; 0 is the blank."""
     units: Literal["letters", "phones", "bpe"] = "letters"
-    """What the symbols are."""
     normalization: str | None = None
     """The profile of its transcripts (`text/normalization.py`), which is to be that of its language model too; None: there is none."""
     boundary: int | None = None
     """The symbol between words; None: there is none."""
+    writing: Writing
 
-    @abstractmethod
     def normalized(self, text: str) -> str:
         """Write a transcript as the recognizer writes it: what its text is to be compared with."""
+        return self.writing.normalized(text)
 
-    @abstractmethod
     def missing(self, text: str) -> Mapping[str, int]:
         """Count the symbols of a transcript that the vocabulary lacks."""
+        return self.writing.missing(text)
 
-    def dropped(self, text: str) -> Mapping[str, int]:  # noqa: ARG002 - nothing, unless a model says so
+    def dropped(self, text: str) -> Mapping[str, int]:
         """Count the characters of a transcript that `normalized` leaves out."""
-        return {}
+        return self.writing.dropped(text)
+
+    def spell(self, text: str) -> list[int]:
+        """Return the symbols of a transcript.
+
+        Raises:
+            UserError: it has one that the vocabulary lacks.
+        """
+        return self.writing.spell(text)
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Write symbols, without blanks, as text."""
+        return self.writing.text_of(tokens)
 
     def frames_needed(self, text: str) -> int:  # noqa: ARG002 - any number will do, unless a model says otherwise
         """Count the frames that a transcript takes at least, to be learnt or aligned."""
@@ -107,10 +137,6 @@ class Recognizer(Trainable, FeatureExtractor, ABC):
             UserError: it does; the message says how much, and the way out.
         """
 
-    @abstractmethod
-    def text_of(self, tokens: Sequence[int]) -> str:
-        """Write symbols, without blanks, as text."""
-
 
 class EmittingRecognizer(Recognizer, ABC):
     """A recognizer with a symbol or none in each frame, whatever the others are: its layer is log p (B, T, V), and any search will do."""
@@ -122,23 +148,3 @@ class EmittingRecognizer(Recognizer, ABC):
         frames = self.features(waveforms, lengths)
         (layer,) = self.layer_names
         return Emissions(frames.values[layer].float(), frames.lengths[layer].cpu())
-
-
-class SearchingRecognizer(Recognizer, ABC):
-    """A recognizer each of whose symbols depends on those before it, so that it searches itself: its layer is encoded audio (B, T, D)."""
-
-    layer_names: tuple[str, ...] = ("encoded",)
-
-    @abstractmethod
-    def search(self, encoded: Encoded, *, beam: int = 1, best: int = 1, fusion: Fusion | None = None) -> list[list[Hypothesis]]:
-        """Find at most `best` hypotheses of each utterance, the best first, each with `frames`, `stops` and `confidences` of its symbols.
-
-        `beam`: hypotheses kept; 1 is the greedy search. `fusion`: a language model, if there is one. In `eval()`, without gradients; an
-        utterance's hypotheses do not depend on its batch mates.
-        """
-
-    def recognize(self, waveforms: Tensor, lengths: Tensor, *, beam: int = 1, best: int = 1) -> list[list[Hypothesis]]:
-        """Search waveforms (B, S), of which `lengths` (B,) samples are real."""
-        (layer,) = self.layer_names
-        frames = self.features(waveforms, lengths)
-        return self.search(Encoded(frames.values[layer].float(), frames.lengths[layer].cpu()), beam=beam, best=best)

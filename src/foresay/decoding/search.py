@@ -7,7 +7,7 @@ from typing import TypeAlias
 import torch
 
 from foresay.contracts.language_models import Fusion, LanguageModel
-from foresay.contracts.recognition import Emissions, Encoded, SearchingRecognizer
+from foresay.contracts.recognition import Emissions, Encoded
 from foresay.contracts.spelling import SpellingRecognizer
 from foresay.contracts.transduction import TransducingRecognizer
 from foresay.decoding.attention_beam import AttentionBeam
@@ -36,16 +36,6 @@ def writing(search: PrefixBeam, text_of: TextOf) -> Search:
 def over_words(search: LexiconBeam) -> Search:
     """Search over words."""
     return lambda encoded, best: search(Emissions(*encoded), best)
-
-
-def own(recognizer: SearchingRecognizer, beam: int, fusion: Fusion | None) -> Search:
-    """Let a recognizer search itself."""
-
-    def searched(encoded: Encoded, best: int) -> NBest:
-        with torch.inference_mode():
-            return recognizer.search(encoded, beam=beam, best=best, fusion=fusion)
-
-    return searched
 
 
 def transduced(recognizer: TransducingRecognizer, beam: int, fusion: Fusion | None) -> Search:

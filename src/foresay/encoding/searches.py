@@ -19,7 +19,6 @@ from foresay.contracts import (
     Encoded,
     LanguageModel,
     Recognizer,
-    SearchingRecognizer,
     SpellingRecognizer,
     TransducingRecognizer,
 )
@@ -28,7 +27,7 @@ from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
-from foresay.decoding.search import Rescored, Search, greedy, over_words, own, spelled, transduced, writing
+from foresay.decoding.search import Rescored, Search, greedy, over_words, spelled, transduced, writing
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
 from foresay.files import text_lines
@@ -167,7 +166,7 @@ class Decoder:
     def search(self, weights: Weights, second: Weights | None = None) -> Search:
         """Build the search with other weights; `second` are those of the second language model, which is left out without them."""
         settings, recognizer = self.settings, self.recognizer
-        if isinstance(recognizer, SearchingRecognizer | TransducingRecognizer | SpellingRecognizer):
+        if isinstance(recognizer, TransducingRecognizer | SpellingRecognizer):
             first = self._own(recognizer, weights)
         elif settings.is_greedy:
             return greedy(recognizer.text_of)
@@ -192,12 +191,10 @@ class Decoder:
         words = {} if self.lexicon is None else {"words": len(self.lexicon)}
         return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
 
-    def _own(self, recognizer: SearchingRecognizer | TransducingRecognizer | SpellingRecognizer, weights: Weights) -> Search:
+    def _own(self, recognizer: TransducingRecognizer | SpellingRecognizer, weights: Weights) -> Search:
         fusion, beam = None, 1 if self.settings.is_greedy else self.settings.width
         if self.model or weights.words:
             fusion = ShallowFusion(self.vocabulary.symbols, self.model, weights, recognizer.boundary, {0, *self._forbidden})
-        if isinstance(recognizer, SearchingRecognizer):
-            return own(recognizer, beam, fusion)
         return spelled(recognizer, beam, fusion) if isinstance(recognizer, SpellingRecognizer) else transduced(recognizer, beam, fusion)
 
     @property

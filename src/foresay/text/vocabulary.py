@@ -17,6 +17,7 @@ from typing import Literal, Self, TypeAlias
 
 from foresay.errors import UserError
 from foresay.extras import optional
+from foresay.text.normalization import Normalizer, Outside
 
 BLANK = "<blank>"
 BOUNDARY = "|"
@@ -149,6 +150,53 @@ class Vocabulary:
             place = ranks.index(rank)
             parts[place : place + 2] = [self.symbols[rank]]
         return parts
+
+
+@dataclass(frozen=True)
+class Orthography:
+    """How transcripts are written: normalized by a profile, which phones have none of, and spelled in a vocabulary."""
+
+    vocabulary: Vocabulary
+    profile: str
+    outside: Outside
+    """What becomes of characters that the profile has not."""
+
+    @classmethod
+    def symbols_of(cls, kind: Kind, profile: str, outside: Outside, texts: Iterable[str]) -> tuple[str, ...]:
+        """Collect the symbols of transcripts."""
+        return Vocabulary.of_texts(kind, [_written(kind, profile, outside, text) for text in texts]).symbols
+
+    def normalized(self, text: str) -> str:
+        """Write a transcript as a recognizer of these symbols writes it."""
+        return _written(self.vocabulary.kind, self.profile, self.outside, text)
+
+    def missing(self, text: str) -> Counter[str]:
+        """Count the symbols of a transcript that the vocabulary lacks."""
+        return self.vocabulary.missing(self.normalized(text))
+
+    def dropped(self, text: str) -> Counter[str]:
+        """Count the characters of a transcript that the normalization leaves out."""
+        if self.vocabulary.kind == "phones":
+            return Counter()
+        normalizer = Normalizer(self.profile, self.outside)
+        normalizer(text)
+        return normalizer.dropped
+
+    def spell(self, text: str) -> list[int]:
+        """Return the symbols of a transcript.
+
+        Raises:
+            UserError: it has one that the vocabulary lacks.
+        """
+        return self.vocabulary.encode(self.normalized(text))
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """Write symbols as text."""
+        return self.vocabulary.decode(tokens)
+
+
+def _written(kind: Kind, profile: str, outside: Outside, text: str) -> str:
+    return text if kind == "phones" else Normalizer(profile, outside)(text)
 
 
 def split_text(text: str, unit: Unit) -> list[str]:

@@ -38,7 +38,7 @@ from foresay.models.recognition._frozen_features import FrozenFeatures
 from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spec_augment
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
-from foresay.text.vocabulary import Kind, Vocabulary
+from foresay.text.vocabulary import Kind, Orthography, Vocabulary
 
 END, _NOT_COUNTED = 0, -100
 
@@ -179,7 +179,7 @@ class AttentionRecognizer(SpellingRecognizer):
         self.encoder, self.symbols = encoder, s.symbols
         if isinstance(encoder, nn.Module):  # the size of its layer is found by encoding silence, which no norm shall learn
             encoder.eval().requires_grad_(requires_grad=not self._frozen)
-        self.vocabulary = Vocabulary(s.symbols, s.units)
+        self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))
         self.channels, hop = encoder.size(self.layer), encoder.hop(self.layer)
         self.listener = Listener(self.channels, s)
@@ -195,7 +195,7 @@ class AttentionRecognizer(SpellingRecognizer):
         )
         self.head = nn.Linear(2 * s.listener, len(s.symbols)) if s.ctc else None
         self.weights = SpellingWeights(s.ctc_search, s.length, s.coverage)
-        self.units, self.boundary = s.units, self.vocabulary.boundary
+        self.units, self.boundary = s.units, self.writing.vocabulary.boundary
         self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, more = encoder.sample_rate, (2**s.halvings - 1) * hop
         self.receptive_field, self.first_center = encoder.receptive_field + more, encoder.first_center + more // 2
@@ -206,7 +206,7 @@ class AttentionRecognizer(SpellingRecognizer):
         """Take the vocabulary from the transcripts, if the recipe states none."""
         if settings.symbols:
             return settings
-        return replace(settings, symbols=Vocabulary.of_texts(settings.units, [_normalized(text, settings) for text in texts]).symbols)
+        return replace(settings, symbols=Orthography.symbols_of(settings.units, settings.normalization, settings.outside, texts))
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as PyTorch has it
         """Begin to train, or end; an encoder that is never trained stays in `eval()`."""
@@ -324,30 +324,6 @@ class AttentionRecognizer(SpellingRecognizer):
             self.encoder.after_step(step)
         return {}
 
-    def normalized(self, text: str) -> str:
-        """Write a transcript as the recognizer writes it."""
-        return _normalized(text, self.settings)
-
-    def missing(self, text: str) -> Mapping[str, int]:
-        """Count the symbols of a transcript that the vocabulary lacks."""
-        return self.vocabulary.missing(_normalized(text, self.settings))
-
-    def dropped(self, text: str) -> Mapping[str, int]:
-        """Count the characters of a transcript that the normalization leaves out."""
-        if self.settings.units == "phones":
-            return {}
-        normalizer = Normalizer(self.settings.normalization, self.settings.outside)
-        normalizer(text)
-        return normalizer.dropped
-
-    def spell(self, text: str) -> list[int]:
-        """Return the symbols of a transcript."""
-        return self.vocabulary.encode(_normalized(text, self.settings))
-
-    def text_of(self, tokens: Sequence[int]) -> str:
-        """Write symbols as text."""
-        return self.vocabulary.decode(tokens)
-
     def _features(self, batch: Batch) -> Tensor:
         """Encode a batch: (B, T, C)."""
         waveforms, lengths = batch.audio
@@ -363,10 +339,6 @@ class AttentionRecognizer(SpellingRecognizer):
 
     def _halved(self, counts: Tensor) -> Tensor:
         return counts // 2**self.settings.halvings
-
-
-def _normalized(text: str, settings: AttentionSettings) -> str:
-    return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
 
 
 def _given(ids: Sequence[Sequence[int]]) -> Tensor:

@@ -34,7 +34,7 @@ from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans,
 from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
-from foresay.text.vocabulary import Kind, Vocabulary
+from foresay.text.vocabulary import Kind, Orthography, Vocabulary
 
 LAST, SUM = "last", "sum"
 
@@ -150,7 +150,7 @@ class CTC(EmittingRecognizer):
             encoder.eval()  # the size of its layers is found by encoding silence, which no norm shall learn
             for parameter in {"nothing": (), "convolutions": encoder.front_end(), "encoder": encoder.parameters()}[s.freeze]:
                 parameter.requires_grad = False
-        self.vocabulary = Vocabulary(s.symbols, s.units)
+        self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
         self.layers = encoder.layer_names if s.layer == SUM else encoder.chosen((encoder.layer_names[-1] if s.layer == LAST else s.layer,))
         if len({(encoder.hop(layer), encoder.size(layer)) for layer in self.layers}) > 1:
             msg = f"the encoder's layers {', '.join(self.layers)} differ in rate or size and cannot be summed: name one (model.layer)"
@@ -163,7 +163,7 @@ class CTC(EmittingRecognizer):
         self.head = nn.Linear(2 * s.lstm if s.lstm else size, len(s.symbols))
         if isinstance(encoder, MaskableExtractor):
             encoder.set_dropout(dropout=s.encoder_dropout, activation_dropout=s.activation_dropout, layer_drop=s.layer_drop)
-        self.units, self.boundary = s.units, self.vocabulary.boundary
+        self.units, self.boundary = s.units, self.writing.vocabulary.boundary
         self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, self.receptive_field = encoder.sample_rate, encoder.receptive_field + (s.stack - 1) * encoder.hop(self.layers[0])
         self.first_center = encoder.first_center + (s.stack - 1) * encoder.hop(self.layers[0]) // 2
@@ -174,15 +174,7 @@ class CTC(EmittingRecognizer):
         """Take the vocabulary from the transcripts, if the recipe states none."""
         if settings.symbols:
             return settings
-        return replace(settings, symbols=Vocabulary.of_texts(settings.units, [_normalized(text, settings) for text in texts]).symbols)
-
-    def normalized(self, text: str) -> str:
-        """Write a transcript as the recognizer writes it."""
-        return _normalized(text, self.settings)
-
-    def missing(self, text: str) -> Mapping[str, int]:
-        """Count the symbols of a transcript that the vocabulary lacks."""
-        return self.vocabulary.missing(_normalized(text, self.settings))
+        return replace(settings, symbols=Orthography.symbols_of(settings.units, settings.normalization, settings.outside, texts))
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as PyTorch has it
         """Begin to train, or end; an encoder that is never trained stays in `eval()`."""
@@ -264,22 +256,6 @@ class CTC(EmittingRecognizer):
     def frames_needed(self, text: str) -> int:
         """Count the frames that a transcript takes at least."""
         return required_frames(self.spell(text))
-
-    def dropped(self, text: str) -> Mapping[str, int]:
-        """Count the characters of a transcript that the normalization leaves out."""
-        if self.settings.units == "phones":
-            return {}
-        normalizer = Normalizer(self.settings.normalization, self.settings.outside)
-        normalizer(text)
-        return normalizer.dropped
-
-    def spell(self, text: str) -> list[int]:
-        """Return the symbols of a transcript."""
-        return self.vocabulary.encode(_normalized(text, self.settings))
-
-    def text_of(self, tokens: Sequence[int]) -> str:
-        """Write symbols, without blanks, as text."""
-        return self.vocabulary.decode(tokens)
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
         """Frames that clips of so many samples give: (B,) -> (B,). What fills no stack is left out."""
@@ -376,10 +352,6 @@ class CTC(EmittingRecognizer):
         """Put frames side by side: (B, T, D) -> (B, T // stack, stack x D)."""
         stack = self.settings.stack
         return frames if stack == 1 else frames[:, : frames.shape[1] // stack * stack].unflatten(1, (-1, stack)).flatten(2)
-
-
-def _normalized(text: str, settings: CTCSettings) -> str:
-    return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
 
 
 def _entropy(symbols: Sequence[int]) -> float:

@@ -32,7 +32,7 @@ from foresay.models.recognition._frozen_features import FrozenFeatures
 from foresay.objectives.transducer import transducer_loss
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
-from foresay.text.vocabulary import Kind, Vocabulary
+from foresay.text.vocabulary import Kind, Orthography, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Transducer(TransducingRecognizer):
             msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
             raise UserError(msg)
         s, self.settings, self.encoder, self.symbols = settings, settings, encoder, settings.symbols
-        self.vocabulary = Vocabulary(s.symbols, s.units)
+        self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))
         size, hop = s.stack * encoder.size(self.layer), encoder.hop(self.layer)
         self.dropout = Dropout(s.dropout)
@@ -124,7 +124,7 @@ class Transducer(TransducingRecognizer):
         stateless = s.predictor == "stateless"
         prediction = StatelessPrediction(symbols, s.prediction, s.context) if stateless else LSTMPrediction(symbols, s.prediction)
         self.joint = JointNetwork(prediction, s.prediction, symbols, s.joint, s.dropout)
-        self.units, self.boundary, self.symbols_a_frame = s.units, self.vocabulary.boundary, s.symbols_a_frame
+        self.units, self.boundary, self.symbols_a_frame = s.units, self.writing.vocabulary.boundary, s.symbols_a_frame
         self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, more = encoder.sample_rate, (s.stack - 1) * hop
         self.receptive_field, self.first_center = encoder.receptive_field + more, encoder.first_center + more // 2
@@ -137,7 +137,7 @@ class Transducer(TransducingRecognizer):
         """Take the vocabulary from the transcripts, if the recipe states none."""
         if settings.symbols:
             return settings
-        return replace(settings, symbols=Vocabulary.of_texts(settings.units, [_normalized(text, settings) for text in texts]).symbols)
+        return replace(settings, symbols=Orthography.symbols_of(settings.units, settings.normalization, settings.outside, texts))
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - as PyTorch has it
         """Begin to train, or end; an encoder that is never trained stays in `eval()`."""
@@ -220,30 +220,6 @@ class Transducer(TransducingRecognizer):
             self.encoder.after_step(step)
         return {}
 
-    def normalized(self, text: str) -> str:
-        """Write a transcript as the recognizer writes it."""
-        return _normalized(text, self.settings)
-
-    def missing(self, text: str) -> Mapping[str, int]:
-        """Count the symbols of a transcript that the vocabulary lacks."""
-        return self.vocabulary.missing(_normalized(text, self.settings))
-
-    def dropped(self, text: str) -> Mapping[str, int]:
-        """Count the characters of a transcript that the normalization leaves out."""
-        if self.settings.units == "phones":
-            return {}
-        normalizer = Normalizer(self.settings.normalization, self.settings.outside)
-        normalizer(text)
-        return normalizer.dropped
-
-    def spell(self, text: str) -> list[int]:
-        """Return the symbols of a transcript."""
-        return self.vocabulary.encode(_normalized(text, self.settings))
-
-    def text_of(self, tokens: Sequence[int]) -> str:
-        """Write symbols as text."""
-        return self.vocabulary.decode(tokens)
-
     def _features_of(self, batch: Batch) -> Tensor:
         """Encode a batch, or remember it: (B, T, D)."""
         waveforms, lengths = batch.audio
@@ -298,7 +274,3 @@ class Transducer(TransducingRecognizer):
             f"{self.settings.memory:g} GB. Allow more, if there is more; or make fewer frames (model.stack), a smaller network "
             "(model.joint), or cut or leave out long recordings (data.longest)"
         )
-
-
-def _normalized(text: str, settings: TransducerSettings) -> str:
-    return text if settings.units == "phones" else Normalizer(settings.normalization, settings.outside)(text)
