@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from foresay.errors import UserError
 from foresay.settings import read_toml, write_toml
-from foresay.text.vocabulary import BLANK, WORD, Kind, Vocabulary, is_special
+from foresay.text.vocabulary import BLANK, WORD, Kind, Orthography, Vocabulary, is_special
 
 TEXTS = ("the cat sat on the mat", "a cat's hat", "the black cat ate that")
 WORDS = st.lists(st.text(alphabet="abchelmnorst'k", min_size=1, max_size=8), max_size=6)
@@ -119,3 +119,18 @@ def test_too_few_subwords_and_a_boundary_in_the_texts() -> None:
     assert Vocabulary.of_texts("bpe", ["abc"], size=5).symbols == (BLANK, "a", "b", "c", WORD)
     with pytest.raises(UserError, match="is the boundary between words"):
         Vocabulary.of_texts("letters", ["a|b"])
+
+
+def test_an_orthography_normalizes_before_it_spells_and_leaves_phones_as_they_are() -> None:
+    assert Orthography.symbols_of("letters", "plain", "drop", ["A cab 7!"]) == ("<blank>", "|", "a", "b", "c")
+    letters = Orthography(Vocabulary(("<blank>", "|", "a", "b", "c"), "letters"), "plain", "drop")
+    assert letters.normalized("A Cab, 7") == "a cab"
+    assert letters.spell("A Cab, 7") == [2, 1, 4, 2, 3]
+    assert letters.text_of(letters.spell("A Cab, 7")) == "a cab"
+    assert letters.missing("A Dab!") == {"d": 1}
+    assert letters.dropped("A Cab 77") == {"7": 2}
+    phones = Orthography(Vocabulary(("<blank>", "AH", "b"), "phones"), "plain", "refuse")
+    assert phones.normalized("AH b") == "AH b"
+    assert phones.spell("AH b") == [1, 2]
+    assert phones.missing("AH 7") == {"7": 1}
+    assert not phones.dropped("AH 7")

@@ -58,7 +58,7 @@ def train_ngram(
 
     Args:
         texts: Text files with a sentence a line, or manifests, whose texts are taken.
-        out: A file NAME.arpa, or a folder, new or empty, that `foresay.load` reads.
+        out: A new file NAME.arpa, or a folder, new or empty, that `foresay.load` reads.
         order: N.
         unit: What is predicted.
         prune: Of each order, how often n-grams came that are left out: 0, 0, 1.
@@ -71,8 +71,8 @@ def train_ngram(
     """
     place = Path(out)
     settings = from_table(NGramSettings, {"order": order, "unit": unit, "prune": list(prune)}, "the model")
-    if not str(place).endswith(ARPA[0]) and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        msg = f"{place} is there already, and is no empty folder: choose another, or a name that ends in {ARPA[0]}"
+    if place.exists() and (str(place).endswith(ARPA[0]) or not place.is_dir() or any(place.iterdir())):
+        msg = f"{place} is there already, and nothing of it shall be lost: choose another name, of an ARPA file or of a new or empty folder"
         raise UserError(msg)
     sentences = [sentence for path in texts for sentence in read_sentences(path)]
     dropped: Counter[str] = Counter()

@@ -111,7 +111,7 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
     trainer = prepare(model, recipe, corpora, run, process, _labels_of(parts), labelled)
     notes = [str(origin)] if origin else []
     if not run.checkpoints():
-        notes += all_notes(labelled)
+        notes += all_notes(labelled) + never_trained(model, recipe.trainer.steps)
     if not process.leads:
         return trainer.fit()
     with run.alone():
@@ -120,6 +120,19 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
         keep_origin(run, start, origin)
         list_left_out(run, labelled)
         return trainer.fit(notes)
+
+
+def never_trained(model: Trainable, steps: int | None) -> list[str]:
+    """Name the parameters that could learn, and whose learning rate is 0 in every update of so short a run."""
+    if steps is None:
+        return []
+    return [
+        f"{count:,} parameters of `{group.rstrip('.')}` are not trained: they are frozen in all {steps:,} updates. If they should be, let "
+        "the run be longer, or the freeze shorter (model.freeze_updates); if not, model.freeze says so"
+        for group in model.rate_groups
+        if not any(model.rate(group, step) for step in {0, steps - 1})
+        and (count := sum(one.numel() for name, one in model.named_parameters() if name.startswith(group) and one.requires_grad))
+    ]
 
 
 def labelled_of(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest]) -> dict[str, Labelled]:

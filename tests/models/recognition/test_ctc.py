@@ -19,7 +19,7 @@ from foresay.layers.dropout import Dropout
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.statistics.edit_distance import edit_distance
-from foresay.workflows.train import run_recipe
+from foresay.workflows.train import never_trained, run_recipe
 from foresay.workflows.transcribe import transcribe
 from reference.tones import write_tones
 
@@ -317,6 +317,15 @@ def test_batch_norms_that_are_not_trained_stay_what_they_were(changed: dict[str,
     model.after_step(8)
     assert before
     assert all(map(torch.equal, before, _averages(model)))
+
+
+def test_an_encoder_that_thaws_too_late_is_named() -> None:
+    model = recognizer(freeze="nothing", freeze_updates=5)
+    assert never_trained(model, 6) == []
+    (note,) = never_trained(model, 5)
+    count = sum(parameter.numel() for parameter in model.encoder.parameters())  # type: ignore[attr-defined]
+    assert note.startswith(f"{count:,} parameters of `encoder` are not trained: they are frozen in all 5 updates")
+    assert never_trained(recognizer(freeze="encoder"), 5) == []
 
 
 def test_batch_norms_that_are_trained_come_to_normalize_by_what_they_met() -> None:
