@@ -95,12 +95,18 @@ def align_text(
         path = align(without_prior(emissions, *prior), labels)
     (symbols,) = spans(path, emissions, labels)
     clock = _Clock(recognizer, duration)
-    words = [joined([symbols[place] for place in word]) for word in _vocabulary(recognizer).words(tokens)]
     return AlignedText(
-        tuple(clock.word(span, recognizer.text_of(span.symbols)) for span in words),
+        words_at(recognizer, symbols, duration),
         tuple(clock.word(span, recognizer.symbols[span.symbols[0]]) for span in symbols if span.symbols != (recognizer.boundary,)),
         doubt,
     )
+
+
+def words_at(recognizer: Recognizer, symbols: Sequence[Span], duration: float) -> tuple[Word, ...]:
+    """Join the spans of all symbols of a text to its words in time, within `duration` seconds."""
+    clock, places = _Clock(recognizer, duration), _vocabulary(recognizer).words([span.symbols[0] for span in symbols])
+    words = [joined([symbols[place] for place in word]) for word in places]
+    return tuple(clock.word(span, recognizer.text_of(span.symbols)) for span in words)
 
 
 def _vocabulary(recognizer: Recognizer) -> Vocabulary:
