@@ -16,6 +16,7 @@ from foresay.audio.augment import (
     generated_noise,
     keep_band,
     move_to_a_room,
+    vary_gain,
     vary_pitch,
 )
 from foresay.errors import UserError
@@ -162,6 +163,17 @@ def test_one_stretch_is_dropped_and_no_more() -> None:
     assert np.mean(lengths) == pytest.approx(800, abs=4 * 462 / np.sqrt(500))
     assert min(starts) < 500
     assert max(starts) > 18_000
+
+
+def test_the_gain_is_a_factor_of_up_to_15_decibels_both_ways() -> None:
+    said, decibels = murmur(), []
+    for seed in range(200):
+        factors = vary_gain(said, RATE, rng(seed)) / said
+        assert factors.min() == pytest.approx(factors.max(), rel=1e-5)
+        decibels.append(20 * np.log10(factors.mean()))
+    assert -15 <= min(decibels) < -14.5
+    assert 14.5 < max(decibels) <= 15
+    assert np.mean(decibels) == pytest.approx(0, abs=4 * 8.7 / np.sqrt(200))
 
 
 def test_effects_follow_one_another() -> None:

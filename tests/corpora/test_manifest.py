@@ -276,6 +276,27 @@ def test_audio_that_is_gone_or_shorter_than_the_manifest_says(tmp_path: Path) ->
     assert len(manifest.read(1, 100, 0, 50)) == 50
 
 
+def test_other_sound_behind_the_same_lines_is_noticed_though_they_are_the_same_data(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 300)).astype(np.float32)
+    for name in ("here", "moved", "louder", "later"):
+        (tmp_path / name).mkdir()
+        changed = samples.copy()
+        if name == "louder":
+            changed[0] *= 1.5
+        if name == "later":
+            changed[:, :100] = 0  # the middle second is the same
+        for place, row in enumerate(changed):
+            soundfile.write(tmp_path / name / f"{place}.wav", row, 100, subtype="FLOAT")
+        items = [Item(id=str(place), audio=tmp_path / name / f"{place}.wav", duration=3.0, sample_rate=100) for place in range(20)]
+        write_manifest(tmp_path / name / "m.jsonl", [*items, Item(id="said", text="no audio")])
+    here, moved, louder, later = (Manifest.open(tmp_path / name / "m.jsonl") for name in ("here", "moved", "louder", "later"))
+    assert len({manifest.digest for manifest in (here, moved, louder, later)}) == 1
+    assert here.sound == moved.sound == later.sound != louder.sound
+    assert here.without([0]).sound != here.sound
+    (tmp_path / "moved" / "0.wav").unlink()  # who needs it will say so
+    assert Manifest.open(tmp_path / "moved" / "m.jsonl").sound != here.sound
+
+
 def test_a_manifest_can_be_sent_to_another_process(tmp_path: Path) -> None:
     manifest = opened(tmp_path, line(speaker="eva") + line(id="b"))
     sent = pickle.loads(pickle.dumps(manifest))  # noqa: S301 - our own bytes

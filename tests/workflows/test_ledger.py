@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import soundfile
 
 from foresay import results as results_file
 from foresay.corpora.manifest import Manifest
@@ -107,6 +108,17 @@ def test_a_corpus_that_was_moved_is_the_same(tmp_path: Path, corpus: Path) -> No
     shutil.move(corpus, tmp_path / "moved" / "test.jsonl")
     measured(tmp_path / "moved" / "test.jsonl", tmp_path / "run")
     assert Sums.asked == []
+
+
+def test_a_corpus_of_the_same_lines_with_other_audio_is_another(tmp_path: Path, corpus: Path) -> None:
+    write_run(tmp_path / "run")
+    measured(corpus, tmp_path / "run")
+    for path in corpus.parent.rglob("*.wav"):
+        samples, rate = soundfile.read(path)
+        soundfile.write(path, samples / 2, rate)
+    Sums.asked.clear()
+    measured(corpus, tmp_path / "run")
+    assert Sums.asked[0] == "run"
 
 
 def test_renamed_and_copied_runs_are_compared(tmp_path: Path, corpus: Path) -> None:

@@ -5,10 +5,11 @@
     reverb         a room, from a small one to a hall
     band-reject    a band of frequencies is missing
     time-dropout   a stretch of up to a tenth of a second is missing
+    gain           louder or softer by up to 15 dB, as by another microphone, or farther from it
 
-The effects of CPC2 and its library WavAugment, with their strengths where the two are alike: Kharitonov et al., "Data augmenting
-contrastive learning of speech representations in the time domain" (arXiv:2007.00991). Pitch, noise and reverb together helped most, and of
-the past alone: the input of CPC, not its targets.
+All but `gain` are the effects of CPC2 and its library WavAugment, with their strengths where the two are alike: Kharitonov et al., "Data
+augmenting contrastive learning of speech representations in the time domain" (arXiv:2007.00991). Pitch, noise and reverb together helped
+most, and of the past alone: the input of CPC, not its targets.
 Nothing moves a sound in time, and everything is drawn from a generator that the caller gives.
 """
 
@@ -23,7 +24,7 @@ from foresay.audio.read import Waveform
 from foresay.audio.room import NOISES, add_noise, draw_noise, fast_length, reverberate, room_response
 from foresay.errors import UserError, nearest
 
-Effect: TypeAlias = Literal["pitch", "noise", "reverb", "band-reject", "time-dropout"]
+Effect: TypeAlias = Literal["pitch", "noise", "reverb", "band-reject", "time-dropout", "gain"]
 NoiseSource: TypeAlias = Callable[[int, int, np.random.Generator], Waveform]
 """Draws so many samples of noise at a sample rate, as loud as they happen to be."""
 
@@ -34,6 +35,7 @@ _RT60 = (0.1, 0.8)  # s
 _DIRECT_TO_ECHO = (0.0, 12.0)  # dB
 _WIDEST_BAND = 27 / 256  # of all frequencies in mel, as SpecAugment's widest mask (arXiv:1904.08779)
 _LONGEST_GAP = 0.1  # s
+_GAIN = 15.0  # dB; recordings of one corpus are often within 3 dB of each other, those of another microphone are not
 _EDGE = 20.0  # Hz over which a band begins and ends: a steeper one would ring
 
 
@@ -85,6 +87,11 @@ def drop_time(waveform: Waveform, sample_rate: int, rng: np.random.Generator) ->
     return dropped
 
 
+def vary_gain(waveform: Waveform, sample_rate: int, rng: np.random.Generator) -> Waveform:  # noqa: ARG001 - of any rate
+    """Multiply (S,) samples by a factor; each number of decibels is as likely."""
+    return waveform * np.float32(10 ** (rng.uniform(-_GAIN, _GAIN) / 20))
+
+
 class Augmentation:
     """Effects, one after the other, each drawn anew for each waveform. Without effects a waveform stays itself."""
 
@@ -100,6 +107,7 @@ class Augmentation:
             "reverb": move_to_a_room,
             "band-reject": drop_band,
             "time-dropout": drop_time,
+            "gain": vary_gain,
         }
         for name in effects:
             if name not in known:

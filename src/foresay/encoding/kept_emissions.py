@@ -44,7 +44,7 @@ class KeptEmissions:
         Raises:
             AudioError: a recording cannot be read.
         """
-        stamp = fingerprint(of_model(recognizer), manifest.digest, __version__)
+        stamp = fingerprint(of_model(recognizer), manifest.digest, manifest.sound, __version__)
         if path.is_file() and (known := cls._read(path, stamp)):
             return known
         found = list(encoded_of(recognizer, manifest, device))
