@@ -101,6 +101,7 @@ class Ledger:
         self._places = {what: place for place, what in enumerate(asked)}
         self._rows: dict[Key, Result] = {}
         self._done: set[tuple[str, str]] = set()
+        self._lost: set[tuple[str, str]] = set()
         if not again:
             self._look_up()
 
@@ -116,10 +117,14 @@ class Ledger:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
     def missing(self, subject: Subject) -> tuple[str, ...]:
-        """Return the layers that were not measured yet; of what is measured of a model as a whole, all of them or none."""
+        """Return the layers that were not measured yet; of what is measured of a model as a whole, all of them or none.
+
+        A layer whose untrained copy has lost its draws or arrays is measured again, for the copy is measured with it.
+        """
         if not self._measure.by_layer and any(stamp == self._prints[subject] for stamp, _ in self._done):
             return ()
-        return tuple(layer for layer in subject.layers if (self._prints[subject], layer) not in self._done)
+        copy = self._prints.get(subject.untrained, "") if subject.untrained else ""
+        return tuple(layer for layer in subject.layers if (self._prints[subject], layer) not in self._done or (copy, layer) in self._lost)
 
     def add(self, results: Iterable[Result]) -> None:
         """Take what was measured, and write it down.
@@ -163,8 +168,8 @@ class Ledger:
                     self._rows[_key(row)] = row
                 else:
                     broken.add(_key(row))
-        lost = {(stamp, layer) for stamp, layer, *_ in broken - self._rows.keys()}
-        self._rows = {key: row for key, row in self._rows.items() if key[:2] not in lost}
+        self._lost = {(stamp, layer) for stamp, layer, *_ in broken - self._rows.keys()}
+        self._rows = {key: row for key, row in self._rows.items() if key[:2] not in self._lost}
         self._done = {(stamp, layer) for stamp, layer, *_ in self._rows}
 
     def _stamped(self, result: Result, subject: Subject | None) -> Result:
