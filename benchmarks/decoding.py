@@ -22,7 +22,8 @@ from timing import take_turns, times_faster
 
 from foresay.contracts.language_models import LanguageModel
 from foresay.contracts.recognition import Emissions
-from foresay.decoding.lexicon_beam import LexiconBeam
+from foresay.decoding.lexicon_beam import LexiconBeam, Paths
+from foresay.decoding.moves import CTCMoves, FlashlightMoves, Moves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.weights import Weights, nats
 from foresay.loading import load_language_model
@@ -101,17 +102,16 @@ def made(utterances: int, frames: int, words: int, beam: int, folder: Path) -> T
     )
 
 
-def ours(task: Task, convention: str, paths: str) -> Callable[[], Best]:
+def ours(task: Task, moves: Moves, paths: Paths) -> Callable[[], Best]:
     """Search the whole batch."""
     search = LexiconBeam(
         task.spellings,
-        SYMBOLS,
+        moves,
         boundary=BAR,
         beam=task.beam,
         weights=Weights(A, B),
         language_model=task.model,
-        paths=paths,  # type: ignore[arg-type]
-        convention=convention,  # type: ignore[arg-type]
+        paths=paths,
     )
     return lambda: [(found[0].score, found[0].text) for found in search(task.emissions)]
 
@@ -188,9 +188,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         task = made(options.utterances, options.frames, options.words, options.beam, Path(folder))
         ways: dict[str, Callable[[], object]] = {
-            "ours, ctc, max": ours(task, "ctc", "max"),
-            "ours, ctc, sum": ours(task, "ctc", "sum"),
-            "ours, flashlight": ours(task, "flashlight", "max"),
+            "ours, ctc, max": ours(task, CTCMoves(SYMBOLS), "max"),
+            "ours, ctc, sum": ours(task, CTCMoves(SYMBOLS), "sum"),
+            "ours, flashlight": ours(task, FlashlightMoves(SYMBOLS), "max"),
             "ours, symbols": symbols_only(task),
             ONE: plain(task),
         }

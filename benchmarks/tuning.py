@@ -16,6 +16,7 @@ import torch
 from decoding import BAR, SYMBOLS, made
 from foresay.contracts.recognition import Emissions
 from foresay.decoding.lexicon_beam import LexiconBeam
+from foresay.decoding.moves import CTCMoves
 from foresay.decoding.rescoring import NBest
 from foresay.decoding.tuning import tune_search
 from foresay.decoding.weights import Weights, published
@@ -37,7 +38,7 @@ def main() -> None:
 
     def search(weights: Weights) -> NBest:
         started = time.perf_counter()
-        beam = LexiconBeam(task.spellings, SYMBOLS, boundary=BAR, beam=options.beam, weights=weights, language_model=task.model)
+        beam = LexiconBeam(task.spellings, CTCMoves(SYMBOLS), boundary=BAR, beam=options.beam, weights=weights, language_model=task.model)
         scores = task.emissions.log_probabilities.split(TOGETHER)
         lengths = task.emissions.lengths.split(TOGETHER)
         found = [one for batch in zip(scores, lengths, strict=True) for one in beam(Emissions(*batch), options.beam)]

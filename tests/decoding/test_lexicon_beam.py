@@ -9,6 +9,7 @@ import torch
 from foresay.contracts.recognition import Emissions
 from foresay.decoding.hot_words import HotPhrases
 from foresay.decoding.lexicon_beam import LexiconBeam, Paths
+from foresay.decoding.moves import CTCMoves, FlashlightMoves, Moves
 from foresay.decoding.weights import Weights, nats
 from foresay.errors import UserError
 from reference.ctc_loops import drawn, every_text, log_sum
@@ -49,7 +50,13 @@ def test_exact_ctc_by_every_text(paths: Paths, boundary: int | None) -> None:
     words = WORDS if boundary is None else with_bar(WORDS)
     loops = LexiconLoops(words, model, a=0.7, b=-0.4)
     search = LexiconBeam(
-        WORDS, 4, boundary=boundary, beam=5000 if paths == "sum" else 20000, weights=Weights(0.7, -0.4), language_model=model, paths=paths
+        WORDS,
+        CTCMoves(4),
+        boundary=boundary,
+        beam=5000 if paths == "sum" else 20000,
+        weights=Weights(0.7, -0.4),
+        language_model=model,
+        paths=paths,
     )
     for hypotheses, scores in zip(search(emissions, 4), emissions.log_probabilities, strict=True):
         found: dict[tuple[str, ...], list[float]] = {}
@@ -75,11 +82,9 @@ def test_random_trials_equal_plain_python(seed: int, flashlight: bool) -> None: 
     a = 0.9 if model else 0.0
     emissions = Emissions(peaky(seed, frames=7, symbols=4), torch.tensor([7]))
     loops = LexiconLoops(WORDS if boundary is None else with_bar(WORDS), model, a=a, b=0.3)
-    convention = "flashlight" if flashlight else "ctc"
+    moves = FlashlightMoves(4) if flashlight else CTCMoves(4)
     for paths in ("max",) if flashlight else ("sum", "max"):  # flashlight adds up different words that end in one state
-        search = LexiconBeam(
-            WORDS, 4, boundary=boundary, beam=3000, weights=Weights(a, 0.3), language_model=model, paths=paths, convention=convention
-        )
+        search = LexiconBeam(WORDS, moves, boundary=boundary, beam=3000, weights=Weights(a, 0.3), language_model=model, paths=paths)
         rows, optional = emissions.log_probabilities[0].tolist(), None if flashlight else boundary
         expected = ranked(loops.search(rows, flashlight=flashlight, paths=paths, boundary=optional), loops)
         (found,) = best_words(search, emissions, best=5)
@@ -95,7 +100,7 @@ def test_narrow_beams_are_seldom_worse_than_wide_ones() -> None:
     emissions = Emissions(torch.cat([peaky(seed, frames=30, symbols=4) for seed in range(40)]), torch.full((40,), 30))
 
     def searched(beam: int, paths: Paths) -> list[tuple[float, tuple[str, ...]]]:
-        search = LexiconBeam(WORDS, 4, boundary=BAR, beam=beam, weights=Weights(0.9, 0.3), language_model=model, paths=paths)
+        search = LexiconBeam(WORDS, CTCMoves(4), boundary=BAR, beam=beam, weights=Weights(0.9, 0.3), language_model=model, paths=paths)
         return [found[0] for found in best_words(search, emissions, best=1)]
 
     beams: list[tuple[int, Paths]] = [(48, "sum"), (12, "max")]  # a sum keeps apart what has one state
@@ -126,7 +131,7 @@ def test_numbers_of_flashlight(weights: Weights, paths: Paths, score: float) -> 
     """flashlight-text 0.0.7, with an ARPA of these probabilities, silence and blank the same symbol."""
     scores = torch.tensor([[[0.1, 0.05, 0.8, 0.05], [0.1, 0.8, 0.05, 0.05], [0.6, 0.2, 0.1, 0.1]]]).log()
     search = LexiconBeam(
-        {"a": [(2,)], "b": [(3,)]}, 4, boundary=BAR, weights=weights, language_model=Written(), paths=paths, convention="flashlight"
+        {"a": [(2,)], "b": [(3,)]}, FlashlightMoves(4), boundary=BAR, weights=weights, language_model=Written(), paths=paths
     )
     (best, *_), *_ = search(Emissions(scores, torch.tensor([3])))
     assert best.text == "a"
@@ -137,9 +142,9 @@ def test_flashlight_completes_a_word_by_a_repeated_symbol() -> None:
     """Two frames of `a` are the word `aa` to flashlight-text 0.0.7, with a score of 2 log 0.7; CTC needs a blank between."""
     emissions = Emissions(torch.tensor([[[0.1, 0.1, 0.7, 0.1], [0.1, 0.1, 0.7, 0.1]]]).log(), torch.tensor([2]))
     words = {"aa": [(2, 2)], "b": [(3,)]}
-    (best, *_), *_ = LexiconBeam(words, 4, paths="max", convention="flashlight")(emissions)
+    (best, *_), *_ = LexiconBeam(words, FlashlightMoves(4), paths="max")(emissions)
     assert (best.text, best.score) == ("aa", pytest.approx(2 * math.log(0.7), abs=1e-5))
-    (best, *_), *_ = LexiconBeam(words, 4, paths="max")(emissions)
+    (best, *_), *_ = LexiconBeam(words, CTCMoves(4), paths="max")(emissions)
     assert best.text != "aa"
 
 
@@ -147,28 +152,19 @@ def test_tokens_and_frames() -> None:
     path = [0, 2, 2, 1, 1, 0, 3, 3, 2, 0]
     scores = torch.full((1, 10, 4), 0.01).scatter(2, torch.tensor(path)[None, :, None], 0.97).log()
     for paths in ("sum", "max"):
-        ((best,),) = LexiconBeam(WORDS, 4, boundary=BAR, paths=paths)(Emissions(scores, torch.tensor([10])))
+        ((best,),) = LexiconBeam(WORDS, CTCMoves(4), boundary=BAR, paths=paths)(Emissions(scores, torch.tensor([10])))
         assert best.text in ("a ba", "a ab")
         assert (best.tokens, best.frames) == ((2, 1, 3, 2), (1, 3, 6, 8))
     assert best.score == best.acoustic == pytest.approx(10 * math.log(0.97), abs=1e-4)
 
 
-@pytest.mark.parametrize("convention", ["ctc", "flashlight"])
+@pytest.mark.parametrize("moves", [CTCMoves(4), FlashlightMoves(4)])
 @pytest.mark.parametrize("paths", ["sum", "max"])
-def test_the_result_does_not_depend_on_batch_mates(paths: Paths, convention: str) -> None:
+def test_the_result_does_not_depend_on_batch_mates(paths: Paths, moves: Moves) -> None:
     lengths = [25, 0, 1, 40, 17]
     emissions = Emissions(torch.cat([peaky(seed, 40, 4) for seed in range(5)]), torch.tensor(lengths))
     model = ToyLanguageModel(tuple(WORDS), seed=3)
-    search = LexiconBeam(
-        WORDS,
-        4,
-        boundary=BAR,
-        beam=16,
-        weights=Weights(0.9, 0.2),
-        language_model=model,
-        paths=paths,
-        convention=convention,  # type: ignore[arg-type]
-    )
+    search = LexiconBeam(WORDS, moves, boundary=BAR, beam=16, weights=Weights(0.9, 0.2), language_model=model, paths=paths)
     together = search(emissions, best=3)
     for b, length in enumerate(lengths):
         (alone,) = search(Emissions(emissions.log_probabilities[b : b + 1, :length], torch.tensor([length])), best=3)
@@ -179,7 +175,7 @@ def test_the_result_does_not_depend_on_batch_mates(paths: Paths, convention: str
 def test_hot_words_come_out_and_count_in_the_score() -> None:
     emissions = Emissions(torch.tensor([[[0.1, 0.1, 0.45, 0.35], [0.1, 0.8, 0.05, 0.05]]]).log(), torch.tensor([2]))
     phrases = HotPhrases(["b"], 1.0, SIZES)
-    plain, hot = (LexiconBeam(WORDS, 4, boundary=BAR, hot_words=hot_words, paths="sum") for hot_words in (None, phrases))
+    plain, hot = (LexiconBeam(WORDS, CTCMoves(4), boundary=BAR, hot_words=hot_words, paths="sum") for hot_words in (None, phrases))
     (first, *_), *_ = plain(emissions, 3)
     (boosted, *_), *_ = hot(emissions, 3)
     assert (first.text, boosted.text) == ("a", "b")
@@ -200,7 +196,7 @@ def test_hot_phrases_count_wherever_they_occur(paths: Paths) -> None:
     model = ToyLanguageModel(tuple(WORDS), seed=1)
     loops = LexiconLoops(WORDS, model, a=0.7, b=-0.4)
     hot = HotPhrases([" ".join(phrase) for phrase in PHRASES], 0.8, SIZES)
-    search = LexiconBeam(WORDS, 4, beam=20_000, weights=Weights(0.7, -0.4), language_model=model, paths=paths, hot_words=hot)
+    search = LexiconBeam(WORDS, CTCMoves(4), beam=20_000, weights=Weights(0.7, -0.4), language_model=model, paths=paths, hot_words=hot)
     for hypotheses, scores in zip(search(emissions, 4), emissions.log_probabilities, strict=True):
         found: dict[tuple[str, ...], list[float]] = {}
         for text, score in every_text(scores.tolist(), log_sum if paths == "sum" else max).items():
@@ -220,15 +216,15 @@ def test_hot_phrases_count_wherever_they_occur(paths: Paths) -> None:
 def test_what_is_not_complete_is_left_out() -> None:
     path = [2, 1, 3, 3, 3]
     scores = torch.full((1, 5, 4), 0.0).scatter(2, torch.tensor(path)[None, :, None], 1.0).log()
-    ((best,),) = LexiconBeam({"a": [(2,)], "bb": [(3, 3)]}, 4, boundary=BAR)(Emissions(scores, torch.tensor([5])))
+    ((best,),) = LexiconBeam({"a": [(2,)], "bb": [(3, 3)]}, CTCMoves(4), boundary=BAR)(Emissions(scores, torch.tensor([5])))
     assert (best.text, best.score) == ("a", pytest.approx(0.0))
 
 
 def test_a_threshold_drops_what_is_far_below_the_best() -> None:
     emissions = Emissions(peaky(1, 12, 4), torch.tensor([12]))
-    (some,), (all_,) = (LexiconBeam(WORDS, 4, boundary=BAR, threshold=threshold)(emissions, 50) for threshold in (1.5, math.inf))
+    (some,), (all_,) = (LexiconBeam(WORDS, CTCMoves(4), boundary=BAR, threshold=threshold)(emissions, 50) for threshold in (1.5, math.inf))
     assert 1 <= len(some) < len(all_)
-    assert some[0].text == all_[0].text
+    assert some[0].score == all_[0].score
     assert min(h.score for h in some) > some[0].score - 2
 
 
@@ -245,15 +241,15 @@ def test_a_threshold_drops_what_is_far_below_the_best() -> None:
 )
 def test_a_lexicon_of_another_vocabulary_is_refused(spellings: dict[str, list[tuple[int, ...]]], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        LexiconBeam(spellings, 4, boundary=BAR)
+        LexiconBeam(spellings, CTCMoves(4), boundary=BAR)
 
 
 def test_what_cannot_be_searched_is_refused() -> None:
     with pytest.raises(UserError, match=r"lacks 6 of the lexicon's 6 words, such as 'a'; it has 'A', 'B'.*capital"):
-        LexiconBeam(WORDS, 4, language_model=ToyLanguageModel(("A", "B")))
+        LexiconBeam(WORDS, CTCMoves(4), language_model=ToyLanguageModel(("A", "B")))
     with pytest.raises(UserError, match="beam must be 1"):
-        LexiconBeam(WORDS, 4, beam=0)
+        LexiconBeam(WORDS, CTCMoves(4), beam=0)
     with pytest.raises(UserError, match="threshold"):
-        LexiconBeam(WORDS, 4, threshold=0.0)
+        LexiconBeam(WORDS, CTCMoves(4), threshold=0.0)
     with pytest.raises(UserError, match="5 symbols and the vocabulary 4"):
-        LexiconBeam(WORDS, 4)(drawn(0, 1, 2, 5))
+        LexiconBeam(WORDS, CTCMoves(4))(drawn(0, 1, 2, 5))

@@ -8,6 +8,7 @@ import torch
 
 from foresay.contracts import Emissions
 from foresay.decoding.lexicon_beam import LexiconBeam
+from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import sentence_scores
 from foresay.decoding.weights import Weights
@@ -59,7 +60,7 @@ def test_words_of_the_model_are_spelled_in_letters(folder: Path) -> None:
     decoder = Decoder(recognizer(), weighed(folder))
     model = load_language_model(folder / "words.arpa")
     spelled = {word: [tuple(SYMBOLS.index(letter) for letter in word)] for word in model.symbols}
-    by_hand = LexiconBeam(spelled, 6, boundary=1, beam=8, weights=Weights(0.8, -0.5), language_model=model)
+    by_hand = LexiconBeam(spelled, CTCMoves(6), boundary=1, beam=8, weights=Weights(0.8, -0.5), language_model=model)
     assert [[(h.text, h.score) for h in found] for found in decoder(emissions(), 4)] == [
         [(h.text, h.score) for h in found] for found in by_hand(emissions(), 4)
     ]

@@ -1,18 +1,13 @@
 """Beam search over the words of a lexicon, with a language model of words: log p_AM + a log p_LM + b words, in nats.
 
-The spellings form a trie. A hypothesis is a history of words, a node of the trie, and the last symbol, the blank if a blank was last. In
-each frame it takes a blank, repeats its last symbol, or goes to a child; where a spelling ends the word is scored and the node is the root
-again. At a node stands the look-ahead, the best score at the begin of a sentence of the words below it, which a word gives back when it is
-complete.
+The spellings form a trie. A hypothesis is a history of words, a node of the trie, and a place in the last symbol. In each frame it stays
+at its node, or enters the symbol of a child; where a spelling ends the word is scored, as its last symbol is entered, and the node is the
+root again. How symbols fill frames is the topology's matter (`moves`): one search serves CTC and hidden Markov models. At a node stands
+the look-ahead, the best score at the begin of a sentence of the words below it, which a word gives back when it is complete.
 
-Two conventions:
-
-    ctc         CTC as it is trained. `paths` "max": the score is that of the best path, and of histories that are one state to the
-                language model the best is kept; "sum": it is that of all paths that lead to the words, which are kept apart from others
-                to the end: a sum needs about four times the beam for as good a search.
-    flashlight  as flashlight's LexiconDecoder, which serves fairseq: at the root, a blank and "silence" (the same symbol) are both taken, a
-                last boundary cannot be repeated, and a word may be completed by a repeated symbol without a blank before it. Its log-add,
-                `paths` "sum", counts some paths twice, and adds up histories that are one state.
+`paths` "max": the score is that of the best path, and of histories that are one state to the language model the best is kept (Viterbi,
+token passing). "sum": it is that of all paths that lead to the words, which are kept apart from others to the end: a sum needs about four
+times the beam for as good a search.
 
 K hypotheses for each of B utterances live in tensors; a loop runs over frames only. The best 2 K children, by look-ahead, have their words
 scored; of all candidates the best 3 K are merged, and K kept.
@@ -27,9 +22,10 @@ from torch import Tensor
 
 from foresay.contracts.language_models import LanguageModel
 from foresay.contracts.recognition import Emissions, Hypothesis
-from foresay.decoding.emissions import BLANK, checked, padded_with_blanks
+from foresay.decoding.emissions import BLANK, checked
 from foresay.decoding.history import NOTHING, History, emitted, mixed
 from foresay.decoding.hot_words import HotPhrases
+from foresay.decoding.moves import Moves
 from foresay.decoding.trie import Trie
 from foresay.decoding.weights import Weights
 from foresay.decoding.word_scores import WordScores
@@ -37,7 +33,6 @@ from foresay.errors import UserError, at_least
 
 Spellings: TypeAlias = Mapping[str, Sequence[Sequence[int]]]
 Paths: TypeAlias = Literal["sum", "max"]
-Convention: TypeAlias = Literal["ctc", "flashlight"]
 ROOT = 0
 _CHILDREN, _CANDIDATES = 2, 3
 """For each hypothesis of the beam: children that are scored, candidates that are merged."""
@@ -51,8 +46,8 @@ class _Beam(NamedTuple):
     language: Tensor
     """Log p_LM of the words, unweighted."""
     node: Tensor
-    last: Tensor
-    """The last symbol, `BLANK`, or V for flashlight's silence."""
+    place: Tensor
+    """In the last symbol, as the topology counts."""
     state: Tensor
     """Of `WordScores`."""
     words: Tensor
@@ -76,14 +71,13 @@ class LexiconBeam:
 
     Args:
         spellings: of each word, in symbols, without boundaries; several of a word and several words of one are allowed.
-        symbols: V, the blank counted.
+        moves: the topology.
         boundary: the symbol that ends each word, where the recognizer has one; the last word of an utterance may go without it.
         beam: K, hypotheses kept.
         weights: of the language model, and of the number of words.
         language_model: of words, by their names. A word that it lacks is unknown to it.
         hot_words: compiled for the words of `spellings`, in their order.
         paths: whether the paths of the same words are summed, or the best one counts.
-        convention: exact CTC, or what flashlight does.
         threshold: nats below the best candidate of a frame at which others are dropped.
 
     Raises:
@@ -93,7 +87,7 @@ class LexiconBeam:
     def __init__(
         self,
         spellings: Spellings,
-        symbols: int,
+        moves: Moves,
         *,
         boundary: int | None = None,
         beam: int = 50,
@@ -101,23 +95,22 @@ class LexiconBeam:
         language_model: LanguageModel | None = None,
         hot_words: HotPhrases | None = None,
         paths: Paths = "max",
-        convention: Convention = "ctc",
         threshold: float = math.inf,
     ) -> None:
         at_least(1, beam=beam)
         if not threshold > 0:
             msg = f"the threshold is in nats below the best, above 0, not {threshold}"
             raise UserError(msg)
-        self.symbols, self.boundary, self.beam, self.threshold = symbols, boundary, beam, threshold
-        self.weights, self.paths, self.flashlight = weights or Weights(), paths, convention == "flashlight"
-        self.by_state = self.flashlight or paths == "max"
+        self.moves, self.boundary, self.beam, self.threshold = moves, boundary, beam, threshold
+        self.weights, self.paths = weights or Weights(), paths
+        self.by_state = paths == "max" or moves.adds_up_states
         self.vocabulary = tuple(spellings)
         self.worth = WordScores(self.vocabulary, self.weights.words, language_model, hot_words)
-        self._build(_spelled(spellings, symbols, boundary))
+        self._build(_spelled(spellings, moves.symbols, boundary))
 
     def _build(self, spelled: Sequence[tuple[int, Sequence[int]]]) -> None:
         """Lay out the trie, the words at its nodes, and the look-ahead."""
-        trie = Trie([spelling for _, spelling in spelled], self.symbols)
+        trie = Trie([spelling for _, spelling in spelled], self.moves.symbols)
         words = torch.tensor([word for word, _ in spelled])
         order = trie.ends.sort(stable=True).indices
         self.children = trie.children
@@ -149,11 +142,11 @@ class LexiconBeam:
             UserError: the emissions have another number of symbols, or are not numbers.
         """
         at_least(1, best=best)
-        checked(emissions, self.symbols)
+        checked(emissions, self.moves.scores)
         self._move(emissions.log_probabilities.device)
         beam, history = self._begin(emissions), History()
         lengths = emissions.lengths.tolist()
-        for t, frame in enumerate(padded_with_blanks(emissions)):
+        for t, frame in enumerate(emissions.log_probabilities.transpose(0, 1).contiguous()):
             found = self._step(beam, frame)
             if t >= min(lengths):
                 found = _held(beam, found, [t < length for length in lengths])
@@ -166,43 +159,27 @@ class LexiconBeam:
         score = torch.full((scores.shape[0], self.beam), -torch.inf, device=scores.device, dtype=scores.dtype)
         number = torch.zeros_like(score, dtype=torch.int64)
         score[:, 0] = 0
-        last = self.symbols if self.flashlight else BLANK
-        return _Beam(score, torch.zeros_like(score), number, number + last, number + self.worth.start, number)
+        return _Beam(score, torch.zeros_like(score), number, number + self.moves.start, number + self.worth.start, number)
 
     def _step(self, beam: _Beam, frame: Tensor) -> _Candidates:
         """Go on by one frame (B, V)."""
-        parts = [self._blanks(beam, frame), self._repeats(beam, frame), *self._children(beam, frame)]
-        found = _joined(parts)
+        stays = self.moves.stays(frame, beam.place, beam.node == ROOT)
+        parts = [_stayed(beam._replace(score=beam.score + score, place=place), added) for score, place, added in stays]
+        found = _joined([*parts, *self._children(beam, frame)])
         return self._best(found, found.beam.state if self.by_state else found.beam.words, self.beam, _CANDIDATES * self.beam)
-
-    def _blanks(self, beam: _Beam, frame: Tensor) -> _Candidates:
-        return _stayed(beam._replace(score=beam.score + frame[:, BLANK, None], last=torch.full_like(beam.last, BLANK)))
-
-    def _repeats(self, beam: _Beam, frame: Tensor) -> _Candidates:
-        last = beam.last
-        if self.flashlight:
-            last = torch.where(beam.node == ROOT, self.symbols, last)
-        said = frame.gather(1, torch.where(last == self.symbols, BLANK, last)).masked_fill(last == BLANK, -torch.inf)
-        return _stayed(beam._replace(score=beam.score + said, last=last))
 
     def _children(self, beam: _Beam, frame: Tensor) -> list[_Candidates]:
         """Go to the best children, and complete their words."""
         grown = self.climb.index_select(0, beam.node.flatten()).view(*beam.node.shape, -1)
-        grown += frame[:, None]
+        grown += self.moves.enters(frame, beam.place)
         grown += beam.score[..., None]
-        if not self.flashlight:
-            grown.scatter_(2, beam.last[..., None], -torch.inf)  # a repetition needs a blank before it
         score, places = grown.flatten(1).topk(min(_CHILDREN * self.beam, grown[0].numel()), sorted=False)
-        parent, symbol = places // self.symbols, places % self.symbols
+        parent, symbol = places // grown.shape[2], places % grown.shape[2]
         before = _Beam(*(row.gather(1, parent) for row in beam))
         node = self.children[before.node, symbol].long()
-        inner = self.inner[node]
-        completes = score > -torch.inf
-        if self.flashlight:
-            repeats = symbol == before.last
-            inner = inner & ~repeats
-            completes = completes & ~(repeats & (before.node == ROOT))
-        before = before._replace(score=score, node=node, last=symbol)
+        again = self.moves.repeats(before.place, symbol)
+        inner, completes = self.inner[node] & ~again, (score > -torch.inf) & ~(again & (before.node == ROOT))
+        before = before._replace(score=score, node=node, place=self.moves.entered(symbol))
         stays_in = before._replace(score=score.masked_fill(~inner, -torch.inf))
         went = _Candidates(stays_in, parent, symbol, torch.full_like(symbol, NOTHING))
         return [went, self._completed(before, completes, parent, symbol)]
@@ -239,8 +216,8 @@ class LexiconBeam:
         if self.threshold < math.inf:
             score = score.masked_fill(score < score[:, :1] - self.threshold, -torch.inf)
         beam = candidates.beam
-        stride = 2 * len(self.ahead) * (self.symbols + 1) + 1
-        names = (histories * stride + beam.node * (self.symbols + 1) + beam.last).gather(1, order)
+        stride = 2 * len(self.ahead) * self.moves.places + 1
+        names = (histories * stride + beam.node * self.moves.places + beam.place).gather(1, order)
         names, groups = names.sort(stable=True)  # the best of each group is its first
         score = _merged(score.gather(1, groups), names, self.paths)
         score, kept = score.topk(min(count, score.shape[1]))
@@ -250,8 +227,8 @@ class LexiconBeam:
 
     def _finish(self, beam: _Beam, history: History, best: int) -> list[list[Hypothesis]]:
         """End the sentences, and write down the best hypotheses of each utterance."""
-        whole = _stayed(beam._replace(score=beam.score.masked_fill(beam.node != ROOT, -torch.inf)))
-        if self.boundary is not None and not self.flashlight:  # the last word may go without its boundary
+        whole = _stayed(beam._replace(score=(beam.score + self.moves.ends(beam.place)).masked_fill(beam.node != ROOT, -torch.inf)))
+        if self.boundary is not None and self.moves.open_end:  # the last word may go without its boundary
             node = self.children[beam.node, self.boundary].long()
             score = torch.where(node == ROOT, -torch.inf, beam.score + self.ahead[node] - self.ahead[beam.node])
             at_end = beam._replace(score=score, node=node)
@@ -265,7 +242,7 @@ class LexiconBeam:
         ended = found.beam._replace(
             score=found.beam.score + self.weights.language * said + added,
             language=found.beam.language + said,
-            last=torch.zeros_like(found.beam.last),
+            place=torch.zeros_like(found.beam.place),
         )
         found = self._best(found._replace(beam=ended), ended.words, best, ended.words.shape[1])
         return self._written(found, history)
@@ -293,12 +270,14 @@ class LexiconBeam:
         for name in ("children", "entries", "begin", "inner", "ahead", "climb"):
             setattr(self, name, getattr(self, name).to(device))
         self.worth.to(device)
+        self.moves.to(device)
 
 
-def _stayed(beam: _Beam) -> _Candidates:
-    """Hypotheses in their places that have added nothing."""
+def _stayed(beam: _Beam, added: int = NOTHING) -> _Candidates:
+    """Hypotheses that stay at their nodes, and have added a symbol at most."""
     nothing = torch.full_like(beam.node, NOTHING)
-    return _Candidates(beam, torch.arange(beam.node.shape[1], device=nothing.device).expand_as(nothing), nothing, nothing)
+    parent = torch.arange(beam.node.shape[1], device=nothing.device).expand_as(nothing)
+    return _Candidates(beam, parent, torch.full_like(nothing, added), nothing)
 
 
 def _joined(parts: Sequence[_Candidates]) -> _Candidates:

@@ -25,6 +25,7 @@ from foresay.contracts import (
 from foresay.decoding.fusion import ShallowFusion
 from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam
+from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
 from foresay.decoding.search import Rescored, Search, greedy, over_words, spelled, transduced, writing
@@ -239,7 +240,7 @@ class Decoder:
             hot = HotPhrases(self._hot, self.settings.hot_weight or 0.0, sizes)
         beam = LexiconBeam(
             spellings,
-            len(self.vocabulary),
+            CTCMoves(len(self.vocabulary)),
             boundary=self.recognizer.boundary,
             beam=self.settings.width,
             weights=weights,
