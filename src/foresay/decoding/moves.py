@@ -1,4 +1,4 @@
-"""What a hypothesis of a lexicon search may do in a frame: the topologies of CTC, of flashlight's decoder, and of hidden Markov models.
+"""What a hypothesis of a lexicon search may do in a frame: the topologies of CTC and of flashlight's decoder.
 
 A hypothesis is at a node of the trie of spellings, and at a *place*: how far it has come in its last symbol. In each frame it stays at its
 node, or enters a symbol, which leads to a child.
@@ -7,12 +7,12 @@ node, or enters a symbol, which leads to a child.
     CTC         a symbol, or the blank   repeats its symbol, or takes a blank              any symbol but its own
     flashlight  so too, or silence       so too; at the root "silence" (the blank's        any symbol; its own only to complete a word that
                                          symbol), which is taken beside the blank          it has begun
-    HMM         a state of a symbol          in its state, or goes on to the symbol's next;    from the last state, any symbol
-                                         at the root, from the last one, to silence
+
+Hidden Markov models have theirs in `hmm_search`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -20,9 +20,6 @@ from torch import Tensor
 
 from foresay.decoding.emissions import BLANK
 from foresay.decoding.history import NOTHING
-
-SILENCE = 0
-"""The symbol that stands between words, or does not, in a hidden Markov model."""
 
 
 class Stay(NamedTuple):
@@ -127,55 +124,3 @@ class FlashlightMoves(Moves):
     def repeats(self, place: Tensor, symbol: Tensor) -> Tensor:
         """Say which symbols (B, C) are the last one (B, C), without a blank between: (B, C) bool."""
         return symbol == place
-
-
-class StateMoves(Moves):
-    """A hidden Markov model of each symbol, its states from left to right; between words, and at both ends, there may be silence.
-
-    A place is a state of a symbol, and one more the start. Frames (B, S) are scores of states, which several symbols may share. All that a
-    path passes through counts: each frame, each log p of staying, and each of going on, the last one too.
-
-    Args:
-        states: of each symbol its states, in order; symbol 0 is the silence.
-        stay: (S,) log p of staying in each state, in nats.
-        go: (S,) log p of going on.
-    """
-
-    def __init__(self, states: Sequence[Sequence[int]], stay: Tensor, go: Tensor) -> None:
-        sizes = torch.tensor([len(chain) for chain in states])
-        self.symbols, self.scores, self.start = len(states), len(stay), int(sizes.sum())
-        self.places = self.start + 1
-        self._first = sizes.cumsum(0) - sizes
-        """(V,) the place of each symbol's first state."""
-        self._state = torch.tensor([state for chain in states for state in chain] + [0])
-        """(P,) the state of each place."""
-        last = torch.zeros(self.places, dtype=torch.bool)
-        last[sizes.cumsum(0) - 1] = True
-        last[self.start] = True
-        go = go[self._state]
-        go[self.start] = 0
-        self._stay = stay[self._state].index_fill(0, torch.tensor([self.start]), -torch.inf)
-        self._onward, self._leave = go.masked_fill(last, -torch.inf), go.masked_fill(~last, -torch.inf)
-        """(P,) log p of going on to the symbol's next state, and of leaving its last one."""
-        self._silences = len(states[SILENCE])
-
-    def stays(self, frame: Tensor, place: Tensor, between: Tensor) -> Iterator[Stay]:
-        """Stay in places (B, K) in a frame (B, S), go on to the next ones, or, where it is `between` words (B, K), to silence."""
-        yield Stay(frame.gather(1, self._state[place]) + self._stay[place], place)
-        onward = (place + 1).clamp(max=self.start)
-        yield Stay(frame.gather(1, self._state[onward]) + self._onward[place], onward)
-        silent = self._leave[place] + frame[:, self._state[SILENCE], None]
-        may = between & (place >= self._silences)
-        yield Stay(silent.masked_fill(~may, -torch.inf), torch.zeros_like(place), SILENCE)
-
-    def enters(self, frame: Tensor, place: Tensor) -> Tensor:
-        """Leave places (B, K), and score the first state of each symbol in a frame (B, S): (B, K, V)."""
-        return self._leave[place][..., None] + frame[:, self._state[self._first]][:, None]
-
-    def entered(self, symbol: Tensor) -> Tensor:
-        """Return the places of the first states of symbols (B, C): (B, C)."""
-        return self._first[symbol]
-
-    def ends(self, place: Tensor) -> Tensor:
-        """Leave places (B, K), of which an utterance may end in the last state of a symbol: (B, K)."""
-        return self._leave[place]
