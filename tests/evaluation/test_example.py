@@ -7,8 +7,11 @@ import numpy as np
 import torch
 
 from foresay.baselines.logmel import LogMel
-from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.contracts import Emissions
+from foresay.corpora.manifest import Interval, Manifest, write_manifest
+from foresay.encoding.text_alignment import text_alignment
 from foresay.evaluation.example import examples
+from foresay.models.recognition.ctc import CTC, CTCSettings
 from reference.levels import RATE, trained, write_corpus
 from reference.tiny_run import write_run
 
@@ -78,3 +81,34 @@ def test_codes_are_the_nearest_of_fifty_centers(tmp_path: Path) -> None:
         means = np.stack([features[codes == code].mean(axis=0) for code in np.unique(codes)])
         nearest = np.unique(codes)[((features[:, None] - means) ** 2).sum(axis=-1).argmin(axis=1)]
         assert (nearest == codes).mean() > 0.8  # of centers estimated from the utterance alone
+
+
+def letters(*symbols: str) -> CTC:
+    torch.manual_seed(0)
+    model = LogMel()
+    return CTC(CTCSettings(("<blank>", "|", *symbols)), model).eval()
+
+
+def test_a_recognizer_says_where_the_transcript_is(tmp_path: Path) -> None:
+    manifest = write_corpus(tmp_path / "m.jsonl", 8)
+    texts = {item.id: "ab ba" for item in manifest}
+    words = (Interval(0.1, 0.5, "AB"), Interval(0.5, 0.9, "BA"))
+    items = [replace(item, text=texts[item.id], phones=None, words=words if place % 2 else None) for place, item in enumerate(manifest)]
+    write_manifest(tmp_path / "texts.jsonl", items)
+    manifest = Manifest.open(tmp_path / "texts.jsonl")
+    model, known = letters("a", "b"), {item.id for item in items if item.words}
+    found = examples(model, manifest)
+    assert len(found) == 3
+    for arrays in found:
+        frames = len(arrays["features_emissions"])
+        emissions = Emissions(torch.from_numpy(arrays["features_emissions"])[None], torch.tensor([frames]))
+        expected = text_alignment(model, emissions, "ab ba", len(arrays["waveform"]) / model.sample_rate)
+        assert arrays["alignment_rows"].tolist() == list(expected.rows)
+        np.testing.assert_allclose(arrays["alignment_shares"], expected.shares, atol=1e-3)
+        assert arrays["alignment_path"].tolist() == expected.path.tolist()
+        assert arrays["alignment_words"].tolist() == ["ab", "ba"]
+        np.testing.assert_allclose(arrays["alignment_times"], [(word.start, word.end) for word in expected.words], atol=1e-6)
+        assert ("alignment_true" in arrays) == (arrays["id"].item() in known)
+        assert arrays.get("alignment_true", np.array([[0.1, 0.5], [0.5, 0.9]])).tolist() == [[0.1, 0.5], [0.5, 0.9]]
+    assert all("lacks" in arrays["not_aligned"].item() for arrays in examples(letters("a"), manifest))
+    assert examples(LogMel(), manifest) == []

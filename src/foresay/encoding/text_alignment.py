@@ -30,6 +30,8 @@ class TextAlignment(NamedTuple):
     """N: the symbol that each stands for; nothing, where it is a blank."""
     shares: Tensor
     """(T, N), 0 to 1."""
+    meaning: str
+    """What they are."""
     path: Tensor
     """(T,) int64: the row that each frame belongs to; it never falls."""
     words: tuple[Word, ...]
@@ -39,6 +41,7 @@ class _Found(NamedTuple):
     rows: Sequence[int]
     """Their symbols, 0 for a blank."""
     shares: Tensor
+    meaning: str
     path: Tensor
     symbols: Sequence[Span]
     """Of the text, boundaries too."""
@@ -66,7 +69,7 @@ def text_alignment(recognizer: Recognizer, encoded: Encoded, text: str, duration
         msg = f"{type(recognizer).__name__} has no alignment of a known text"
         raise UserError(msg)
     rows = tuple(recognizer.symbols[number] if number else "" for number in found.rows)
-    return TextAlignment(rows, found.shares.float().cpu(), found.path.cpu(), words_at(recognizer, found.symbols, duration))
+    return TextAlignment(rows, found.shares.float().cpu(), found.meaning, found.path.cpu(), words_at(recognizer, found.symbols, duration))
 
 
 def _emitted(emissions: Emissions, tokens: Sequence[int]) -> _Found:
@@ -75,7 +78,10 @@ def _emitted(emissions: Emissions, tokens: Sequence[int]) -> _Found:
     written = (places + 1).cummax(0).values  # symbols begun so far
     rows = [0, *(number for token in tokens for number in (token, 0))]
     (symbols,) = spans(found, emissions, [tokens])
-    return _Found(rows, posteriors(emissions, [tokens])[0], torch.where(places < 0, 2 * written, 2 * places + 1), symbols)
+    path = torch.where(places < 0, 2 * written, 2 * places + 1)
+    return _Found(
+        rows, posteriors(emissions, [tokens])[0], "posterior of each symbol, and of each blank between two, over all paths", path, symbols
+    )
 
 
 def _transduced(recognizer: TransducingRecognizer, encoded: Encoded, tokens: Sequence[int]) -> _Found:
@@ -90,7 +96,7 @@ def _transduced(recognizer: TransducingRecognizer, encoded: Encoded, tokens: Seq
     chosen = scores[0, written, torch.arange(len(tokens)), lattice[1][0]].exp()
     symbols = _moments(tokens, written.tolist(), chosen)
     path = torch.searchsorted(written, torch.arange(count, device=frames.device), right=True)
-    return _Found([0, *tokens], (arcs.blank + arcs.label)[0], path, symbols)
+    return _Found([0, *tokens], (arcs.blank + arcs.label)[0], "posterior of each node: so many symbols are written", path, symbols)
 
 
 def _spelled(recognizer: SpellingRecognizer, encoded: Encoded, tokens: Sequence[int]) -> _Found:
@@ -104,7 +110,9 @@ def _spelled(recognizer: SpellingRecognizer, encoded: Encoded, tokens: Sequence[
     moments = rising_path(shares)
     times = torch.arange(shares.shape[1], device=shares.device)
     path = torch.searchsorted(torch.tensor(moments, device=shares.device), times, right=True) - 1
-    return _Found(tokens, shares.T, path.clamp(min=0), _moments(tokens, moments, torch.stack(chosen)))
+    return _Found(
+        tokens, shares.T, "attention of each symbol to the frames", path.clamp(min=0), _moments(tokens, moments, torch.stack(chosen))
+    )
 
 
 def _moments(tokens: Sequence[int], frames: Sequence[int], probabilities: Tensor) -> list[Span]:

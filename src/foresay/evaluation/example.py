@@ -1,6 +1,6 @@
 """Features of a few utterances, kept in the run for reports to draw: `artifacts/example-1.npz` and so on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foresay.contracts import Batch, FeatureExtractor, SpeechModel
+from foresay.contracts import Batch, Encoded, FeatureExtractor, Recognizer, SpeechModel
+from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Item, Manifest
 from foresay.encoding.recordings import draw_recordings, encode_recordings
 from foresay.encoding.subjects import Subject
+from foresay.encoding.text_alignment import text_alignment
 from foresay.errors import UserError
 from foresay.quantizers.kmeans import KMeans
 
@@ -28,27 +30,31 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
 def examples(extractor: FeatureExtractor, manifest: Manifest, *, seed: int = 0, device: str = "cpu") -> list[Arrays]:
-    """Encode a few utterances of 2 to 6 s that have phones; none if there are none.
+    """Encode a few utterances of 2 to 6 s that have phones or, for a recognizer, a transcript; none if there are none.
 
     Arrays: `id`, `text`, `waveform (S,)`, `sample_rate`, `phone_starts`, `phone_ends` (P,) in seconds, `phone_labels (P,)`,
     `first_center_seconds`; of each layer `features_LAYER (T, D)`, `frame_rate_LAYER` and, if the corpus has frames enough to find clusters
     in, `codes_LAYER (T,)`; each tensor of `inspect` as `inspect_NAME`, or in `not_inspected` why there are none.
+    Of a recognizer where the transcript is (`encoding/text_alignment.py`): `alignment_rows (N,)`, `alignment_shares (T, N)` and what they
+    are in `alignment_meaning`, `alignment_path (T,)`, `alignment_words (W,)`, `alignment_times (W, 2)` in seconds and, where they are
+    known, the true ones, `alignment_true (W, 2)`; or in `not_aligned` why there is none.
     """
     fitting = np.flatnonzero((manifest.durations >= SHORTEST) & (manifest.durations <= LONGEST)).tolist()
-    chosen = _choose(manifest, fitting)
+    transcribed = isinstance(extractor, Recognizer)
+    chosen = _choose(manifest, fitting, lambda item: bool(item.phones or (transcribed and item.text)))
     codes = _find_codes(extractor, manifest, seed, device) if chosen else {}
     return [_example(extractor, manifest, [*fitting[place:], *fitting[:place]], codes, device) for place in chosen]
 
 
-def _choose(manifest: Manifest, fitting: Sequence[int]) -> list[int]:
-    """Return places in `fitting`: the first utterance with phones of each of the first speakers; of fewer speakers, what follows."""
+def _choose(manifest: Manifest, fitting: Sequence[int], will_do: Callable[[Item], bool]) -> list[int]:
+    """Return places in `fitting`: the first utterance that will do of each of the first speakers; of fewer speakers, what follows."""
     first: dict[str | None, int] = {}
     others: list[int] = []
     for place, index in enumerate(fitting):
         item = manifest[index]
-        if item.phones and item.speaker not in first:
+        if will_do(item) and item.speaker not in first:
             first[item.speaker] = place
-        elif item.phones:
+        elif will_do(item):
             others.append(place)
         if len(first) == MOST:
             break
@@ -76,7 +82,32 @@ def _example(extractor: FeatureExtractor, manifest: Manifest, indices: Sequence[
     if isinstance(extractor, SpeechModel):
         company = [indices[i % len(indices)] for i in range(extractor.group)]
         arrays |= _inspected(extractor, _group(manifest, company, extractor.sample_rate, len(waveform)).to(device))
+    if isinstance(extractor, Recognizer):
+        arrays |= aligned(extractor, manifest[indices[0]], torch.from_numpy(waveform)[None].to(device))
     return arrays
+
+
+@torch.no_grad()
+def aligned(recognizer: Recognizer, item: Item, waveforms: Tensor) -> Arrays:
+    """Find the transcript of an item in its audio (1, S), and its true times if there are any: arrays as `examples` names them."""
+    (layer,) = recognizer.layer_names
+    frames = recognizer.features(waveforms, torch.tensor([waveforms.shape[1]], device=waveforms.device))
+    encoded = Encoded(frames.values[layer].float(), frames.lengths[layer].cpu())
+    phones = recognizer.units == "phones"
+    try:
+        found = text_alignment(recognizer, encoded, transcript_of(item, "phones" if phones else "text"), item.duration)
+    except UserError as error:  # a digit, a letter that the vocabulary lacks, too few frames
+        return {"not_aligned": np.array(str(error))}
+    true = (item.phones if phones else item.words) or ()
+    known = {"alignment_true": np.array([one[:2] for one in true])} if len(true) == len(found.words) else {}
+    return known | {
+        "alignment_rows": np.array(found.rows),
+        "alignment_shares": found.shares.numpy().astype(np.float16),
+        "alignment_meaning": np.array(found.meaning),
+        "alignment_path": found.path.numpy(),
+        "alignment_words": np.array([word.text for word in found.words]),
+        "alignment_times": np.array([(word.start, word.end) for word in found.words]),
+    }
 
 
 def _spoken(item: Item) -> Arrays:

@@ -49,6 +49,25 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Aligned:
+    """Where a recognizer finds the transcript in the example, by N rows that the text passes from the first to the last."""
+
+    rows: tuple[str, ...]
+    """N: symbols; nothing for a blank."""
+    shares: NDArray[np.float64]
+    """(T, N)."""
+    meaning: str
+    """What the shares are."""
+    path: NDArray[np.int64]
+    """(T,): the row of each frame."""
+    words: tuple[str, ...]
+    times: NDArray[np.float64]
+    """(W, 2) seconds: begin and end of each word."""
+    true: NDArray[np.float64] | None
+    """(W, 2), where they are known."""
+
+
+@dataclass(frozen=True)
 class Example:
     """An utterance, up to `LONGEST` seconds of it."""
 
@@ -63,6 +82,8 @@ class Example:
     """What the model holds worth drawing, by name; the whole utterance of it."""
     whole: float
     """Seconds of the whole utterance."""
+    aligned: Aligned | None = None
+    """By a recognizer."""
 
     @property
     def duration(self) -> float:
@@ -93,6 +114,7 @@ def read_example(arrays: Mapping[str, NDArray[Any]]) -> Example | None:
         layers=tuple(_layer(key.removeprefix("features_"), arrays, end) for key in arrays if key.startswith("features_")),
         inspected={key.removeprefix("inspect_"): values for key, values in arrays.items() if key.startswith("inspect_")},
         whole=len(waveform) / rate,
+        aligned=_aligned(arrays) if "alignment_path" in arrays else None,
     )
 
 
@@ -101,6 +123,12 @@ def flac(waveform: NDArray[np.float32] | NDArray[np.int16], sample_rate: int) ->
     buffer = io.BytesIO()
     soundfile.write(buffer, waveform, sample_rate, format="FLAC", subtype="PCM_16")
     return f"data:audio/flac;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _aligned(arrays: Mapping[str, NDArray[Any]]) -> Aligned:
+    rows, words = (tuple(str(one) for one in arrays[f"alignment_{name}"]) for name in ("rows", "words"))
+    shares, times = (np.asarray(arrays[f"alignment_{name}"], dtype=np.float64) for name in ("shares", "times"))
+    return Aligned(rows, shares, str(arrays["alignment_meaning"]), arrays["alignment_path"], words, times, arrays.get("alignment_true"))
 
 
 def _layer(name: str, arrays: Mapping[str, NDArray[Any]], end: float) -> Layer:

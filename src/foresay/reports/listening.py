@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from foresay.reports.alignments import draw_alignment
 from foresay.reports.canvas import legend
 from foresay.reports.example import Example, Layer, flac, read_example
 from foresay.reports.markup import Html, join, tag
@@ -60,6 +61,7 @@ def _utterance(group: Sequence[Listening], number: int) -> Html:
         *_heading(example),
         tag("audio", controls=True, preload="auto", src=flac(example.waveform.clip(-1.0, 1.0), example.sample_rate)),
         draw_speech(example, f"{name}-speech"),
+        *_alignments(group, name),
         *_codes(group, name),
         *_similarities(group, name),
         *_inspected(group, name),
@@ -74,6 +76,19 @@ def _heading(example: Example) -> list[Html]:
     phones = "" if example.phones else " It has no phone times, so the pictures show no phones."
     hint = tag("span", " Click on a figure to play from there.", class_="hint")
     return [tag("p", tag("code", example.id), f", {span(example.whole)}{cut}.{phones}", hint, class_="caption")]
+
+
+def _alignments(group: Sequence[Listening], name: str) -> list[Html]:
+    """Where each recognizer finds the transcript."""
+    found = [(listening, listening.example.aligned) for listening in group]
+    shown = [(listening, aligned) for listening, aligned in found if aligned is not None]
+    pictures = [
+        join(
+            [*([tag("h4", one.name)] if len(group) > 1 else []), draw_alignment(aligned, one.example, one.run, f"{name}-{one.run}-aligned")]
+        )
+        for one, aligned in shown
+    ]
+    return [tag("h3", "Where is the text?"), *pictures] if pictures else []
 
 
 def _codes(group: Sequence[Listening], name: str) -> list[Html]:

@@ -17,6 +17,9 @@ EXCERPT = 2.0
 LEFT, RIGHT = 0.065, 0.995
 """Where the time axis of wide pictures begins and ends, as shares of the width: the playhead of the page moves between them."""
 
+FOOT = 0.46
+"""Inches below the lowest row, for the seconds."""
+
 BOUNDARY = {"color": "white", "linewidth": 0.6, "alpha": 0.8}
 """How phone boundaries are drawn on images."""
 
@@ -72,8 +75,8 @@ def neighbors_alike(layer: Layer, boundaries: NDArray[np.float64]) -> tuple[floa
 def time_rows(figure: Any, heights: tuple[float, ...], example: Example) -> list[Any]:  # noqa: ANN401 - matplotlib is an optional extra
     """Return axes one above the other over the time of the example, the phones in the last, and another above each of `heights`."""
     figure.set_layout_engine("none")
-    ratios = (*heights, 0.5)
-    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios, hspace=0.07, left=LEFT, right=RIGHT, top=0.99, bottom=0.13)
+    ratios, bottom = (*heights, 0.5), FOOT / figure.get_figheight()
+    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios, hspace=0.07, left=LEFT, right=RIGHT, top=0.99, bottom=bottom)
     rows = [figure.add_subplot(grid[i]) for i in range(len(ratios))]
     for axes in rows:
         axes.set_xlim(0.0, example.duration)
