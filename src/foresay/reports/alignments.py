@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.reports.canvas import INK, SMALL, series_color
-from foresay.reports.example import Aligned, Example, Phone
+from foresay.reports.example import AlignedExample, Example, Phone
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.speech import (
     BOUNDARY,
@@ -30,7 +30,7 @@ PATH = {"color": "#38d1ff", "linewidth": 1.1}
 """The best path, on dark images on any page."""
 
 
-def draw_alignment(aligned: Aligned, example: Example, run: int, name: str) -> Html:
+def draw_alignment(aligned: AlignedExample, example: Example, run: int, name: str) -> Html:
     """Draw where a run, by its place on the page, finds the text, and say how well it fits what is known; `name` is unique on the page."""
     symbols = [place for place, symbol in enumerate(aligned.rows) if symbol]
     soft = max(LEAST, ROW * len(symbols))
@@ -73,13 +73,13 @@ def draw_alignment(aligned: Aligned, example: Example, run: int, name: str) -> H
     return join([picture, tag("p", _caption(aligned, example), class_="caption")])
 
 
-def _shown(aligned: Aligned, times: NDArray[np.float64], example: Example) -> tuple[Phone, ...]:
+def _shown(aligned: AlignedExample, times: NDArray[np.float64], example: Example) -> tuple[Phone, ...]:
     """The words at times (W, 2), as far as the example is drawn."""
     shown = zip(times.tolist(), aligned.words, strict=True)
     return tuple(Phone(begin, min(end, example.duration), word) for (begin, end), word in shown if begin < example.duration)
 
 
-def _caption(aligned: Aligned, example: Example) -> str:
+def _caption(aligned: AlignedExample, example: Example) -> str:
     what = f"Above, the best path over the spectrogram; then the {aligned.meaning}, and the words as they are found"
     if aligned.true is None:
         return f"{what}. Where they are spoken is not known: the lines are those of the alignment itself."

@@ -49,7 +49,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Aligned:
+class AlignedExample:
     """Where a recognizer finds the transcript in the example, by N rows that the text passes from the first to the last."""
 
     rows: tuple[str, ...]
@@ -82,7 +82,7 @@ class Example:
     """What the model holds worth drawing, by name; the whole utterance of it."""
     whole: float
     """Seconds of the whole utterance."""
-    aligned: Aligned | None = None
+    aligned: AlignedExample | None = None
     """By a recognizer."""
 
     @property
@@ -125,10 +125,12 @@ def flac(waveform: NDArray[np.float32] | NDArray[np.int16], sample_rate: int) ->
     return f"data:audio/flac;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _aligned(arrays: Mapping[str, NDArray[Any]]) -> Aligned:
+def _aligned(arrays: Mapping[str, NDArray[Any]]) -> AlignedExample:
     rows, words = (tuple(str(one) for one in arrays[f"alignment_{name}"]) for name in ("rows", "words"))
     shares, times = (np.asarray(arrays[f"alignment_{name}"], dtype=np.float64) for name in ("shares", "times"))
-    return Aligned(rows, shares, str(arrays["alignment_meaning"]), arrays["alignment_path"], words, times, arrays.get("alignment_true"))
+    return AlignedExample(
+        rows, shares, str(arrays["alignment_meaning"]), arrays["alignment_path"], words, times, arrays.get("alignment_true")
+    )
 
 
 def _layer(name: str, arrays: Mapping[str, NDArray[Any]], end: float) -> Layer:
