@@ -9,7 +9,7 @@ from foresay.contracts.recognition import Emissions, Encoded
 from foresay.decoding.hmm_search import StateMoves, StateSearch
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.weights import Weights
-from reference.state_loops import States, drawn, every_sentence, language
+from reference.state_loops import States, TokenLoops, drawn, every_sentence, language
 from reference.toy_language import ToyLanguageModel
 
 WORDS: dict[str, list[tuple[int, ...]]] = {"a": [(1,)], "aa": [(1, 1)], "ab": [(1, 2), (2, 1)], "ba": [(2, 1)], "c": [(3,)]}
@@ -122,3 +122,17 @@ def test_nothing_but_silence_is_no_text() -> None:
     scores = torch.full((1, 4, 3), -5.0).index_fill(2, torch.tensor([0]), 0.0)
     ((best, *_),) = StateSearch({"a": [(1,)]}, StateMoves([[0], [1, 2]], even, even), scale=1.0)(Encoded(scores, torch.tensor([4])))
     assert (best.text, best.tokens, best.stops, best.confidences) == ("", (), (), ())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_beam_equals_plain_token_passing(seed: int) -> None:
+    """Over more frames than can be enumerated."""
+    states = drawn(seed, SIZES)
+    model = ToyLanguageModel(tuple(WORDS), seed=seed) if seed % 2 else None
+    scores = scores_of(seed, 25, states)
+    search = LexiconBeam(WORDS, moves_of(states), beam=400, weights=Weights(0.9 if model else 0.0, 0.3), language_model=model)
+    ((best, *_),) = search(Emissions(scores, torch.tensor([25])))
+    score, words = TokenLoops(WORDS, states, model, 0.9, 0.3).search(scores[0].tolist())
+    assert best.score == pytest.approx(score, abs=1e-3)
+    assert model is None or tuple(best.text.split()) == words
+    assert len(words) > 1

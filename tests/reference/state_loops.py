@@ -1,5 +1,6 @@
-"""Decoding of hidden Markov models by enumeration: every sentence, every pronunciation of its words, silences or none, every path."""
+"""Decoding of hidden Markov models: every sentence, pronunciation, silence and path, enumerated; and token passing in plain Python."""
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +41,8 @@ def best_path(rows: Sequence[Sequence[float]], states: States, symbols: Sequence
     chain = [(n, state) for n, symbol in enumerate(symbols) for state in states.chains[symbol]]
     best = Path(-math.inf, tuple(symbols), ())
     for cut in durations(len(rows), len(chain)) if 0 < len(chain) <= len(rows) else ():
-        score, t, begins = 0.0, 0, {}
+        score, t = 0.0, 0
+        begins: dict[int, int] = {}
         for (n, state), frames in zip(chain, cut, strict=True):
             begins.setdefault(n, t)
             score += sum(rows[u][state] for u in range(t, t + frames)) + (frames - 1) * states.stay[state] + states.go[state]
@@ -79,3 +81,92 @@ def drawn(seed: int, symbols: Sequence[int]) -> States:
     chains[-1][-1] = chains[-2][-1]
     stay = torch.rand(1 + max(max(chain) for chain in chains), generator=torch.Generator().manual_seed(seed)).double()
     return States(chains, stay.log().tolist(), (1 - stay).log().tolist())
+
+
+class Token(NamedTuple):
+    """All that matters of what was decoded so far, but for its score."""
+
+    begun: tuple[int, ...]
+    """Symbols of the word that is not complete."""
+    symbol: int
+    state: int
+    """The place in the states of its last symbol."""
+    language: int
+    """The language model's state."""
+
+
+class TokenLoops:
+    """Token passing in plain Python, one token after another."""
+
+    def __init__(
+        self,
+        spellings: Mapping[str, Sequence[tuple[int, ...]]],
+        states: States,
+        model: ToyLanguageModel | None,
+        a: float,
+        b: float,
+    ) -> None:
+        self.words: dict[tuple[int, ...], list[str]] = {}
+        for word, several in spellings.items():
+            for spelling in several:
+                self.words.setdefault(spelling, []).append(word)
+        self.following: dict[tuple[int, ...], set[int]] = {}
+        for spelling in self.words:
+            for n, symbol in enumerate(spelling):
+                self.following.setdefault(spelling[:n], set()).add(symbol)
+        self.begun = {spelling[:n] for spelling in self.words for n in range(len(spelling))}
+        self.states, self.model, self.a, self.b = states, model, a, b
+        self.numbers = {} if model is None else {word: n for n, word in enumerate(model.symbols)}
+
+    def search(self, rows: Sequence[Sequence[float]], beam: int | None = None) -> tuple[float, tuple[str, ...]]:
+        """Find the best words: their score, and what they are."""
+        start = Token((), -1, 0, 0 if self.model is None else self.model.start)
+        tokens: dict[Token, tuple[float, tuple[str, ...]]] = {start: (0.0, ())}
+        for row in rows:
+            after: dict[Token, tuple[float, tuple[str, ...]]] = {}
+            for token, (score, words) in tokens.items():
+                for reached, added, state, word in self._steps(token):
+                    total = score + added + row[state]
+                    if total > after.get(reached, (-math.inf, ()))[0]:
+                        after[reached] = (total, words if word is None else (*words, word))
+            best = sorted(after.items(), key=lambda one: -one[1][0])
+            tokens = dict(best[:beam])
+        ended = [
+            (score + self.states.go[chain[token.state]] + self.a * self._end(token.language), words)
+            for token, (score, words) in tokens.items()
+            for chain in [self.states.chains[token.symbol]]
+            if not token.begun and token.state == len(chain) - 1
+        ]
+        return max(ended, default=(-math.inf, ()))
+
+    def _steps(self, token: Token) -> Iterator[tuple[Token, float, int, str | None]]:
+        """Yield where a token may go in a frame, what the way adds, the state whose frame it is, and a word that is completed."""
+        leave = 0.0
+        if token.symbol >= 0:
+            chain = self.states.chains[token.symbol]
+            state = chain[token.state]
+            yield token, self.states.stay[state], state, None
+            leave = self.states.go[state]
+            if token.state < len(chain) - 1:
+                yield token._replace(state=token.state + 1), leave, chain[token.state + 1], None
+                return
+        if not token.begun and token.symbol != SILENCE:
+            yield token._replace(symbol=SILENCE, state=0), leave, self.states.chains[SILENCE][0], None
+        for symbol in self.following[token.begun]:
+            spelling, state = (*token.begun, symbol), self.states.chains[symbol][0]
+            if spelling in self.begun:
+                yield Token(spelling, symbol, 0, token.language), leave, state, None
+            for word in self.words.get(spelling, []):
+                said, language = self._said(token.language, word)
+                yield Token((), symbol, 0, language), leave + self.a * said + self.b, state, word
+
+    @functools.cache  # noqa: B019 - a search lives no longer than its test
+    def _said(self, state: int, word: str) -> tuple[float, int]:
+        if self.model is None:
+            return 0.0, 0
+        score, after = self.model.advance(torch.tensor([state]), torch.tensor([self.numbers[word]]))
+        return float(score), int(after)
+
+    @functools.cache  # noqa: B019 - as above
+    def _end(self, state: int) -> float:
+        return 0.0 if self.model is None else float(self.model.end(torch.tensor([state])))

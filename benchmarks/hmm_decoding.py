@@ -1,0 +1,127 @@
+"""How long does it take to decode with hidden Markov models? Real-time factors by beam, beside plain token passing in Python.
+
+    python benchmarks/hmm_decoding.py [--utterances 16] [--frames 500] [--words 2000] [--beams 50 200] [--rounds 3] [--threads 1]
+
+Likelihoods of 40 phones of three states each are made, 100 frames a second: sentences of random words, each of which is followed by few,
+with noise; a 3-gram is trained on other sentences. The plain loop decodes the first second, token by token, and has no look-ahead.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from timing import take_turns, times_faster
+
+from foresay.contracts import Encoded
+from foresay.contracts.language_models import LanguageModel
+from foresay.decoding.hmm_search import StateMoves, StateSearch
+from foresay.decoding.weights import Weights
+from foresay.loading import load_language_model
+from foresay.statistics.edit_distance import edit_distance
+from foresay.workflows.language_models import train_ngram
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from reference.state_loops import States, TokenLoops
+
+PHONES, STATES = 40, 3
+RATE = 100
+"""Frames a second."""
+WEIGHTS = Weights(1.0, 0.0)
+SENTENCES = 20_000
+
+
+class Task(NamedTuple):
+    """What is decoded."""
+
+    likelihoods: Encoded
+    said: list[str]
+    spellings: dict[str, list[tuple[int, ...]]]
+    states: States
+    model: LanguageModel
+
+
+def made(utterances: int, frames: int, words: int, folder: Path) -> Task:
+    """Speak sentences in a random lexicon: each state for one to five frames, as likely as noise lets it be."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(low: int, high: int, count: int = 1) -> list[int]:
+        return torch.randint(low, high, (count,), generator=generator).tolist()
+
+    spelled: dict[tuple[int, ...], str] = {}
+    while len(spelled) < words:
+        spelled.setdefault(tuple(drawn(1, PHONES, drawn(2, 9)[0])), f"w{len(spelled)}")
+    spellings = {word: [spelling] for spelling, word in spelled.items()}
+    follow = [drawn(0, words, 20) for _ in range(words)]
+
+    def sentence(length: int) -> list[int]:
+        said = drawn(0, words)
+        while len(said) < length:
+            said.append(follow[said[-1]][min(drawn(0, 20, 3))])
+        return said
+
+    (folder / "text").write_text("".join(" ".join(f"w{n}" for n in sentence(10)) + "\n" for _ in range(SENTENCES)), encoding="utf-8")
+    train_ngram([folder / "text"], folder / "model.arpa", order=3)
+    chains = [[STATES * phone + n for n in range(STATES)] for phone in range(PHONES)]
+    scores = torch.randn(utterances, frames, STATES * PHONES, generator=generator)
+    said: list[list[str]] = [[] for _ in scores]
+    for row, words_said in zip(scores, said, strict=True):
+        path = drawn(0, STATES, 10)
+        for word in sentence(frames):
+            path += [state for phone in spellings[f"w{word}"][0] for state in chains[phone] for _ in range(drawn(1, 6)[0])]
+            if len(path) > frames:
+                break
+            words_said.append(f"w{word}")
+        row[torch.arange(frames), torch.tensor(path[:frames])] += 2.5
+    even = [torch.tensor(0.5).log().item()] * (STATES * PHONES)
+    return Task(
+        Encoded(scores, torch.full((utterances,), frames)),
+        [" ".join(one) for one in said],
+        spellings,
+        States(chains, even, even),
+        load_language_model(folder / "model.arpa"),
+    )
+
+
+def ours(task: Task, beam: int) -> Callable[[], list[str]]:
+    """Decode the whole batch."""
+    moves = StateMoves(task.states.chains, torch.tensor(task.states.stay), torch.tensor(task.states.go))
+    search = StateSearch(task.spellings, moves, scale=1.0, beam=beam, weights=WEIGHTS, language_model=task.model)
+    return lambda: [found[0].text for found in search(task.likelihoods)]
+
+
+def plain(task: Task, beam: int) -> Callable[[], object]:
+    """Decode the first second, token by token."""
+    loops = TokenLoops(task.spellings, task.states, task.model, WEIGHTS.language, WEIGHTS.words)
+    rows = task.likelihoods.frames[0, :RATE].log_softmax(-1).tolist()
+    return lambda: loops.search(rows, beam)
+
+
+def main() -> None:
+    """Print real-time factors, error rates and ratios."""
+    parser = argparse.ArgumentParser(description="Decoding with hidden Markov models, by beam, beside plain token passing.")
+    for name, value in {"utterances": 16, "frames": 500, "words": 2000, "rounds": 3, "threads": 1}.items():
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--beams", type=int, nargs="+", default=[50, 200])
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    speech = options.utterances * options.frames / RATE
+    with tempfile.TemporaryDirectory() as folder:
+        task = made(options.utterances, options.frames, options.words, Path(folder))
+        ways: dict[str, Callable[[], object]] = {f"ours, {beam}": ours(task, beam) for beam in options.beams}
+        ways |= {f"plain, {beam}": plain(task, beam) for beam in options.beams}
+        seconds = take_turns(ways, options.rounds, "cpu")
+        print(f"{'beam':>5}{'real-time factor':>18}{'word errors, %':>16}{'x plain':>9}")
+        for beam in options.beams:
+            mine, theirs = seconds[f"ours, {beam}"], seconds[f"plain, {beam}"]
+            wrong = sum(edit_distance(a.split(), b.split()) for a, b in zip(task.said, ours(task, beam)(), strict=True))
+            rate = 100 * wrong / sum(len(text.split()) for text in task.said)
+            print(f"{beam:5}{statistics.median(mine) / speech:18.3f}{rate:16.1f}{times_faster(theirs, mine) * speech:9.1f}")
+
+
+if __name__ == "__main__":
+    main()
