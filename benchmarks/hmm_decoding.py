@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from timing import take_turns, times_faster
 
-from foresay.contracts import Encoded
+from foresay.contracts import Encoded, Topology
 from foresay.contracts.language_models import LanguageModel
 from foresay.decoding.hmm_search import StateMoves, StateSearch
 from foresay.decoding.weights import Weights
@@ -89,7 +89,7 @@ def made(utterances: int, frames: int, words: int, folder: Path) -> Task:
 
 def ours(task: Task, beam: int) -> Callable[[], list[str]]:
     """Decode the whole batch."""
-    moves = StateMoves(task.states.chains, torch.tensor(task.states.stay), torch.tensor(task.states.go))
+    moves = StateMoves(Topology(task.states.chains, torch.tensor(task.states.stay), torch.tensor(task.states.go)))
     search = StateSearch(task.spellings, moves, scale=1.0, beam=beam, weights=WEIGHTS, language_model=task.model)
     return lambda: [found[0].text for found in search(task.likelihoods)]
 

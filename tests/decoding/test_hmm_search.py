@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from foresay.contracts.recognition import Emissions, Encoded
+from foresay.contracts import Emissions, Encoded, Topology
 from foresay.decoding.hmm_search import StateMoves, StateSearch
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.weights import Weights
@@ -20,7 +20,7 @@ WIDE = 3000
 
 
 def moves_of(states: States) -> StateMoves:
-    return StateMoves(states.chains, torch.tensor(states.stay), torch.tensor(states.go))
+    return StateMoves(Topology(states.chains, torch.tensor(states.stay), torch.tensor(states.go)))
 
 
 def scores_of(seed: int, frames: int, states: States, utterances: int = 1) -> torch.Tensor:
@@ -106,13 +106,15 @@ def test_symbols_are_written_without_silence_with_times_and_confidences() -> Non
     path = torch.tensor([0, 1, 1, 2, 2, 3, 4, 0, 1, 2])
     probabilities = torch.full((10, 5), 0.05).scatter(1, path[:, None], 0.8)
     likelihoods = Encoded((probabilities.log() * 4 + torch.randn(10, 1))[None], torch.tensor([10]))
-    search = StateSearch({"a": [(1,)], "ab": [(1, 2)]}, StateMoves(states, stay, go), scale=0.25)
+    search = StateSearch({"a": [(1,)], "ab": [(1, 2)]}, StateMoves(Topology(states, stay, go)), scale=0.25)
     ((best,),) = search(likelihoods)
     assert (best.text, best.tokens, best.ends) == ("ab a", (1, 2, 1), (2, 3))
     assert (best.frames, best.stops) == ((3, 5, 9), (5, 7, 10))
     assert best.confidences == pytest.approx((0.8, 0.85, 0.8))
     assert best.acoustic == best.score == pytest.approx(10 * math.log(0.8) + 2 * math.log(0.6) + 8 * math.log(0.4), abs=1e-4)
-    loop = StateSearch({"a": [(1,)], "b": [(2,)]}, StateMoves(states, stay, go), scale=0.25, text_of=lambda tokens: f"{list(tokens)}")
+    loop = StateSearch(
+        {"a": [(1,)], "b": [(2,)]}, StateMoves(Topology(states, stay, go)), scale=0.25, text_of=lambda tokens: f"{list(tokens)}"
+    )
     ((best,),) = loop(likelihoods)
     assert (best.text, best.tokens, best.ends) == ("[1, 2, 1]", (1, 2, 1), ())
 
@@ -120,7 +122,9 @@ def test_symbols_are_written_without_silence_with_times_and_confidences() -> Non
 def test_nothing_but_silence_is_no_text() -> None:
     even = torch.full((3,), math.log(0.5))
     scores = torch.full((1, 4, 3), -5.0).index_fill(2, torch.tensor([0]), 0.0)
-    ((best, *_),) = StateSearch({"a": [(1,)]}, StateMoves([[0], [1, 2]], even, even), scale=1.0)(Encoded(scores, torch.tensor([4])))
+    ((best, *_),) = StateSearch({"a": [(1,)]}, StateMoves(Topology([[0], [1, 2]], even, even)), scale=1.0)(
+        Encoded(scores, torch.tensor([4]))
+    )
     assert (best.text, best.tokens, best.stops, best.confidences) == ("", (), (), ())
 
 

@@ -10,6 +10,7 @@
     recognition.py      Recognizer, Emissions, Encoded, Hypothesis        from speech to text
     transduction.py     TransducingRecognizer, Joint                      such that write symbols frame by frame, each by those before
     spelling.py         SpellingRecognizer, Speller                       such that predict symbol by symbol
+    states.py           StateRecognizer, Topology                         such that have hidden Markov models of symbols
     language_models.py  LanguageModel, Fusion                             what scores text
 
 One alphabet of shapes, everywhere:
@@ -36,6 +37,7 @@ from foresay.contracts.recognition import (
     StablePrefix,
 )
 from foresay.contracts.spelling import Speller, SpellingRecognizer, SpellingWeights
+from foresay.contracts.states import StateRecognizer, Topology
 from foresay.contracts.tokens import Tokenizer, Tokens
 from foresay.contracts.transduction import Joint, TransducingRecognizer
 
@@ -70,9 +72,11 @@ __all__ = [
     "SpellingRecognizer",
     "SpellingWeights",
     "StablePrefix",
+    "StateRecognizer",
     "Term",
     "Tokenizer",
     "Tokens",
+    "Topology",
     "Trainable",
     "TransducingRecognizer",
     "on_host",

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Protocol
 from torch import Tensor
 
 from foresay.contracts.frames import FeatureExtractor
-from foresay.contracts.models import Trainable
+from foresay.contracts.models import Model
 
 
 class Encoded(NamedTuple):
@@ -90,8 +90,8 @@ class Writing(Protocol):
         """Write symbols, without blanks, as text."""
 
 
-class Recognizer(Trainable, FeatureExtractor, ABC):
-    """From speech to text. Its one layer is what text is searched in: emissions, or encoded audio."""
+class Recognizer(Model, FeatureExtractor, ABC):
+    """From speech to text. Its one layer is what text is searched in: emissions, likelihoods, or encoded audio."""
 
     symbols: Sequence[str]
     """The V symbols by their numbers; 0 is the blank."""

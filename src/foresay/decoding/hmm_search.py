@@ -17,6 +17,7 @@ from torch import Tensor
 
 from foresay.contracts.language_models import LanguageModel
 from foresay.contracts.recognition import Emissions, Encoded, Hypothesis
+from foresay.contracts.states import Topology
 from foresay.decoding.hot_words import HotPhrases
 from foresay.decoding.lexicon_beam import LexiconBeam, Spellings
 from foresay.decoding.moves import Moves, Stay
@@ -33,12 +34,11 @@ class StateMoves(Moves):
     path passes through counts: each frame, each log p of staying, and each of going on, the last one too.
 
     Args:
-        states: of each symbol its states, in order; symbol 0 is the silence.
-        stay: (S,) log p of staying in each state, in nats.
-        go: (S,) log p of going on.
+        topology: the states of each symbol.
     """
 
-    def __init__(self, states: Sequence[Sequence[int]], stay: Tensor, go: Tensor) -> None:
+    def __init__(self, topology: Topology) -> None:
+        states, stay, go = topology
         sizes = torch.tensor([len(chain) for chain in states])
         self.symbols, self.scores, self.start = len(states), len(stay), int(sizes.sum())
         self.places = self.start + 1

@@ -155,7 +155,7 @@ class Listener(nn.Module):
         return frames
 
 
-class AttentionRecognizer(SpellingRecognizer):
+class AttentionRecognizer(SpellingRecognizer, Trainable):
     """Any encoder, a listener and a speller."""
 
     needs = ("audio", "text")

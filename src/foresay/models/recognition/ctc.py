@@ -125,7 +125,7 @@ class Prepared(NamedTuple):
     """Of the symbols, in nats each: what it costs to know how frequent they are and no more."""
 
 
-class CTC(EmittingRecognizer):
+class CTC(EmittingRecognizer, Trainable):
     """Any encoder, and a linear layer."""
 
     needs = ("audio", "text")

@@ -96,7 +96,7 @@ class PreparedLattices(NamedTuple):
     """Utterances whose joint is computed at once."""
 
 
-class Transducer(TransducingRecognizer):
+class Transducer(TransducingRecognizer, Trainable):
     """Any encoder, a prediction network and a joint network."""
 
     needs = ("audio", "text")

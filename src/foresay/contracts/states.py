@@ -1,0 +1,35 @@
+"""Hidden Markov models of symbols, and a recognizer that scores their states in every frame (GMM-HMM, hybrid DNN-HMM)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from foresay.contracts.recognition import Recognizer
+
+
+class Topology(NamedTuple):
+    """The states of V symbols, which are passed through from left to right, each for one frame or more. Symbol 0 is silence."""
+
+    states: Sequence[Sequence[int]]
+    """Of each symbol the numbers of its states, in order; symbols may share some."""
+    stay: Tensor
+    """(S,) log p of staying in a state for one more frame, in nats."""
+    go: Tensor
+    """(S,) log p of going on from it."""
+
+
+class StateRecognizer(Recognizer, ABC):
+    """A recognizer by hidden Markov models: its layer is log p(frame | state) (B, T, S), up to a constant of each frame."""
+
+    layer_names: tuple[str, ...] = ("likelihoods",)
+    spellings: Mapping[str, Sequence[Sequence[int]]] | None = None
+    """How the words of its own lexicon are pronounced, in symbols; None: words are spelled in its symbols, letter by letter."""
+    scale: float
+    """What log-likelihoods are multiplied by in a search; frames that are near each other say much the same."""
+
+    @property
+    @abstractmethod
+    def topology(self) -> Topology:
+        """The states of its symbols, and how long one stays in them."""
