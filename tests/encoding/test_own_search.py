@@ -14,7 +14,8 @@ from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.decoding.fusion import ShallowFusion
 from foresay.decoding.weights import Weights
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.text.vocabulary import Orthography, Vocabulary

@@ -12,7 +12,8 @@ from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import sentence_scores
 from foresay.decoding.weights import Weights
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.errors import UserError
 from foresay.loading import load, load_language_model
 from foresay.models.recognition.ctc import CTC, CTCSettings

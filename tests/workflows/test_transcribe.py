@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from foresay.cli import main
-from foresay.encoding.searches import SearchSettings
+from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.transcripts import Transcript
 from foresay.encoding.word_times import Word
 from foresay.errors import AudioError, UserError

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresay.encoding.search_files import SearchFile
-from foresay.encoding.searches import SearchSettings
+from foresay.encoding.search_settings import SearchSettings
 from foresay.errors import UserError
 
 

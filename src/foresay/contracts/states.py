@@ -24,8 +24,8 @@ class StateRecognizer(Recognizer, ABC):
     """A recognizer by hidden Markov models: its layer is log p(frame | state) (B, T, S), up to a constant of each frame."""
 
     layer_names: tuple[str, ...] = ("likelihoods",)
-    spellings: Mapping[str, Sequence[Sequence[int]]] | None = None
-    """How the words of its own lexicon are pronounced, in symbols; None: words are spelled in its symbols, letter by letter."""
+    pronunciations: Mapping[str, tuple[tuple[str, ...], ...]] | None = None
+    """Of the words of its own lexicon, in its symbols; None: it has none, and words are spelled letter by letter."""
     scale: float
     """What log-likelihoods are multiplied by in a search; frames that are near each other say much the same."""
 

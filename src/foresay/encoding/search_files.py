@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from foresay.contracts import Recognizer
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.searches import SearchSettings
+from foresay.encoding.search_settings import SearchSettings
 from foresay.errors import UserError
 from foresay.files import write_text
 from foresay.fingerprint import of_file, of_model

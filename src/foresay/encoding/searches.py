@@ -1,16 +1,15 @@
-"""A search described by the names of files and runs, checked against a recognizer before anything is decoded, and built for it.
+"""A search as its settings describe it, checked against a recognizer before anything is decoded, and built for it.
 
-    recognizer            letters, phones or subwords, and how its texts are normalized
-    lexicon               words spelled in these symbols: of a file, or the words of the language model in the recognizer's letters
-    language model        of such words: LexiconBeam; of the recognizer's own symbols: PrefixBeam; without any: the best path
-    second language model ranks the n-best lists anew, whatever its symbols are
-
-All weights are in nats, and none has a default.
+recognizer            letters, phones or subwords, and how its texts are normalized
+lexicon               words spelled in these symbols: of a file, or the words of the language model in the recognizer's letters
+language model        of such words: LexiconBeam; of the recognizer's own symbols: PrefixBeam; without any: the best path
+hidden Markov models  StateSearch, over the words of a lexicon, perhaps their own, or over their symbols
+second language model ranks the n-best lists anew, whatever its symbols are
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,110 +19,31 @@ from foresay.contracts import (
     LanguageModel,
     Recognizer,
     SpellingRecognizer,
+    StateRecognizer,
     TransducingRecognizer,
 )
 from foresay.decoding.fusion import ShallowFusion
+from foresay.decoding.hmm_search import SILENCE, StateMoves, StateSearch
 from foresay.decoding.hot_words import HotPhrases, HotWords
-from foresay.decoding.lexicon_beam import LexiconBeam
+from foresay.decoding.lexicon_beam import LexiconBeam, Spellings
 from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.rescoring import NBest
 from foresay.decoding.search import Rescored, Search, greedy, over_words, spelled, transduced, writing
 from foresay.decoding.weights import Weights
-from foresay.errors import UserError, at_least
+from foresay.encoding.search_settings import BEAM, TOKENS, SearchSettings
+from foresay.errors import UserError
 from foresay.files import text_lines
-from foresay.loading import ARPA, load_language_model, locate
+from foresay.loading import load_language_model
 from foresay.text.lexicon import Lexicon
 from foresay.text.normalization import refuse_other_profile
 from foresay.text.vocabulary import BOUNDARY, Vocabulary, is_special
 
-BEAM = 50
-"""Hypotheses kept, unless it is said how many."""
 ENOUGH = 0.5
 """Share of words, or symbols, that two vocabularies must have in common."""
 LOOKED_AT = 1000
 """Words of a lexicon, spread over it, by which its normalization is known."""
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """How text is found in emissions. Nothing at all: the best path."""
-
-    lm: str | None = None
-    """A language model: a file NAME.arpa, a model folder, or a run."""
-    lm_weight: float | None = None
-    """a: what its log p is multiplied by, in nats."""
-    word_weight: float | None = None
-    """b: what each word adds, in nats."""
-    lexicon: str | None = None
-    """A file of words with their spellings; without one, the words of the language model, in the recognizer's letters."""
-    beam: int | None = None
-    """Hypotheses kept; 50 unless it is said."""
-    hot_words: str | None = None
-    """A file with a word or a phrase a line."""
-    hot_weight: float | None = None
-    """Nats for each of their letters."""
-    rescore: str | None = None
-    """A second language model, which ranks the hypotheses of the beam anew."""
-    rescore_weight: float | None = None
-    """What its log p is multiplied by, in nats."""
-    rescore_word_weight: float | None = None
-    """What each word adds then, beside `word_weight`, in nats; nothing, unless it is said."""
-
-    def __post_init__(self) -> None:
-        if self.beam is not None:
-            at_least(1, beam=self.beam)
-        for name, needed in (("lm", "lm_weight"), ("lm", "word_weight"), ("hot_words", "hot_weight"), ("rescore", "rescore_weight")):
-            if getattr(self, name) is not None and getattr(self, needed) is None:
-                raise UserError(_without_weight(name, needed))
-        for name, given in (("lm", self.lm_weight), ("hot_words", self.hot_weight), ("rescore", self.rescore_weight)):
-            if getattr(self, name) is None and given is not None:
-                msg = f"there is a weight of {name.replace('_', ' ')}, and none of these is given: give both, or neither"
-                raise UserError(msg)
-        if self.rescore is None and self.rescore_word_weight is not None:
-            msg = "there is a rescore word weight, and no second language model (--rescore): give both, or neither"
-            raise UserError(msg)
-        if self.is_greedy and self.word_weight is not None:
-            msg = "the best path knows no words, and so no word weight: give a language model, a lexicon or a beam too, or leave it out"
-            raise UserError(msg)
-        _ = self.weights, self.second_weights  # or they are no weights
-
-    @property
-    def weights(self) -> Weights:
-        """Of the search."""
-        return Weights(self.lm_weight or 0.0, self.word_weight or 0.0)
-
-    @property
-    def second_weights(self) -> Weights:
-        """Of the second language model."""
-        return Weights(self.rescore_weight or 0.0, self.rescore_word_weight or 0.0)
-
-    @property
-    def is_greedy(self) -> bool:
-        """Whether it is the best path alone that is asked for."""
-        return self.beam is None and not any((self.lm, self.lexicon, self.hot_words, self.rescore))
-
-    @property
-    def width(self) -> int:
-        """Hypotheses kept."""
-        return self.beam or BEAM
-
-    @property
-    def likeness(self) -> str:
-        """What searches have in common, beside the content of their `files`, whose error rates may be compared; not the weights."""
-        return f"beam {0 if self.is_greedy else self.width}, hot words {self.hot_weight}"
-
-    @property
-    def files(self) -> list[Path]:
-        """List what is read: of a model its description and its weights.
-
-        Raises:
-            UserError: a model is not there.
-        """
-        models = [name for name in (self.lm, self.rescore) if name]
-        found = [path for name in models for path in ([Path(name)] if name.endswith(ARPA) else locate(name))]
-        return found + [Path(name) for name in (self.lexicon, self.hot_words) if name]
 
 
 class Decoder:
@@ -148,7 +68,9 @@ class Decoder:
         for name, model in ((settings.lm, self.model), (settings.rescore, self.second)):
             if model:
                 refuse_other_profile(str(name), model.normalization, recognizer.normalization)
-        if not isinstance(recognizer, EmittingRecognizer):
+        self.width = settings.beam or (TOKENS if isinstance(recognizer, StateRecognizer) else BEAM)
+        """Hypotheses kept."""
+        if not isinstance(recognizer, EmittingRecognizer | StateRecognizer):
             self._refuse_words(type(recognizer).__name__)
         self._hot = self._hot_phrases()
         self.lexicon = self._find_lexicon()
@@ -169,11 +91,13 @@ class Decoder:
         settings, recognizer = self.settings, self.recognizer
         if isinstance(recognizer, TransducingRecognizer | SpellingRecognizer):
             first = self._own(recognizer, weights)
+        elif isinstance(recognizer, StateRecognizer):
+            first = self._through_states(recognizer, weights)
         elif settings.is_greedy:
             return greedy(recognizer.text_of)
         else:
             first = self._over_symbols(weights) if self.lexicon is None else self._over_words(self.lexicon, weights)
-        return first if self.second is None or second is None else Rescored(first, self.second, second, settings.width, self._device)
+        return first if self.second is None or second is None else Rescored(first, self.second, second, self.width, self._device)
 
     def outside(self, references: Iterable[str]) -> Counter[str] | None:
         """Count the words of texts that the search can never write; None: it can write any."""
@@ -190,10 +114,10 @@ class Decoder:
         said = {key: value for key, value in asdict(self.settings).items() if value is not None}
         names = {key: Path(said[key]).name for key in ("lm", "lexicon", "hot_words", "rescore") if key in said}
         words = {} if self.lexicon is None else {"words": len(self.lexicon)}
-        return said | names | ({} if self.settings.is_greedy else {"beam": self.settings.width}) | words
+        return said | names | ({} if self.settings.is_greedy else {"beam": self.width}) | words
 
     def _own(self, recognizer: TransducingRecognizer | SpellingRecognizer, weights: Weights) -> Search:
-        fusion, beam = None, 1 if self.settings.is_greedy else self.settings.width
+        fusion, beam = None, 1 if self.settings.is_greedy else self.width
         if self.model or weights.words:
             fusion = ShallowFusion(self.vocabulary.symbols, self.model, weights, recognizer.boundary, {0, *self._forbidden})
         return spelled(recognizer, beam, fusion) if isinstance(recognizer, SpellingRecognizer) else transduced(recognizer, beam, fusion)
@@ -223,7 +147,7 @@ class Decoder:
             hot = HotWords(phrases, self.settings.hot_weight or 0.0, len(symbols), boundary)
         beam = PrefixBeam(
             symbols,
-            beam=self.settings.width,
+            beam=self.width,
             weights=weights,
             language_model=self.model,
             hot_words=hot,
@@ -234,20 +158,38 @@ class Decoder:
 
     def _over_words(self, lexicon: Lexicon, weights: Weights) -> Search:
         spellings = lexicon.encode(self.vocabulary)
-        hot = None
-        if self._hot:
-            sizes = {word: len(several[0]) for word, several in spellings.items()}
-            hot = HotPhrases(self._hot, self.settings.hot_weight or 0.0, sizes)
         beam = LexiconBeam(
             spellings,
             CTCMoves(len(self.vocabulary)),
             boundary=self.recognizer.boundary,
-            beam=self.settings.width,
+            beam=self.width,
             weights=weights,
             language_model=self.model,
-            hot_words=hot,
+            hot_words=self._boosted(spellings),
         )
         return over_words(beam)
+
+    def _through_states(self, recognizer: StateRecognizer, weights: Weights) -> Search:
+        """Search the lexicon; without one, a loop over the symbols, each a word of its own."""
+        if self.lexicon is None:
+            left_out = {SILENCE, recognizer.boundary, *self._forbidden}
+            spellings: Spellings = {symbol: ((n,),) for n, symbol in enumerate(self.vocabulary.symbols) if n not in left_out}
+        else:
+            spellings = self.lexicon.encode(self.vocabulary)
+        return StateSearch(
+            spellings,
+            StateMoves(recognizer.topology),
+            scale=recognizer.scale,
+            beam=self.width,
+            weights=weights,
+            language_model=self.model,
+            hot_words=self._boosted(spellings),
+            text_of=recognizer.text_of if self.lexicon is None else None,
+        )
+
+    def _boosted(self, spellings: Spellings) -> HotPhrases | None:
+        sizes = {word: len(several[0]) for word, several in spellings.items()}
+        return HotPhrases(self._hot, self.settings.hot_weight or 0.0, sizes) if self._hot else None
 
     def _hot_phrases(self) -> list[str]:
         """Read the hot words, normalized as the recognizer's texts are."""
@@ -263,18 +205,23 @@ class Decoder:
         return phrases
 
     def _find_lexicon(self) -> Lexicon | None:
-        """Read the lexicon, or spell the words of the language model; None, where the search is over symbols."""
-        path = self.settings.lexicon
-        if path is None and (self.model is None or self._is_of_symbols(self.model)):
+        """Read the lexicon, take the recognizer's own, or spell the words of the language model; None, where the search is over symbols."""
+        path, model, recognizer = self.settings.lexicon, self.model, self.recognizer
+        words = model if model and not self._is_of_symbols(model) else None
+        own = recognizer.pronunciations if isinstance(recognizer, StateRecognizer) and (words or not model) else None
+        if path or own:
+            lexicon = self._read(path) if path else Lexicon(own or {})
+        elif words:
+            lexicon = self._spelled(words, self.settings.lm)
+        else:
             return None
-        lexicon = self._spelled(self.model, self.settings.lm) if path is None and self.model else self._read(path or "")
         if added := [word for phrase in self._hot for word in phrase.split() if word not in lexicon.spellings]:
             if self.vocabulary.kind == "phones":
                 msg = f"the hot word {added[0]!r} is not in the lexicon, and a recognizer of phones cannot spell it: add it there"
                 raise UserError(msg)
             lexicon = lexicon.with_words(Lexicon.spelled(added, self.vocabulary))
-        if path is not None and self.model is not None:
-            self._note(lexicon.words, set(self.model.symbols), "of the lexicon are unknown to the language model")
+        if (path or own) and model:
+            self._note(lexicon.words, set(model.symbols), "of the lexicon are unknown to the language model")
         return lexicon
 
     def _read(self, path: str) -> Lexicon:
@@ -344,16 +291,6 @@ class Decoder:
         if lacking:
             shown = ", ".join(lacking[:_SHOWN]) + (", …" if len(lacking) > _SHOWN else "")
             self.notes.append(f"{len(lacking):,} of {len(words):,} words {what}: {shown}")
-
-
-def _without_weight(name: str, needed: str) -> str:
-    ways = {
-        "lm_weight": "it multiplies log p in nats; published are 0.7 to 1.7 (docs/recognition.md). `foresay lm tune` finds it and the next",
-        "word_weight": "in nats, often between -2 and 1. `foresay lm tune` finds it, and --search takes what it found",
-        "hot_weight": "nats for each letter of them, above 0; usual are 1 to 5",
-        "rescore_weight": "it multiplies log p in nats; published are 0.9 to 1.5. `foresay lm tune --rescore LM` finds it",
-    }
-    return f"{name.replace('_', ' ')} without {needed.replace('_', ' ')} (--{needed.replace('_', '-')}): {ways[needed]}"
 
 
 def _without_boundary(spelling: tuple[str, ...]) -> tuple[str, ...]:

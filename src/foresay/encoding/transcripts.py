@@ -58,7 +58,7 @@ def transcribed(
 
     `unreadable` takes in what cannot be read, by its place, and why; without it, that is an error. `items`: these places only.
     """
-    for found in together(encoded_of(decoder.recognizer, manifest, device, unreadable, items), decoder.settings.width):
+    for found in together(encoded_of(decoder.recognizer, manifest, device, unreadable, items), decoder.width):
         lists = decoder(padded([encoded for _, encoded in found]), best)
         for (index, encoded), hypotheses in zip(found, lists, strict=True):
             item, first = manifest[index], hypotheses[0]

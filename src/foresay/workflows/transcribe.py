@@ -12,7 +12,8 @@ from foresay.contracts import Recognizer
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.corpora.reader import READABLE, UNREADABLE, files
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import Transcript, transcribed
 from foresay.errors import AudioError, UserError, at_least
 from foresay.fingerprint import fingerprint, of_file, of_model

@@ -14,7 +14,8 @@ from foresay.decoding.tuning import Tuned, tune, tune_search
 from foresay.decoding.weights import Weights, nearest_labels, published
 from foresay.encoding.kept_emissions import KeptEmissions
 from foresay.encoding.search_files import SearchFile, Tuning, digests
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.errors import UserError
 from foresay.files import make_folder, write_text
 from foresay.fingerprint import of_model
@@ -127,9 +128,9 @@ def tune_weights(
     nbest = development.search(decoder.search(first.weights))
     second = None
     if decoder.second:
-        scores = Rescored(decoder.search(first.weights), decoder.second, Weights(), settings.width, place).second(nbest)
+        scores = Rescored(decoder.search(first.weights), decoder.second, Weights(), decoder.width, place).second(nbest)
         second = tune(nbest, development.references, second=scores, seed=seed)
-    file = _written(path, settings, (first, second), (of_model(recognizer), manifest))
+    file = _written(path, replace(settings, beam=decoder.width), (first, second), (of_model(recognizer), manifest))
     outside = decoder.outside(development.references)
     return TunedSearch(
         file,
@@ -183,12 +184,12 @@ def _develop(decoder: Decoder, manifest: Manifest, device: str, path: Path) -> _
     kept = KeptEmissions.find(recognizer, manifest, device, path).only({name for name, text in texts.items() if text})
     if lacking := sum(not text for text in texts.values()):
         decoder.notes.append(f"{lacking:,} of {len(manifest):,} recordings of {manifest.name} have no text, and are left out")
-    return _Development(kept, [texts[name] for name in kept.ids], decoder.settings.width, device)
+    return _Development(kept, [texts[name] for name in kept.ids], decoder.width, device)
 
 
 def _written(path: Path, settings: SearchSettings, tuned: tuple[Tuned, Tuned | None], whose: tuple[str, Manifest]) -> SearchFile:
     (first, second), (recognizer, manifest) = tuned, whose
-    settings = replace(settings, beam=settings.width, lm_weight=_rounded(first.weights.language), word_weight=_rounded(first.weights.words))
+    settings = replace(settings, lm_weight=_rounded(first.weights.language), word_weight=_rounded(first.weights.words))
     if second:
         settings = replace(settings, rescore_weight=_rounded(second.weights.language), rescore_word_weight=_rounded(second.weights.words))
     tuning = Tuning(recognizer, digests(settings), manifest.name, manifest.digest, (second or first).rate)

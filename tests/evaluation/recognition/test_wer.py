@@ -10,7 +10,8 @@ import torch
 
 from foresay.corpora.item import Interval
 from foresay.corpora.manifest import Manifest, write_manifest
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure

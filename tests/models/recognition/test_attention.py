@@ -13,7 +13,8 @@ from foresay.contracts import Batch, Encoded, FeatureExtractor, Hypothesis
 from foresay.corpora.manifest import Manifest
 from foresay.decoding.alignment import text_scores
 from foresay.decoding.search import spelled
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.loading import load

@@ -12,7 +12,8 @@ from foresay.building import build
 from foresay.contracts import Batch, Encoded, Hypothesis
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import DataSettings
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.recognition.transducer import Transducer, TransducerSettings

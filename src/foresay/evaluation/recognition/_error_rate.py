@@ -19,7 +19,8 @@ from foresay.contracts import Extractor, Recognizer
 from foresay.corpora.item import Item, Transcript, transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.search_files import SearchFile, choose
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
