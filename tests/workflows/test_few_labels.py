@@ -9,8 +9,9 @@ from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.reports.wording import MINUS
 from foresay.results import Draws, Result, append_results, save_draws
-from foresay.workflows import few_labels
-from foresay.workflows.few_labels import CER, COLUMNS, WER, EncoderChoice, FewLabels
+from foresay.workflows import experiment as experiments
+from foresay.workflows.experiment import CER, WER
+from foresay.workflows.few_labels import COLUMNS, EncoderChoice, FewLabels
 
 RATES = {"ours": 0.4, "control": 0.9}
 CHANGES = {("greedy", CER): 0.1, ("greedy", WER): 0.0, ("ngram", WER): -0.2, ("transformer", WER): -0.3}
@@ -70,7 +71,7 @@ def test_everything_is_made_before_it_is_needed(experiment: FewLabels) -> None:
 
 def test_what_is_done_is_not_done_again(experiment: FewLabels, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[list[tuple[str, ...]]] = []
-    monkeypatch.setattr(few_labels, "side_by_side", done.append)
+    monkeypatch.setattr(experiments, "side_by_side", done.append)
     experiment.ngram.mkdir(parents=True)
     for run in experiment.runs.values():
         run.mkdir(parents=True)

@@ -6,7 +6,7 @@ import pytest
 
 from foresay.errors import UserError
 from foresay.training.recipe import read_recipe
-from foresay.workflows import few_labels
+from foresay.workflows import experiment, few_labels
 from foresay.workflows.reproductions import wav2vec2
 from foresay.workflows.reproductions.wav2vec2 import ABLATIONS, PUBLISHED_13, SCALES, Wav2Vec2Recognition
 from reference.levels import write_corpus
@@ -39,7 +39,7 @@ def test_texts_and_tests_are_needed_before_anything_begins(tmp_path: Path) -> No
 
 def test_recognizers_of_all_rows_are_trained_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[list[tuple[str, ...]]] = []
-    monkeypatch.setattr(few_labels, "side_by_side", done.append)
+    monkeypatch.setattr(experiment, "side_by_side", done.append)
     monkeypatch.setattr(wav2vec2, "side_by_side", done.append)
     monkeypatch.setattr(few_labels.FewLabels, "labelled", lambda self, minutes: self.parent / f"{minutes:g}.jsonl")
     monkeypatch.setattr(few_labels.FewLabels, "symbols", ("<blank>", "|", "a"))

@@ -20,12 +20,13 @@ class Options:
     """What to demonstrate, where to keep the runs, and how much to do."""
 
     name: tyro.conf.Positional[str] = "acpc"
-    """acpc: train CPC and Aligned CPC, see what they learnt. recognition: recognizers from 1, 3 and 10 minutes of transcripts."""
+    """acpc: train CPC and Aligned CPC, see what they learnt. recognition: recognizers from 1, 3 and 10 minutes of transcripts.
+    recognizers: CTC, attention and a transducer side by side."""
     run: Path = Path("runs")
     """Folder that holds the runs, the corpus and the report."""
     corpus: Path | None = None
-    """Of recognition: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl, test.jsonl, texts.txt for the
-    language models and, to pre-train on, perhaps unlabelled.jsonl."""
+    """Of recognition and recognizers: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl, test.jsonl,
+    texts.txt for the language models and, to pre-train on, perhaps unlabelled.jsonl."""
     scale: Literal["tiny", "full"] = "full"
     """full: about ten minutes on two cores; tiny: about three."""
 

@@ -13,50 +13,18 @@ Everything is a command that one could give oneself; what has been done is not d
 import functools
 import itertools
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresay.corpora.item import Item
-from foresay.corpora.manifest import Manifest, write_manifest
-from foresay.errors import UserError
-from foresay.progress import stage
-from foresay.reports.wording import amount
-from foresay.results import RESULTS, Result, read_results, with_draws
-from foresay.statistics.intervals import middle
-from foresay.text.normalization import Normalizer
-from foresay.text.vocabulary import Vocabulary
+from foresay.results import Result
 from foresay.training.recipe import read_recipe
-from foresay.workflows.side_by_side import side_by_side
+from foresay.workflows.experiment import CER, WER, Command, Stage, difference, do, labelled, letters, overriding, rate, rates
 
-WER, CER = "word error rate", "character error rate"
 SEARCHES = ("greedy", "ngram", "transformer")
 """Protocols of `wer`."""
 COLUMNS = {("greedy", CER): "CER", ("greedy", WER): "WER", ("ngram", WER): "WER, n-gram", ("transformer", WER): "WER, + Transformer"}
 """What is shown of each recognizer, in %."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """Words after `foresay`."""
-
-    words: tuple[str, ...]
-    makes: Path | None = None
-    """Where this is there, it was done; None: the command itself knows."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.makes is not None and self.makes.exists()
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Commands that do not need each other."""
-
-    name: str
-    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True)
@@ -115,9 +83,7 @@ class FewLabels:
     @functools.cached_property
     def symbols(self) -> tuple[str, ...]:
         """The letters of all training transcripts: in a minute of them not every letter comes."""
-        normalize = Normalizer(self.normalization)
-        texts = (normalize(item.text) for item in Manifest.open(self.corpus / "train.jsonl") if item.text)
-        return Vocabulary.of_texts("letters", texts).symbols
+        return letters(self.corpus / "train.jsonl", self.normalization)
 
     def run(self, encoder: EncoderChoice, minutes: float) -> Path:
         """The folder of a recognizer."""
@@ -136,29 +102,11 @@ class FewLabels:
         """
         for minutes in self.minutes:
             self.labelled(minutes)
-        for one in self.stages(before):
-            left = [command.words for command in one.commands if not command.is_done]
-            if left:
-                with stage(one.name):
-                    side_by_side(left)
+        do(self.stages(before))
 
     def labelled(self, minutes: float) -> Path:
-        """Return the manifest of so many minutes that the corpus has, or write one, speakers in turn, part of that of more minutes.
-
-        Raises:
-            UserError: there is less.
-        """
-        name = f"train-{minutes:g}min.jsonl"
-        if (self.corpus / name).exists():
-            return self.corpus / name
-        path = self.parent / name
-        if not path.exists():
-            items = list(_taken(Manifest.open(self.corpus / "train.jsonl"), 60 * minutes))
-            if sum(item.duration for item in items) < 60 * minutes:
-                msg = f"{self.corpus / 'train.jsonl'} has less than {minutes:g} minutes of transcribed speech: ask for fewer"
-                raise UserError(msg)
-            write_manifest(path, items)
-        return path
+        """Return the manifest of so many minutes, part of that of more."""
+        return labelled(self.corpus, self.parent, minutes)
 
     def stages(self, before: Sequence[Command] = ()) -> list[Stage]:
         """List all commands, in the order in which they need each other."""
@@ -175,12 +123,12 @@ class FewLabels:
         learn = ("lm", "train", texts, "--order", str(self.order), "--normalization", self.normalization, "--exclude", *tests)
         yield Command((*learn, "--out", str(self.ngram)), self.ngram)
         overrides = ("model.unit=words", f"model.normalization={self.normalization}", *self.transformer)
-        yield Command(("train", "transformer-lm-tiny", "--corpus", texts, "--run", str(self.second), *_set(overrides)))
+        yield Command(("train", "transformer-lm-tiny", "--corpus", texts, "--run", str(self.second), *overriding(overrides)))
 
     def finetune(self, encoder: EncoderChoice, minutes: float) -> Command:
         """Train a recognizer."""
         data = ("--corpus", str(self.labelled(minutes)), "--valid", str(self.corpus / "valid.jsonl"))
-        overrides = _set((*self.overrides, *encoder.overrides, f"model.symbols={json.dumps(self.symbols, ensure_ascii=False)}"))
+        overrides = overriding((*self.overrides, *encoder.overrides, f"model.symbols={json.dumps(self.symbols, ensure_ascii=False)}"))
         run = str(self.run(encoder, minutes))
         return Command(("finetune", self.recipes[self.minutes.index(minutes)], "--encoder", encoder.model, *data, "--run", run, *overrides))
 
@@ -216,44 +164,3 @@ class FewLabels:
             changes = (difference(own["greedy", WER], own[name, WER]) for name in SEARCHES[1:])
             rows.append([f"{minutes:g}", f"{first.name}, by language models", "", "", *changes])
         return rows
-
-
-def rates(run: Path, test: str) -> dict[tuple[str, str], Result]:
-    """Read the error rates of a recognizer on a test, with their draws, by search and metric."""
-    rows = [row for row in read_results(run / RESULTS) if row.measure == "wer" and (row.protocol, row.metric) in COLUMNS]
-    return {(row.protocol, row.metric): row for row in with_draws(run, rows) if Path(row.corpus).name == test}
-
-
-def _taken(manifest: Manifest, seconds: float) -> Iterator[Item]:
-    """Take transcribed items, of each speaker in turn, until they last so long."""
-    queues: dict[str, list[Item]] = defaultdict(list)
-    for item in manifest:
-        if item.text:
-            queues[item.speaker or ""].append(item)
-    turns = (item for turn in itertools.zip_longest(*queues.values()) for item in turn if item is not None)
-    for item in turns:
-        if seconds <= 0:
-            return
-        yield item
-        seconds -= item.duration
-
-
-def _set(overrides: Sequence[str]) -> list[str]:
-    return [word for override in overrides for word in ("--set", override)]
-
-
-def rate(row: Result) -> str:
-    """Write a rate with its interval."""
-    value = amount(row.value, unit=row.unit)
-    if row.low is None or row.high is None:
-        return value
-    return f"{value} [{amount(row.low, unit=row.unit)}, {amount(row.high, unit=row.unit)}]"
-
-
-def difference(a: Result, b: Result) -> str:
-    """Write B minus A, with the interval of what was drawn alike for both."""
-    value = amount(b.value - a.value, unit=a.unit, signed=True)
-    if a.draws is None or b.draws is None or a.drawn != b.drawn or not len(a.draws.values):
-        return value
-    low, high = (amount(end, unit=a.unit, signed=True) for end in middle(b.draws.values - a.draws.values))
-    return f"{value} [{low}, {high}]"

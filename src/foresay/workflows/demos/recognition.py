@@ -7,19 +7,12 @@ on that encoder, which stays as it is, and with the same network from scratch, e
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresay import draws
-from foresay.corpora.made.demo import EmbeddedCorpus
-from foresay.corpora.made.sentences import write_sentences
-from foresay.errors import UserError
 from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
-from foresay.workflows.few_labels import Command, EncoderChoice, FewLabels
+from foresay.workflows.demos._transcribed import SPEECH, TEXTS, transcribed
+from foresay.workflows.experiment import Command
+from foresay.workflows.few_labels import EncoderChoice, FewLabels
 from foresay.workflows.report import report
-
-TEXTS = "texts.txt"
-"""What the language models learn from; nothing of it is spoken in the corpus."""
-SPEECH = ("unlabelled.jsonl", "train.jsonl")
-"""What is pre-trained on: the first that is there."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class RecognitionDemo(Demo):
             UserError: a corpus is given that lacks something.
         """
         size, place = SIZES[scale], parent / "recognition"
-        texts, corpus = self._corpus(size, place, parent) if corpus is None else (_checked(corpus) / TEXTS, corpus)
+        corpus, texts = transcribed(corpus, parent, size.corpus, place / TEXTS, size.sentences)
         pretrained = place / "acpc"
         experiment = FewLabels(
             corpus,
@@ -89,22 +82,3 @@ class RecognitionDemo(Demo):
                 f"foresay errors {best} {experiment.run(experiment.encoders[1], size.labelled[-1])}",
             ),
         )
-
-    def _corpus(self, size: Size, place: Path, parent: Path) -> tuple[Path, Path]:
-        """Make the embedded corpus, and sentences for the language models that it does not have."""
-        corpus = parent / "demo-corpus"
-        with stage(f"making a corpus of {size.corpus:.0f} minutes"):
-            EmbeddedCorpus(minutes=size.corpus).make(corpus)
-        write_sentences(place / TEXTS, size.sentences, draws.made(0, 0, 1), besides=corpus / "manifest.jsonl")
-        return place / TEXTS, corpus
-
-
-def _checked(corpus: Path) -> Path:
-    missing = [name for name in ("train.jsonl", "valid.jsonl", "test.jsonl", TEXTS) if not (corpus / name).is_file()]
-    if missing:
-        msg = (
-            f"{corpus} lacks {', '.join(missing)}: it takes transcribed speech to train, tune and test on, {TEXTS} for language models, "
-            f"a sentence a line, and, if there is more speech without transcripts, {SPEECH[0]} to pre-train on"
-        )
-        raise UserError(msg)
-    return corpus

@@ -18,7 +18,8 @@ from foresay.errors import UserError
 from foresay.progress import stage
 from foresay.reports.error_analysis import KINDS, table_11, utterances
 from foresay.workflows.errors import errors
-from foresay.workflows.few_labels import CER, WER, EncoderChoice, FewLabels, difference, rate, rates
+from foresay.workflows.experiment import CER, WER, difference, rate, rates
+from foresay.workflows.few_labels import EncoderChoice, FewLabels
 from foresay.workflows.reproductions import Measuring, Reproduction, Training
 from foresay.workflows.reproductions._tables import markdown
 from foresay.workflows.side_by_side import side_by_side

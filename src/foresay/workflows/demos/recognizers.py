@@ -1,0 +1,66 @@
+"""The lecture's recognizers on the embedded corpus: CTC, attention and a transducer, from the same transcripts, with the same text.
+
+All learn from log-mel features and transcripts alone, without pre-training. The control learns from the texts of other recordings: what
+it gets right, letters, words and the language model get right without any audio. The report shows where each finds the text of the
+same utterance.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foresay.progress import stage
+from foresay.workflows.demos import Demo, Scale, Shown
+from foresay.workflows.demos._transcribed import TEXTS, transcribed
+from foresay.workflows.experiment import transcribed_minutes
+from foresay.workflows.recognizers import Recognizers, System
+from foresay.workflows.report import report
+
+
+@dataclass(frozen=True)
+class RecognizersScale:
+    """How much is done."""
+
+    corpus: float
+    """Minutes of speech made."""
+    minutes: float
+    """Of it with transcripts that is learnt from."""
+    updates: int
+    sentences: int
+    """For the language models."""
+
+
+SCALES = {
+    "full": RecognizersScale(40.0, 30.0, updates=1200, sentences=20_000),
+    "tiny": RecognizersScale(12.0, 5.0, updates=100, sentences=2_000),
+}
+
+
+def systems(updates: int) -> tuple[System, ...]:
+    """List them, the control last."""
+    steps = (f"trainer.steps={updates}",)
+    return (
+        System("ctc", "ctc-tiny-scratch", overrides=steps),
+        System("attention", "las-tiny", overrides=steps),
+        System("transducer", "rnnt-tiny", encoder="logmel", overrides=steps),
+        System("other-texts", "ctc-tiny-scratch", overrides=steps, shuffled=True),
+    )
+
+
+class RecognizersDemo(Demo):
+    """The recognizers of the lecture."""
+
+    def __call__(self, parent: Path, scale: Scale, corpus: Path | None = None) -> Shown:
+        """Make the corpus, train all, measure them, and write the table and the report.
+
+        Raises:
+            UserError: a corpus is given that lacks something.
+        """
+        size, place = SCALES[scale], parent / "recognizers"
+        corpus, texts = transcribed(corpus, parent, size.corpus, place / TEXTS, size.sentences)
+        experiment = Recognizers(corpus, place, systems(size.updates), (min(size.minutes, transcribed_minutes(corpus)),), texts)
+        experiment.do()
+        runs = tuple(experiment.runs.values())
+        with stage("writing the report"):
+            page = report(runs, place / "report.html")
+        found = [row for rates in experiment.results().values() for row in rates.values()]
+        return Shown(corpus, runs, page, found, experiment.table(), (f"foresay errors {' '.join(map(str, runs))}",))

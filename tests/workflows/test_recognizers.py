@@ -1,0 +1,82 @@
+"""The table of recognizers of several kinds: equal data for all, a control without audio, paired differences, what each takes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.reports.wording import MINUS
+from foresay.results import Draws, Result, append_results, save_draws
+from foresay.workflows import recognizers
+from foresay.workflows.recognizers import COLUMNS, Recognizers, System
+
+SYSTEMS = (
+    System("ctc", "ctc-tiny-scratch", overrides=("trainer.steps=5",)),
+    System("classical", "ctc-tiny", encoder="mfcc", unit="words"),
+    System("other-texts", "ctc-tiny-scratch", shuffled=True),
+)
+RATES = {"ctc": 0.4, "classical": 0.3, "other-texts": 0.9}
+TEXTS = ["one", "two", "three", "four", "five"]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Recognizers:
+    soundfile.write(tmp_path / "one.wav", np.zeros(96_000), 16_000)
+    items = [Item(text, audio=tmp_path / "one.wav", duration=6.0, sample_rate=16_000, speaker="a", text=text) for text in TEXTS]
+    for split in ("train", "valid", "test"):
+        write_manifest(tmp_path / "corpus" / f"{split}.jsonl", items)
+    return Recognizers(tmp_path / "corpus", tmp_path / "made", SYSTEMS, (0.2, 0.5), tmp_path / "texts.txt")
+
+
+def test_all_learn_from_the_same_and_what_is_needed_is_made_before(table: Recognizers) -> None:
+    made, commands = set[str](), [command.words for stage in table.stages() for command in stage.commands]
+    for words in commands:
+        needed = [word for word in words if word.startswith(str(table.parent)) and not word.endswith(".jsonl")]
+        outputs = {words[words.index(option) + 1] for option in ("--run", "--out") if option in words}
+        assert set(needed) <= made | outputs
+        made |= outputs
+    trained = [words for words in commands if words[0] == "finetune"]
+    assert len(trained) == 6
+    assert {words[-1] for words in trained} == {'model.symbols=["<blank>", "|", "e", "f", "h", "i", "n", "o", "r", "t", "u", "v", "w"]'}
+    data = {words[words.index("--run") + 1].rpartition("/")[2]: words[words.index("--corpus") + 1] for words in trained}
+    assert data["ctc-0.2min"] == data["classical-0.2min"] == str(table.parent / "train-0.2min.jsonl")
+    assert [words[words.index("--encoder") + 1] for words in trained if "--encoder" in words] == ["mfcc", "mfcc"]
+    tuned = {words[2].rpartition("/")[2]: words[words.index("--lm") + 1] for words in commands if words[:2] == ("lm", "tune")}
+    assert tuned["ctc-0.2min"] == tuned["other-texts-0.5min"] == str(table.parent / "ngram-letters")
+    assert tuned["classical-0.5min"] == str(table.parent / "ngram-words")
+
+
+def test_the_control_learns_from_the_texts_of_other_recordings(table: Recognizers) -> None:
+    table.stages()
+    right, wrong = (list(Manifest.open(table.parent / f"train-0.5min{name}.jsonl")) for name in ("", "-shuffled"))
+    assert [item.id for item in wrong] == [item.id for item in right] == TEXTS
+    assert [item.text for item in wrong] == [*TEXTS[1:], TEXTS[0]]
+
+
+def test_differences_are_with_the_control_and_of_the_best_with_the_others(table: Recognizers, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise, names = np.linspace(-0.05, 0.05, 1000), tuple("abcdef")
+    for (minutes, name), run in table.runs.items():
+        rows = []
+        for protocol, metric in COLUMNS:
+            value = RATES[name] - 0.1 * minutes
+            draws = Draws("utterances", names, 0, value + noise)
+            seconds = 3.0 if protocol == "greedy" else 45.0
+            about = {"model": run.name, "layer": "emissions", "corpus": "test", "split": "test", "step": 5, "seed": 0, "seconds": seconds}
+            about["details"] = {"fingerprint": f"{protocol} {minutes}"}
+            interval = {"low": value - 0.05, "high": value + 0.05, "draws": draws, "drawn": draws.drawn, "unit": "%", "direction": "lower"}
+            rows.append(Result(measure="wer", protocol=protocol, metric=metric, value=value, **about, **interval))
+        append_results(run / "results.jsonl", rows)
+        save_draws(run, rows)
+    monkeypatch.setattr(recognizers, "_about", lambda run: [run.name, "1 min", "no"])
+    head, *found = table.table()
+    assert head[2:5] == ["WER", "CER", "WER, n-gram"]
+    cells = {(row[0], row[1]): row[2:] for row in found}
+    assert cells["0.2", "classical"] == ["28.0 [23.0, 33.0]"] * 3 + ["0.10 / 1.50", "classical-0.2min", "1 min", "no"]
+    assert [row[1] for row in found if row[0] == "0.5"] == [
+        *("ctc", "classical", "other-texts"),
+        *("ctc - other-texts", "classical - other-texts", "classical - ctc"),
+    ]
+    assert cells["0.5", "ctc - other-texts"][:3] == [f"{MINUS}50.0 [{MINUS}50.0, {MINUS}50.0]"] * 3  # the noise is the same on both sides
+    assert cells["0.5", "classical - ctc"][:3] == [f"{MINUS}10.0 [{MINUS}10.0, {MINUS}10.0]"] * 3
