@@ -71,7 +71,8 @@ def test_only_what_is_shown_is_drawn(monkeypatch: pytest.MonkeyPatch, seconds: f
 def test_runs_are_drawn_one_below_the_other_in_one_section(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, steps=0, results=False, example=False) for name in ("one", "two", "features")]
     for run, given in zip(runs, (arrays(), arrays(), example_arrays()), strict=True):
-        save_artifact(run, "example-1", given)
+        few = {key: array for key, array in given.items() if not key.startswith(("inspect_", "features_c"))}
+        save_artifact(run, "example-1", few)
     html = listening_section(read_records(runs))
     Checker(html)
     assert html.count("<h3>Where is the text?</h3>") == 1

@@ -83,19 +83,27 @@ def _example(extractor: FeatureExtractor, manifest: Manifest, indices: Sequence[
         company = [indices[i % len(indices)] for i in range(extractor.group)]
         arrays |= _inspected(extractor, _group(manifest, company, extractor.sample_rate, len(waveform)).to(device))
     if isinstance(extractor, Recognizer):
-        arrays |= aligned(extractor, manifest[indices[0]], torch.from_numpy(waveform)[None].to(device))
+        arrays |= _aligned(extractor, manifest[indices[0]], torch.from_numpy(waveform)[None].to(device))
     return arrays
 
 
+def recognized(recognizer: Recognizer, item: Item, waveform: NDArray[np.float32], device: str = "cpu") -> Arrays:
+    """Encode one utterance (S,), and find its transcript in it: arrays as `examples` names them, without codes."""
+    waveforms = torch.from_numpy(waveform)[None].to(device)
+    sound = {"waveform": waveform, "sample_rate": np.array(recognizer.sample_rate)}
+    return {**_spoken(item), **sound, **_encode(recognizer, waveforms, {}), **_aligned(recognizer, item, waveforms)}
+
+
 @torch.no_grad()
-def aligned(recognizer: Recognizer, item: Item, waveforms: Tensor) -> Arrays:
-    """Find the transcript of an item in its audio (1, S), and its true times if there are any: arrays as `examples` names them."""
+def _aligned(recognizer: Recognizer, item: Item, waveforms: Tensor) -> Arrays:
+    """Find the transcript of an item in its audio (1, S), and its true times if there are any."""
     (layer,) = recognizer.layer_names
     frames = recognizer.features(waveforms, torch.tensor([waveforms.shape[1]], device=waveforms.device))
     encoded = Encoded(frames.values[layer].float(), frames.lengths[layer].cpu())
     phones = recognizer.units == "phones"
+    text = transcript_of(item, "phones" if phones else "text") or transcript_of(item)
     try:
-        found = text_alignment(recognizer, encoded, transcript_of(item, "phones" if phones else "text"), item.duration)
+        found = text_alignment(recognizer, encoded, text, item.duration)
     except UserError as error:  # a digit, a letter that the vocabulary lacks, too few frames
         return {"not_aligned": np.array(str(error))}
     true = (item.phones if phones else item.words) or ()

@@ -67,7 +67,7 @@ def draw_alignment(aligned: AlignedExample, example: Example, run: int, name: st
         words.set(ylim=(0.0, 1.0), yticks=[])
         words.spines["left"].set_visible(False)
 
-    with_words = replace(example, phones=_shown(aligned, spoken, example))  # words in their place
+    with_words = replace(example, phones=() if aligned.true is None else _shown(aligned, aligned.true, example))  # words in their place
     description = f"Where the text of {example.id} is: best path over the spectrogram, {aligned.meaning}, words"
     picture = draw_over_time(name, description, (SPECTROGRAM, soft, WORDS), with_words, paint)
     return join([picture, tag("p", _caption(aligned, example), class_="caption")])

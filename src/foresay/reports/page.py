@@ -1,6 +1,6 @@
 """The page: its sections in order, in one file that needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from foresay.reports.comparisons import compare
@@ -29,16 +29,25 @@ def page(records: Sequence[Record]) -> str:
         "reproduce": ("Do it again", reproduction_section(records)),
         "cite": ("Cite", citation_section()),
     }
-    names = listed([record.name for record in records])
+    return _document(listed([record.name for record in records]), sections, summary(records, comparisons))
+
+
+def recording_page(title: str, records: Sequence[Record]) -> str:
+    """Lay out what several recognizers make of one recording, the example of their records, as an HTML document."""
+    return _document(title, {"utterances": ("The recording", listening_section(records))})
+
+
+def _document(title: str, sections: Mapping[str, tuple[str, Html]], *above: Html) -> str:
+    """Put sections, by their ids with their titles, one below the other."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", f"{names} | Foresay report"),
+        tag("title", f"{title} | Foresay report"),
         tag("style", _file("page.css")),
     )
     links = tag("nav", *(tag("a", title, href=f"#{key}") for key, (title, _) in sections.items()), aria_label="Sections")
-    header = tag("header", tag("p", "Foresay report", class_="eyebrow"), tag("h1", names), summary(records, comparisons), links)
+    header = tag("header", tag("p", "Foresay report", class_="eyebrow"), tag("h1", title), *above, links)
     body = (tag("section", tag("h2", title), content, id=key) for key, (title, content) in sections.items())
     footer = tag("footer", f"Written by Foresay {__version__}. This page is one file and needs no network.")
     document = tag("html", head, tag("body", header, tag("main", *body), footer, tag("script", _file("page.js"))), lang="en")
