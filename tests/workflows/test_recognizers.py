@@ -10,12 +10,12 @@ from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.reports.wording import MINUS
 from foresay.results import Draws, Result, append_results, save_draws
 from foresay.workflows import recognizers
-from foresay.workflows.recognizers import COLUMNS, Recognizers, System
+from foresay.workflows.recognizers import COLUMNS, Recognizers, RecognizerChoice
 
 SYSTEMS = (
-    System("ctc", "ctc-tiny-scratch", overrides=("trainer.steps=5",)),
-    System("classical", "ctc-tiny", encoder="mfcc", unit="words"),
-    System("other-texts", "ctc-tiny-scratch", shuffled=True),
+    RecognizerChoice("ctc", "ctc-tiny-scratch", overrides=("trainer.steps=5",)),
+    RecognizerChoice("classical", "ctc-tiny", encoder="mfcc", unit="words"),
+    RecognizerChoice("other-texts", "ctc-tiny-scratch", shuffled=True),
 )
 RATES = {"ctc": 0.4, "classical": 0.3, "other-texts": 0.9}
 TEXTS = ["one", "two", "three", "four", "five"]

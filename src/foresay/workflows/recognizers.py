@@ -32,7 +32,7 @@ BEAM = 10
 
 
 @dataclass(frozen=True)
-class System:
+class RecognizerChoice:
     """A way from speech to text."""
 
     name: str
@@ -55,14 +55,14 @@ class Recognizers:
     """Folder with train.jsonl, valid.jsonl and test.jsonl; and train-10min.jsonl, … where they are given."""
     parent: Path
     """Folder of all that is made."""
-    systems: tuple[System, ...]
+    systems: tuple[RecognizerChoice, ...]
     """The last one is the control that the others are compared with."""
     minutes: tuple[float, ...]
     """Of transcribed speech."""
     texts: Path
     """What the language models learn from: a text file, or a manifest."""
 
-    def run(self, system: System, minutes: float) -> Path:
+    def run(self, system: RecognizerChoice, minutes: float) -> Path:
         """The folder of a recognizer."""
         return self.parent / f"{system.name}-{minutes:g}min"
 
@@ -105,7 +105,7 @@ class Recognizers:
         words = ("lm", "train", str(self.texts), "--unit", unit, "--order", str(ORDERS[unit]), "--normalization", self._profile)
         return Command((*words, "--exclude", str(self.corpus / "test.jsonl"), "--out", str(folder)), folder)
 
-    def _labelled(self, system: System, minutes: float) -> Path:
+    def _labelled(self, system: RecognizerChoice, minutes: float) -> Path:
         path = labelled(self.corpus, self.parent, minutes)
         if not system.shuffled:
             return path
@@ -115,18 +115,18 @@ class Recognizers:
             write_manifest(other, (replace(item, text=next_one.text) for item, next_one in zip(items, [*items[1:], items[0]], strict=True)))
         return other
 
-    def _train(self, system: System, minutes: float) -> Command:
+    def _train(self, system: RecognizerChoice, minutes: float) -> Command:
         data = ("--corpus", str(self._labelled(system, minutes)), "--valid", str(self.corpus / "valid.jsonl"))
         encoder = ("--encoder", system.encoder) if system.encoder else ()
         run = ("--run", str(self.run(system, minutes)))
         return Command(("finetune", system.recipe, *encoder, *data, *run, *overriding((*system.overrides, self._symbols))))
 
-    def _tune(self, system: System, minutes: float) -> Command:
+    def _tune(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
         words = ("lm", "tune", str(run), "--corpus", str(self.corpus / "valid.jsonl"), "--lm", str(self.parent / f"ngram-{system.unit}"))
         return Command((*words, "--beam", str(BEAM), "--out", str(run / "ngram.toml")), run / "ngram.toml")
 
-    def _evaluate(self, system: System, minutes: float) -> Command:
+    def _evaluate(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
         corpora = ("--corpus", str(self.corpus / "test.jsonl"), "--train-corpus", str(self._labelled(system, minutes)))
         return Command(("evaluate", str(run), *corpora, "--measures", "wer:greedy,wer:ngram", "--search", str(run / "ngram.toml")))

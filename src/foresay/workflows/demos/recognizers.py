@@ -12,7 +12,7 @@ from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.demos._transcribed import TEXTS, transcribed
 from foresay.workflows.experiment import transcribed_minutes
-from foresay.workflows.recognizers import Recognizers, System
+from foresay.workflows.recognizers import Recognizers, RecognizerChoice
 from foresay.workflows.report import report
 
 
@@ -35,14 +35,14 @@ SCALES = {
 }
 
 
-def systems(updates: int) -> tuple[System, ...]:
+def systems(updates: int) -> tuple[RecognizerChoice, ...]:
     """List them, the control last."""
     steps = (f"trainer.steps={updates}",)
     return (
-        System("ctc", "ctc-tiny-scratch", overrides=steps),
-        System("attention", "las-tiny", overrides=steps),
-        System("transducer", "rnnt-tiny", encoder="logmel", overrides=steps),
-        System("other-texts", "ctc-tiny-scratch", overrides=steps, shuffled=True),
+        RecognizerChoice("ctc", "ctc-tiny-scratch", overrides=steps),
+        RecognizerChoice("attention", "las-tiny", overrides=steps),
+        RecognizerChoice("transducer", "rnnt-tiny", encoder="logmel", overrides=steps),
+        RecognizerChoice("other-texts", "ctc-tiny-scratch", overrides=steps, shuffled=True),
     )
 
 
