@@ -10,7 +10,7 @@ from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.reports.wording import MINUS
 from foresay.results import Draws, Result, append_results, save_draws
 from foresay.workflows import recognizers
-from foresay.workflows.recognizers import COLUMNS, Recognizers, RecognizerChoice
+from foresay.workflows.recognizers import COLUMNS, RecognizerChoice, Recognizers
 
 SYSTEMS = (
     RecognizerChoice("ctc", "ctc-tiny-scratch", overrides=("trainer.steps=5",)),

@@ -12,7 +12,7 @@ from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.demos._transcribed import TEXTS, transcribed
 from foresay.workflows.experiment import transcribed_minutes
-from foresay.workflows.recognizers import Recognizers, RecognizerChoice
+from foresay.workflows.recognizers import RecognizerChoice, Recognizers
 from foresay.workflows.report import report
 
 
