@@ -9,8 +9,9 @@ import soundfile
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.reports.wording import MINUS
 from foresay.results import Draws, Result, append_results, save_draws
+from foresay.training.recipe import read_recipe
 from foresay.workflows import recognizers
-from foresay.workflows.recognizers import COLUMNS, RecognizerChoice, Recognizers
+from foresay.workflows.recognizers import COLUMNS, RecognizerChoice, Recognizers, lecture
 
 SYSTEMS = (
     RecognizerChoice("ctc", "ctc-tiny-scratch", overrides=("trainer.steps=5",)),
@@ -80,3 +81,17 @@ def test_differences_are_with_the_control_and_of_the_best_with_the_others(table:
     ]
     assert cells["0.5", "ctc - other-texts"][:3] == [f"{MINUS}50.0 [{MINUS}50.0, {MINUS}50.0]"] * 3  # the noise is the same on both sides
     assert cells["0.5", "classical - ctc"][:3] == [f"{MINUS}10.0 [{MINUS}10.0, {MINUS}10.0]"] * 3
+
+
+@pytest.mark.parametrize("encoder", [None, "runs/acpc"])
+def test_all_of_the_lecture_take_as_much_audio(encoder: str | None) -> None:
+    *several, control = lecture(0.5, encoder)
+    taken = []
+    for one in (*several, control):
+        recipe = read_recipe(one.recipe, one.overrides)
+        taken.append((recipe.trainer.steps or 0) * recipe.data.seconds)
+    assert set(taken) == {12_000.0}
+    assert [one.name for one in several] == ["ctc", "attention", "transducer"]
+    assert {one.encoder for one in several} == ({encoder} if encoder else {None, "logmel"})
+    assert control.shuffled
+    assert control.recipe == several[0].recipe

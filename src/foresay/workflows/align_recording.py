@@ -6,7 +6,8 @@ from pathlib import Path
 
 from foresay.contracts import Recognizer
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.searches import Decoder, SearchSettings
+from foresay.encoding.search_settings import SearchSettings
+from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.evaluation.example import Arrays, recognized

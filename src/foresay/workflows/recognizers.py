@@ -152,6 +152,25 @@ class Recognizers:
         return rows
 
 
+def lecture(share: float = 1.0, encoder: str | None = None) -> tuple[RecognizerChoice, ...]:
+    """List CTC, attention and a transducer, from log-mel features or on an encoder that is not trained, and last the control.
+
+    `share`: of the updates of their recipes, which are as many as take the same audio.
+    """
+
+    def choice(name: str, recipe: str, encoder: str | None = encoder, *, shuffled: bool = False) -> RecognizerChoice:
+        steps = f"trainer.steps={round(share * (read_recipe(recipe).trainer.steps or 0))}"
+        return RecognizerChoice(name, recipe, encoder, (steps,), shuffled=shuffled)
+
+    ctc = "ctc-tiny" if encoder else "ctc-tiny-scratch"
+    return (
+        choice("ctc", ctc),
+        choice("attention", "las-tiny"),
+        choice("transducer", "rnnt-tiny", encoder or "logmel"),
+        choice("other-texts", ctc, shuffled=True),
+    )
+
+
 def _about(run: Path) -> list[str]:
     """Write how many parameters a recognizer has, how long it was trained, and whether it recognizes audio as it arrives."""
     model, (record,) = load(str(run)), read_records([run])

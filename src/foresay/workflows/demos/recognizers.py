@@ -12,7 +12,7 @@ from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.demos._transcribed import TEXTS, transcribed
 from foresay.workflows.experiment import transcribed_minutes
-from foresay.workflows.recognizers import RecognizerChoice, Recognizers
+from foresay.workflows.recognizers import Recognizers, lecture
 from foresay.workflows.report import report
 
 
@@ -24,26 +24,16 @@ class RecognizersScale:
     """Minutes of speech made."""
     minutes: float
     """Of it with transcripts that is learnt from."""
-    updates: int
+    share: float
+    """Of the updates of the recipes."""
     sentences: int
     """For the language models."""
 
 
 SCALES = {
-    "full": RecognizersScale(40.0, 30.0, updates=1200, sentences=20_000),
-    "tiny": RecognizersScale(12.0, 5.0, updates=100, sentences=2_000),
+    "full": RecognizersScale(40.0, 30.0, share=1.0, sentences=20_000),
+    "tiny": RecognizersScale(12.0, 5.0, share=0.2, sentences=2_000),
 }
-
-
-def systems(updates: int) -> tuple[RecognizerChoice, ...]:
-    """List them, the control last."""
-    steps = (f"trainer.steps={updates}",)
-    return (
-        RecognizerChoice("ctc", "ctc-tiny-scratch", overrides=steps),
-        RecognizerChoice("attention", "las-tiny", overrides=steps),
-        RecognizerChoice("transducer", "rnnt-tiny", encoder="logmel", overrides=steps),
-        RecognizerChoice("other-texts", "ctc-tiny-scratch", overrides=steps, shuffled=True),
-    )
 
 
 class RecognizersDemo(Demo):
@@ -57,7 +47,7 @@ class RecognizersDemo(Demo):
         """
         size, place = SCALES[scale], parent / "recognizers"
         corpus, texts = transcribed(corpus, parent, size.corpus, place / TEXTS, size.sentences)
-        experiment = Recognizers(corpus, place, systems(size.updates), (min(size.minutes, transcribed_minutes(corpus)),), texts)
+        experiment = Recognizers(corpus, place, lecture(size.share), (min(size.minutes, transcribed_minutes(corpus)),), texts)
         experiment.do()
         runs = tuple(experiment.runs.values())
         with stage("writing the report"):
