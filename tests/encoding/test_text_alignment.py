@@ -16,6 +16,7 @@ from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.models.recognition.transducer import Transducer, TransducerSettings
 from reference.ctc_loops import drawn
 from reference.spelling_loops import ToySpeller
+from reference.toy_states import STATES, ToyStates, spoken
 from reference.transducer_loops import best_alignment_of, shares
 
 SYMBOLS = ("<blank>", "|", "a", "b")
@@ -119,6 +120,35 @@ def test_of_attention_by_enumeration(attention: ToyAttention) -> None:
     assert found.path.tolist() == [max(sum(frame <= t for frame in best) - 1, 0) for t in range(5)]
     assert times(attention, found) == [("ab", best[0], best[1] + 1), ("a", best[3], best[3] + 1)]
     assert [word.confidence for word in found.words] == pytest.approx([math.sqrt(chosen[0] * chosen[1]), chosen[3]], rel=1e-4)
+
+
+def test_of_states_in_the_pronunciation_that_is_spoken() -> None:
+    model = ToyStates({"one": (("a",), ("b", "t")), "two": (("a",),)})
+    said = [0, *STATES[2], STATES[2][-1], *STATES[3], 0, *STATES[1], 0]
+    waveforms = spoken(said)
+    frames = model.features(waveforms, torch.tensor([waveforms.shape[1]]))
+    found = text_alignment(model, Encoded(frames.values["likelihoods"], frames.lengths["likelihoods"]), "one two", 1.0)
+    sizes = [len(STATES[symbol]) for symbol in (0, 1, 2, 3, 0, 1, 0)]
+    names = ("", "a", "b", "t", "", "a", "")
+    assert found.rows == tuple(name if not n else "" for name, size in zip(names, sizes, strict=True) for n in range(size))
+    first = [sum(sizes[:place]) for place in range(7)]
+    steps = [0, *range(first[2], first[3]), first[3] - 1, *range(first[3], first[4]), first[4], *range(first[5], first[6]), first[6]]
+    assert found.path.tolist() == steps
+    torch.testing.assert_close(found.shares.sum(1), torch.ones(len(said)))
+    assert (found.shares.argmax(1) == found.path).all()
+    one = (1, 2 + len(STATES[2]) + len(STATES[3]))
+    assert times(model, found) == [("one", *one), ("two", one[1] + 1, one[1] + 1 + len(STATES[1]))]
+    assert found.words[0].confidence == pytest.approx(float(found.shares[range(*one), steps[one[0] : one[1]]].mean()))
+
+
+def test_of_states_without_a_lexicon_a_symbol_is_a_word() -> None:
+    model = ToyStates()
+    waveforms = spoken([*STATES[1], 0, *STATES[2]])
+    frames = model.features(waveforms, torch.tensor([waveforms.shape[1]]))
+    encoded = Encoded(frames.values["likelihoods"], frames.lengths["likelihoods"])
+    assert [word.text for word in text_alignment(model, encoded, "a b", 1.0).words] == ["a", "b"]
+    with pytest.raises(UserError, match="'three' is not in the recognizer's lexicon"):
+        text_alignment(ToyStates({"two": (("a",),)}), encoded, "two three", 1.0)
 
 
 @pytest.mark.parametrize("text, said", [("", "there is no text"), ("ac", "'c'"), ("ab ab ab", "needs 8")])

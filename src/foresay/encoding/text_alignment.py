@@ -4,6 +4,7 @@
     emits (CTC)           blank, s1, blank, …, sU, blank   posterior of each state, over all paths      Viterbi's
     transduces (RNN-T)    0, 1, …, U symbols written       posterior of each node of the lattice        likeliest alignment
     spells (attention)    s1, …, sU                        what each symbol attends to of the frame     best that never goes back
+    has states (HMM)      all states of all pronunciations posterior of each, over all paths            Viterbi's
 
 A recognizer needs nothing for it that a search of its kind does not need too.
 """
@@ -14,10 +15,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from foresay.contracts import Emissions, EmittingRecognizer, Encoded, Recognizer, SpellingRecognizer, TransducingRecognizer
+from foresay.contracts import (
+    Emissions,
+    EmittingRecognizer,
+    Encoded,
+    Recognizer,
+    SpellingRecognizer,
+    StateRecognizer,
+    TransducingRecognizer,
+)
 from foresay.decoding.alignment import Span, align, posteriors, spans
 from foresay.decoding.attention_beam import rising_path
-from foresay.encoding.word_times import Word, words_at
+from foresay.decoding.state_alignment import SILENCE, StateChain, align_states, state_posteriors
+from foresay.encoding.word_times import Word, in_time, words_at
 from foresay.errors import UserError
 from foresay.objectives.transducer import arc_posteriors
 from foresay.objectives.transducer_alignment import best_alignment
@@ -27,7 +37,7 @@ class TextAlignment(NamedTuple):
     """Where a text is in T frames, by N rows that it passes from the first to the last."""
 
     rows: tuple[str, ...]
-    """N: the symbol that each stands for; nothing, where it is a blank."""
+    """N: the symbol that each stands for, or begins; nothing, where it is a blank, silence, or a later state of a symbol."""
     shares: Tensor
     """(T, N), 0 to 1."""
     meaning: str
@@ -54,11 +64,13 @@ def text_alignment(recognizer: Recognizer, encoded: Encoded, text: str, duration
     Raises:
         UserError: the text is empty, or has symbols that the vocabulary lacks, or needs more frames than there are.
     """
-    tokens = recognizer.spell(text)
-    if not tokens:
+    if not recognizer.normalized(text).split():
         msg = "there is no text to find in the audio: it is empty, or nothing is left of it once it is normalized"
         raise UserError(msg)
     encoded = Encoded(encoded.frames[:, : int(encoded.lengths[0])], encoded.lengths)
+    if isinstance(recognizer, StateRecognizer):
+        return _passed(recognizer, encoded, recognizer.normalized(text).split(), duration)
+    tokens = recognizer.spell(text)
     if isinstance(recognizer, EmittingRecognizer):
         found = _emitted(Emissions(*encoded), tokens)
     elif isinstance(recognizer, TransducingRecognizer):
@@ -113,6 +125,36 @@ def _spelled(recognizer: SpellingRecognizer, encoded: Encoded, tokens: Sequence[
     return _Found(
         tokens, shares.T, "attention of each symbol to the frames", path.clamp(min=0), _moments(tokens, moments, torch.stack(chosen))
     )
+
+
+def _passed(recognizer: StateRecognizer, encoded: Encoded, words: Sequence[str], duration: float) -> TextAlignment:
+    topology, scaled = recognizer.topology, Encoded(recognizer.scale * encoded.frames, encoded.lengths)
+    chain = StateChain.of([_pronounced(recognizer, word) for word in words], topology)
+    path, shares = align_states(scaled, [chain], topology).positions[0].cpu(), state_posteriors(scaled, [chain], topology)[0].cpu()
+    said, sure = torch.tensor([step.word for step in chain.steps])[path], shares.gather(1, path[:, None])[:, 0]
+    times = []
+    for number, word in enumerate(words):
+        frames = (said == number).nonzero()[:, 0]
+        times.append((word, Span((), int(frames[0]), int(frames[-1]) + 1, float(sure[frames].mean()))))
+    before = (None, *(step.place for step in chain.steps))
+    begins = [step.symbol != SILENCE and step.place != place for step, place in zip(chain.steps, before, strict=False)]
+    rows = tuple(recognizer.symbols[step.symbol] if first else "" for step, first in zip(chain.steps, begins, strict=True))
+    return TextAlignment(rows, shares, "posterior of each state, over all paths", path, in_time(recognizer, times, duration))
+
+
+def _pronounced(recognizer: StateRecognizer, word: str) -> list[list[int]]:
+    """Return the pronunciations of a word, in symbols.
+
+    Raises:
+        UserError: it has none.
+    """
+    numbers, known = {symbol: number for number, symbol in enumerate(recognizer.symbols)}, recognizer.pronunciations
+    if known is None:
+        return [recognizer.spell(word)]
+    if word not in known:
+        msg = f"the word {word!r} is not in the recognizer's lexicon, so that it cannot be found: add it there, or leave it out of the text"
+        raise UserError(msg)
+    return [[numbers[symbol] for symbol in one] for one in known[word]]
 
 
 def _moments(tokens: Sequence[int], frames: Sequence[int], probabilities: Tensor) -> list[Span]:

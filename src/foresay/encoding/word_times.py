@@ -104,9 +104,15 @@ def align_text(
 
 def words_at(recognizer: Recognizer, symbols: Sequence[Span], duration: float) -> tuple[Word, ...]:
     """Join the spans of all symbols of a text to its words in time, within `duration` seconds."""
-    clock, places = _Clock(recognizer, duration), _vocabulary(recognizer).words([span.symbols[0] for span in symbols])
+    places = _vocabulary(recognizer).words([span.symbols[0] for span in symbols])
     words = [joined([symbols[place] for place in word]) for word in places]
-    return tuple(clock.word(span, recognizer.text_of(span.symbols)) for span in words)
+    return in_time(recognizer, [(recognizer.text_of(span.symbols), span) for span in words], duration)
+
+
+def in_time(recognizer: Recognizer, words: Sequence[tuple[str, Span]], duration: float) -> tuple[Word, ...]:
+    """Say when words are, within `duration` seconds."""
+    clock = _Clock(recognizer, duration)
+    return tuple(clock.word(span, word) for word, span in words)
 
 
 def _vocabulary(recognizer: Recognizer) -> Vocabulary:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foresay.contracts import Batch, Encoded, FeatureExtractor, Recognizer, SpeechModel
+from foresay.contracts import Batch, Encoded, FeatureExtractor, Recognizer, SpeechModel, StateRecognizer
 from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Item, Manifest
 from foresay.encoding.recordings import draw_recordings, encode_recordings
@@ -100,7 +100,7 @@ def _aligned(recognizer: Recognizer, item: Item, waveforms: Tensor) -> Arrays:
     (layer,) = recognizer.layer_names
     frames = recognizer.features(waveforms, torch.tensor([waveforms.shape[1]], device=waveforms.device))
     encoded = Encoded(frames.values[layer].float(), frames.lengths[layer].cpu())
-    phones = recognizer.units == "phones"
+    phones = recognizer.units == "phones" and not (isinstance(recognizer, StateRecognizer) and recognizer.pronunciations)
     text = transcript_of(item, "phones" if phones else "text") or transcript_of(item)
     try:
         found = text_alignment(recognizer, encoded, text, item.duration)
