@@ -8,9 +8,10 @@ from foresay.statistics.aligned_words import fit, uniform
 
 def test_by_hand() -> None:
     true = np.array([[0.0, 1.0], [1.5, 2.0]])
-    assert fit(true, true) == (0.0, 1.0)
-    assert fit(true + 5, true) == (5.0, 0.0)
-    assert fit(np.array([[0.0, 1.6], [1.6, 2.0]]), true) == pytest.approx((0.175, 1.4 / 1.5))
+    for found, error, inside in [(true, 0, 1), (true + 5, 5, 0), (np.array([[0.0, 1.6], [1.6, 2.0]]), 0.175, 1.4 / 1.5)]:
+        compared = fit(found, true)
+        assert (compared.error, compared.inside) == pytest.approx((error, inside))
+        np.testing.assert_allclose(compared.errors, np.abs(found - true))
 
 
 def test_the_share_is_that_of_all_milliseconds() -> None:

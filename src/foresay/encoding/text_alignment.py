@@ -24,6 +24,7 @@ from foresay.contracts import (
     StateRecognizer,
     TransducingRecognizer,
 )
+from foresay.corpora.item import Interval, Item, transcript_of
 from foresay.decoding.alignment import Span, align, posteriors, spans
 from foresay.decoding.attention_beam import rising_path
 from foresay.decoding.state_alignment import SILENCE, StateChain, align_states, state_posteriors
@@ -55,6 +56,20 @@ class _Found(NamedTuple):
     path: Tensor
     symbols: Sequence[Span]
     """Of the text, boundaries too."""
+
+
+def known_transcript(recognizer: Recognizer, item: Item) -> str:
+    """Return what is said in an item, in what a recognizer aligns: phones, where it writes them and has no lexicon of words; or ""."""
+    return transcript_of(item, "phones" if _aligns_phones(recognizer) else "text") or transcript_of(item)
+
+
+def known_times(recognizer: Recognizer, item: Item) -> tuple[Interval, ...]:
+    """Return the true times of the words of an item, or of its phones; none, where they are not known."""
+    return (item.phones if _aligns_phones(recognizer) else item.words) or ()
+
+
+def _aligns_phones(recognizer: Recognizer) -> bool:
+    return recognizer.units == "phones" and not (isinstance(recognizer, StateRecognizer) and recognizer.pronunciations)
 
 
 @torch.no_grad()

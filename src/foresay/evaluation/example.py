@@ -8,12 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from foresay.contracts import Batch, Encoded, FeatureExtractor, Recognizer, SpeechModel, StateRecognizer
-from foresay.corpora.item import transcript_of
+from foresay.contracts import Batch, Encoded, FeatureExtractor, Recognizer, SpeechModel
 from foresay.corpora.manifest import Item, Manifest
 from foresay.encoding.recordings import draw_recordings, encode_recordings
 from foresay.encoding.subjects import Subject
-from foresay.encoding.text_alignment import text_alignment
+from foresay.encoding.text_alignment import known_times, known_transcript, text_alignment
 from foresay.errors import UserError
 from foresay.quantizers.kmeans import KMeans
 
@@ -100,13 +99,11 @@ def _aligned(recognizer: Recognizer, item: Item, waveforms: Tensor) -> Arrays:
     (layer,) = recognizer.layer_names
     frames = recognizer.features(waveforms, torch.tensor([waveforms.shape[1]], device=waveforms.device))
     encoded = Encoded(frames.values[layer].float(), frames.lengths[layer].cpu())
-    phones = recognizer.units == "phones" and not (isinstance(recognizer, StateRecognizer) and recognizer.pronunciations)
-    text = transcript_of(item, "phones" if phones else "text") or transcript_of(item)
     try:
-        found = text_alignment(recognizer, encoded, text, item.duration)
+        found = text_alignment(recognizer, encoded, known_transcript(recognizer, item), item.duration)
     except UserError as error:  # a digit, a letter that the vocabulary lacks, too few frames
         return {"not_aligned": np.array(str(error))}
-    true = (item.phones if phones else item.words) or ()
+    true = known_times(recognizer, item)
     known = {"alignment_true": np.array([one[:2] for one in true])} if len(true) == len(found.words) else {}
     return known | {
         "alignment_rows": np.array(found.rows),

@@ -8,22 +8,35 @@ from numpy.typing import NDArray
 
 
 class Fit(NamedTuple):
-    """Of N words."""
+    """Of N words, N above 0."""
 
-    error: float
-    """Seconds: mean distance of begins and ends from the true ones."""
-    inside: float
-    """Share of the words' time that is in the right word, 0 to 1."""
+    errors: NDArray[np.float64]
+    """(N, 2) seconds: distance of each begin and end from the true one."""
+    shared: float
+    """Seconds of the words that are in the right one."""
+    spoken: float
+    """Seconds of the words."""
+
+    @property
+    def error(self) -> float:
+        """Mean distance of a boundary, in seconds."""
+        return float(self.errors.mean())
+
+    @property
+    def inside(self) -> float:
+        """Share of the words' time that is in the right word, 0 to 1."""
+        return self.shared / self.spoken
 
 
 def fit(found: NDArray[np.float64], true: NDArray[np.float64]) -> Fit:
-    """Compare begins and ends (N, 2) of the same words, N above 0, in seconds.
+    """Compare begins and ends (N, 2) of the same words, in seconds.
 
-    >>> fit(np.array([[0.0, 0.5], [0.5, 2.0]]), np.array([[0.0, 1.0], [1.0, 2.0]]))
-    Fit(error=0.25, inside=0.75)
+    >>> compared = fit(np.array([[0.0, 0.5], [0.5, 2.0]]), np.array([[0.0, 1.0], [1.0, 2.0]]))
+    >>> compared.error, compared.inside
+    (0.25, 0.75)
     """
     shared = np.minimum(found[:, 1], true[:, 1]) - np.maximum(found[:, 0], true[:, 0])
-    return Fit(float(np.abs(found - true).mean()), float(shared.clip(0).sum() / (true[:, 1] - true[:, 0]).sum()))
+    return Fit(np.abs(found - true), float(shared.clip(0).sum()), float((true[:, 1] - true[:, 0]).sum()))
 
 
 def uniform(words: Sequence[str], duration: float) -> NDArray[np.float64]:
