@@ -1,12 +1,13 @@
 """The table of recognizers of several kinds: equal data for all, a control without audio, paired differences, what each takes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from foresay.corpora.manifest import Item, Manifest, write_manifest
+from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.reports.wording import MINUS
 from foresay.results import Draws, Result, append_results, save_draws
 from foresay.training.recipe import read_recipe
@@ -32,6 +33,7 @@ def table(tmp_path: Path) -> Recognizers:
 
 
 def test_all_learn_from_the_same_and_what_is_needed_is_made_before(table: Recognizers) -> None:
+    assert "wer:greedy,wer:ngram" in table.stages()[-1].commands[0].words
     made, commands = set[str](), [command.words for stage in table.stages() for command in stage.commands]
     for words in commands:
         needed = [word for word in words if word.startswith(str(table.parent)) and not word.endswith(".jsonl")]
@@ -81,6 +83,27 @@ def test_differences_are_with_the_control_and_of_the_best_with_the_others(table:
     ]
     assert cells["0.5", "ctc - other-texts"][:3] == [f"{MINUS}50.0 [{MINUS}50.0, {MINUS}50.0]"] * 3  # the noise is the same on both sides
     assert cells["0.5", "classical - ctc"][:3] == [f"{MINUS}10.0 [{MINUS}10.0, {MINUS}10.0]"] * 3
+
+
+def test_times_of_words_are_measured_where_they_are_known(table: Recognizers) -> None:
+    path = table.corpus / "test.jsonl"
+    write_manifest(path, [replace(item, words=(Interval(0.0, 6.0, item.text or ""),)) for item in Manifest.open(path)])
+    for run in table.runs.values():
+        about = {"layer": "emissions", "corpus": "test", "split": "test", "step": 5, "seed": 0, "seconds": 6.0, "low": None, "high": None}
+        rows = [
+            Result(run.name, "wer", protocol, metric, value=0.5, details={"fingerprint": protocol}, unit="%", direction="lower", **about)
+            for protocol, metric in COLUMNS
+        ]
+        about |= {"unit": "ms", "direction": "lower", "details": {"fingerprint": "a"}}
+        rows.append(Result(run.name, "alignment", "words", "boundary error", value=40.0, **about))
+        rows.append(Result("even words", "alignment", "words", "boundary error", value=90.0, **(about | {"layer": "none"})))
+        append_results(run / "results.jsonl", rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recognizers, "_about", lambda run: [run.name, "1 min", "no"])
+        head, *found = table.table()
+    assert "wer:greedy,wer:ngram,alignment:words" in table.stages()[-1].commands[0].words
+    column = head.index("boundaries, ms")
+    assert {row[1]: row[column] for row in found if " - " not in row[1]} == {**dict.fromkeys(RATES, "40.00"), "even words": "90.00"}
 
 
 @pytest.mark.parametrize("encoder", [None, "runs/acpc"])

@@ -20,6 +20,8 @@ from foresay.text.normalization import Normalizer
 from foresay.text.vocabulary import Vocabulary
 from foresay.workflows.side_by_side import side_by_side
 
+NO_LAYER = "none"
+"""Of a control that uses no model."""
 WER, CER = "word error rate", "character error rate"
 
 
@@ -93,9 +95,9 @@ def overriding(overrides: Sequence[str]) -> list[str]:
     return [word for override in overrides for word in ("--set", override)]
 
 
-def rates(run: Path, test: str) -> dict[tuple[str, str], Result]:
-    """Read the error rates of a recognizer on a test, with their draws, by search and metric."""
-    rows = [row for row in read_results(run / RESULTS) if row.measure == "wer"]
+def rates(run: Path, test: str, measures: Sequence[str] = ("wer",)) -> dict[tuple[str, str], Result]:
+    """Read what was measured of a recognizer on a test, with its draws, by protocol and metric; what stands beside it is left out."""
+    rows = [row for row in read_results(run / RESULTS) if row.measure in measures and row.layer != NO_LAYER]
     return {(row.protocol, row.metric): row for row in with_draws(run, rows) if Path(row.corpus).name == test}
 
 

@@ -3,7 +3,7 @@
     train.jsonl --> some minutes of it --> foresay finetune, each system                            (and one on texts of other recordings)
     texts ------> foresay lm train: letters, for what writes letter by letter; words, for what has a lexicon
     valid.jsonl --> foresay lm tune: weights, for each recognizer
-    test.jsonl ---> foresay evaluate: wer:greedy, wer:ngram
+    test.jsonl ---> foresay evaluate: wer:greedy, wer:ngram and, if it has times of words, alignment:words
 
 Everything is a command that one could give oneself; what has been done is not done again.
 """
@@ -17,15 +17,18 @@ from typing import Literal
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.evaluation.recognition.alignment import ERROR, EVEN
 from foresay.loading import load
 from foresay.reports.record import read_records
 from foresay.reports.wording import span
-from foresay.results import Result
+from foresay.results import RESULTS, Result, read_results
 from foresay.training.recipe import read_recipe
 from foresay.workflows.experiment import CER, WER, Command, Stage, difference, do, labelled, letters, overriding, rate, rates
 
 COLUMNS = {("greedy", WER): "WER", ("greedy", CER): "CER", ("ngram", WER): "WER, n-gram"}
 """Rates that are shown of each recognizer, in %."""
+BOUNDARIES = ("words", ERROR)
+"""And in ms, where it is known when words are spoken."""
 ORDERS = {"letters": 6, "words": 3}
 """Of the n-grams."""
 BEAM = 10
@@ -96,6 +99,11 @@ class Recognizers:
         return profile
 
     @functools.cached_property
+    def _timed(self) -> bool:
+        """Whether it is known when the words of the test are spoken."""
+        return any(item.words for item in Manifest.open(self.corpus / "test.jsonl"))
+
+    @functools.cached_property
     def _symbols(self) -> str:
         """The setting of the vocabulary."""
         return f"model.symbols={json.dumps(letters(self.corpus / 'train.jsonl', self._profile), ensure_ascii=False)}"
@@ -129,25 +137,31 @@ class Recognizers:
     def _evaluate(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
         corpora = ("--corpus", str(self.corpus / "test.jsonl"), "--train-corpus", str(self._labelled(system, minutes)))
-        return Command(("evaluate", str(run), *corpora, "--measures", "wer:greedy,wer:ngram", "--search", str(run / "ngram.toml")))
+        measures = f"wer:greedy,wer:ngram{',alignment:words' if self._timed else ''}"
+        return Command(("evaluate", str(run), *corpora, "--measures", measures, "--search", str(run / "ngram.toml")))
 
     def results(self) -> dict[tuple[float, str], dict[tuple[str, str], Result]]:
         """Read the error rates: by minutes and system, then by search and metric."""
-        return {key: rates(run, "test") for key, run in self.runs.items()}
+        return {key: rates(run, "test", ("wer", "alignment")) for key, run in self.runs.items()}
 
     def table(self) -> list[list[str]]:
         """Write the error rates, what it takes to get them, and differences with the control and between systems: rows, the head first."""
         found, seconds = self.results(), float(Manifest.open(self.corpus / "test.jsonl").durations.sum())
-        rows = [["minutes", "recognizer", *COLUMNS.values(), "real time", "parameters", "training", "streams"]]
+        columns = COLUMNS | ({BOUNDARIES: "boundaries, ms"} if self._timed else {})
+        rows = [["minutes", "recognizer", *columns.values(), "real time", "parameters", "training", "streams"]]
         for (minutes, name), own in found.items():
             real_time = " / ".join(f"{own[search, WER].seconds / seconds:.2f}" for search in ("greedy", "ngram"))
-            rows.append([f"{minutes:g}", name, *(rate(own[one]) for one in COLUMNS), real_time, *_about(self.runs[minutes, name])])
+            rows.append([f"{minutes:g}", name, *(rate(own[one]) for one in columns), real_time, *_about(self.runs[minutes, name])])
+        if self._timed:
+            results = read_results(next(iter(self.runs.values())) / RESULTS)
+            even = next(row for row in results if (row.model, row.metric) == (EVEN, ERROR) and Path(row.corpus).name == "test")
+            rows.append(["", EVEN, *[""] * len(COLUMNS), rate(even), "", "", "", ""])
         for minutes in self.minutes:
             *names, control = (system.name for system in self.systems)
             best = min(names, key=lambda name, minutes=minutes: found[minutes, name]["ngram", WER].value)  # type: ignore[misc]
             pairs = [(name, control) for name in names] + [(best, name) for name in names if name != best]
             for ours, theirs in pairs:
-                changes = (difference(found[minutes, theirs][one], found[minutes, ours][one]) for one in COLUMNS)
+                changes = (difference(found[minutes, theirs][one], found[minutes, ours][one]) for one in columns)
                 rows.append([f"{minutes:g}", f"{ours} - {theirs}", *changes, "", "", "", ""])
         return rows
 
