@@ -4,6 +4,7 @@ Example:
     foresay transcribe runs/asr interview.wav --format srt --out subtitles/
     foresay transcribe runs/asr talks/ --search ngram.toml --format jsonl --nbest 10 --out talks.jsonl
     foresay transcribe runs/asr talks/ --lm books.arpa --lm-weight 1.07 --word-weight -0.59
+    arecord -f S16_LE -r 16000 -c 1 | foresay transcribe runs/asr - --stream
 """
 
 import sys
@@ -18,6 +19,7 @@ from foresay.cli._search import Searching
 from foresay.errors import AudioError, UserError
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
 from foresay.trust import trusting
+from foresay.workflows.live import transcribe_live
 from foresay.workflows.transcribe import load_recognizer, stamp_of, transcribe
 from foresay.workflows.written_transcripts import WrittenTranscripts
 
@@ -37,6 +39,9 @@ class Options:
     """Hypotheses of each recording, with --format jsonl."""
     out: Path | None = None
     """File (txt, jsonl, ctm) or folder (srt, textgrid); without it, what fits into one file is printed."""
+    stream: bool = False
+    """Print text as soon as it is certain, while the audio goes in, for recognizers that do not look ahead. The source - is a pipe with
+    samples of 16 bits."""
     device: str | None = None
     """cpu, cuda, cuda:1, …; default: a GPU if there is one."""
     trust: bool = False
@@ -46,18 +51,17 @@ class Options:
 def run(arguments: list[str]) -> int:
     """Transcribe."""
     options = tyro.cli(Options, prog="foresay transcribe", args=arguments, description=__doc__)
-    if options.nbest > 1 and options.format != "jsonl":
-        msg = f"several hypotheses of a recording are written with --format jsonl, not {options.format}"
-        raise UserError(msg)
-    if not options.sources:
-        msg = "what is to be transcribed? Give files, folders or manifests after the recognizer"
-        raise UserError(msg)
+    _check(options)
     unreadable: dict[str, AudioError] = {}
     with trusting(options.trust):
         file = options.search.chosen()
         search, recognizer = file.settings, load_recognizer(options.model, options.device)
         for note in file.notes(recognizer, options.model):
             progress.say(note)
+        if options.stream:
+            for piece in transcribe_live(recognizer, options.sources, search, device=options.device, pipe=sys.stdin.buffer):
+                print(piece, end="", flush=True)
+            return 0
         dest = options.out if options.out or options.format in TOGETHER else Path()
         written = None if dest is None else WrittenTranscripts(dest, options.format, stamp_of(recognizer, search, options.nbest))
         done = written.done if written else []
@@ -75,3 +79,16 @@ def run(arguments: list[str]) -> int:
     for name, error in unreadable.items():
         print(f"left out: {name}: {error}", file=sys.stderr)
     return 0
+
+
+def _check(options: Options) -> None:
+    """Refuse options that do not go together."""
+    if options.nbest > 1 and options.format != "jsonl":
+        msg = f"several hypotheses of a recording are written with --format jsonl, not {options.format}"
+        raise UserError(msg)
+    if not options.sources:
+        msg = "what is to be transcribed? Give files, folders or manifests after the recognizer"
+        raise UserError(msg)
+    if options.stream and (options.format != "txt" or options.out):
+        msg = "--stream prints text as it comes, and neither times nor files: leave out --format and --out, or --stream"
+        raise UserError(msg)

@@ -23,15 +23,18 @@ from foresay.contracts import (
     TransducingRecognizer,
 )
 from foresay.decoding.fusion import ShallowFusion
+from foresay.decoding.greedy import GreedyStream
 from foresay.decoding.hmm_search import SILENCE, StateMoves, StateSearch
 from foresay.decoding.hot_words import HotPhrases, HotWords
 from foresay.decoding.lexicon_beam import LexiconBeam, Spellings
 from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
+from foresay.decoding.prefix_stream import PrefixStream
 from foresay.decoding.rescoring import NBest
 from foresay.decoding.search import Rescored, Search, greedy, over_words, spelled, transduced, writing
 from foresay.decoding.weights import Weights
 from foresay.encoding.search_settings import BEAM, TOKENS, SearchSettings
+from foresay.encoding.streaming import RecognitionStream
 from foresay.errors import UserError
 from foresay.files import text_lines
 from foresay.loading import load_language_model
@@ -99,6 +102,24 @@ class Decoder:
             first = self._over_symbols(weights) if self.lexicon is None else self._over_words(self.lexicon, weights)
         return first if self.second is None or second is None else Rescored(first, self.second, second, self.width, self._device)
 
+    def stream(self) -> RecognitionStream:
+        """Begin to recognize an utterance as it arrives; in the end its text is that which the search finds in the whole.
+
+        Raises:
+            UserError: the recognizer or the search needs the whole.
+        """
+        recognizer, settings = self.recognizer, self.settings
+        if not isinstance(recognizer, EmittingRecognizer):
+            raise UserError(_needs_the_whole(f"{type(recognizer).__name__}, whose search is its own,"))
+        if self.second:
+            raise UserError(_needs_the_whole("a second language model"))
+        if self.lexicon is not None:
+            raise UserError(_needs_the_whole("a search over the words of a lexicon"))
+        text_of = recognizer.text_of
+        return RecognitionStream(
+            recognizer, GreedyStream(text_of) if settings.is_greedy else PrefixStream(self._prefixes(settings.weights), text_of)
+        )
+
     def outside(self, references: Iterable[str]) -> Counter[str] | None:
         """Count the words of texts that the search can never write; None: it can write any."""
         return None if self.lexicon is None else self.lexicon.missing(word for text in references for word in text.split())
@@ -140,12 +161,15 @@ class Decoder:
             raise UserError(msg)
 
     def _over_symbols(self, weights: Weights) -> Search:
+        return writing(self._prefixes(weights), self.recognizer.text_of)
+
+    def _prefixes(self, weights: Weights) -> PrefixBeam:
         boundary, symbols = self.recognizer.boundary, self.vocabulary.symbols
         hot = None
         if self._hot:
             phrases = [self.vocabulary.encode(phrase) for phrase in self._hot]
             hot = HotWords(phrases, self.settings.hot_weight or 0.0, len(symbols), boundary)
-        beam = PrefixBeam(
+        return PrefixBeam(
             symbols,
             beam=self.width,
             weights=weights,
@@ -154,7 +178,6 @@ class Decoder:
             boundary=boundary,
             forbidden=self._forbidden,
         )
-        return writing(beam, self.recognizer.text_of)
 
     def _over_words(self, lexicon: Lexicon, weights: Weights) -> Search:
         spellings = lexicon.encode(self.vocabulary)
@@ -291,6 +314,13 @@ class Decoder:
         if lacking:
             shown = ", ".join(lacking[:_SHOWN]) + (", …" if len(lacking) > _SHOWN else "")
             self.notes.append(f"{len(lacking):,} of {len(words):,} words {what}: {shown}")
+
+
+def _needs_the_whole(what: str) -> str:
+    return (
+        f"{what} needs the whole utterance, and no text would be certain before its end. While audio goes in, a recognizer with emissions "
+        "(ctc) takes the best path or --beam, perhaps with a language model of its own symbols"
+    )
 
 
 def _without_boundary(spelling: tuple[str, ...]) -> tuple[str, ...]:

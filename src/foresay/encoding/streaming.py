@@ -14,7 +14,7 @@ class RecognitionStream:
     """One utterance. How it is cut into chunks changes nothing: the text at the end is that of the whole."""
 
     def __init__(self, recognizer: EmittingRecognizer, search: SearchStream) -> None:
-        """`search`: a new one, `GreedyStream` or `PrefixBeam.stream`.
+        """`search`: a new one, `GreedyStream` or `PrefixStream`.
 
         Raises:
             UserError: the recognizer looks ahead.
