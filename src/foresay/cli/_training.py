@@ -17,6 +17,7 @@ from foresay.training.devices import leave, speaks
 from foresay.training.recipe import read_recipe
 from foresay.trust import trusting
 from foresay.workflows.rehearsal import rehearse
+from foresay.workflows.self_test import check_learning
 from foresay.workflows.train import Verb, check_verb, run_recipe
 from foresay.workflows.warm_start import WarmStart
 
@@ -71,6 +72,14 @@ class OnEncoderOptions(Options):
         return self.set if self.encoder is None else (*self.set, f"parts.encoder={json.dumps(self.encoder)}")
 
 
+@dataclass(frozen=True)
+class FineTuningOptions(OnEncoderOptions):
+    """What to train on top of which encoder, on what transcribed speech, into which folder."""
+
+    check: bool = False
+    """Learn one batch by heart, keep nothing, and say whether that works: what fails here fails on all data."""
+
+
 def train_as(verb: Verb, arguments: list[str], description: str | None, kind: type[Options] = Options) -> int:
     """Train what the arguments ask for, under the name of a verb."""
     options = tyro.cli(kind, prog=f"foresay {verb}", args=arguments, description=description)
@@ -82,7 +91,10 @@ def train_as(verb: Verb, arguments: list[str], description: str | None, kind: ty
         return 0
     corpus, folder = _needed(options)
     with _one_voice(), trusting(options.trust):
-        said = _rehearse(verb, options, corpus, folder) if options.dry_run else _train(verb, options, corpus, folder)
+        if isinstance(options, FineTuningOptions) and options.check:
+            said = _check(options, corpus, folder)
+        else:
+            said = _rehearse(verb, options, corpus, folder) if options.dry_run else _train(verb, options, corpus, folder)
     leave()
     if speaks():
         print(said)
@@ -120,6 +132,15 @@ audio processed     {found.audio_hours:.1f} h
 seconds an update   {found.seconds_per_update:.2f}
 peak memory         {found.memory_gib:.1f} GiB
 time the run takes  {found.hours:.2f} h, validation and saving not counted"""
+
+
+def _check(options: Options, corpus: Path, folder: Path) -> str:
+    found = check_learning(options.recipe, corpus, folder, start=_start(options), overrides=options.overrides, device=options.device)
+    return f"""\
+one batch           {found.utterances} utterances, {found.symbols:,} symbols, learnt by heart in {found.updates} updates
+loss                {found.losses[0]:.2f} nats a symbol before, {found.losses[1]:.2f} after
+plateau of blanks   {found.entropy:.2f}: it costs so much to know how frequent symbols are, and no more
+characters wrong    {found.wrong:.1%}"""
 
 
 @contextlib.contextmanager
