@@ -3,7 +3,7 @@
     python benchmarks/hmm_decoding.py [--utterances 16] [--frames 500] [--words 2000] [--beams 50 200] [--rounds 3] [--threads 1]
 
 Likelihoods of 40 phones of three states each are made, 100 frames a second: sentences of random words, each of which is followed by few,
-with noise; a 3-gram is trained on other sentences. The plain loop decodes the first second, token by token, and has no look-ahead.
+with noise, between silences; a 3-gram is trained on other sentences. The plain loop decodes the first second, without look-ahead.
 """
 
 import argparse
@@ -70,13 +70,15 @@ def made(utterances: int, frames: int, words: int, folder: Path) -> Task:
     scores = torch.randn(utterances, frames, STATES * PHONES, generator=generator)
     said: list[list[str]] = [[] for _ in scores]
     for row, words_said in zip(scores, said, strict=True):
-        path = drawn(0, STATES, 10)
+        path = silence = [0] * 8 + [1, 2]
         for word in sentence(frames):
-            path += [state for phone in spellings[f"w{word}"][0] for state in chains[phone] for _ in range(drawn(1, 6)[0])]
-            if len(path) > frames:
+            states = [state for phone in spellings[f"w{word}"][0] for state in chains[phone] for _ in range(drawn(1, 6)[0])]
+            if len(path) + len(states) + len(silence) > frames:
                 break
             words_said.append(f"w{word}")
-        row[torch.arange(frames), torch.tensor(path[:frames])] += 2.5
+            path = path + states
+        path = path + [0] * (frames - len(path) - 2) + [1, 2]
+        row[torch.arange(frames), torch.tensor(path)] += 1.7
     even = [torch.tensor(0.5).log().item()] * (STATES * PHONES)
     return Task(
         Encoded(scores, torch.full((utterances,), frames)),
