@@ -73,6 +73,18 @@ def test_the_result_does_not_depend_on_batch_mates() -> None:
         assert [h.score for h in alone] == pytest.approx([h.score for h in together[b]], abs=1e-3)
 
 
+def test_times_do_not_depend_on_batch_mates() -> None:
+    states = drawn(3, SIZES)
+    lengths = [9, 15]
+    scores = scores_of(3, 15, states, 2)
+    search = StateSearch(WORDS, moves_of(states), scale=0.7)
+    together = [found[0] for found in search(Encoded(scores, torch.tensor(lengths)))]
+    for b, length in enumerate(lengths):
+        ((alone,),) = search(Encoded(scores[b : b + 1, :length], torch.tensor([length])))
+        assert (alone.tokens, alone.frames, alone.stops) == (together[b].tokens, together[b].frames, together[b].stops)
+        assert alone.confidences == pytest.approx(together[b].confidences, abs=1e-4)
+
+
 def test_a_narrow_beam_is_seldom_worse_than_a_wide_one() -> None:
     states = drawn(2, SIZES)
     emissions = Emissions(scores_of(2, 30, states, 40), torch.full((40,), 30))
@@ -103,15 +115,17 @@ def test_symbols_are_written_without_silence_with_times_and_confidences() -> Non
     """Of likelihoods that say one state a frame: a symbol stops where the next one begins, or a silence."""
     states = [[0, 1], [2], [3, 4]]
     stay, go = torch.full((5,), 0.6).log(), torch.full((5,), 0.4).log()
-    path = torch.tensor([0, 1, 1, 2, 2, 3, 4, 0, 1, 2])
-    probabilities = torch.full((10, 5), 0.05).scatter(1, path[:, None], 0.8)
-    likelihoods = Encoded((probabilities.log() * 4 + torch.randn(10, 1))[None], torch.tensor([10]))
+    path = torch.tensor([0, 1, 1, 2, 2, 3, 4, 2, 2, 0, 1])
+    sure = torch.tensor([0.8] * 7 + [0.8, 0.4] + [0.8] * 2)[:, None]
+    probabilities = ((1 - sure) / 4).expand(-1, 5).scatter(1, path[:, None], sure)
+    likelihoods = Encoded((probabilities.log() * 4 + torch.randn(11, 1))[None], torch.tensor([11]))
     search = StateSearch({"a": [(1,)], "ab": [(1, 2)]}, StateMoves(Topology(states, stay, go)), scale=0.25)
     ((best,),) = search(likelihoods)
     assert (best.text, best.tokens, best.ends) == ("ab a", (1, 2, 1), (2, 3))
-    assert (best.frames, best.stops) == ((3, 5, 9), (5, 7, 10))
-    assert best.confidences == pytest.approx((0.8, 0.85, 0.8))
-    assert best.acoustic == best.score == pytest.approx(10 * math.log(0.8) + 2 * math.log(0.6) + 8 * math.log(0.4), abs=1e-4)
+    assert (best.frames, best.stops) == ((3, 5, 7), (5, 7, 9))
+    assert best.confidences == pytest.approx((0.8, 0.85, 0.6))
+    paths = 10 * math.log(0.8) + math.log(0.4) + 3 * math.log(0.6) + 8 * math.log(0.4)
+    assert best.acoustic == best.score == pytest.approx(paths, abs=1e-4)
     loop = StateSearch(
         {"a": [(1,)], "b": [(2,)]}, StateMoves(Topology(states, stay, go)), scale=0.25, text_of=lambda tokens: f"{list(tokens)}"
     )

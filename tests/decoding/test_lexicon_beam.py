@@ -148,6 +148,18 @@ def test_flashlight_completes_a_word_by_a_repeated_symbol() -> None:
     assert best.text != "aa"
 
 
+def test_flashlight_sums_blanks_twice_and_words_that_are_one_state() -> None:
+    """All paths together, between words as blank and as silence; and homophones, of which one is left with the sum of both."""
+    emissions = Emissions(peaky(3, frames=6, symbols=4), torch.tensor([6]))
+    loops = LexiconLoops({"a": [(2,)]}, None, a=0.0, b=0.0)
+    (found,) = LexiconBeam({"a": [(2,)]}, FlashlightMoves(4), beam=500, paths="sum")(emissions, 500)
+    expected = loops.search(emissions.log_probabilities[0].tolist(), flashlight=True)
+    assert log_sum([h.score for h in found]) == pytest.approx(log_sum(list(expected.values())), abs=1e-4)
+    one = Emissions(torch.tensor([[[0.1, 0.1, 0.7, 0.1]]]).log(), torch.tensor([1]))
+    ((best, *_),) = LexiconBeam({"a": [(2,)], "b": [(2,)]}, FlashlightMoves(4), paths="sum")(one, 5)
+    assert best.score == pytest.approx(math.log(1.4), abs=1e-5)
+
+
 def test_tokens_and_frames() -> None:
     path = [0, 2, 2, 1, 1, 0, 3, 3, 2, 0]
     scores = torch.full((1, 10, 4), 0.01).scatter(2, torch.tensor(path)[None, :, None], 0.97).log()

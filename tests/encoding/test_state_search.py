@@ -9,12 +9,14 @@ import torch
 from foresay.contracts import Encoded
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.decoding.hmm_search import StateMoves, StateSearch
+from foresay.decoding.weights import Weights
 from foresay.encoding.search_settings import TOKENS, SearchSettings
 from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.workflows.language_models import train_ngram
-from reference.toy_states import PRONUNCIATIONS, ToyStates, spoken
+from reference.toy_states import PRONUNCIATIONS, SYMBOLS, ToyStates, spoken
 
 BAT_AT = [0, 0, 3, 3, 1, 2, 2, 4, 5, 0, 1, 2, 4, 4, 5, 0]
 
@@ -42,6 +44,11 @@ def test_its_own_lexicon_is_searched_without_a_language_model() -> None:
     assert (best.text, best.ends) == ("bat at", (3, 5))
     assert (decoder.words, decoder.width, decoder.notes) == (tuple(PRONUNCIATIONS), TOKENS, [])
     assert decoder.outside(["bat tat"]) == {"tat": 1}
+    spelled = {word: [[SYMBOLS.index(phone) for phone in one] for one in several] for word, several in PRONUNCIATIONS.items()}
+    for beam in (1, 50):
+        by_hand = StateSearch(spelled, StateMoves(ToyStates().topology), scale=0.5, beam=beam, weights=Weights(words=2.0))
+        silent = Encoded(torch.zeros(1, 12, 6), torch.tensor([12]))
+        assert Decoder(ToyStates(PRONUNCIATIONS), SearchSettings(beam=beam, word_weight=2.0))(silent) == by_hand(silent)
 
 
 def test_without_a_lexicon_its_symbols_are_searched(folder: Path) -> None:
@@ -69,6 +76,8 @@ def test_a_language_model_of_words_takes_the_lexicon(folder: Path) -> None:
     other = Decoder(ToyStates(PRONUNCIATIONS), SearchSettings(model, 1.0, 0.0, str(folder / "lexicon.txt")))
     assert other(encoded(BAT_AT))[0][0].text == "bat at"
     assert other.notes == ["1 of 3 words of the lexicon are unknown to the language model: At"]
+    more = Decoder(ToyStates(PRONUNCIATIONS | {"aba": (("a", "b", "a"),)}), SearchSettings(model, 1.0, 0.0))
+    assert more.notes == ["1 of 5 words of the lexicon are unknown to the language model: aba"]
 
 
 def test_what_does_not_fit_is_refused(folder: Path) -> None:
