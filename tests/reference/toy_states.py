@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from foresay.contracts import Frames, StateRecognizer, Topology
+from foresay.contracts import FeatureExtractor, Frames, StateRecognizer, Topology
 from foresay.text.vocabulary import Orthography, Vocabulary
 
 FRAME = 160
@@ -47,3 +47,24 @@ class ToyStates(StateRecognizer):
 def spoken(states: Sequence[int]) -> Tensor:
     """Speak states, a frame each: (1, S)."""
     return (torch.tensor(states) / 10).repeat_interleave(FRAME)[None]
+
+
+class ToyLevels(FeatureExtractor):
+    """Frames of 160 samples as bumps on a scale of six; `late`: each is centred so many samples later than those of the recognizer."""
+
+    layer_names = ("levels",)
+    sample_rate = 16000
+    receptive_field = FRAME
+
+    def __init__(self, late: int = 0, frame: int = FRAME) -> None:
+        self.first_center, self.frame = FRAME // 2 + late, frame
+
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002 - there is one
+        """Frames do not overlap: (B,) -> (B,)."""
+        return (lengths - self.first_center + self.frame // 2) // self.frame
+
+    def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002 - there is one
+        """Encode the middle of each frame of waveforms (B, S), of which `lengths` (B,) samples are real: (B, T, 6)."""
+        counts = self.frame_count(lengths, "levels")
+        middle = waveforms[:, self.first_center :: self.frame, None][:, : int(counts.max())] * 10
+        return Frames({"levels": (-((middle - torch.arange(6)) ** 2)).exp()}, {"levels": counts}, {"levels": self.sample_rate / self.frame})

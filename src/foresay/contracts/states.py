@@ -1,12 +1,14 @@
 """Hidden Markov models of symbols, and a recognizer that scores their states in every frame (GMM-HMM, hybrid DNN-HMM)."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 from foresay.contracts.recognition import Recognizer
+from foresay.errors import UserError
 
 
 class Topology(NamedTuple):
@@ -28,6 +30,29 @@ class StateRecognizer(Recognizer, ABC):
     """Of the words of its own lexicon, in its symbols; None: it has none, and words are spelled letter by letter."""
     scale: float
     """What log-likelihoods are multiplied by in a search; frames that are near each other say much the same."""
+
+    def pronounce(self, word: str) -> list[Sequence[int]]:
+        """Return the pronunciations of a word, in symbols; a word that its lexicon lacks is spelled, if the symbols are letters.
+
+        Raises:
+            UserError: it has none.
+        """
+        known = self.pronunciations or {}
+        if word in known:
+            numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
+            return [[numbers[symbol] for symbol in one] for one in known[word]]
+        if known and self.units == "phones":
+            msg = f"the word {word!r} is not in the recognizer's lexicon, so that nobody knows its phones: add it there, or leave it out"
+            raise UserError(msg)
+        return [self.spell(word)]
+
+    def missing(self, text: str) -> Mapping[str, int]:
+        """Count the symbols of a transcript that the vocabulary lacks; of phones, the words that the lexicon lacks, if there is one."""
+        known = self.pronunciations or {}
+        words = [word for word in self.normalized(text).split() if word not in known]
+        if known and self.units == "phones":
+            return Counter(words)
+        return sum((Counter(self.writing.missing(word)) for word in words), Counter())
 
     @property
     @abstractmethod

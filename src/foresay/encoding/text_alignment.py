@@ -144,7 +144,7 @@ def _spelled(recognizer: SpellingRecognizer, encoded: Encoded, tokens: Sequence[
 
 def _passed(recognizer: StateRecognizer, encoded: Encoded, words: Sequence[str], duration: float) -> TextAlignment:
     topology, scaled = recognizer.topology, Encoded(recognizer.scale * encoded.frames, encoded.lengths)
-    chain = StateChain.of([_pronounced(recognizer, word) for word in words], topology)
+    chain = StateChain.of([recognizer.pronounce(word) for word in words], topology)
     path, shares = align_states(scaled, [chain], topology).positions[0].cpu(), state_posteriors(scaled, [chain], topology)[0].cpu()
     said, sure = torch.tensor([step.word for step in chain.steps])[path], shares.gather(1, path[:, None])[:, 0]
     times = []
@@ -155,21 +155,6 @@ def _passed(recognizer: StateRecognizer, encoded: Encoded, words: Sequence[str],
     begins = [step.symbol != SILENCE and step.place != place for step, place in zip(chain.steps, before, strict=False)]
     rows = tuple(recognizer.symbols[step.symbol] if first else "" for step, first in zip(chain.steps, begins, strict=True))
     return TextAlignment(rows, shares, "posterior of each state, over all paths", path, in_time(recognizer, times, duration))
-
-
-def _pronounced(recognizer: StateRecognizer, word: str) -> list[list[int]]:
-    """Return the pronunciations of a word, in symbols.
-
-    Raises:
-        UserError: it has none.
-    """
-    numbers, known = {symbol: number for number, symbol in enumerate(recognizer.symbols)}, recognizer.pronunciations
-    if known is None:
-        return [recognizer.spell(word)]
-    if word not in known:
-        msg = f"the word {word!r} is not in the recognizer's lexicon, so that it cannot be found: add it there, or leave it out of the text"
-        raise UserError(msg)
-    return [[numbers[symbol] for symbol in one] for one in known[word]]
 
 
 def _moments(tokens: Sequence[int], frames: Sequence[int], probabilities: Tensor) -> list[Span]:
