@@ -85,9 +85,28 @@ def test_a_frozen_encoder_has_no_dropout_and_its_features_are_what_is_masked() -
     assert given.clips.masks is not None
     frames, channels, _ = given.clips.masks
     features = masked.encoder.features(*batch.audio).values[masked.layers[0]]
-    scores = masked.head(features.masked_fill(frames[..., None] | channels[:, None], 0.0)).log_softmax(-1)
+    assert masked.mask_vector is not None
+    assert not masked.mask_vector.any()
+    with torch.no_grad():
+        masked.mask_vector.normal_()
+    vector = masked.mask_vector.detach().expand_as(features)
+    scores = masked.head(torch.where(frames[..., None], vector, features).masked_fill(channels[:, None], 0.0)).log_softmax(-1)
     expected = -text_scores(Emissions(scores, given.frames), labels).sum()
     torch.testing.assert_close(masked(batch, 0).terms["ctc"].sum, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_mask_vector_is_learnt_where_the_encoder_has_none() -> None:
+    model = recognizer(build(NORMED), mask_probability=0.1)
+    sum(term.sum for term in model.train()(batch_of("ab", "ca"), 0).terms.values()).backward()  # type: ignore[union-attr]
+    assert model.mask_vector is not None
+    assert model.mask_vector.grad is not None
+    assert model.mask_vector.grad.any()
+    for other in (
+        recognizer(),
+        recognizer(build(NORMED), mask_probability=0.0, channel_probability=0.0),
+        recognizer(load("logmel"), masks="LD"),
+    ):
+        assert other.mask_vector is None
 
 
 def test_masks_are_of_training_alone_and_no_mask_changes_nothing() -> None:

@@ -69,14 +69,16 @@ def draw_spec_augment(policy: SpecAugment, counts: Sequence[int], channels: int,
     return torch.from_numpy(frames), torch.from_numpy(bands)
 
 
-def covered(frames: Tensor, masks: Masks, counts: Tensor | None) -> Tensor:
-    """Mask frames (B, T, D) by 0 or, if `counts` (B,) are given, by the mean of each utterance's so many frames."""
-    hidden = masks.frames[..., None] | masks.channels[:, None]
-    if counts is None:
-        return frames.masked_fill(hidden, 0.0)
+def covered(frames: Tensor, masks: Masks, vector: Tensor) -> Tensor:
+    """Mask frames (B, T, D) by a vector (D,), and channels by 0."""
+    return torch.where(masks.frames[..., None], vector.to(frames.dtype), frames).masked_fill(masks.channels[:, None], 0.0)
+
+
+def leveled(frames: Tensor, masks: Masks, counts: Tensor) -> Tensor:
+    """Mask frames (B, T, D), and channels of them, by the mean of each utterance's `counts` (B,) frames."""
     own = torch.arange(frames.shape[1], device=frames.device) < counts[:, None]
     mean = (frames * own[..., None]).sum(1, keepdim=True) / own.sum(1).clamp(min=1)[:, None, None]
-    return torch.where(hidden, mean, frames)
+    return torch.where(masks.frames[..., None] | masks.channels[:, None], mean, frames)
 
 
 def _cover(mask: npt.NDArray[np.bool_], spans: int, widest: int, random: np.random.Generator) -> None:

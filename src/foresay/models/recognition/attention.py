@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay import draws
-from foresay.contracts import Batch, Emissions, EmittingRecognizer, Encoded, FeatureExtractor, Frames, Losses, Term, sent
+from foresay.contracts import Batch, Emissions, Encoded, FeatureExtractor, Frames, Losses, Term, sent
 from foresay.contracts.models import Trainable, on_host
 from foresay.contracts.spelling import SpellingRecognizer, SpellingWeights
 from foresay.decoding.emissions import required_frames
@@ -34,7 +34,7 @@ from foresay.layers.attention_decoder import AttentionDecoder, Spelling
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
-from foresay.models.recognition._frozen_features import FrozenFeatures
+from foresay.models.recognition._encoders import FrozenFeatures, begin_on
 from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spec_augment
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -168,17 +168,12 @@ class AttentionRecognizer(SpellingRecognizer, Trainable):
             UserError: the encoder has no such layer, or is a recognizer.
         """
         super().__init__()
-        if not settings.symbols:
-            msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
-            raise UserError(msg)
-        if isinstance(encoder, EmittingRecognizer):
-            msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
-            raise UserError(msg)
+        begin_on(encoder, settings.symbols)
         s = self.settings = settings
         self._frozen = s.freeze == "encoder"
         self.encoder, self.symbols = encoder, s.symbols
-        if isinstance(encoder, nn.Module):  # the size of its layer is found by encoding silence, which no norm shall learn
-            encoder.eval().requires_grad_(requires_grad=not self._frozen)
+        if isinstance(encoder, nn.Module):
+            encoder.requires_grad_(requires_grad=not self._frozen)
         self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))
         self.channels, hop = encoder.size(self.layer), encoder.hop(self.layer)

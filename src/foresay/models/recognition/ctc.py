@@ -29,8 +29,8 @@ from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
-from foresay.models.recognition._frozen_features import FrozenFeatures
-from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment
+from foresay.models.recognition._encoders import FrozenFeatures, begin_on
+from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment, leveled
 from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -138,16 +138,10 @@ class CTC(EmittingRecognizer, Trainable):
             UserError: the encoder has no such layer, or the layers to be summed differ in rate.
         """
         super().__init__()
-        if not settings.symbols:
-            msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
-            raise UserError(msg)
-        if isinstance(encoder, EmittingRecognizer):
-            msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
-            raise UserError(msg)
+        begin_on(encoder, settings.symbols)
         s = self.settings = settings
         self.encoder, self.symbols = encoder, s.symbols
         if isinstance(encoder, nn.Module):
-            encoder.eval()  # the size of its layers is found by encoding silence, which no norm shall learn
             for parameter in {"nothing": (), "convolutions": encoder.front_end(), "encoder": encoder.parameters()}[s.freeze]:
                 parameter.requires_grad = False
         self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
@@ -158,6 +152,9 @@ class CTC(EmittingRecognizer, Trainable):
         self.layer_weights = nn.Parameter(torch.zeros(len(self.layers))) if s.layer == SUM else None
         self.dropout = Dropout(s.dropout)
         self.channels = encoder.size(self.layers[0])
+        learns = self._maskable is None and s.masks == "spans" and s.mask_probability + s.channel_probability > 0
+        self.mask_vector = nn.Parameter(torch.zeros(self.channels)) if learns else None
+        """(D,): what masked frames of an encoder become that has no such vector of its own."""
         size = s.stack * self.channels
         self.lstm = BidirectionalLSTM(size, s.lstm, s.lstm_layers, s.dropout) if s.lstm else None
         self.head = nn.Linear(2 * s.lstm if s.lstm else size, len(s.symbols))
@@ -245,7 +242,7 @@ class CTC(EmittingRecognizer, Trainable):
         if encoded is not None:
             summed = self._summed(encoded, clips.frames)
             if clips.masks is not None:
-                summed = covered(summed, clips.masks, clips.frames * self.settings.stack if self.settings.masks in SPEC_AUGMENT else None)
+                summed = self._covered(summed, clips)
             return self._scores(self._stacked(summed), clips.frames)
         assert isinstance(self.encoder, MaskableExtractor)  # noqa: S101 - as `forward` found
         assert clips.masks is not None  # noqa: S101 - such an encoder always has them
@@ -347,6 +344,13 @@ class CTC(EmittingRecognizer, Trainable):
         else:
             chosen = torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), torch.stack([frames[layer] for layer in self.layers]))
         return cmvn(chosen, counts * self.settings.stack) if self.settings.cmvn else chosen
+
+    def _covered(self, frames: Tensor, clips: MaskedClips) -> Tensor:
+        """Mask frames (B, T, D) of an encoder that masks nothing itself."""
+        assert clips.masks is not None  # noqa: S101 - the caller looked
+        if self.mask_vector is None:
+            return leveled(frames, clips.masks, clips.frames * self.settings.stack)
+        return covered(frames, clips.masks, self.mask_vector)
 
     def _stacked(self, frames: Tensor) -> Tensor:
         """Put frames side by side: (B, T, D) -> (B, T // stack, stack x D)."""

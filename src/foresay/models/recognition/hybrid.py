@@ -29,7 +29,7 @@ from foresay.errors import UserError
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
-from foresay.models.recognition._frozen_features import FrozenFeatures
+from foresay.models.recognition._encoders import FrozenFeatures
 from foresay.settings import require_not_negative, require_positive, require_shares
 
 NO_STATE = -1

@@ -28,7 +28,7 @@ from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.layers.joint_network import JointNetwork, LSTMPrediction, StatelessPrediction
-from foresay.models.recognition._frozen_features import FrozenFeatures
+from foresay.models.recognition._encoders import FrozenFeatures, begin_on
 from foresay.objectives.transducer import transducer_loss
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -107,12 +107,10 @@ class Transducer(TransducingRecognizer, Trainable):
         """`encoder`: what makes frames of audio; a run, a checkpoint, a baseline, or one that is built untrained.
 
         Raises:
-            UserError: there are no symbols, or the encoder has no such layer.
+            UserError: there are no symbols, the encoder has no such layer, or is a recognizer.
         """
         super().__init__()
-        if not settings.symbols:
-            msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
-            raise UserError(msg)
+        begin_on(encoder, settings.symbols)
         s, self.settings, self.encoder, self.symbols = settings, settings, encoder, settings.symbols
         self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))

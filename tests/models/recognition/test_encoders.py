@@ -1,18 +1,48 @@
-"""Features of a frozen encoder: encoded once, alone, and kept as far as there is room."""
+"""Encoders of recognizers: what is none is refused, building leaves it as it is; what is frozen is encoded once, alone, and kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
 from foresay.building import build
-from foresay.contracts import FeatureExtractor, Frames
-from foresay.models.recognition._frozen_features import FrozenFeatures
+from foresay.contracts import FeatureExtractor, Frames, Recognizer
+from foresay.errors import UserError
+from foresay.models.recognition._encoders import FrozenFeatures
+from foresay.models.recognition.attention import AttentionRecognizer, AttentionSettings
+from foresay.models.recognition.ctc import CTC, CTCSettings
+from foresay.models.recognition.transducer import Transducer, TransducerSettings
 
 CPC = {"name": "cpc", "channels": 8, "context_size": 12, "context_layers": 1, "norm": "batch", "predictor": "linear"}
 LENGTHS = torch.tensor([8000, 5000, 6400])
 IDS = ("a", "b", "c")
+
+
+SYMBOLS = ("<blank>", "|", "a")
+RECOGNIZERS: list[Callable[[FeatureExtractor], Recognizer]] = [
+    lambda encoder: CTC(CTCSettings(SYMBOLS), encoder),
+    lambda encoder: Transducer(TransducerSettings(SYMBOLS), encoder),
+    lambda encoder: AttentionRecognizer(AttentionSettings(SYMBOLS, listener=4, speller=4), encoder),
+]
+
+
+@pytest.mark.parametrize("build_on", RECOGNIZERS)
+def test_building_on_an_encoder_changes_none_of_its_norms(build_on: Callable[[FeatureExtractor], Recognizer]) -> None:
+    encoder = build(CPC).train()
+    assert isinstance(encoder, FeatureExtractor)
+    before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
+    build_on(encoder)
+    assert any("running_mean" in name for name in before)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in encoder.named_buffers())
+
+
+@pytest.mark.parametrize("build_on", RECOGNIZERS)
+def test_what_emits_is_no_encoder(build_on: Callable[[FeatureExtractor], Recognizer]) -> None:
+    encoder = build(CPC)
+    assert isinstance(encoder, FeatureExtractor)
+    with pytest.raises(UserError, match=r"the encoder is a recognizer.*MODEL#encoder"):
+        build_on(CTC(CTCSettings(SYMBOLS), encoder))
 
 
 class Counting(FeatureExtractor):

@@ -1,15 +1,32 @@
-"""Features of a frozen encoder: each utterance is encoded once, alone, and its features are kept for all epochs to come."""
+"""What recognizers do with an encoder: refuse what is none; each utterance is encoded once if it is frozen, and its features are kept."""
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import EmittingRecognizer, FeatureExtractor
+from foresay.errors import UserError
 
 MOST = 2**31
 """Bytes that are kept: an encoder of 128 dimensions at 100 Hz takes 3 MB a minute, one of 768 at 50 Hz 9 MB."""
+
+
+def begin_on(encoder: FeatureExtractor, symbols: Sequence[str]) -> None:
+    """Make sure that a recognizer of these symbols can be built on an encoder; `eval()`: encoding silence, its norms shall learn nothing.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not symbols:
+        msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
+        raise UserError(msg)
+    if isinstance(encoder, EmittingRecognizer):
+        msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
+        raise UserError(msg)
+    if isinstance(encoder, nn.Module):
+        encoder.eval()
 
 
 class FrozenFeatures:
