@@ -70,6 +70,10 @@ def test_a_run_stands_beside_its_untrained_copy_the_baselines_and_the_majority(t
     assert {"features_z", "features_c", "waveform", "phone_labels"} <= example.keys()
 
 
+def test_a_baseline_that_stands_beside_no_model_is_measured_where_it_is_asked_for(corpora: tuple[Path, Path]) -> None:
+    assert rows(evaluate(["mfcc", "plp"], *corpora, measures=MEASURES)) == BESIDE | {("plp", "plp", None)}
+
+
 def test_nothing_is_measured_twice(tmp_path: Path, corpora: tuple[Path, Path], calls: list) -> None:
     run = tmp_path / "mine"
     write_run(run)

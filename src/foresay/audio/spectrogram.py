@@ -1,4 +1,4 @@
-"""The log-mel spectrogram, without learned parameters.
+"""The power spectrogram and the log-mel spectrogram, without learned parameters.
 
       window (25 ms)
     |-----^-----|               frame 0, centered on sample `first_center`
@@ -15,37 +15,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class LogMelSpectrogram(nn.Module):
-    """Log energies in `bands` triangular filters, equally wide in mel, from 0 Hz to half the sample rate.
+class PowerSpectrogram(nn.Module):
+    """The power of each frequency in a window around each frame.
 
-    `floor` is added to the energy before the (natural) logarithm: silence gives log(floor), and the gradient is finite everywhere.
     The window is a periodic Hann window. Its first tap is zero, so a frame covers `window - 1` samples, symmetric about its center.
     """
 
     window_shape: Tensor
-    filters: Tensor
 
-    def __init__(
-        self, sample_rate: int = 16000, window: int = 400, hop: int = 160, fft: int = 1024, bands: int = 80, floor: float = 1e-6
-    ) -> None:
+    def __init__(self, window: int, hop: int, fft: int) -> None:
         super().__init__()
         if fft < window:
             msg = f"a transform of {fft} samples does not hold a window of {window}: the samples beyond would be ignored"
             raise ValueError(msg)
-        self.window, self.hop, self.fft, self.floor = window, hop, fft, floor
+        self.window, self.hop, self.fft = window, hop, fft
         self.receptive_field = window - 1
         self.first_center = hop // 2 - 1
         # Copied, for it is a view of a longer window, which torch.export.save warns of.
         self.register_buffer("window_shape", torch.hann_window(window, periodic=True).clone(), persistent=False)
-        filters = torch.from_numpy(mel_filters(bands, fft, sample_rate)).float()
-        self.register_buffer("filters", filters, persistent=False)
 
     def frame_count(self, lengths: Tensor) -> Tensor:
         """Whole hops: (B,) samples -> (B,) frames."""
         return lengths // self.hop
 
     def forward(self, waveforms: Tensor, lengths: Tensor, frames: int | None = None) -> Tensor:
-        """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, bands). There is silence around each utterance.
+        """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, fft // 2 + 1). There is silence around each utterance.
 
         `frames`: T, the first ones only; None: all that S samples give.
         """
@@ -56,8 +50,37 @@ class LogMelSpectrogram(nn.Module):
         needed = max(count - 1, 0) * self.hop + self.window
         padded = functional.pad(torch.where(inside, waveforms, 0.0), (left, needed - left - samples))
         spectrum = torch.fft.rfft(padded.unfold(1, self.window, self.hop) * self.window_shape, self.fft)
-        power = spectrum.real.square() + spectrum.imag.square()
-        return torch.log(power @ self.filters + self.floor)[:, :count]
+        return (spectrum.real.square() + spectrum.imag.square())[:, :count]
+
+
+class LogMelSpectrogram(nn.Module):
+    """Log energies in `bands` triangular filters, equally wide in mel, from 0 Hz to half the sample rate.
+
+    `floor` is added to the energy before the (natural) logarithm: silence gives log(floor), and the gradient is finite everywhere.
+    """
+
+    filters: Tensor
+
+    def __init__(
+        self, sample_rate: int = 16000, window: int = 400, hop: int = 160, fft: int = 1024, bands: int = 80, floor: float = 1e-6
+    ) -> None:
+        super().__init__()
+        self.power = PowerSpectrogram(window, hop, fft)
+        self.hop, self.floor = hop, floor
+        self.receptive_field, self.first_center = self.power.receptive_field, self.power.first_center
+        filters = torch.from_numpy(mel_filters(bands, fft, sample_rate)).float()
+        self.register_buffer("filters", filters, persistent=False)
+
+    def frame_count(self, lengths: Tensor) -> Tensor:
+        """Whole hops: (B,) samples -> (B,) frames."""
+        return self.power.frame_count(lengths)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor, frames: int | None = None) -> Tensor:
+        """(B, S) waveforms of which `lengths` (B,) samples are real -> (B, T, bands). There is silence around each utterance.
+
+        `frames`: T, the first ones only; None: all that S samples give.
+        """
+        return torch.log(self.power(waveforms, lengths, frames) @ self.filters + self.floor)
 
 
 @lru_cache

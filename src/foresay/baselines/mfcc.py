@@ -44,10 +44,14 @@ class MFCC(nn.Module, FeatureExtractor):
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:  # noqa: ARG002
         """(B, S) -> `mfcc` (B, T, 39); no liftering, no normalization over time."""
         counts = self.spectrogram.frame_count(lengths)
-        cepstra = self.spectrogram(waveforms, lengths) @ self.cosines
-        velocity = derivative(cepstra, counts)
-        values = torch.cat([cepstra, velocity, derivative(velocity, counts)], dim=-1)
+        values = with_derivatives(self.spectrogram(waveforms, lengths) @ self.cosines, counts)
         return Frames({"mfcc": values}, {"mfcc": counts}, {"mfcc": self.frame_rate})
+
+
+def with_derivatives(cepstra: Tensor, lengths: Tensor) -> Tensor:
+    """Put first and second derivatives behind coefficients: (B, T, D) -> (B, T, 3 D)."""
+    velocity = derivative(cepstra, lengths)
+    return torch.cat([cepstra, velocity, derivative(velocity, lengths)], dim=-1)
 
 
 def derivative(values: Tensor, lengths: Tensor) -> Tensor:

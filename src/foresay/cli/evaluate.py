@@ -23,7 +23,7 @@ class Options:
     """What to measure, on what, and how."""
 
     models: tyro.conf.Positional[tuple[str, ...]]
-    """Runs, RUN@step, or model folders. The baselines mfcc and logmel, for pictures pixels, are always measured too."""
+    """Runs, RUN@step, or model folders. The baselines mfcc and logmel, for pictures pixels, are always measured too, plp if it is named."""
     corpus: Path
     """Manifest to test on."""
     train_corpus: Path | None = None

@@ -16,6 +16,9 @@ from foresay.reports.comparisons import UNTRAINED
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml_file
 
+BESIDE = ("logmel", "mfcc", "pixels")
+"""The baselines that stand beside every model; another, which is much like one of them, is measured where it is asked for."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -38,7 +41,7 @@ class Candidate:
 
 
 def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[Candidate]:
-    """Load the models, and after them the baselines, which are always there and have the layers they have.
+    """Load the models, and after them baselines, which have the layers they have; some are always there.
 
     Raises:
         UserError: one cannot be loaded, lacks a layer, or is called as an untrained copy is.
@@ -66,11 +69,12 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
         of_copy = {subject.untrained: of_model(subject.untrained.model)} if subject.untrained else {}
         fingerprints = {subject: of_saved(weights_of(extractor), read_toml_file(locate(text)[0])), **of_copy}
         candidates.append(Candidate(subject, fingerprints, run, finished=Path(text).resolve() == folder))
-    for name in (*foreign, *baselines):
+    asked = [name for name in baselines if name in map(str, models) and name not in BESIDE]
+    for name in (*foreign, *asked, *BESIDE):
         extractor = load_extractor(name, device)
         chosen = tuple(layers or extractor.layer_names) if name in foreign else extractor.layer_names
         subject = Subject(name, extractor, chosen, kept=kept)
-        candidates.append(Candidate(subject, {subject: of_model(extractor)}, baseline=name in baselines))
+        candidates.append(Candidate(subject, {subject: of_model(extractor)}, baseline=name in BESIDE))
     return candidates
 
 
