@@ -12,6 +12,7 @@ from foresay.decoding.greedy import best_path
 from foresay.encoding import word_times
 from foresay.encoding.word_times import Prior, align_text, words_of
 from foresay.loading import load
+from foresay.models.recognition.attention import AttentionRecognizer, AttentionSettings
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.text.vocabulary import WORD
 from reference.ctc_loops import drawn
@@ -115,3 +116,19 @@ def test_words_are_where_their_symbols_are(
     starts = [max(first + (begin - 0.5) * HOP, 0.0) for _, begin, _ in expected]
     assert [word.start for word in words] == pytest.approx(starts)
     assert [word.end for word in words] == pytest.approx([first + (end - 0.5) * HOP for _, _, end in expected])
+
+
+@pytest.mark.parametrize("path, frames", [([2, 3, 1, 0, 3], [(0, 2), (4, 5)]), ([2, 3, 1], [(0, 3), (2, 3)])])
+def test_what_attention_spells_is_aligned_by_its_ctc_where_that_has_frames_enough(
+    path: list[int], frames: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AttentionRecognizer(AttentionSettings(("<blank>", "|", "a", "b"), listener=4, speller=4), load("logmel"))
+    emissions = spoken(path, 4)
+    monkeypatch.setattr(model, "ctc", lambda encoded: Emissions(encoded.frames, encoded.lengths))
+    own = {"frames": (0, 2, 2, 2), "stops": (1, 3, 3, 3), "confidences": (0.9, 0.4, 0.5, 0.8)}
+    words = words_of(model, emissions, Hypothesis("ab b", 0.0, (2, 3, 1, 3), **own), 9.0)  # type: ignore[arg-type]
+    hop, first = model.hop("encoded") / model.sample_rate, model.first_center / model.sample_rate
+    assert [(word.start, word.end) for word in words] == [
+        (pytest.approx(max(first + (begin - 0.5) * hop, 0.0)), pytest.approx(first + (end - 0.5) * hop)) for begin, end in frames
+    ]
+    assert [word.confidence for word in words] == [pytest.approx(0.6), pytest.approx(0.8)]

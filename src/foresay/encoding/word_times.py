@@ -4,7 +4,7 @@
 
 A text that a search found brings along where each symbol begins, so that an hour of it is aligned in stretches, each from one symbol to
 another: a lattice of all its frames and symbols would fill no memory there is. A recognizer that searches itself says when its symbols are,
-and nothing is aligned.
+and nothing is aligned, unless it has a CTC beside its attention, which keeps to the order of time.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from foresay.contracts import Emissions, EmittingRecognizer, Encoded, Hypothesis, Recognizer
+from foresay.contracts import Emissions, EmittingRecognizer, Encoded, Hypothesis, Recognizer, SpellingRecognizer
 from foresay.decoding.alignment import Span, align, joined, spans, without_prior
 from foresay.decoding.emissions import required_frames
 from foresay.decoding.greedy import best_path
@@ -58,15 +58,16 @@ class Prior(NamedTuple):
 def words_of(recognizer: Recognizer, encoded: Encoded, hypothesis: Hypothesis, duration: float) -> tuple[Word, ...]:
     """Align a transcript with the emissions (1, T, V) that it was found in: its words in time, within `duration` seconds.
 
-    A recognizer that searches itself says when its symbols are.
+    A recognizer that searches itself says when its symbols are; one that spells and has a CTC is aligned by that, where its frames suffice.
     """
     if not hypothesis.text:
         return ()
     if isinstance(recognizer, EmittingRecognizer):
         symbols = [span for stretch in _stretches(Emissions(*encoded), hypothesis) for span in _aligned(*stretch)]
     else:
-        found = zip(hypothesis.tokens, hypothesis.frames, hypothesis.stops, hypothesis.confidences, strict=True)
-        symbols = [Span((token,), begin, stop, confidence) for token, begin, stop, confidence in found]
+        times = _by_ctc(recognizer, encoded, hypothesis.tokens) or list(zip(hypothesis.frames, hypothesis.stops, strict=True))
+        found = zip(hypothesis.tokens, times, hypothesis.confidences, strict=True)
+        symbols = [Span((token,), begin, stop, confidence) for token, (begin, stop), confidence in found]
     if hypothesis.ends:
         words = [range(begin, end) for begin, end in itertools.pairwise((0, *hypothesis.ends))]
     else:
@@ -76,6 +77,16 @@ def words_of(recognizer: Recognizer, encoded: Encoded, hypothesis: Hypothesis, d
     spoken = [joined(part) for part in parts if part]
     texts = hypothesis.text.split() if hypothesis.ends else [recognizer.text_of(span.symbols) for span in spoken]
     return tuple(clock.word(span, text) for span, text in zip(spoken, texts, strict=True) if text)
+
+
+@torch.no_grad()
+def _by_ctc(recognizer: Recognizer, encoded: Encoded, tokens: Sequence[int]) -> list[tuple[int, int]]:
+    """Align symbols with what the CTC of a recognizer that spells emits: begin and end of each; nothing, if that fails."""
+    emissions = recognizer.ctc(encoded) if isinstance(recognizer, SpellingRecognizer) else None
+    if emissions is None or required_frames(tokens) > int(emissions.lengths[0]):
+        return []
+    (symbols,) = spans(align(emissions, [tuple(tokens)]), emissions, [tuple(tokens)])
+    return [(symbol.begin, symbol.end) for symbol in symbols]
 
 
 def align_text(
