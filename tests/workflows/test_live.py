@@ -1,6 +1,7 @@
 """Transcripts that appear while the audio goes in: joined, the pieces are those of the whole."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import soundfile
 import torch
 
 from foresay.cli import main
+from foresay.corpora.manifest import Item, write_manifest
 from foresay.encoding.search_settings import SearchSettings
-from foresay.errors import UserError
+from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.models.representation.cpc import CPC, CPCSettings
@@ -58,10 +60,29 @@ def test_text_is_there_before_the_pipe_ends(recognizer: CTC, audio: Path) -> Non
     samples, _ = soundfile.read(audio / "a.wav", dtype="int16")
     pipe = io.BytesIO(samples.astype("<i2").tobytes() + b"\0")
     pieces = transcribe_live(recognizer, ["-"], pipe=pipe)
-    assert next(pieces) == "-\t"
-    assert said.text.startswith(next(pieces))
+    first = next(pieces)
+    assert first.startswith("-\t")
+    assert said.text.startswith(first[2:])
     assert pipe.read(len(samples))  # half of the bytes are still to come
     assert "".join(transcribe_live(recognizer, ["-"], pipe=io.BytesIO(samples.astype("<i2").tobytes() + b"\0"))) == f"-\t{said.text}\n"
+
+
+def test_what_cannot_be_read_or_is_too_short_is_listed(recognizer: CTC, audio: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", np.zeros(320), RATE)
+    seconds = soundfile.info(audio / "a.wav").duration
+    names = {"cut": (audio / "a.wav", 9.0), "short": (tmp_path / "short.wav", 0.02), "gone": (tmp_path / "gone.wav", 1.0)}
+    items = [Item(name, audio=path, duration=length, sample_rate=RATE) for name, (path, length) in names.items()]
+    write_manifest(tmp_path / "m.jsonl", [*items, Item("whole", audio=audio / "a.wav", duration=seconds, sample_rate=RATE)])
+    lost: dict[str, AudioError] = {}
+    cut, whole = "".join(transcribe_live(recognizer, [tmp_path / "m.jsonl"], unreadable=lost)).splitlines()
+    (said,) = transcribe(recognizer, audio / "a.wav")
+    assert whole == f"whole\t{said.text}"
+    assert cut.startswith("cut\t")
+    assert said.text.startswith(cut.removeprefix("cut\t"))
+    assert list(lost) == list(names)
+    assert "lasts 0.02 s, in which there is no frame" in str(lost["short"])
+    with pytest.raises(AudioError):
+        list(transcribe_live(recognizer, [tmp_path / "m.jsonl"]))
 
 
 @pytest.mark.parametrize("content", [b"RIFF....WAVE", b"OggS...", b"fLaC"])
@@ -90,10 +111,17 @@ def test_the_command_prints_what_it_prints_of_the_whole(
     recognizer: CTC, audio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("foresay.cli.transcribe.load_recognizer", lambda *_: recognizer)
-    live = ["transcribe", "runs/asr", str(audio), "--stream"]
+    (tmp_path / "in").mkdir()
+    for path in audio.iterdir():
+        shutil.copy(path, tmp_path / "in")
+    soundfile.write(tmp_path / "in" / "short.wav", np.zeros(320), RATE)
+    (tmp_path / "in" / "text.wav").write_text("no audio")
+    live = ["transcribe", "runs/asr", str(tmp_path / "in"), "--stream"]
     assert main(live[:-1]) == 0
-    said = capsys.readouterr().out
+    whole = capsys.readouterr()
     assert main(live) == 0
-    assert capsys.readouterr().out == said
+    streamed = capsys.readouterr()
+    assert streamed.out == whole.out
+    assert sorted(streamed.err.splitlines()) == sorted(whole.err.splitlines())
     assert main([*live, "--format", "srt", "--out", str(tmp_path / "x")]) == 2
     assert "leave out --format and --out" in capsys.readouterr().err

@@ -16,6 +16,8 @@ import tyro
 
 from foresay import progress
 from foresay.cli._search import Searching
+from foresay.contracts import Recognizer
+from foresay.encoding.search_settings import SearchSettings
 from foresay.errors import AudioError, UserError
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
 from foresay.trust import trusting
@@ -59,26 +61,32 @@ def run(arguments: list[str]) -> int:
         for note in file.notes(recognizer, options.model):
             progress.say(note)
         if options.stream:
-            for piece in transcribe_live(recognizer, options.sources, search, device=options.device, pipe=sys.stdin.buffer):
+            live = transcribe_live(recognizer, options.sources, search, device=options.device, pipe=sys.stdin.buffer, unreadable=unreadable)
+            for piece in live:
                 print(piece, end="", flush=True)
-            return 0
-        dest = options.out if options.out or options.format in TOGETHER else Path()
-        written = None if dest is None else WrittenTranscripts(dest, options.format, stamp_of(recognizer, search, options.nbest))
-        done = written.done if written else []
-        if done:
-            progress.say(f"going on after {len(done):,} recordings that were transcribed before")
-        found = transcribe(
-            recognizer, options.sources, search, best=options.nbest, device=options.device, unreadable=unreadable, done=set(done)
-        )
-        if written is None:
-            for transcript in found:
-                print(WRITERS[options.format](transcript), end="", flush=True)
         else:
-            count = written.write(found)
-            print(f"{count} file{'s' * (count != 1)} in {dest}", file=sys.stderr)
+            _write(options, recognizer, search, unreadable)
     for name, error in unreadable.items():
         print(f"left out: {name}: {error}", file=sys.stderr)
     return 0
+
+
+def _write(options: Options, recognizer: Recognizer, search: SearchSettings, unreadable: dict[str, AudioError]) -> None:
+    """Transcribe whole recordings, and write or print each transcript when it is there."""
+    dest = options.out if options.out or options.format in TOGETHER else Path()
+    written = None if dest is None else WrittenTranscripts(dest, options.format, stamp_of(recognizer, search, options.nbest))
+    done = written.done if written else []
+    if done:
+        progress.say(f"going on after {len(done):,} recordings that were transcribed before")
+    found = transcribe(
+        recognizer, options.sources, search, best=options.nbest, device=options.device, unreadable=unreadable, done=set(done)
+    )
+    if written is None:
+        for transcript in found:
+            print(WRITERS[options.format](transcript), end="", flush=True)
+    else:
+        count = written.write(found)
+        print(f"{count} file{'s' * (count != 1)} in {dest}", file=sys.stderr)
 
 
 def _check(options: Options) -> None:

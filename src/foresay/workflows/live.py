@@ -11,9 +11,10 @@ from foresay import progress
 from foresay.audio.read import Waveform
 from foresay.contracts import Recognizer
 from foresay.corpora.manifest import Manifest
+from foresay.encoding.recordings import SHORTEST
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
-from foresay.errors import UserError
+from foresay.errors import AudioError, UserError
 from foresay.training.devices import find_process
 from foresay.workflows.transcribe import load_recognizer, manifest_of
 
@@ -31,6 +32,7 @@ def transcribe_live(
     *,
     device: str | None = None,
     pipe: BinaryIO | None = None,
+    unreadable: dict[str, AudioError] | None = None,
 ) -> Iterator[str]:
     """Yield text as soon as it is certain. All pieces, joined, are what `transcribe` writes as txt: a line of id, tab and text each.
 
@@ -40,6 +42,7 @@ def transcribe_live(
         search: The best path, or one over symbols.
         device: As of PyTorch; None: a GPU if there is one.
         pipe: 16-bit samples, little-endian, one channel, at the recognizer's rate.
+        unreadable: Takes in what cannot be read to its end, or is too short, by its id, and why; without it, the first is an error.
 
     Raises:
         UserError: recognizer or search need the whole utterance, or the pipe holds something else.
@@ -55,25 +58,38 @@ def transcribe_live(
         if str(source) == PIPE and pipe:
             yield from _line(PIPE, _piped(pipe, recognizer.sample_rate), decoder, place)
             continue
-        with manifest_of(source) as manifest:
+        with manifest_of(source, unreadable) as manifest:
             for index, name in enumerate(manifest.ids):
-                yield from _line(name, _chunks(manifest, index, recognizer.sample_rate), decoder, place)
+                try:
+                    yield from _line(name, _chunks(manifest, index, recognizer), decoder, place)
+                except AudioError as error:
+                    if unreadable is None:
+                        raise
+                    unreadable[name] = error
 
 
 def _line(name: str, chunks: Iterator[Waveform], decoder: Decoder, device: str) -> Iterator[str]:
-    """Yield the line of a recording in pieces."""
-    yield f"{name}\t"
-    stream, said = decoder.stream(), ""
-    for chunk in chunks:
-        text = stream.push(torch.from_numpy(chunk).to(device)).text
-        if text != said:
-            yield text[len(said) :]
-        said = text
-    yield stream.finish().text[len(said) :] + "\n"
+    """Yield the line of a recording in pieces; it ends where the recording cannot be read any further."""
+    stream, said, begin = decoder.stream(), "", f"{name}\t"
+    try:
+        for chunk in chunks:
+            text = stream.push(torch.from_numpy(chunk).to(device)).text
+            if begin or text != said:
+                yield begin + text[len(said) :]
+            said, begin = text, ""
+    except AudioError:
+        if not begin:
+            yield "\n"
+        raise
+    yield begin + stream.finish().text[len(said) :] + "\n"
 
 
-def _chunks(manifest: Manifest, index: int, rate: int) -> Iterator[Waveform]:
+def _chunks(manifest: Manifest, index: int, recognizer: Recognizer) -> Iterator[Waveform]:
+    rate = recognizer.sample_rate
     length, size = int(manifest.lengths(rate)[index]), round(CHUNK * rate)
+    if length < SHORTEST * rate or not recognizer.frame_count(torch.tensor([length]), recognizer.layer_names[0]):
+        msg = f"it lasts {manifest.durations[index]:.3g} s, in which there is no frame"
+        raise AudioError(msg)
     for start in range(0, length, size):
         yield manifest.read(index, rate, start, min(start + size, length))
 
