@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from foresay.contracts import Extractor, Model
-from foresay.errors import UserError
+from foresay.errors import UserError, with_article
 from foresay.settings import Table, construct, find_class, from_table, list_names, name_of, parts_of, settings_class, to_table
 
 MODELS, BASELINES = "foresay.models", "foresay.baselines"
@@ -129,10 +129,10 @@ def taken_apart(table: Mapping[str, Any], where: str = "model") -> tuple[str, An
 
 
 def _another_kind(owner: type[Model], part: str, contract: type, found: type) -> str:
-    return f"parts.{part} of {owner.__name__} must be {_kind(contract)}, and this is a {found.__name__}"
+    return f"parts.{part} of {owner.__name__} must be {_kind(contract)}, and this is {with_article(found)}"
 
 
 def _kind(contract: type) -> str:
     """Say what a part must be: the first line of its contract."""
     first = (contract.__doc__ or "").partition(".")[0]
-    return f"a {contract.__name__} ({first[:1].lower()}{first[1:]})"
+    return f"{with_article(contract)} ({first[:1].lower()}{first[1:]})"

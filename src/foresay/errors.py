@@ -16,6 +16,13 @@ class AudioError(UserError):
     """A recording that cannot be used: missing, empty, truncated, not audio, not finite, …"""
 
 
+def with_article(kind: type) -> str:
+    """Name a class as a sentence does: an MFCC, a HuBERT."""
+    name = kind.__name__
+    vowels = "AEFHILMNORSX" if name[:2].isupper() else "AEIO"  # as they are spoken: letter by letter, or as a word
+    return f"{'an' if name[0] in vowels else 'a'} {name}"
+
+
 def at_least(least: int, **given: int) -> None:
     """Refuse numbers that are too small.
 

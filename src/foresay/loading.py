@@ -14,7 +14,7 @@ from torch import nn
 
 from foresay.building import BASELINES, baseline, build, is_baseline
 from foresay.contracts import Extractor, LanguageModel, Model, SpeechModel
-from foresay.errors import UserError, nearest
+from foresay.errors import UserError, nearest, with_article
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import read_model
@@ -56,7 +56,7 @@ def load_extractor(name: str | Path, device: str = "cpu") -> Extractor:
     """
     loaded = load(name, device)
     if not isinstance(loaded, Extractor):
-        msg = f"{name} is a {type(loaded).__name__}, which gives no features: name the encoder that it is made of, or another model"
+        msg = f"{name} is {with_article(type(loaded))}, which gives no features: name the encoder that it is made of, or another model"
         raise UserError(msg)
     return loaded
 
@@ -75,7 +75,7 @@ def load_language_model(name: str | Path, device: str = "cpu") -> LanguageModel:
         raise UserError(msg)
     model = load(text, device)
     if not isinstance(model, LanguageModel):
-        msg = f"{name} is a {type(model).__name__}, which predicts no symbols from those before them: `foresay lm train` makes what does"
+        msg = f"{name} is {with_article(type(model))}, which predicts no symbols from those before them: `foresay lm train` makes what does"
         raise UserError(msg)
     return model
 
@@ -110,7 +110,7 @@ def _part_of(model: nn.Module, part: str, name: str) -> nn.Module:
         return model  # of a checkpoint that was read without its head
     if part not in parts:
         what = f"its parts are {', '.join(parts)}" if parts else "it is made of none"
-        msg = f"{name} is a {type(model).__name__}, which has no part {part!r}: {what}"
+        msg = f"{name} is {with_article(type(model))}, which has no part {part!r}: {what}"
         raise UserError(msg)
     found: nn.Module = getattr(model, part)
     return found

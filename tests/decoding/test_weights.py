@@ -23,6 +23,13 @@ def test_a_weight_in_base_ten_is_named() -> None:
     assert Weights(2.5)
 
 
+@pytest.mark.parametrize("words", [1e9, -101.0])
+def test_what_a_word_adds_does_not_outweigh_the_audio(words: float) -> None:
+    with pytest.raises(UserError, match="outweighs whatever was said"):
+        Weights(1.0, words)
+    assert Weights(1.0, -100.0)
+
+
 @pytest.mark.parametrize("language, words", [(-0.1, 0.0), (math.nan, 0.0), (math.inf, 0.0), (1.0, math.nan), (1.0, math.inf)])
 def test_weights_are_numbers(language: float, words: float) -> None:
     with pytest.raises(UserError, match="finite"):

@@ -236,6 +236,9 @@ def test_two_iterations_from_the_command(tmp_path: Path, manifests: dict[str, Ma
 def test_a_rehearsal_makes_no_labels(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
     rehearse("pretrain", "hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=TINY, updates=1)
     assert not (tmp_path / "run").exists()
+    for override, message in (("parts.labels=mfcc", "must be a tokenizer, and mfcc is an MFCC"), ("model.classes=5", "5 classes")):
+        with pytest.raises(UserError, match=message):
+            rehearse("pretrain", "hubert-tiny", manifests["train"].path, tmp_path / "run", overrides=[*TINY, override], updates=1)
 
 
 def test_what_cannot_be_labelled_is_explained(tmp_path: Path, manifests: dict[str, Manifest]) -> None:
@@ -244,7 +247,7 @@ def test_what_cannot_be_labelled_is_explained(tmp_path: Path, manifests: dict[st
         ("parts.labels.clusters=1", "more than one cluster"),
         ("parts.labels.clusters=60_000", "too few to find 60000 clusters"),
         ("model.classes=5", r"parts\.labels\.clusters"),
-        ("parts.labels=mfcc", "must be a tokenizer, and mfcc is a MFCC: fit one"),
+        ("parts.labels=mfcc", "must be a tokenizer, and mfcc is an MFCC: fit one"),
         ("labels.of=mfcc", "a part now"),
     ):
         with pytest.raises(UserError, match=message):

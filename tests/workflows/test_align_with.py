@@ -162,7 +162,7 @@ def test_what_cannot_be_asked_for_is_refused(letters: Path, tmp_path: Path, caps
     for words, message in {
         ("--prior", "1"): "--prior is of an alignment by a recognizer",
         ("--with", str(tmp_path / "no")): "no",
-        ("--with", "mfcc"): "is a MFCC, which recognizes no text",
+        ("--with", "mfcc"): "is an MFCC, which recognizes no text",
         ("--with", str(letters), "--prior", "-1"): "prior = -1.0: it is 0 or more",
         ("--with", str(letters), "--doubt", "nan"): "doubt = nan: it is 0 or more",
     }.items():

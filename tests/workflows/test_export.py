@@ -92,7 +92,7 @@ def test_what_cannot_be_exported_is_explained(tmp_path: Path, monkeypatch: pytes
         export(tmp_path / "run", tmp_path / "out", to="huggingface", layers=["c"])
     with pytest.raises(UserError, match='did you mean "c"'):
         export(tmp_path / "run", tmp_path / "out", to="torch", layers=["cc"])
-    with pytest.raises(UserError, match="mfcc is a MFCC, and what is exported --to torch are the encoders"):
+    with pytest.raises(UserError, match="mfcc is an MFCC, and what is exported --to torch are the encoders"):
         export("mfcc", tmp_path / "out", to="torch")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match="--to onnx needs the package onnx, which is not installed: pip install"):

@@ -104,7 +104,7 @@ def test_texts_of_a_manifest_are_read(tmp_path: Path) -> None:
 
 
 def test_what_is_no_language_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="mfcc is a MFCC, which predicts no symbols"):
+    with pytest.raises(UserError, match="mfcc is an MFCC, which predicts no symbols"):
         load_language_model("mfcc")
     with pytest.raises(UserError, match=r"no ARPA file by its name"):
         load_language_model(_text(tmp_path))

@@ -160,6 +160,12 @@ def test_an_untrained_part_has_the_settings_of_a_model_and_weights_of_the_seed(
     assert not torch.allclose(weights["first"], load(encoder).state_dict()["encoder.convolutions.0.weight"], atol=1e-2)
 
 
+@pytest.mark.parametrize("name", ["untrained:", ""])
+def test_a_part_without_a_name_is_refused(tmp_path: Path, recipe: Path, corpus: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"parts.encoder must be a MODEL .* untrained:MODEL or the table of a model, not '{name}'"):
+        run_recipe("train", recipe, corpus, tmp_path / "run", overrides=(f'parts.encoder="{name}"',))
+
+
 def test_parts_of_parts_are_fitted_first_and_kept(tmp_path: Path, encoder: Path, corpus: Path) -> None:
     """An estimator within a recipe is a run of its own below the run."""
     tiny = ["model.channels=16", "model.size=16", "model.inner=32", "model.layers=1", "model.heads=2", "model.target_size=8"]

@@ -81,7 +81,7 @@ def test_no_id_leads_out_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_what_recognizes_nothing_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a MFCC, which recognizes no text"):
+    with pytest.raises(UserError, match="is an MFCC, which recognizes no text"):
         load_recognizer("mfcc")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="there is no audio in"):
@@ -128,6 +128,11 @@ def test_several_sources_and_hypotheses(run: Path, tmp_path: Path, capsys: pytes
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["text"] for line in lines] == ["a b", "c d"]
     assert all(len(line["nbest"]) == 3 and line["nbest"][0][1] == line["text"] for line in lines)
+    assert main(["transcribe", str(run), str(one), "--nbest", "3", "--format", "jsonl"]) == 0  # the best path is one
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [text for _, text in line["nbest"]] == ["a b"]
+    assert main(["transcribe", str(run), str(one), "--format", "jsonl"]) == 0
+    assert "nbest" not in json.loads(capsys.readouterr().out)
     assert main(["transcribe", str(run), str(one), str(two), "--nbest", "3"]) == 2
     assert "are written with --format jsonl" in capsys.readouterr().err
     assert main(["transcribe", str(run), str(two), str(tones(tmp_path / "y" / "two.wav", "cd"))]) == 2
@@ -150,7 +155,7 @@ def test_words_of_a_lexicon_have_their_times(run: Path, tmp_path: Path) -> None:
     [
         (["--lm", "2gram.arpa"], "lm without lm weight"),
         (["--lm", "2gram.arpa", "--lm-weight", "3.23", "--word-weight", "0"], "In nats it is 3.23 / ln 10 = 1.40"),
-        (["--lm", "mfcc", "--lm-weight", "1", "--word-weight", "0"], "mfcc is a MFCC, which predicts no symbols"),
+        (["--lm", "mfcc", "--lm-weight", "1", "--word-weight", "0"], "mfcc is an MFCC, which predicts no symbols"),
         (["--lm", "cut.arpa", "--lm-weight", "1", "--word-weight", "0"], "cut.arpa"),
         (["--lexicon", "lexicon.txt"], "symbols that the vocabulary of 5 phones lacks: 'x' (1)"),
         (["--lexicon", "empty.txt"], "holds no words"),

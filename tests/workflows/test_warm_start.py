@@ -129,7 +129,7 @@ def test_a_released_checkpoint_goes_on_as_the_recipes_model(kind: str, recipe: s
 
 def test_what_is_no_model_of_ours_is_refused() -> None:
     model = build({"name": "cpc", **CPC})
-    with pytest.raises(UserError, match="--from takes a model that Foresay can train.*mfcc is a MFCC"):
+    with pytest.raises(UserError, match="--from takes a model that Foresay can train.*mfcc is an MFCC"):
         WarmStart("mfcc").into(model)
 
 

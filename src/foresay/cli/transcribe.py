@@ -15,8 +15,8 @@ from typing import Annotated
 import tyro
 
 from foresay import progress
-from foresay.cli._search import Searching
 from foresay.contracts import Recognizer
+from foresay.encoding.search_files import SearchFile
 from foresay.encoding.search_settings import SearchSettings
 from foresay.errors import AudioError, UserError
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
@@ -34,13 +34,15 @@ class Options:
     """A recognizer: a run of `foresay finetune`, a step of it, or a model folder."""
     sources: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="AUDIO_OR_MANIFEST…")]
     """Files, folders with audio at any depth, or manifests."""
-    search: tyro.conf.OmitArgPrefixes[Searching]
+    searching: tyro.conf.OmitArgPrefixes[SearchSettings]
     format: Format = "txt"
     """txt: id and text; jsonl: with times of words; srt: subtitles; textgrid: for Praat; ctm: for NIST's tools."""
     nbest: int = 1
     """Hypotheses of each recording, with --format jsonl."""
     out: Path | None = None
     """File (txt, jsonl, ctm) or folder (srt, textgrid); without it, what fits into one file is printed."""
+    search: Path | None = None
+    """A file of `foresay lm tune`, which says all of the search."""
     stream: bool = False
     """Print text as soon as it is certain, while the audio goes in, for recognizers that do not look ahead. The source - is a pipe with
     samples of 16 bits."""
@@ -56,7 +58,7 @@ def run(arguments: list[str]) -> int:
     _check(options)
     unreadable: dict[str, AudioError] = {}
     with trusting(options.trust):
-        file = options.search.chosen()
+        file = SearchFile.chosen(options.search, options.searching)
         search, recognizer = file.settings, load_recognizer(options.model, options.device)
         for note in file.notes(recognizer, options.model):
             progress.say(note)

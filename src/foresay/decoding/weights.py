@@ -12,6 +12,8 @@ from foresay.errors import UserError
 
 LARGEST = 2.5
 """Of the weights of a language model in nats. None that was published is above 1.7."""
+LARGEST_WORD = 100.0
+"""Nats that a word may add, or take: none that was published is beyond 3, and so many outweigh the audio."""
 
 Labels: TypeAlias = Literal["10min", "1h", "10h", "100h", "960h"]
 
@@ -28,6 +30,12 @@ class Weights:
     def __post_init__(self) -> None:
         if not math.isfinite(self.words) or not 0 <= self.language < math.inf:
             msg = f"weights are finite, that of a language model 0 or more, not {self.language} and {self.words}"
+            raise UserError(msg)
+        if abs(self.words) > LARGEST_WORD:
+            msg = (
+                f"a word's weight of {self.words:g} nats outweighs whatever was said: usual are -5 to 5, and more than {LARGEST_WORD:g} is "
+                "perhaps another option's number"
+            )
             raise UserError(msg)
         if self.language > LARGEST:
             msg = (

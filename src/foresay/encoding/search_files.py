@@ -74,6 +74,20 @@ class SearchFile:
             raise UserError(msg)
         return cls(settings, tuning, path)
 
+    @classmethod
+    def chosen(cls, path: Path | None, settings: SearchSettings) -> Self:
+        """Return the search of a file or, where there is none, of settings.
+
+        Raises:
+            UserError: it is none, or both are given.
+        """
+        if path is None:
+            return cls(settings)
+        if given := list(to_table(settings)):
+            msg = f"--search {path} says all of the search: leave out --{given[0].replace('_', '-')}, or write it into a copy of the file"
+            raise UserError(msg)
+        return cls.read(path)
+
     def write(self, path: Path) -> None:
         """Write it, with names as they are seen from the file."""
         table = to_table(self.settings)

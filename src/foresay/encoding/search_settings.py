@@ -13,28 +13,28 @@ BEAM, TOKENS = 50, 200
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How text is found in emissions. Nothing at all: the best path."""
+    """How text is found in what the recognizer emits; without any of these, by the best path."""
 
     lm: str | None = None
-    """A language model: a file NAME.arpa, a model folder, or a run."""
+    """Language model of words or of the recognizer's symbols: NAME.arpa, a model folder, a run."""
     lm_weight: float | None = None
     """a: what its log p is multiplied by, in nats."""
     word_weight: float | None = None
     """b: what each word adds, in nats."""
     lexicon: str | None = None
-    """A file of words with their spellings; without one, the words of the language model, in the recognizer's letters."""
+    """Words with their spellings; default: those of the language model, in the recognizer's letters."""
     beam: int | None = None
     """Hypotheses kept; 50 unless it is said, of hidden Markov models 200."""
     hot_words: str | None = None
-    """A file with a word or a phrase a line."""
+    """File with a word or a phrase a line, to be preferred."""
     hot_weight: float | None = None
     """Nats for each of their letters."""
     rescore: str | None = None
-    """A second language model, which ranks the hypotheses of the beam anew."""
+    """A second language model, such as a Transformer, which ranks the hypotheses of the beam anew."""
     rescore_weight: float | None = None
     """What its log p is multiplied by, in nats."""
     rescore_word_weight: float | None = None
-    """What each word adds then, beside `word_weight`, in nats; nothing, unless it is said."""
+    """What each word adds then, beside the word weight, in nats; nothing, unless it is said."""
 
     def __post_init__(self) -> None:
         if self.beam is not None:

@@ -37,7 +37,7 @@ class Transcript:
     score: float
     """What it was ranked by, in nats."""
     hypotheses: tuple[Hypothesis, ...] = ()
-    """As many as were asked for, this one first."""
+    """Where several were asked for, those that were found, this one first."""
 
     @property
     def confidence(self) -> float:
@@ -63,7 +63,7 @@ def transcribed(
         for (index, encoded), hypotheses in zip(found, lists, strict=True):
             item, first = manifest[index], hypotheses[0]
             words = words_of(decoder.recognizer, encoded, first, item.duration)
-            yield Transcript(item.id, first.text, item.duration, words, first.score, tuple(hypotheses))
+            yield Transcript(item.id, first.text, item.duration, words, first.score, tuple(hypotheses) if best > 1 else ())
 
 
 def together(found: Iterable[tuple[int, Encoded]], width: int) -> Iterator[list[tuple[int, Encoded]]]:

@@ -75,13 +75,13 @@ def as_txt(transcript: TimedText) -> str:
 def as_jsonl(transcript: TimedText) -> str:
     """One line of JSON, with the times of words: a manifest's keys `id` and `text`, `words` as (start, end, word).
 
-    Where several hypotheses were asked for, `nbest` has them with their scores.
+    Where several hypotheses were asked for, `nbest` has those that were found with their scores.
     """
     words = [[round(word.start, 3), round(word.end, 3), word.text] for word in transcript.words]
     confidences = [round(word.confidence, 4) for word in transcript.words]
     line = {"id": transcript.id, "text": transcript.text, "duration": round(transcript.duration, 3), "words": words}
     several = [[round(one.score, 4), one.text] for one in transcript.hypotheses]
-    nbest = {"nbest": several} if len(several) > 1 else {}
+    nbest = {"nbest": several} if several else {}
     return json.dumps(line | {"confidence": confidences} | nbest, ensure_ascii=False) + "\n"
 
 

@@ -48,6 +48,8 @@ from foresay.trust import named_in
 SECTIONS = ("base", "model", "parts", "data", "optimizer", "trainer")
 LABELS = "labels"
 """The part that gives `Batch.labels`, to models that learn them: a tokenizer."""
+UNTRAINED = "untrained:"
+"""Before the name of a model of whose settings a part shall be built, with weights of its own."""
 
 
 @dataclass(frozen=True)
@@ -227,10 +229,12 @@ def _checked_parts(parts: Mapping[str, Part], kind: type[Model], name: str) -> d
 
 
 def _completed(part: Any, where: str) -> Part:  # noqa: ANN401 - whatever stands in a file
-    if isinstance(part, str) and part.strip():
+    if isinstance(part, str) and part.removeprefix(UNTRAINED).strip():
         return part
     if not isinstance(part, dict):
-        msg = f"{where} must be a MODEL (a run, a model folder, a baseline, hf:NAME) or the table of a model, not {part!r}"
+        msg = (
+            f"{where} must be a MODEL (a run, a model folder, a baseline, hf:NAME), {UNTRAINED}MODEL or the table of a model, not {part!r}"
+        )
         raise UserError(msg)
     name, settings, parts = taken_apart(part, where)
     for inner, value in parts.items():

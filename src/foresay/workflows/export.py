@@ -12,7 +12,7 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from foresay.contracts import Recognizer, SpeechModel
-from foresay.errors import UserError
+from foresay.errors import UserError, with_article
 from foresay.extras import optional
 from foresay.files import UNFINISHED, make_folder, write_bytes, write_text
 from foresay.hub.folders import write_folder
@@ -67,7 +67,7 @@ def _writer(loaded: object, to: Format, layers: Sequence[str] | None, name: str)
         return lambda place: write_recognizer(loaded, place)
     if not isinstance(loaded, SpeechModel):
         msg = (
-            f"{name} is a {type(loaded).__name__}, and what is exported --to {to} are the encoders of Foresay: no baselines, units or "
+            f"{name} is {with_article(type(loaded))}, and what is exported --to {to} are the encoders of Foresay: no baselines, units or "
             "foreign networks; recognizers --to huggingface"
         )
         raise UserError(msg)

@@ -14,13 +14,12 @@ import torch
 from foresay.contracts import Recognizer
 from foresay.corpora.item import transcript_of
 from foresay.corpora.manifest import Manifest
-from foresay.corpora.plans.transcripts import LISTED
 from foresay.corpora.plans.windows import DataSettings
 from foresay.errors import UserError
 from foresay.files import write_text
 from foresay.runs import Run
 
-SHOWN = 10
+LISTED, SHOWN = "left-out.txt", 10
 
 
 @dataclass
@@ -63,11 +62,12 @@ def read_labelled(model: Recognizer, manifest: Manifest, data: DataSettings, pur
     return found
 
 
-def list_left_out(run: Run, labelled: Mapping[str, Labelled]) -> None:
-    """Write the utterances that are left out into the run's folder, if there are any."""
+def list_left_out(run: Run, labelled: Mapping[str, Labelled]) -> list[str]:
+    """Write the utterances that are left out into the run's folder, if there are any, and say so."""
     lines = [f"{purpose}\t{name}\t{why}\n" for purpose, one in labelled.items() for name, why in one.unfit.items()]
     if lines:
         write_text(run.folder / LISTED, "".join(lines))
+    return [f"{LISTED} in the run's folder lists the {len(lines):,} with fewer frames than symbols"] if lines else []
 
 
 def all_notes(labelled: Mapping[str, Labelled]) -> list[str]:

@@ -24,22 +24,18 @@ from foresay.contracts import Estimator, Tokenizer
 from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import are_made, make_labels
-from foresay.errors import UserError
+from foresay.errors import UserError, with_article
 from foresay.files import write_text
 from foresay.fingerprint import of_model
 from foresay.loading import load
 from foresay.runs import Run
 from foresay.settings import Table, parts_of, read_toml_file, write_toml
 from foresay.training.devices import Process
-from foresay.training.recipe import LABELS, Recipe
+from foresay.training.recipe import LABELS, UNTRAINED, Recipe
 from foresay.trust import named_in
 
 FitPart: TypeAlias = Callable[[Recipe, Mapping[str, Manifest], Run, Process], object]
 """Fits the estimator of a recipe into a run."""
-
-
-UNTRAINED = "untrained:"
-"""Before the name of a model of whose settings another shall be built, with weights of its own."""
 
 
 class Parts:
@@ -78,17 +74,27 @@ class Parts:
         known = str(self._known().get(LABELS, {}).get("fingerprint"))
         if all(are_made(folder / purpose, known, manifest) for purpose, manifest in self.corpora.items()):
             return  # whatever has become of their source
-        tokenizer = self._made(LABELS, self.recipe.parts[LABELS], fitted_by=Process(self.process.device))
-        if not isinstance(tokenizer, Tokenizer):
-            msg = (
-                f"parts.{LABELS} must be a tokenizer, and {self.recipe.parts[LABELS]} is a {type(tokenizer).__name__}: fit one "
-                f"(foresay train kmeans --set parts.encoder=MODEL …), or let this run do it (`foresay recipes hubert-tiny` shows how)"
-            )
-            raise UserError(msg)
+        tokenizer = self.tokenizer()
+        assert isinstance(tokenizer, nn.Module)  # noqa: S101 - every part is one
         self._refuse_other(LABELS, of_model(tokenizer))
         self._keep({LABELS: self._about(LABELS, tokenizer)})
         tokenizer.to(self.process.device).eval()
         make_labels(tokenizer, self.corpora, folder, device=str(self.process.device))
+
+    def tokenizer(self) -> Tokenizer:
+        """Load, fit or build what makes the labels.
+
+        Raises:
+            UserError: it is none.
+        """
+        tokenizer = self._made(LABELS, self.recipe.parts[LABELS], fitted_by=Process(self.process.device))
+        if not isinstance(tokenizer, Tokenizer):
+            msg = (
+                f"parts.{LABELS} must be a tokenizer, and {self.recipe.parts[LABELS]} is {with_article(type(tokenizer))}: fit one "
+                f"(foresay train kmeans --set parts.encoder=MODEL …), or let this run do it (`foresay recipes hubert-tiny` shows how)"
+            )
+            raise UserError(msg)
+        return tokenizer
 
     def _made(self, name: str, part: Part, fitted_by: Process | None = None) -> nn.Module:
         """Load, fit or build a part."""

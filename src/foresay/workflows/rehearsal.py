@@ -18,9 +18,19 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.training.devices import Process, find_process
-from foresay.training.recipe import Recipe
+from foresay.training.recipe import LABELS, Recipe
 from foresay.workflows.parts import Parts
-from foresay.workflows.train import Verb, build_model, check_verb, clock_of, completed, labelled_of, opened_corpus, prepare
+from foresay.workflows.train import (
+    Verb,
+    build_model,
+    check_verb,
+    clock_of,
+    completed,
+    labelled_of,
+    opened_corpus,
+    prepare,
+    refuse_more_classes,
+)
 from foresay.workflows.warm_start import WarmStart, read_recipe_from
 
 
@@ -65,7 +75,10 @@ def rehearse(
 
 
 def _rehearsed(recipe: Recipe, manifest: Manifest, run: Run, process: Process, start: WarmStart | None, updates: int) -> Rehearsal:
-    model = build_model(recipe, process, Parts(recipe, {"train": manifest}, run, process, None))
+    parts = Parts(recipe, {"train": manifest}, run, process, None)
+    model = build_model(recipe, process, parts)
+    if LABELS in recipe.parts:
+        refuse_more_classes(parts.tokenizer().vocabulary, model)
     if start:
         start.into(model)
     corpora = {"train": manifest}

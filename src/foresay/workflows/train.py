@@ -22,7 +22,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import Plan
 from foresay.corpora.texts import opened_texts
 from foresay.encoding.passes import CorpusPasses
-from foresay.errors import UserError
+from foresay.errors import UserError, with_article
 from foresay.runs import Run
 from foresay.training.devices import Process, find_process, keep_freed_memory
 from foresay.training.recipe import LABELS, Recipe
@@ -88,7 +88,7 @@ def check_verb(verb: Verb, recipe: Recipe) -> None:
 
 
 def _article(kind: type[Model]) -> str:
-    return "an estimator, fitted in passes" if issubclass(kind, Estimator) else f"a {kind.__name__}"
+    return "an estimator, fitted in passes" if issubclass(kind, Estimator) else with_article(kind)
 
 
 def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, *, start: WarmStart | None = None) -> Progress:
@@ -118,7 +118,7 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
         notes += enter(run, recipe, corpora)
         parts.record()
         keep_origin(run, start, origin)
-        list_left_out(run, labelled)
+        notes += list_left_out(run, labelled)
         return trainer.fit(notes)
 
 
@@ -180,15 +180,24 @@ MakeReader: TypeAlias = Callable[[str, Trainable], LabelReader]
 def _labels_of(parts: Parts) -> MakeReader:
     def reader(purpose: str, model: Trainable) -> LabelReader:
         labels = parts.labels[purpose]
-        if labels.classes > (model.classes or 0):
-            msg = (
-                f"there are {labels.classes} labels, but the model has {model.classes} classes: set model.classes to the number of "
-                f"clusters (parts.{LABELS}.clusters)"
-            )
-            raise UserError(msg)
+        refuse_more_classes(labels.classes, model)
         return labels.reader(clock_of(model))
 
     return reader
+
+
+def refuse_more_classes(labels: int, model: Trainable) -> None:
+    """Make sure that a model has an output for each label.
+
+    Raises:
+        UserError: it has fewer.
+    """
+    if labels > (model.classes or 0):
+        msg = (
+            f"there are {labels} labels, but the model has {model.classes} classes: set model.classes to the number of clusters "
+            f"(parts.{LABELS}.clusters)"
+        )
+        raise UserError(msg)
 
 
 def clock_of(model: Trainable) -> Clock:

@@ -15,7 +15,7 @@ from foresay.corpora.reader import READABLE, UNREADABLE, files
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import Transcript, transcribed
-from foresay.errors import AudioError, UserError, at_least
+from foresay.errors import AudioError, UserError, at_least, with_article
 from foresay.fingerprint import fingerprint, of_file, of_model
 from foresay.loading import load
 from foresay.training.devices import find_process
@@ -30,8 +30,8 @@ def load_recognizer(name: str | Path, device: str | None = None) -> Recognizer:
     """
     model = load(name, str(find_process(device).device))
     if not isinstance(model, Recognizer):
-        kind = type(model).__name__
-        msg = f"{name} is a {kind}, which recognizes no text: train a recognizer on it (foresay finetune ctc-tiny --encoder {name} …)"
+        kind = with_article(type(model))
+        msg = f"{name} is {kind}, which recognizes no text: train a recognizer on it (foresay finetune ctc-tiny --encoder {name} …)"
         raise UserError(msg)
     return model
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from foresay import draws
 from foresay.contracts import Frames, SpeechModel, Trainable
-from foresay.errors import UserError, nearest
+from foresay.errors import UserError, nearest, with_article
 from foresay.files import read_text, write_text
 from foresay.fingerprint import of_weights
 from foresay.loading import load
@@ -61,15 +61,15 @@ class WarmStart:
         if not isinstance(source, SpeechModel):
             msg = (
                 "--from takes a model that Foresay can train: a run, a model folder, or a checkpoint of wav2vec 2.0, HuBERT or WavLM. "
-                f"{self.source} is a {type(source).__name__}, whose weights fit no model here"
+                f"{self.source} is {with_article(type(source))}, whose weights fit no model here"
             )
             raise UserError(msg)
         theirs, ours = source.state_dict(), model.state_dict()
         renewed = _renewed(self.renew, ours)
         shared = [name for name in ours if name in theirs and name not in renewed]
         if not shared:
-            theirs_is, ours_is = type(source).__name__, type(model).__name__
-            msg = f"{self.source} is a {theirs_is}, and the recipe's {ours_is} shares no tensor with it: choose a recipe of its family"
+            theirs_is, ours_is = with_article(type(source)), type(model).__name__
+            msg = f"{self.source} is {theirs_is}, and the recipe's {ours_is} shares no tensor with it: choose a recipe of its family"
             raise UserError(msg)
         self._refuse_other_shapes(source, model, [name for name in shared if theirs[name].shape != ours[name].shape])
         model.load_state_dict({**ours, **{name: theirs[name] for name in shared}})

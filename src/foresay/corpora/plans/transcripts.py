@@ -21,8 +21,6 @@ from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import DataSettings, Integers, Plan, PlannedBatch, Segment, Window
 from foresay.errors import UserError
 
-LISTED = "left-out.txt"
-
 
 class _Epoch(NamedTuple):
     """An epoch dealt out."""
@@ -105,7 +103,7 @@ class TranscriptPlan(_PaddedPlan):
             _untranscribed(settings): ~transcribed,
             f"are shorter than data.shortest = {settings.shortest} s": transcribed & short,
             f"are longer than data.longest = {settings.longest} s, and a transcript cannot be cropped": transcribed & long,
-            f"have fewer frames than symbols ({LISTED} in the run's folder lists them)": few,
+            "have fewer frames than symbols": few,
         }
         self.notes = _left_out("recordings", whys)
         super().__init__(manifest, settings, seed, lengths, used & ~few)
