@@ -39,13 +39,14 @@ def drawn(given: Mapping[str, NDArray[Any]]) -> str:
     example = read_example(given)
     assert example is not None
     assert example.aligned is not None
-    html = draw_alignment(example.aligned, example, 0, "one")
+    html = draw_alignment(example.aligned, example, (0, "mine"), "one")
     Checker(html)
     return html.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_it_is_compared_with_what_is_spoken_and_with_even_words() -> None:
     html = drawn(arrays())
+    assert "<title>Where mine finds the text of speaker/&lt;one&gt;</title>" in html
     assert "the posterior of each symbol, and the words" in html
     assert "Boundaries of words are 38 ms off on average, and 70% of the time that they are spoken in is given to the right word." in html
     assert "laid out evenly, as long as their letters: 75 ms and 80%." in html  # 0 to .4 and .4 to .6 s

@@ -1,5 +1,6 @@
 """A text in one recording: times where the tones are, a page, the recognizer's own text where none is given, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,13 @@ def test_the_text_and_times_of_a_manifest_are_taken_unless_a_text_is_given(run: 
     phones = tuple(Interval(EACH * place, EACH * (place + 1), letter) for place, letter in enumerate(SAID))
     item = Item("one", audio=recording, duration=EACH * 5, sample_rate=RATE, text="said", phones=phones)
     manifest = tmp_path / "m.jsonl"
-    write_manifest(manifest, [item])
+    write_manifest(manifest, [replace(item, id="other", phones=phones[:2]), item])
     page = tmp_path / "one.html"
-    (words,) = align_recording([run], manifest, out=page).words.values()
+    assert [len(words) for words in align_recording([run], manifest, out=page).words.values()] == [2]
+    (words,) = align_recording([run], manifest, out=page, item="one").words.values()
     assert [word for word, _, _ in words] == list(SAID)
+    with pytest.raises(UserError, match="has no item 'tow'"):
+        align_recording([run], manifest, out=page, item="tow")
     assert "ms off on average" in page.read_text(encoding="utf-8")
     (words,) = align_recording([run], manifest, "a b", page).words.values()
     assert [word for word, _, _ in words] == ["a", "b"]

@@ -20,7 +20,9 @@ class Options:
     """What is found by what, and where the page goes."""
 
     names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RECOGNIZER… RECORDING")]
-    """Runs, steps of them, or model folders; and last an audio file, or a manifest, whose first recording is taken."""
+    """Runs, steps of them, or model folders; and last an audio file or a manifest."""
+    item: str | None = None
+    """Of a manifest, by its id; default: the first."""
     text: str | None = None
     """What is said; default: that of the manifest or, if there is none, what the first recognizer writes."""
     out: Path = Path("alignment.html")
@@ -35,9 +37,8 @@ def run(arguments: list[str]) -> None:
     """Align, print the times, and say where the page is."""
     options = tyro.cli(Options, prog="foresay align", args=arguments, description=__doc__)
     with trusting(options.trust):
-        done = align_recording(
-            options.names[:-1], options.names[-1] if options.names else "", options.text, options.out, device=options.device
-        )
+        *models, recording = options.names or ("",)
+        done = align_recording(models, recording, options.text, options.out, item=options.item, device=options.device)
     words = {name: [f"{begin:.2f} to {end:.2f}" for _, begin, end in found] for name, found in done.words.items()}
     said = [word for word, _, _ in next(iter(done.words.values()), ())]
     if said:

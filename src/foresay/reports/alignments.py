@@ -30,8 +30,11 @@ PATH = {"color": "#38d1ff", "linewidth": 1.1}
 """The best path, on dark images on any page."""
 
 
-def draw_alignment(aligned: AlignedExample, example: Example, run: int, name: str) -> Html:
-    """Draw where a run, by its place on the page, finds the text, and say how well it fits what is known; `name` is unique on the page."""
+def draw_alignment(aligned: AlignedExample, example: Example, run: tuple[int, str], name: str) -> Html:
+    """Draw where a run finds the text, and say how well that fits what is known.
+
+    `run`: its place on the page, and what the page calls it. `name` is unique on the page.
+    """
     symbols = [place for place, symbol in enumerate(aligned.rows) if symbol]
     soft = max(LEAST, ROW * len(symbols))
     layer = example.layers[0]
@@ -62,13 +65,13 @@ def draw_alignment(aligned: AlignedExample, example: Example, run: int, name: st
         )
         shares.tick_params(axis="y", length=0)
         for word in _shown(aligned, aligned.times, example):
-            words.axvspan(word.start, word.end, color=series_color(run), alpha=0.2, linewidth=0)
+            words.axvspan(word.start, word.end, color=series_color(run[0]), alpha=0.2, linewidth=0)
             words.text(word.middle, 0.5, word.label, fontsize=SMALL, color=INK, ha="center", va="center")
         words.set(ylim=(0.0, 1.0), yticks=[])
         words.spines["left"].set_visible(False)
 
     with_words = replace(example, phones=() if aligned.true is None else _shown(aligned, aligned.true, example))  # words in their place
-    description = f"Where the text of {example.id} is: best path over the spectrogram, {aligned.meaning}, words"
+    description = f"Where {run[1]} finds the text of {example.id}"
     picture = draw_over_time(name, description, (SPECTROGRAM, soft, WORDS), with_words, paint)
     return join([picture, tag("p", _caption(aligned, example), class_="caption")])
 

@@ -84,7 +84,10 @@ def _alignments(group: Sequence[Listening], name: str) -> list[Html]:
     shown = [(listening, aligned) for listening, aligned in found if aligned is not None]
     pictures = [
         join(
-            [*([tag("h4", one.name)] if len(group) > 1 else []), draw_alignment(aligned, one.example, one.run, f"{name}-{one.run}-aligned")]
+            [
+                *([tag("h4", one.name)] if len(group) > 1 else []),
+                draw_alignment(aligned, one.example, (one.run, one.name), f"{name}-{one.run}-aligned"),
+            ]
         )
         for one, aligned in shown
     ]
