@@ -10,7 +10,7 @@ import torch
 
 from foresay.contracts import Encoded
 from foresay.contracts.states import Topology
-from foresay.decoding.state_alignment import StateChain, align_states, state_posteriors, text_scores
+from foresay.decoding.state_alignment import StateChain, align_states, state_posteriors, state_statistics, text_scores
 from foresay.errors import UserError
 from reference.state_loops import SILENCE, States, drawn, durations
 
@@ -79,6 +79,23 @@ def test_best_path_sum_and_posteriors_are_those_of_all_paths(
         assert {key: value for key, value in found.items() if value > 1e-6} == pytest.approx(
             {key: value for key, value in shares.items() if value > 1e-6}, abs=1e-5
         )
+
+
+def test_expected_counts_are_those_of_all_paths(states: States, topology: Topology, likelihoods: Encoded) -> None:
+    chain = StateChain.of(WORDS, topology)
+    found = state_statistics(likelihoods, [chain, chain], topology)
+    stays, goes = torch.zeros(2, len(states.stay))
+    for row, frames in enumerate(likelihoods.lengths.tolist()):
+        every = list(every_path(likelihoods.frames[row, :frames].tolist(), states, WORDS))
+        total = math.log(sum(math.exp(score) for score, _ in every))
+        assert float(found.total[row]) == pytest.approx(total, abs=1e-4)
+        for score, path in every:
+            for (_, state), parts in itertools.groupby(path):  # here no state comes twice in a row
+                count = len(list(parts))
+                stays[state] += math.exp(score - total) * (count - 1)
+                goes[state] += math.exp(score - total)
+    torch.testing.assert_close(found.stays, stays, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found.goes, goes, atol=1e-5, rtol=1e-4)
 
 
 def test_a_shorter_chain_beside_a_longer_one_is_as_alone(topology: Topology, likelihoods: Encoded) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -19,6 +19,9 @@ class FitData(Protocol):
 
     def texts(self) -> Iterable[str]:
         """Go through the transcripts, or texts, of the corpus, in order."""
+
+    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Literal["text", "phones"]) -> Iterable[tuple[Tensor, str]]:
+        """Go through the recordings that have a transcript: frames of a layer (T, D) float32, and the transcript."""
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
         """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""

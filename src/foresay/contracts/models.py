@@ -31,6 +31,11 @@ class Model(nn.Module, ABC):
     settings: Any
     """The frozen dataclass it was built from."""
 
+    @classmethod
+    def completed(cls, settings: Any, texts: Iterable[str]) -> Any:  # noqa: ANN401, ARG003 - of any model; this one needs nothing
+        """Fill in what a recipe leaves to the transcripts of the corpus, such as the vocabulary. Asked of models that learn from text."""
+        return settings
+
 
 class Trainable(Model, ABC):
     """A model that is trained by gradients: all the training loop knows of it."""
@@ -55,11 +60,6 @@ class Trainable(Model, ABC):
 
     seed: int = 0
     """Of the run: the training loop says it, for what is drawn once an update (LayerDrop) and not for an utterance, by its key."""
-
-    @classmethod
-    def completed(cls, settings: Any, texts: Iterable[str]) -> Any:  # noqa: ANN401, ARG003 - of any model; this one needs nothing
-        """Fill in what a recipe leaves to the transcripts of the corpus, such as the vocabulary. Asked of models that need text."""
-        return settings
 
     @staticmethod
     def depends_on_length(settings: Any) -> bool:  # noqa: ANN401, ARG004 - of any model; this one has none

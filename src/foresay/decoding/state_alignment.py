@@ -117,13 +117,33 @@ def state_posteriors(likelihoods: Encoded, chains: Sequence[StateChain], topolog
 
     Each real frame's row sums to 1; beyond an utterance's length and its chain it is 0.
     """
+    return state_statistics(likelihoods, chains, topology).gamma
+
+
+class StateStatistics(NamedTuple):
+    """What all paths of some utterances have in common, each by its probability."""
+
+    total: Tensor
+    """(B,) log p, in nats."""
+    gamma: Tensor
+    """(B, T, N): as of `state_posteriors`."""
+    stays: Tensor
+    """(S,) how often a state is stayed in."""
+    goes: Tensor
+    """(S,) and left."""
+
+
+def state_statistics(likelihoods: Encoded, chains: Sequence[StateChain], topology: Topology) -> StateStatistics:
+    """Count what the paths do (Baum-Welch): gradients of their sum. Arguments and errors are those of `align_states`."""
+    states, stay, go = topology
     with torch.enable_grad():
-        lattice = _StateLattice(likelihoods, chains, topology)
+        stay, go = (one.detach().clone().requires_grad_() for one in (stay, go))
+        lattice = _StateLattice(likelihoods, chains, Topology(states, stay, go))
         lattice.cells = lattice.cells.detach().requires_grad_()
         total = _total(lattice)
         _refuse_too_short(total, likelihoods.lengths)
-        (gamma,) = torch.autograd.grad(total.sum(), lattice.cells)
-    return gamma[..., :-1].transpose(0, 1)
+        gamma, stays, goes = torch.autograd.grad(total.sum(), (lattice.cells, stay, go), materialize_grads=True)
+    return StateStatistics(total.detach(), gamma[..., :-1].transpose(0, 1), stays, goes)
 
 
 class _StateLattice:

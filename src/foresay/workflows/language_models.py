@@ -9,6 +9,7 @@ from torch import Tensor
 
 from foresay.building import describe
 from foresay.contracts import FeatureExtractor
+from foresay.corpora.item import Transcript
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.files import make_folder, text_lines
@@ -141,6 +142,10 @@ class _Sentences:
 
     def texts(self) -> Iterator[str]:
         return iter(self._sentences)
+
+    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[tuple[Tensor, str]]:  # noqa: ARG002 - the contract's
+        msg = "there are only texts, and no audio to go through"
+        raise UserError(msg)
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:  # noqa: ARG002 - the contract's
         msg = "there are only texts, and no audio to draw frames from"

@@ -145,9 +145,10 @@ def labelled_of(model: Trainable, recipe: Recipe, corpora: Mapping[str, Manifest
 def completed(recipe: Recipe, manifest: Manifest) -> Recipe:
     """Fill in what a recipe leaves to the transcripts of the corpus, such as the vocabulary."""
     kind = recipe.kind
-    if not (issubclass(kind, Trainable) and "text" in kind.needs):
+    if not (issubclass(kind, Recognizer) or (issubclass(kind, Trainable) and "text" in kind.needs)):
         return recipe
-    texts = (transcript_of(item, recipe.data.transcript) for item in manifest)
+    phones = issubclass(kind, Estimator) and recipe.model_settings.units == "phones"  # which has no [data] to say so
+    texts = (transcript_of(item, "phones" if phones else recipe.data.transcript) for item in manifest)
     return dataclasses.replace(recipe, model_settings=kind.completed(recipe.model_settings, filter(None, texts)))
 
 
