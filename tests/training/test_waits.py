@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from foresay.contracts import Batch, SpeechModel, Trainable
+from foresay.contracts import Batch, SpeechModel, StateRecognizer, Trainable
 from foresay.settings import parts_of
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
@@ -114,8 +114,17 @@ def _batch(model: SpeechModel) -> Batch:
 def _model(recipe: str) -> SpeechModel:
     torch.manual_seed(0)
     resolved = read_recipe(recipe, SMALL.get(recipe, ()))
-    encoder = read_recipe("wav2vec2-tiny", SMALL.get("wav2vec2-tiny", ()))  # of those that are made of one
-    return resolved.build_model({part: encoder.build_model().eval() for part in parts_of(resolved.kind)}).train()
+    return resolved.build_model({part: _part(contract).eval() for part, contract in parts_of(resolved.kind).items()}).train()
+
+
+def _part(contract: type) -> nn.Module:
+    """What models are made of: an encoder, or hidden Markov models on one."""
+    encoder = read_recipe("wav2vec2-tiny", SMALL.get("wav2vec2-tiny", ())).build_model().eval()
+    if not issubclass(contract, StateRecognizer):
+        return encoder
+    return read_recipe("hmm-tiny", ('model.symbols=["<sil>", "a", "b"]', "model.units=phones", "model.states=1")).build_model(
+        {"encoder": encoder}
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -231,7 +231,8 @@ class Decoder:
         """Read the lexicon, take the recognizer's own, or spell the words of the language model; None, where the search is over symbols."""
         path, model, recognizer = self.settings.lexicon, self.model, self.recognizer
         words = model if model and not self._is_of_symbols(model) else None
-        own = recognizer.pronunciations if isinstance(recognizer, StateRecognizer) and (words or not model) else None
+        pronounced = not model or (words is not None and recognizer.units == "phones")  # letters spell the words of a language model
+        own = recognizer.pronunciations if isinstance(recognizer, StateRecognizer) and pronounced else None
         if path or own:
             lexicon = self._read(path) if path else Lexicon(own or {})
         elif words:

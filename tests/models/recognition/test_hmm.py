@@ -23,6 +23,7 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
 from foresay.loading import load
 from foresay.models.recognition.hmm import HMM, HMMSettings, Spoken
+from foresay.workflows.language_models import train_ngram
 from foresay.workflows.train import run_recipe
 from reference.tones import write_tones, write_words
 
@@ -152,6 +153,14 @@ def test_another_text_is_found_too(hmm: HMM, words: Path) -> None:
     frames = hmm.features(waveform, torch.tensor([waveform.shape[1]]))
     encoded = Encoded(frames.values["likelihoods"], frames.lengths["likelihoods"])
     assert [word.text for word in text_alignment(hmm, encoded, "Abcd dcba.", 2.0).words] == ["abcd", "dcba"]  # words it never met
+
+
+def test_words_of_a_language_model_are_spelled(hmm: HMM, tmp_path: Path) -> None:
+    assert set(Decoder(hmm, SearchSettings()).words) == set(hmm.pronunciations or {})
+    (tmp_path / "texts.txt").write_text("abba cad\ncad\n")
+    train_ngram([tmp_path / "texts.txt"], tmp_path / "toy.arpa", order=2)
+    decoder = Decoder(hmm, SearchSettings(lm=str(tmp_path / "toy.arpa"), lm_weight=1.0, word_weight=0.0))
+    assert set(decoder.words) == {"abba", "cad"}
 
 
 def test_batch_mates_and_padding_change_nothing(hmm: HMM) -> None:

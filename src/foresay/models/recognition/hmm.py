@@ -10,7 +10,6 @@ Rabiner, "A tutorial on hidden Markov models" (Proc. IEEE 1989); mixtures grow a
 No gradient and no neural network. Text is searched for among the words of the transcripts, by token passing, or with another lexicon.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -176,16 +175,12 @@ class HMM(Estimator, StateRecognizer):
         """
         return [symbol for word in self.normalized(text).split() for symbol in self.writing.spell(word)]
 
-    def missing(self, text: str) -> Counter[str]:
-        """Count the symbols of a transcript that the vocabulary lacks."""
-        return Counter(symbol for word in self.normalized(text).split() for symbol in Counter(self.writing.missing(word)).elements())
-
     def _spoken(self, data: FitData) -> list[Spoken]:
         """Encode what has a transcript that fits."""
         spoken, short, total = list[Spoken](), 0, 0
         for frames, text in data.utterances(self.encoder, self.layer, "phones" if self.units == "phones" else "text"):
             total += 1
-            words = [[self.spell(word)] for word in self.normalized(text).split()]
+            words = [self.pronounce(word) for word in self.normalized(text).split()]
             if not words or self.frames_needed(text) > len(frames):
                 short += 1
                 continue
