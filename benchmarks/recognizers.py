@@ -1,4 +1,4 @@
-"""Which recognizer is best, from how many minutes of transcripts? CTC, attention and a transducer, from scratch or on a frozen encoder.
+"""Which recognizer is best, from how many minutes of transcripts? CTC, attention, a transducer and HMMs; from scratch, or on an encoder.
 
     python benchmarks/recognizers.py corpora/mine runs/compared 10 30 [--encoder runs/acpc]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import Estimator, FeatureExtractor
 from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.evaluation.recognition.alignment import ERROR, EVEN
 from foresay.loading import load
@@ -124,10 +124,12 @@ class Recognizers:
         return other
 
     def _train(self, system: RecognizerChoice, minutes: float) -> Command:
-        data = ("--corpus", str(self._labelled(system, minutes)), "--valid", str(self.corpus / "valid.jsonl"))
-        encoder = ("--encoder", system.encoder) if system.encoder else ()
-        run = ("--run", str(self.run(system, minutes)))
-        return Command(("finetune", system.recipe, *encoder, *data, *run, *overriding((*system.overrides, self._symbols))))
+        words = ["finetune", system.recipe, "--corpus", str(self._labelled(system, minutes)), "--run", str(self.run(system, minutes))]
+        overrides = system.overrides
+        if not issubclass(read_recipe(system.recipe).kind, Estimator):  # which is fitted to all that there is, and has its own vocabulary
+            words += ["--valid", str(self.corpus / "valid.jsonl")]
+            overrides = (*overrides, self._symbols)
+        return Command((*words, *(("--encoder", system.encoder) if system.encoder else ()), *overriding(overrides)))
 
     def _tune(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
@@ -167,7 +169,7 @@ class Recognizers:
 
 
 def lecture(share: float = 1.0, encoder: str | None = None) -> tuple[RecognizerChoice, ...]:
-    """List CTC, attention and a transducer, from log-mel features or on an encoder that is not trained, and last the control.
+    """List CTC, attention, a transducer and hidden Markov models, from spectral features or on a frozen encoder, and last the control.
 
     `share`: of the updates of their recipes, which are as many as take the same audio.
     """
@@ -181,6 +183,7 @@ def lecture(share: float = 1.0, encoder: str | None = None) -> tuple[RecognizerC
         choice("ctc", ctc),
         choice("attention", "las-tiny"),
         choice("transducer", "rnnt-tiny", encoder or "logmel"),
+        RecognizerChoice("hmm", "hmm-tiny", encoder, unit="words"),
         choice("other-texts", ctc, shuffled=True),
     )
 

@@ -1,4 +1,4 @@
-"""Hidden Markov models of letters or phones with Gaussian mixtures (GMM-HMM), the classical acoustic model, from a flat start.
+"""Hidden Markov models (HMM, GMM-HMM): letters or phones as chains of states, frames as Gaussian mixtures of each, from a flat start.
 
 Rabiner, "A tutorial on hidden Markov models" (Proc. IEEE 1989); mixtures grow as in HTK and Kaldi (Young et al., "The HTK book").
 

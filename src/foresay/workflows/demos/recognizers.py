@@ -1,7 +1,7 @@
-"""The lecture's recognizers on the embedded corpus: CTC, attention and a transducer, from the same transcripts, with the same text.
+"""The lecture's recognizers on the embedded corpus: CTC, attention, a transducer and HMMs, from the same transcripts, with the same text.
 
-All learn from log-mel features and transcripts alone, without pre-training. The control learns from the texts of other recordings: what
-it gets right, letters, words and the language model get right without any audio. The report shows where each finds the text of the
+All learn from features made by hand and transcripts alone, without pre-training. The control learns from the texts of other recordings:
+what it gets right, letters, words and the language model get right without any audio. The report shows where each finds the text of the
 same utterance.
 """
 
