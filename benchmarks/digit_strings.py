@@ -1,19 +1,22 @@
 """Connected digits out of single ones, strings of 3 to 7 of one speaker: for recognizers from few labels, tested on a speaker of its own.
 
     foresay corpus import digits FSDD corpora/digits        the Free Spoken Digit Dataset
-    python benchmarks/digit_strings.py corpora/digits corpora/digit-strings [MANIFEST]      speech to pre-train on, of anybody
+    python benchmarks/digit_strings.py corpora/digits corpora/digit-strings [MANIFEST]       speech of anybody, without texts
     foresay reproduce wav2vec2 --scale cpu --corpus corpora/digit-strings --run runs/digit-strings
 
 Writes train.jsonl, valid.jsonl (other takes of the same speakers), test.jsonl (the last speaker by name), texts.txt for language models,
-and unlabelled.jsonl, a copy of MANIFEST.
+and unlabelled.jsonl: train.jsonl without its texts, and the recordings of MANIFEST at the digits' sample rate, for a network that has only met
+frequencies up to 8 kHz knows little of a telephone's 4 kHz.
 """
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.draws import made
@@ -43,6 +46,15 @@ def joined(name: str, digits: Sequence[Item], folder: Path) -> Item:
     return Item(name, audio=path, duration=len(samples) / rate, sample_rate=rate, speaker=digits[0].speaker, language="en", text=text)
 
 
+def narrowed(item: Item, folder: Path, sample_rate: int) -> Item:
+    """Write a recording without its text at a lower sample rate."""
+    samples, rate = soundfile.read(item.audio, dtype="float32")
+    samples, path = soxr.resample(samples, rate, sample_rate), folder / f"{item.id}.flac"
+    folder.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, sample_rate)
+    return Item(item.id, audio=path, duration=len(samples) / sample_rate, sample_rate=sample_rate, speaker=item.speaker)
+
+
 def main() -> None:
     """Make the corpus."""
     source, dest, *unlabelled = map(Path, sys.argv[1:])
@@ -64,7 +76,9 @@ def main() -> None:
     texts = (" ".join(rng.choice(words, size=rng.integers(SHORTEST, LONGEST + 1))) for _ in range(TEXTS))
     (dest / "texts.txt").write_text("".join(f"{text}\n" for text in texts if text not in tested), encoding="utf-8")
     for manifest in unlabelled:
-        write_manifest(dest / "unlabelled.jsonl", Manifest.open(manifest))
+        own = list(Manifest.open(dest / "train.jsonl"))
+        others = [narrowed(item, dest / "unlabelled", own[0].sample_rate) for item in Manifest.open(manifest)]
+        write_manifest(dest / "unlabelled.jsonl", [*others, *(replace(item, text=None) for item in own)])
 
 
 if __name__ == "__main__":

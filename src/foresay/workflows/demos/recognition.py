@@ -14,6 +14,9 @@ from foresay.workflows.experiment import Command
 from foresay.workflows.few_labels import EncoderChoice, FewLabels
 from foresay.workflows.report import report
 
+PAST, FUTURE = 'data.augment_past=["gain"]', 'data.augment_future=["gain"]'
+"""Recordings to come may be louder or softer than those that are learnt from."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -54,7 +57,7 @@ class RecognitionDemo(Demo):
             place,
             (
                 EncoderChoice("pretrained", str(pretrained)),
-                EncoderChoice("scratch", f"untrained:{pretrained}", ("model.freeze=nothing", "model.encoder_rate=0.3")),
+                EncoderChoice("scratch", f"untrained:{pretrained}", ("model.freeze=nothing", "model.encoder_rate=0.3", PAST)),
             ),
             size.labelled,
             texts,
@@ -65,7 +68,7 @@ class RecognitionDemo(Demo):
         speech = next(path for name in SPEECH if (path := corpus / name).is_file())
         data = ("--corpus", str(speech), "--valid", str(corpus / "valid.jsonl"))
         # Half the channels of demo-acpc: recognition loses little, and every update takes a third of the time.
-        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={size.pretraining}")
+        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={size.pretraining}", "--set", PAST, "--set", FUTURE)
         experiment.do([Command(("pretrain", "demo-acpc", *data, "--run", str(pretrained), *smaller))])
         runs = tuple(experiment.runs.values())
         with stage("writing the report"):
