@@ -5,8 +5,8 @@
     foresay reproduce wav2vec2 --scale cpu --corpus corpora/digit-strings --run runs/digit-strings
 
 Writes train.jsonl, valid.jsonl (other takes of the same speakers), test.jsonl (the last speaker by name), texts.txt for language models,
-and unlabelled.jsonl: train.jsonl without its texts, and the recordings of MANIFEST at the digits' sample rate, for a network that learnt from
-8 kHz of bandwidth knows little of a telephone's 4.
+and unlabelled.jsonl: train.jsonl without its texts, and the recordings of MANIFEST at the digits' sample rate, for a network that learnt
+from 8 kHz of bandwidth knows little of a telephone's 4 kHz.
 """
 
 import sys
