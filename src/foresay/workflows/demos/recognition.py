@@ -7,6 +7,7 @@ on that encoder, which stays as it is, and with the same network from scratch, e
 from dataclasses import dataclass
 from pathlib import Path
 
+from foresay.corpora.manifest import Manifest
 from foresay.progress import stage
 from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.demos._transcribed import SPEECH, TEXTS, transcribed
@@ -27,7 +28,7 @@ class Size:
     labelled: tuple[float, ...]
     """Minutes of it with transcripts."""
     pretraining: int
-    """Updates."""
+    """Updates, of half an hour of speech."""
     recognizers: int
     transformer: int
     sentences: int
@@ -68,7 +69,7 @@ class RecognitionDemo(Demo):
         speech = next(path for name in SPEECH if (path := corpus / name).is_file())
         data = ("--corpus", str(speech), "--valid", str(corpus / "valid.jsonl"))
         # Half the channels of demo-acpc: recognition loses little, and every update takes a third of the time.
-        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={size.pretraining}", "--set", PAST, "--set", FUTURE)
+        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={_updates(size, speech)}", "--set", PAST, "--set", FUTURE)
         experiment.do([Command(("pretrain", "demo-acpc", *data, "--run", str(pretrained), *smaller))])
         runs = tuple(experiment.runs.values())
         with stage("writing the report"):
@@ -85,3 +86,9 @@ class RecognitionDemo(Demo):
                 f"foresay errors {best} {experiment.run(experiment.encoders[1], size.labelled[-1])}",
             ),
         )
+
+
+def _updates(size: Size, speech: Path) -> int:
+    """Return how many updates of pre-training as much speech is worth: of more than half an hour more, up to three times as many."""
+    half_hours = float(Manifest.open(speech).durations.sum()) / 1800
+    return round(size.pretraining * min(max(half_hours, 1), 3))
