@@ -90,5 +90,5 @@ class RecognitionDemo(Demo):
 
 def _updates(size: Size, speech: Path) -> int:
     """Return how many updates of pre-training as much speech is worth: of more than half an hour more, up to three times as many."""
-    half_hours = float(Manifest.open(speech).durations.sum()) / 1800
+    half_hours = round(float(Manifest.open(speech).durations.sum()) / 1800, 1)
     return round(size.pretraining * min(max(half_hours, 1), 3))
