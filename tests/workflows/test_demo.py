@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 import foresay
+from foresay.corpora.manifest import Item, write_manifest
+from foresay.workflows.demos.recognition import SIZES, updates
 
 pytest.importorskip("espeakng_loader")
 
@@ -18,6 +20,13 @@ def test_a_corpus_of_one_s_own_must_be_whole_and_of_a_demonstration_that_takes_o
     with pytest.raises(foresay.UserError, match=r"no demonstration 'recogniton': did you mean .recognition"):
         foresay.demo(tmp_path / "runs", name="recogniton")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("minutes, expected", [(12, 800), (30.4, 800), (45, 1200), (90, 2400), (6000, 2400)])
+def test_more_speech_is_worth_more_updates_up_to_three_times(minutes: float, expected: int, tmp_path: Path) -> None:
+    speech = [Item(str(n), audio=tmp_path / "a.wav", duration=20 * minutes, sample_rate=8000) for n in range(3)]
+    write_manifest(tmp_path / "speech.jsonl", speech)
+    assert updates(SIZES["full"], tmp_path / "speech.jsonl") == expected
 
 
 @pytest.mark.slow

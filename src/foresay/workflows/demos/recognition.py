@@ -69,7 +69,7 @@ class RecognitionDemo(Demo):
         speech = next(path for name in SPEECH if (path := corpus / name).is_file())
         data = ("--corpus", str(speech), "--valid", str(corpus / "valid.jsonl"))
         # Half the channels of demo-acpc: recognition loses little, and every update takes a third of the time.
-        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={_updates(size, speech)}", "--set", PAST, "--set", FUTURE)
+        smaller = ("--set", "model.channels=64", "--set", f"trainer.steps={updates(size, speech)}", "--set", PAST, "--set", FUTURE)
         experiment.do([Command(("pretrain", "demo-acpc", *data, "--run", str(pretrained), *smaller))])
         runs = tuple(experiment.runs.values())
         with stage("writing the report"):
@@ -88,7 +88,7 @@ class RecognitionDemo(Demo):
         )
 
 
-def _updates(size: Size, speech: Path) -> int:
+def updates(size: Size, speech: Path) -> int:
     """Return how many updates of pre-training as much speech is worth: of more than half an hour more, up to three times as many."""
     half_hours = round(float(Manifest.open(speech).durations.sum()) / 1800, 1)
     return round(size.pretraining * min(max(half_hours, 1), 3))
