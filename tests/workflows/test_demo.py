@@ -42,6 +42,20 @@ def test_a_recognizer_on_a_pretrained_encoder_writes_better_than_one_from_scratc
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+def test_hidden_markov_models_learn_where_networks_have_hardly_begun(tmp_path: Path) -> None:
+    done = foresay.demo(tmp_path, "tiny", "recognizers")
+    head, *rows = done.table
+    found = {row[1]: dict(zip(head, row, strict=True)) for row in rows}
+    assert list(found)[:6] == ["ctc", "attention", "transducer", "hmm", "other-texts", "even words"]
+    for column in ("WER, n-gram", "boundaries, ms"):
+        assert found["hmm - other-texts"][column].count("\N{MINUS SIGN}") == 3, column
+    assert int(found["hmm"]["parameters"].replace(",", "")) > 30_000
+    page = done.report.read_text(encoding="utf-8")
+    assert page.count("Where hmm-5min finds the text of") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_three_hundred_updates_beat_the_untrained_copy(tmp_path: Path) -> None:
     corpus = foresay.make_corpus(tmp_path / "corpus").manifests
     runs = [tmp_path / "demo-cpc", tmp_path / "demo-acpc"]

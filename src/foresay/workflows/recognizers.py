@@ -32,6 +32,7 @@ BOUNDARIES = ("words", ERROR)
 ORDERS = {"letters": 6, "words": 3}
 """Of the n-grams."""
 BEAM = 10
+"""Of what writes letter by letter; of words, the search's own."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ class Recognizers:
     def _tune(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
         words = ("lm", "tune", str(run), "--corpus", str(self.corpus / "valid.jsonl"), "--lm", str(self.parent / f"ngram-{system.unit}"))
-        return Command((*words, "--beam", str(BEAM), "--out", str(run / "ngram.toml")), run / "ngram.toml")
+        beam = ("--beam", str(BEAM)) if system.unit == "letters" else ()
+        return Command((*words, *beam, "--out", str(run / "ngram.toml")), run / "ngram.toml")
 
     def _evaluate(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
@@ -189,9 +191,11 @@ def lecture(share: float = 1.0, encoder: str | None = None) -> tuple[RecognizerC
 
 
 def _about(run: Path) -> list[str]:
-    """Write how many parameters a recognizer has, how long it was trained, and whether it recognizes audio as it arrives."""
+    """Write how many numbers a recognizer is, how long it was trained, and whether it recognizes audio as it arrives."""
     model, (record,) = load(str(run)), read_records([run])
-    return [f"{sum(one.numel() for one in model.parameters()):,}", span(record.training_seconds), "yes" if _streams(model) else "no"]
+    fitted = (run / "model" / "model.toml").stat().st_mtime - (run / "recipe.toml").stat().st_mtime  # at once, of an estimator
+    seconds = record.training_seconds or fitted
+    return [f"{sum(one.numel() for one in model.state_dict().values()):,}", span(seconds), "yes" if _streams(model) else "no"]
 
 
 def _streams(model: object) -> bool:
