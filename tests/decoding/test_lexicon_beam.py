@@ -8,7 +8,7 @@ import torch
 
 from foresay.contracts.recognition import Emissions
 from foresay.decoding.hot_words import HotPhrases
-from foresay.decoding.lexicon_beam import LexiconBeam, Paths
+from foresay.decoding.lexicon_beam import LexiconBeam, Paths, Unknown
 from foresay.decoding.moves import CTCMoves, FlashlightMoves, Moves
 from foresay.decoding.weights import Weights, nats
 from foresay.errors import UserError
@@ -265,3 +265,58 @@ def test_what_cannot_be_searched_is_refused() -> None:
         LexiconBeam(WORDS, CTCMoves(4), threshold=0.0)
     with pytest.raises(UserError, match="5 symbols and the vocabulary 4"):
         LexiconBeam(WORDS, CTCMoves(4))(drawn(0, 1, 2, 5))
+
+
+KNOWN: dict[str, list[tuple[int, ...]]] = {"ab": [(2, 3)], "a": [(2,)], "bba": [(3, 3, 2)]}
+
+
+def spelled_of(tokens: Sequence[int]) -> str:
+    return "".join("ab"[token - 2] for token in tokens if token != BAR)
+
+
+def in_words(text: tuple[int, ...]) -> list[tuple[int, ...]] | None:
+    """Split symbols at their boundaries, the last of which may be missing; None: there is a word of no symbols."""
+    parts = "".join(map(str, text)).removesuffix(str(BAR)).split(str(BAR)) if text else []
+    return [tuple(map(int, part)) for part in parts] if all(parts) else None
+
+
+@pytest.mark.parametrize("model, unknown, hot", [(None, -1.5, False), (1, 4.0, False), (2, 3.0, True), (3, 6.0, False), (4, -90.0, False)])
+def test_words_that_the_lexicon_lacks_by_every_text(model: int | None, unknown: float, *, hot: bool) -> None:
+    """The best of all texts of a lattice: a word is what stands between boundaries, known or not, and an unknown one has its score."""
+    language = None if model is None else ToyLanguageModel(tuple(KNOWN), seed=model)
+    a, b = (0.0 if language is None else 0.7), 0.3
+    phrases = HotPhrases(["ab"], 0.5, {word: len(several[0]) for word, several in KNOWN.items()}) if hot else None
+    search = LexiconBeam(
+        KNOWN,
+        CTCMoves(4),
+        boundary=BAR,
+        beam=2000,
+        weights=Weights(a, b),
+        language_model=language,
+        hot_words=phrases,
+        unknown=Unknown(unknown, spelled_of),
+    )
+    names = {spelling: (number, word) for number, (word, several) in enumerate(KNOWN.items()) for spelling in several}
+    found_unknown = 0
+    for seed in range(6):
+        emissions = Emissions(peaky(seed, frames=7, symbols=4), torch.tensor([7]))
+        expected = (-math.inf, "", 0.0)
+        for text, score in every_text(emissions.log_probabilities[0].tolist(), max).items():
+            if (words := in_words(text)) is not None:
+                numbers = [names.get(word, (-1, ""))[0] for word in words]
+                said = 0.0 if language is None else language.sentence(numbers)
+                bonus = 0.5 * 2 * numbers.count(0) if hot else 0.0
+                added = a * said + b * len(words) + unknown * numbers.count(-1) + bonus
+                expected = max(expected, (score + added, " ".join(names.get(word, (0, spelled_of(word)))[1] for word in words), score))
+        ((best,),) = search(emissions)
+        assert (best.score, best.acoustic) == pytest.approx((expected[0], expected[2]), abs=2e-4)
+        assert best.text == expected[1]
+        found_unknown += any(word not in KNOWN for word in best.text.split())
+    assert (found_unknown > 0) == (unknown > -50)
+
+
+def test_unknown_words_take_a_boundary_and_the_best_path() -> None:
+    with pytest.raises(UserError, match="between two boundaries, on the likeliest path"):
+        LexiconBeam(KNOWN, CTCMoves(4), unknown=Unknown(0.0, spelled_of))
+    with pytest.raises(UserError, match="between two boundaries, on the likeliest path"):
+        LexiconBeam(KNOWN, CTCMoves(4), boundary=BAR, paths="sum", unknown=Unknown(0.0, spelled_of))

@@ -14,6 +14,7 @@ from foresay.decoding.rescoring import sentence_scores
 from foresay.decoding.weights import Weights
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
+from foresay.encoding.word_times import words_of
 from foresay.errors import UserError
 from foresay.loading import load, load_language_model
 from foresay.models.recognition.ctc import CTC, CTCSettings
@@ -75,6 +76,35 @@ def test_a_model_of_letters_is_searched_by_prefixes(folder: Path) -> None:
     by_hand = PrefixBeam(SYMBOLS, beam=8, weights=Weights(0.8, -0.5), language_model=model, boundary=1)
     assert decoder(emissions(), 3) == by_hand(emissions(), recognizer().text_of, 3)
     assert decoder.outside(["a"]) is None
+
+
+def test_words_that_the_lexicon_lacks_are_written_if_they_have_a_weight(folder: Path) -> None:
+    """In letters that no words of the lexicon have in a row: those of the best path."""
+    path = torch.tensor([[2, 1, 5, 0, 5, 4, 1, 2]])  # a ddc a
+    sure = Emissions(torch.full((1, 8, 6), 0.01).scatter(2, path[..., None], 0.95).log(), torch.tensor([8]))
+    search = weighed(folder, lexicon=str(folder / "lexicon.txt"))
+    closed, decoder = Decoder(recognizer(), search), Decoder(recognizer(), dataclasses.replace(search, unknown_weight=-2.0))
+    assert closed(sure)[0][0].text != "a ddc a"
+    ((best,),) = decoder(sure)
+    assert (best.text, best.ends) == ("a ddc a", (2, 6, 7))
+    words = words_of(recognizer(), sure, best, 1.0)
+    assert [word.text for word in words] == ["a", "ddc", "a"]
+    assert decoder.outside(["ddc"]) is None
+    assert Decoder(recognizer(), dataclasses.replace(search, unknown_weight=-60.0))(sure)[0][0].text == closed(sure)[0][0].text
+    assert decoder.settings.likeness != closed.settings.likeness
+
+
+def test_unknown_words_are_refused_where_there_are_none(folder: Path) -> None:
+    with pytest.raises(UserError, match="and no words that are known"):
+        SearchSettings(beam=8, unknown_weight=-1.0)
+    with pytest.raises(UserError, match="outweighs whatever was said"):
+        weighed(folder, unknown_weight=-1e9)
+    with pytest.raises(UserError, match="writes between boundaries, in a search over words"):
+        Decoder(recognizer(), weighed(folder, lm=str(folder / "letters.arpa"), unknown_weight=-1.0))
+    (folder / "phones.txt").write_text("ab\ta b\n")
+    phones = recognizer(("<blank>", "a", "b"), "phones")
+    with pytest.raises(UserError, match="writes between boundaries, in a search over words"):
+        Decoder(phones, SearchSettings(lexicon=str(folder / "phones.txt"), unknown_weight=-1.0))
 
 
 def test_a_weight_of_zero_is_the_lexicon_alone(folder: Path) -> None:

@@ -93,7 +93,7 @@ class HotPhrases:
         other = len(words) + 1  # any word of no phrase
         own = [0, *(sizes[word] for word in words), 0]
         self.table = HotWords([[numbers[word] for word in phrase.split()] for phrase in phrases], boost, other + 1, sizes=own)
-        self.kinds = torch.tensor([numbers.get(word, other) for word in sizes])
+        self.kinds = torch.tensor([*(numbers.get(word, other) for word in sizes), other])  # the last: words that the search lacks
         self.states = len(self.table.final)
 
     def advance(self, states: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,9 @@ K hypotheses for each of B utterances live in tensors; a loop runs over frames o
 scored; of all candidates the best 3 K are merged, and K kept.
 """
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -36,6 +37,15 @@ Paths: TypeAlias = Literal["sum", "max"]
 ROOT = 0
 _CHILDREN, _CANDIDATES = 2, 3
 """For each hypothesis of the beam: children that are scored, candidates that are merged."""
+
+
+class Unknown(NamedTuple):
+    """Words that the lexicon lacks: whatever its symbols spell between two boundaries."""
+
+    weight: float
+    """Nats that each adds beside b, and a log p of an unknown word."""
+    text_of: Callable[[Sequence[int]], str]
+    """Writes symbols as text."""
 
 
 class _Beam(NamedTuple):
@@ -77,6 +87,7 @@ class LexiconBeam:
         weights: of the language model, and of the number of words.
         language_model: of words, by their names. A word that it lacks is unknown to it.
         hot_words: compiled for the words of `spellings`, in their order.
+        unknown: words that the lexicon lacks; None: there are none. Of several at one place, the likeliest is found.
         paths: whether the paths of the same words are summed, or the best one counts.
         threshold: nats below the best candidate of a frame at which others are dropped.
 
@@ -94,6 +105,7 @@ class LexiconBeam:
         weights: Weights | None = None,
         language_model: LanguageModel | None = None,
         hot_words: HotPhrases | None = None,
+        unknown: Unknown | None = None,
         paths: Paths = "max",
         threshold: float = math.inf,
     ) -> None:
@@ -101,30 +113,38 @@ class LexiconBeam:
         if not threshold > 0:
             msg = f"the threshold is in nats below the best, above 0, not {threshold}"
             raise UserError(msg)
+        if unknown and (boundary is None or paths == "sum"):
+            msg = "a word that the lexicon lacks is what stands between two boundaries, on the likeliest path: it takes both"
+            raise UserError(msg)
         self.moves, self.boundary, self.beam, self.threshold = moves, boundary, beam, threshold
         self.weights, self.paths = weights or Weights(), paths
         self.by_state = paths == "max" or moves.adds_up_states
         self.vocabulary = tuple(spellings)
-        self.worth = WordScores(self.vocabulary, self.weights.words, language_model, hot_words)
+        self.unknown = unknown
+        self.worth = WordScores(self.vocabulary, self.weights.words, language_model, hot_words, unknown.weight if unknown else 0.0)
         self._build(_spelled(spellings, moves.symbols, boundary))
 
     def _build(self, spelled: Sequence[tuple[int, Sequence[int]]]) -> None:
         """Lay out the trie, the words at its nodes, and the look-ahead."""
         trie = Trie([spelling for _, spelling in spelled], self.moves.symbols)
-        words = torch.tensor([word for word, _ in spelled])
-        order = trie.ends.sort(stable=True).indices
-        self.children = trie.children
+        words, ends, self.children = torch.tensor([word for word, _ in spelled]), trie.ends, trie.children
+        every = torch.arange(len(self.vocabulary) + 1)
+        said, added, _ = self.worth.advance(torch.full_like(every, self.worth.start), every)
+        first = self.weights.language * said + added
+        self.ahead = trie.highest(first[words])
+        if self.unknown and self.boundary is not None:
+            self.children = trie.opened(self.boundary)
+            words, ends = (torch.cat([known, last]) for known, last in ((words, every[-1:]), (ends, torch.tensor([trie.size + 1]))))
+            self.ahead = torch.cat([self.ahead, first[-1:].expand(2)])
+        order = ends.sort(stable=True).indices
         self.entries = words[order]
         """(P,) words in the order of the nodes at which they end, and (N + 1,) where each node's begin."""
-        self.begin = torch.searchsorted(trie.ends[order], torch.arange(trie.size + 1))
+        self.begin = torch.searchsorted(ends[order], torch.arange(len(self.children) + 1))
         self.most = int((self.begin[1:] - self.begin[:-1]).max())
-        self.inner = (trie.children > 0).any(1)
-        every = torch.arange(len(self.vocabulary))
-        said, added, _ = self.worth.advance(torch.full_like(every, self.worth.start), every)
-        self.ahead = trie.highest((self.weights.language * said + added)[words])
+        self.inner = (self.children > 0).any(1)
         self.ahead[ROOT] = 0
-        below = self.ahead[trie.children.long()] - self.ahead[:, None]
-        self.climb = torch.where(trie.children > 0, below, -torch.inf)
+        below = self.ahead[self.children.long()] - self.ahead[:, None]
+        self.climb = torch.where(self.children > 0, below, -torch.inf)
         """(N, V): what a step to a child adds but for its emission; -inf where there is none."""
 
     def __call__(self, emissions: Emissions, best: int = 1) -> list[list[Hypothesis]]:
@@ -262,9 +282,13 @@ class LexiconBeam:
                     ends = (symbols[b, n] != NOTHING).cumsum(0)[words[b, n] != NOTHING].tolist()
                     ends += [len(tokens)] * (len(numbers) - len(ends))  # the last word, without its boundary
                     acoustic = score - self.weights.language * said[b][n] - self.worth.added(numbers)
-                    text = " ".join(self.vocabulary[number] for number in numbers)
+                    places = itertools.pairwise((0, *ends))
+                    text = " ".join(self._word(number, tokens[begin:end]) for number, (begin, end) in zip(numbers, places, strict=True))
                     results[-1].append(Hypothesis(text, score, tokens, frames, tuple(ends), acoustic, said[b][n]))
         return results
+
+    def _word(self, number: int, symbols: Sequence[int]) -> str:
+        return self.unknown.text_of(symbols) if self.unknown and number == len(self.vocabulary) else self.vocabulary[number]
 
     def _move(self, device: torch.device) -> None:
         for name in ("children", "entries", "begin", "inner", "ahead", "climb"):

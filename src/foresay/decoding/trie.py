@@ -43,6 +43,21 @@ class Trie:
         """(N, V) int32: the node that a symbol leads to; 0 where there is none."""
         self.children[self.parent[1:], self.symbol[1:]] = torch.arange(1, size, dtype=torch.int32)
 
+    def opened(self, boundary: int) -> Tensor:
+        """Let each sequence of its symbols between boundaries be one, whether it is known or not: (N + 2, V), as `children`.
+
+        Node N stands for all that begins as no sequence of the trie does, and node N + 1 is behind the boundary of what is unknown.
+        """
+        loop, end = self.size, self.size + 1
+        children = torch.cat([self.children, self.children.new_zeros(2, self.children.shape[1])])
+        inner = torch.cat([(self.children > 0).any(1), torch.tensor([True, False])])
+        symbols = self.symbol[1:].unique()
+        onward = torch.where(symbols == boundary, end, loop).int()
+        table = children[inner][:, symbols]
+        children[inner.nonzero(), symbols] = torch.where(table > 0, table, onward)
+        children[0, boundary] = 0  # a word has one symbol at least
+        return children
+
     def highest(self, scores: Tensor) -> Tensor:
         """Smear scores (P,) of the sequences towards the root: each node (N,) gets the highest of all that go through it or end there."""
         found = torch.full((self.size,), -torch.inf, dtype=scores.dtype).scatter_reduce_(0, self.ends, scores, "amax")

@@ -22,15 +22,25 @@ class WordScores:
         weight: what each adds, b.
         model: a language model of words; those that it lacks are unknown to it. None: all words are certain.
         hot: hot phrases of the same words.
+        unknown: what a word that is none of them adds, beside b; its number is W.
 
     Raises:
         UserError: the language model is of other words.
     """
 
-    def __init__(self, words: Sequence[str], weight: float, model: LanguageModel | None = None, hot: HotPhrases | None = None) -> None:
-        self.weight, self.model, self.hot = weight, model, hot
-        self.numbers = torch.zeros(len(words), dtype=torch.int64) if model is None else _numbers(words, model)
-        """(W,) the words as the language model numbers them; -1 where it lacks one."""
+    def __init__(
+        self,
+        words: Sequence[str],
+        weight: float,
+        model: LanguageModel | None = None,
+        hot: HotPhrases | None = None,
+        unknown: float = 0.0,
+    ) -> None:
+        self.model, self.hot = model, hot
+        self.weights = torch.tensor([weight] * len(words) + [weight + unknown])
+        """(W + 1,) what each word adds."""
+        self.numbers = torch.zeros(len(words) + 1, dtype=torch.int64) if model is None else _numbers(words, model)
+        """(W + 1,) the words as the language model numbers them; -1 where it lacks one."""
 
     @property
     def start(self) -> int:
@@ -38,14 +48,14 @@ class WordScores:
         own = 0 if self.model is None else self.model.start
         return own if self.hot is None else own * self.hot.states + self.hot.table.start
 
-    def advance(self, states: Tensor, words: Tensor) -> tuple[Tensor, Tensor | float, Tensor]:
+    def advance(self, states: Tensor, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Score words (N,) in states (N,): log p_LM (N,), what they add beside it, and the states after them (N,)."""
         if self.hot is None:
             said, after = self._said(states, words)
-            return said, self.weight, after
+            return said, self.weights[words], after
         said, after = self._said(states // self.hot.states, words)
         bonus, hot = self.hot.advance(states % self.hot.states, words)
-        return said, self.weight + bonus, after * self.hot.states + hot
+        return said, self.weights[words] + bonus, after * self.hot.states + hot
 
     def end(self, states: Tensor) -> tuple[Tensor, Tensor | float]:
         """Score the end of the sentence in states (B, C): log p_LM, and what it adds beside it."""
@@ -57,11 +67,11 @@ class WordScores:
 
     def added(self, words: Sequence[int]) -> float:
         """Say what words add in all, but for log p_LM."""
-        return self.weight * len(words) + (0.0 if self.hot is None else self.hot.total(words))
+        return float(self.weights[list(words)].sum()) + (0.0 if self.hot is None else self.hot.total(words))
 
     def to(self, device: torch.device) -> None:
         """Move the tables."""
-        self.numbers = self.numbers.to(device)
+        self.numbers, self.weights = self.numbers.to(device), self.weights.to(device)
         if self.hot is not None:
             self.hot.to(device)
 
@@ -81,4 +91,4 @@ def _numbers(words: Sequence[str], model: LanguageModel) -> Tensor:
             f"{', '.join(map(repr, model.symbols[:5]))}, … Usual causes: capital against small letters, or a model of letters"
         )
         raise UserError(msg)
-    return torch.tensor([known.get(word, -1) for word in words])
+    return torch.tensor([known.get(word, -1) for word in words] + [-1])

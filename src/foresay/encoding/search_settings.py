@@ -36,6 +36,9 @@ class SearchSettings:
     rescore_word_weight: float | None = None
     """What each word adds then, beside the word weight, in nats; nothing, unless it is said."""
 
+    unknown_weight: float | None = None
+    """What a word that the lexicon lacks adds, in nats, beside the word weight and log p of an unknown word; without it there are none."""
+
     def __post_init__(self) -> None:
         if self.beam is not None:
             at_least(1, beam=self.beam)
@@ -52,6 +55,10 @@ class SearchSettings:
         if self.is_greedy and self.word_weight is not None:
             msg = "the best path knows no words, and so no word weight: give a language model, a lexicon or a beam too, or leave it out"
             raise UserError(msg)
+        if self.unknown_weight is not None and not (self.lm or self.lexicon):
+            msg = "there is an unknown weight, and no words that are known: give a lexicon or a language model of words, or leave it out"
+            raise UserError(msg)
+        Weights(words=self.unknown_weight or 0.0)
         _ = self.weights, self.second_weights  # or they are no weights
 
     @property
@@ -72,7 +79,8 @@ class SearchSettings:
     @property
     def likeness(self) -> str:
         """What searches have in common, beside the content of their `files`, whose error rates may be compared; not the weights."""
-        return f"beam {0 if self.is_greedy else self.beam or BEAM}, hot words {self.hot_weight}"
+        others = "" if self.unknown_weight is None else ", unknown words"
+        return f"beam {0 if self.is_greedy else self.beam or BEAM}, hot words {self.hot_weight}{others}"
 
     @property
     def files(self) -> list[Path]:

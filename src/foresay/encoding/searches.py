@@ -26,7 +26,7 @@ from foresay.decoding.fusion import ShallowFusion
 from foresay.decoding.greedy import GreedyStream
 from foresay.decoding.hmm_search import SILENCE, StateMoves, StateSearch
 from foresay.decoding.hot_words import HotPhrases, HotWords
-from foresay.decoding.lexicon_beam import LexiconBeam, Spellings
+from foresay.decoding.lexicon_beam import LexiconBeam, Spellings, Unknown
 from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.prefix_stream import PrefixStream
@@ -79,6 +79,8 @@ class Decoder:
         self.lexicon = self._find_lexicon()
         if self.second:
             self._check_second(self.second)
+        if settings.unknown_weight is not None:
+            self._refuse_unknown()
         self._search = self.search(settings.weights, settings.second_weights)
 
     def __call__(self, encoded: Encoded, best: int = 1) -> NBest:
@@ -122,7 +124,9 @@ class Decoder:
 
     def outside(self, references: Iterable[str]) -> Counter[str] | None:
         """Count the words of texts that the search can never write; None: it can write any."""
-        return None if self.lexicon is None else self.lexicon.missing(word for text in references for word in text.split())
+        if self.lexicon is None or self.settings.unknown_weight is not None:
+            return None
+        return self.lexicon.missing(word for text in references for word in text.split())
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -160,6 +164,15 @@ class Decoder:
             )
             raise UserError(msg)
 
+    def _refuse_unknown(self) -> None:
+        """Refuse words that the lexicon lacks, where nothing says where they begin and end, or how they are spelled."""
+        if self.lexicon is None or self.recognizer.boundary is None or not isinstance(self.recognizer, EmittingRecognizer):
+            msg = (
+                "words that the lexicon lacks (--unknown-weight) are what a recognizer of letters with emissions (ctc) writes between "
+                "boundaries, in a search over words (--lexicon, or --lm of words): leave it out"
+            )
+            raise UserError(msg)
+
     def _over_symbols(self, weights: Weights) -> Search:
         return writing(self._prefixes(weights), self.recognizer.text_of)
 
@@ -180,7 +193,7 @@ class Decoder:
         )
 
     def _over_words(self, lexicon: Lexicon, weights: Weights) -> Search:
-        spellings = lexicon.encode(self.vocabulary)
+        spellings, unknown = lexicon.encode(self.vocabulary), self.settings.unknown_weight
         beam = LexiconBeam(
             spellings,
             CTCMoves(len(self.vocabulary)),
@@ -189,6 +202,7 @@ class Decoder:
             weights=weights,
             language_model=self.model,
             hot_words=self._boosted(spellings),
+            unknown=None if unknown is None else Unknown(unknown, self.recognizer.text_of),
         )
         return over_words(beam)
 
