@@ -38,6 +38,7 @@ CONTRACTS = (
     "models",
     "recognition",
     "spelling",
+    "states",
     "tokens",
     "transduction",
 )

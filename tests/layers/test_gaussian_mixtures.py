@@ -27,11 +27,11 @@ def reference() -> MixtureSameFamily:
     return MixtureSameFamily(Categorical(WEIGHTS), Independent(Normal(MEANS, VARIANCES.sqrt()), 1))
 
 
-def drawn(count: int) -> tuple[Tensor, Tensor]:
-    """Frames of both states (N, D), and whose they are (N, S)."""
+def drawn(count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames of both states (N, D), whose they are (N,), and that they are so wholly (N,)."""
     torch.manual_seed(0)
     frames = reference().sample((count,)).flatten(0, 1)
-    return frames, torch.eye(2).repeat(count, 1)
+    return frames, torch.arange(2).repeat(count), torch.ones(len(frames))
 
 
 def test_densities_are_those_of_torch() -> None:
@@ -51,15 +51,15 @@ def test_what_is_dropped_counts_for_nothing() -> None:
 
 
 def test_the_mixture_that_drew_the_frames_is_found_and_em_never_lowers_the_likelihood() -> None:
-    frames, shares = drawn(3000)
+    frames, states, shares = drawn(3000)
     model = GaussianMixtures(2, 2, 2)
     model.begin(frames.mean(0), frames.var(0))
     totals = []
     for step in range(40):
         if step == 5:
             model.grow(2)
-        totals.append(float((model(frames) * shares).sum()))
-        assert model.update(model.sums(frames, shares), least=3, floor=1e-3) == 0
+        totals.append(float(model(frames).gather(1, states[:, None]).sum()))
+        assert model.update(model.sums(frames, states, shares), least=3, floor=1e-3) == 0
     assert all(after >= before - 1e-2 for before, after in itertools.pairwise(totals[6:]))
     assert totals[-1] > totals[4] + 1000
     order = model.means[..., 1].argsort(1)
@@ -71,23 +71,24 @@ def test_the_mixture_that_drew_the_frames_is_found_and_em_never_lowers_the_likel
 
 
 def test_sums_are_weighted_and_add_up() -> None:
-    frames, shares = drawn(50)
+    frames, states, shares = drawn(50)
     model, half = known(), 0.5 * shares
-    whole, parts = model.sums(frames, half), MixtureSums.of([model.sums(frames[:30], half[:30]), model.sums(frames[30:], half[30:])])
+    whole = model.sums(frames, states, half)
+    parts = MixtureSums.of([model.sums(frames[some], states[some], half[some]) for some in (slice(30), slice(30, None))])
     for one, other in zip(whole, parts, strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-5)
     assert float(whole.counts.sum()) == pytest.approx(50)
     posterior = (WEIGHTS[0].log() + Independent(Normal(MEANS[0], VARIANCES[0].sqrt()), 1).log_prob(frames[:, None])).softmax(-1)
     torch.testing.assert_close(
-        whole.first[0], (half[:, :1, None] * posterior[..., None] * frames[:, None]).sum(0).double(), atol=1e-4, rtol=1e-4
+        whole.first[0], (0.5 * posterior[..., None] * frames[:, None])[states == 0].sum(0).double(), atol=1e-4, rtol=1e-4
     )
 
 
 def test_an_empty_gaussian_is_dropped_and_its_place_used_again() -> None:
-    frames, shares = drawn(200)
+    frames, states, shares = drawn(200)
     model = known()
     model.means[0, 1] = 500.0  # where no frame is
-    assert model.update(model.sums(frames, shares), least=3, floor=1e-3) == 1
+    assert model.update(model.sums(frames, states, shares), least=3, floor=1e-3) == 1
     assert model.log_weights[0].tolist() == [0.0, pytest.approx(NEVER)]
     before = model.means[0, 0].clone()
     model.grow(2)
@@ -98,7 +99,7 @@ def test_an_empty_gaussian_is_dropped_and_its_place_used_again() -> None:
 
 def test_a_state_without_frames_stays_as_it_was_and_variances_have_a_floor() -> None:
     model, frames = known(), torch.ones(10, 2)
-    assert model.update(model.sums(frames, torch.tensor([[1.0, 0.0]]).expand(10, 2)), least=3, floor=0.25) == 1
+    assert model.update(model.sums(frames, torch.zeros(10, dtype=torch.int64), torch.ones(10)), least=3, floor=0.25) == 1
     torch.testing.assert_close(model.means[1], MEANS[1])
     torch.testing.assert_close(model.log_weights[1].exp(), WEIGHTS[1])
     kept = int(model.log_weights[0].argmax())

@@ -6,7 +6,7 @@
     masks.py            Masks, MaskableExtractor, Packing                 what fine-tuning leaves out of them
     tokens.py           Tokens, Tokenizer                                 discrete symbols, and what makes them
     models.py           Model, Trainable, SpeechModel                     what recipes name, and train by gradients
-    estimators.py       Estimator, FitData                                what they fit in passes over a corpus
+    estimators.py       Estimator, FitData, Transcribed                   what they fit in passes over a corpus
     recognition.py      Recognizer, Emissions, Encoded, Hypothesis        from speech to text
     transduction.py     TransducingRecognizer, Joint                      such that write symbols frame by frame, each by those before
     spelling.py         SpellingRecognizer, Speller                       such that predict symbol by symbol
@@ -21,7 +21,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 """
 
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
-from foresay.contracts.estimators import Estimator, FitData
+from foresay.contracts.estimators import Estimator, FitData, Transcribed
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
 from foresay.contracts.language_models import Fusion, LanguageModel
 from foresay.contracts.losses import Losses, Term
@@ -78,6 +78,7 @@ __all__ = [
     "Tokens",
     "Topology",
     "Trainable",
+    "Transcribed",
     "TransducingRecognizer",
     "on_host",
     "real_frames",

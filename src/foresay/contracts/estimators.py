@@ -1,13 +1,22 @@
 """What a model promises that is fitted in passes over a corpus, and what a corpus gives it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Literal, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
 from foresay.contracts.frames import FeatureExtractor
 from foresay.contracts.models import Model
+
+
+class Transcribed(NamedTuple):
+    """An utterance of a corpus with transcripts."""
+
+    id: str
+    frames: Tensor
+    """(T, D) float32."""
+    transcript: str
 
 
 class FitData(Protocol):
@@ -20,8 +29,17 @@ class FitData(Protocol):
     def texts(self) -> Iterable[str]:
         """Go through the transcripts, or texts, of the corpus, in order."""
 
-    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Literal["text", "phones"]) -> Iterable[tuple[Tensor, str]]:
-        """Go through the recordings that have a transcript: frames of a layer (T, D) float32, and the transcript."""
+    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Literal["text", "phones"]) -> Iterable[Transcribed]:
+        """Go through the recordings that have a transcript, with their frames of a layer."""
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Note that nothing can be learnt from the utterance of this id; the run lists it."""
+
+    def note(self, line: str) -> None:
+        """Say what the user should know."""
+
+    def passed(self, number: int, count: int, numbers: Mapping[str, float]) -> None:
+        """Say and log what is known after pass `number`, from 1, of `count`."""
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
         """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""

@@ -46,6 +46,14 @@ class StateRecognizer(Recognizer, ABC):
             raise UserError(msg)
         return [self.spell(word)]
 
+    def spell(self, text: str) -> list[int]:
+        """Return the symbols of a transcript; there is none between words.
+
+        Raises:
+            UserError: it has one that the vocabulary lacks.
+        """
+        return [symbol for word in self.normalized(text).split() for symbol in self.writing.spell(word)]
+
     def missing(self, text: str) -> Mapping[str, int]:
         """Count the symbols of a transcript that the vocabulary lacks; of phones, the words that the lexicon lacks, if there is one."""
         known = self.pronunciations or {}

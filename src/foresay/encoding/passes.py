@@ -1,17 +1,22 @@
 """A corpus as an estimator goes through it, pass by pass."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
-from foresay.contracts import FeatureExtractor
+from foresay import progress
+from foresay.contracts import FeatureExtractor, Transcribed
 from foresay.corpora.item import Transcript, transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.fitted_clusters import draw_frames
 from foresay.encoding.recordings import draw_recordings, encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import AudioError
+
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -21,17 +26,40 @@ class CorpusPasses:
     manifest: Manifest
     seed: int
     device: str = "cpu"
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Utterances with a transcript that nothing was learnt from: id, and why."""
+    log: Callable[[dict[str, Any]], object] = dict
+    """Where a pass is logged, nowhere if nothing is said."""
 
     def texts(self) -> Iterator[str]:
         """Go through the texts of the items that have one, in order."""
         return (item.text for item in self.manifest if item.text)
 
-    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[tuple[Tensor, str]]:
-        """Go through the recordings that have a transcript: frames of a layer (T, D) float32, and the transcript."""
+    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[Transcribed]:
+        """Go through the recordings that have a transcript, with their frames of a layer."""
         texts = {place: text for place, item in enumerate(self.manifest) if item.audio and (text := transcript_of(item, transcript))}
         unreadable: dict[int, AudioError] = {}
         for recording in encode_recordings(Subject("the encoder", encoder, (layer,)), self.manifest, self.device, texts, unreadable):
-            yield recording.features[layer], texts[recording.index]
+            yield Transcribed(self.manifest[recording.index].id, recording.features[layer], texts[recording.index])
+        for place, error in unreadable.items():
+            self.leave_out(self.manifest[place].id, str(error))
+        if self.left_out:
+            reasons = Counter(why.partition(":")[0] for why in self.left_out.values())
+            counted = "; ".join(f"{why} ({count:,})" for why, count in reasons.most_common(SHOWN))
+            self.note(f"{len(self.left_out):,} of {len(texts):,} utterances are left out: {counted}")
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Note that nothing can be learnt from the utterance of this id."""
+        self.left_out[name] = why
+
+    def note(self, line: str) -> None:
+        """Say what the user should know."""
+        progress.say(line)
+
+    def passed(self, number: int, count: int, numbers: Mapping[str, float]) -> None:
+        """Say and log what is known after a pass."""
+        self.note(f"pass {number} of {count}: {', '.join(f'{name} {value:.5g}' for name, value in numbers.items())}")
+        self.log({"kind": "train", "step": number, **numbers})
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:
         """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""

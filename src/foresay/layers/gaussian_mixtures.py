@@ -62,13 +62,13 @@ class GaussianMixtures(nn.Module):
         self.means.copy_(mean.expand_as(self.means))
         self.variances.copy_(variance.expand_as(self.variances))
 
-    def sums(self, frames: Tensor, shares: Tensor) -> MixtureSums:
-        """Sum frames (N, D) that belong to states by their shares (N, S)."""
-        each = self._each(frames)
-        shared = (shares[..., None] * each.softmax(-1)).flatten(1)  # (N, S M)
-        shape = self.means.shape
-        sums = (shared.sum(0), shared.T @ frames, shared.T @ frames.square())
-        return MixtureSums(*(one.double().view(wanted) for one, wanted in zip(sums, (shape[:2], shape, shape), strict=True)))
+    def sums(self, frames: Tensor, states: Tensor, shares: Tensor) -> MixtureSums:
+        """Sum frames (N, D), each of which belongs to a state (N,) by its share (N,)."""
+        away = frames[:, None] - self.means[states]  # (N, M, D)
+        densities = self.log_weights[states] - 0.5 * (away.square() / self.variances[states] + self.variances[states].log()).sum(-1)
+        shared = shares[:, None] * densities.softmax(-1)  # (N, M)
+        weighted = shared[..., None] * frames[:, None]  # (N, M, D)
+        return MixtureSums(*(_added(one, states, len(self.means)) for one in (shared, weighted, weighted * frames[:, None])))
 
     def update(self, sums: MixtureSums, *, least: float, floor: float) -> int:
         """Estimate all Gaussians anew, none with a variance below `floor`; drop those with fewer than `least` frames.
@@ -107,3 +107,8 @@ class GaussianMixtures(nn.Module):
         constant = self.log_weights - 0.5 * ((2 * torch.pi * self.variances).log() + self.means.square() * precision).sum(-1)
         scores = frames @ (self.means * precision).flatten(0, 1).T - 0.5 * frames.square() @ precision.flatten(0, 1).T
         return scores.unflatten(-1, constant.shape) + constant
+
+
+def _added(values: Tensor, states: Tensor, count: int) -> Tensor:
+    """Add up values (N, …) by their states (N,): (S, …)."""
+    return values.new_zeros(count, *values.shape[1:], dtype=torch.float64).index_add_(0, states, values.double())

@@ -160,6 +160,8 @@ class Orthography:
     profile: str
     outside: Outside
     """What becomes of characters that the profile has not."""
+    pronounced: bool = False
+    """Whether the transcripts are words, though the symbols are phones: a lexicon pronounces them."""
 
     @classmethod
     def symbols_of(cls, kind: Kind, profile: str, outside: Outside, texts: Iterable[str]) -> tuple[str, ...]:
@@ -168,7 +170,7 @@ class Orthography:
 
     def normalized(self, text: str) -> str:
         """Write a transcript as a recognizer of these symbols writes it."""
-        return _written(self.vocabulary.kind, self.profile, self.outside, text)
+        return _written("letters" if self.pronounced else self.vocabulary.kind, self.profile, self.outside, text)
 
     def missing(self, text: str) -> Counter[str]:
         """Count the symbols of a transcript that the vocabulary lacks."""
@@ -176,7 +178,7 @@ class Orthography:
 
     def dropped(self, text: str) -> Counter[str]:
         """Count the characters of a transcript that the normalization leaves out."""
-        if self.vocabulary.kind == "phones":
+        if self.vocabulary.kind == "phones" and not self.pronounced:
             return Counter()
         normalizer = Normalizer(self.profile, self.outside)
         normalizer(text)

@@ -1,14 +1,15 @@
 """Language models of texts: n-grams are estimated, written as a model folder or an ARPA file, read again, and measured by perplexity."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import Tensor
 
+from foresay import progress
 from foresay.building import describe
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import FeatureExtractor, Transcribed
 from foresay.corpora.item import Transcript
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -143,9 +144,18 @@ class _Sentences:
     def texts(self) -> Iterator[str]:
         return iter(self._sentences)
 
-    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[tuple[Tensor, str]]:  # noqa: ARG002 - the contract's
+    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[Transcribed]:  # noqa: ARG002 - the contract's
         msg = "there are only texts, and no audio to go through"
         raise UserError(msg)
+
+    def leave_out(self, name: str, why: str) -> None:
+        self.note(f"{name} is left out: {why}")
+
+    def note(self, line: str) -> None:
+        progress.say(line)
+
+    def passed(self, number: int, count: int, numbers: Mapping[str, float]) -> None:
+        self.note(f"pass {number} of {count}: {dict(numbers)}")
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:  # noqa: ARG002 - the contract's
         msg = "there are only texts, and no audio to draw frames from"

@@ -147,8 +147,8 @@ def completed(recipe: Recipe, manifest: Manifest) -> Recipe:
     kind = recipe.kind
     if not (issubclass(kind, Recognizer) or (issubclass(kind, Trainable) and "text" in kind.needs)):
         return recipe
-    phones = issubclass(kind, Estimator) and recipe.model_settings.units == "phones"  # which has no [data] to say so
-    texts = (transcript_of(item, "phones" if phones else recipe.data.transcript) for item in manifest)
+    transcript = recipe.model_settings.transcript if issubclass(kind, Estimator) else recipe.data.transcript
+    texts = (transcript_of(item, transcript) for item in manifest)
     return dataclasses.replace(recipe, model_settings=kind.completed(recipe.model_settings, filter(None, texts)))
 
 
@@ -168,7 +168,10 @@ def _fit(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pro
             enter(run, recipe, {"train": corpora["train"]})
             parts.record()
             if not run.checkpoints():
-                model.to(process.device).eval().fit(CorpusPasses(corpora["train"], recipe.trainer.seed, str(process.device)))
+                run.forget_metrics()  # of a fit that was interrupted: another one does the same
+                data = CorpusPasses(corpora["train"], recipe.trainer.seed, str(process.device), log=run.log)
+                model.to(process.device).eval().fit(data)
+                list_left_out(run, {"train": Labelled(data.left_out)})
                 run.save(1, model.state_dict(), {}, described(recipe.name, 1, describe(model)), keep=1)
     process.wait()
     return Progress(step=1)

@@ -1,7 +1,8 @@
 """GMM-HMM: no pass lowers the likelihood, tones are recognized and found in time, what cannot be learnt from is counted."""
 
 import itertools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch import Tensor
 
-from foresay.contracts import Encoded, FeatureExtractor, FitData
+from foresay.contracts import Encoded, FeatureExtractor, FitData, Transcribed
 from foresay.corpora.manifest import Interval, Manifest, write_manifest
 from foresay.decoding.state_alignment import StateChain, align_states, text_scores
 from foresay.encoding.search_settings import SearchSettings
@@ -73,12 +73,27 @@ class Toy(FitData):
 
     seed = 0
 
-    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: str) -> Iterator[tuple[Tensor, str]]:  # noqa: ARG002
+    def __init__(self) -> None:
+        self.left_out: dict[str, str] = {}
+        self.said = list[str]()
+        self.scores = list[float]()
+
+    def note(self, line: str) -> None:
+        self.said.append(line)
+
+    def passed(self, number: int, count: int, numbers: Mapping[str, float]) -> None:
+        assert (number, count) == (len(self.scores) + 1, SETTINGS.passes)
+        self.scores.append(numbers["log_p"])
+
+    def leave_out(self, name: str, why: str) -> None:
+        self.left_out[name] = why
+
+    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: str) -> Iterator[Transcribed]:  # noqa: ARG002
         generator = torch.Generator().manual_seed(0)
         for text in ("ab", "ba a", "b", "", "a"):
             frames = [3.0 * (ord(letter) - ord("a")) + torch.randn(4, 39, generator=generator) for letter in text.replace(" ", "")]
-            yield torch.cat(frames) if frames else torch.zeros(3, 39), text
-        yield torch.randn(3, 39, generator=generator), "aba"
+            yield Transcribed(text, torch.cat(frames) if frames else torch.zeros(3, 39), text)
+        yield Transcribed("aba", torch.randn(3, 39, generator=generator), "aba")
 
 
 def spoken(model: HMM) -> list[Spoken]:
@@ -90,9 +105,9 @@ def test_a_pass_never_lowers_the_likelihood(paths: str) -> None:
     model = untrained(paths=paths, least=0.0, floor=1e-4)
     said = spoken(model)
     model.mixtures.begin(torch.zeros(39), torch.ones(39))
-    totals = [model.improve(said) for _ in range(6)]
+    totals = [model.improve(said)[0] for _ in range(6)]
     model.mixtures.grow(2)
-    totals_of_more = [model.improve(said) for _ in range(6)]
+    totals_of_more = [model.improve(said)[0] for _ in range(6)]
     for some in (totals, totals_of_more):
         assert all(after > before - 1e-3 for before, after in itertools.pairwise(some))
     assert totals_of_more[-1] > totals[0] + 1
@@ -108,28 +123,32 @@ def test_what_a_pass_returns_is_the_score_of_a_frame(paths: str) -> None:
         found = align_states if paths == "best" else text_scores
         score = found(likelihoods, [one.chain], model.topology)
         total += float(score.score if paths == "best" else score)
-    assert model.improve(said) == pytest.approx(total / sum(len(one.frames) for one in said), rel=1e-4)
+    assert model.improve(said)[0] == pytest.approx(total / sum(len(one.frames) for one in said), rel=1e-4)
 
 
 def test_frames_are_shared_out_evenly_at_first() -> None:
     model = untrained()
     chain = StateChain.of([[[1]], [[2, 1]]], model.topology)
-    counts = model._evenly(Spoken(torch.zeros(20, 39), chain))  # 10 states of the text and its two silences: two frames each
+    counts = model._evenly([Spoken(torch.zeros(20, 39), chain, chain)])  # 10 states of the text and its two silences: two frames each
     assert counts.goes.tolist() == [2, 2, 2, 2, 1, 1, 0, 0, 0, 0]
     assert counts.stays.tolist() == counts.goes.tolist()
-    short = model._evenly(Spoken(torch.zeros(6, 39), chain))  # no frames are left for silence
+    short = model._evenly([Spoken(torch.zeros(6, 39), chain, chain)])  # no frames are left for silence
     assert short.goes.tolist() == [0, 0, 2, 2, 1, 1, 0, 0, 0, 0]
 
 
-def test_what_cannot_be_learnt_from_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(spoken(untrained())) == 4
-    assert "2 of 6 utterances are left out" in capsys.readouterr().err
+def test_what_cannot_be_learnt_from_is_listed() -> None:
+    data = Toy()
+    assert len(untrained()._spoken(data)) == 4
+    assert data.left_out == {"": "a transcript without words", "aba": "fewer frames than states: 3 for 6"}
+    untrained().fit(data)
+    assert data.said == ["no utterance has c, d: the states of these stay what all frames are like"]
+    assert data.scores[-1] > data.scores[0]
 
     class Silent(Toy):
-        def utterances(self, encoder: FeatureExtractor, layer: str, transcript: str) -> Iterator[tuple[Tensor, str]]:  # noqa: ARG002
-            yield torch.zeros(9, 39), ""
+        def utterances(self, encoder: FeatureExtractor, layer: str, transcript: str) -> Iterator[Transcribed]:  # noqa: ARG002
+            yield Transcribed("silence", torch.zeros(9, 39), "")
 
-    with pytest.raises(UserError, match="none of the 1 utterances has a transcript"):
+    with pytest.raises(UserError, match="no utterance to learn from"):
         untrained().fit(Silent())
     with pytest.raises(UserError, match=r"model\.symbols is empty"):
         untrained(symbols=())
@@ -170,6 +189,62 @@ def test_batch_mates_and_padding_change_nothing(hmm: HMM) -> None:
     count = int(alone.lengths["likelihoods"][0])
     torch.testing.assert_close(both[1, :count], alone.values["likelihoods"][0], atol=1e-3, rtol=1e-3)
     assert both.shape[2] == len(hmm.stay) == 10
+
+
+def test_the_phones_of_words_are_looked_up_in_each_of_their_ways(words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each word is said as it is spelled; of some the lexicon has that second, behind a way that they are never said. One word it lacks."""
+    spelled = sorted({word for item in Manifest.open(words) for word in (item.text or "").split()})
+    known = [word.upper() for word in spelled[1:]]
+    ways = {word: sorted((word, word[::-1]), key=word.__ne__, reverse=word.startswith("D")) for word in known}
+    lines = [f"{word}\t{' '.join(phones)}" for word, several in ways.items() for phones in several]
+    (tmp_path / "lexicon.txt").write_text("\n".join((*lines, "OTHER\tX Y")))
+    small = ["units=phones", f"lexicon={tmp_path / 'lexicon.txt'}", "normalization=librispeech", "states=2", "gaussians=2"]
+    lists = [f"model.{setting}" for setting in (*small, "passes=12", "grow_every=8")]
+    run_recipe("finetune", "hmm-tiny", words, tmp_path / "run", overrides=lists)
+    model = load(tmp_path / "run")
+    assert isinstance(model, HMM)
+    assert model.symbols == ("<sil>", "A", "B", "C", "D")
+    assert model.normalization == "librispeech"
+    assert set(model.pronunciations or {}) == set(known)
+    items = list(Manifest.open(words))
+    lacking = [item for item in items if spelled[0] in (item.text or "").split()]
+    listed = (tmp_path / "run" / "left-out.txt").read_text().splitlines()
+    assert listed == [f"train\t{item.id}\twords without pronunciation: {spelled[0].upper()}" for item in lacking]
+    shown = capsys.readouterr().err
+    assert f"{len(lacking)} of {len(items)} utterances are left out: words without pronunciation ({len(lacking)})" in shown
+    logged = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["gaussians"]) for line in logged] == [*((n, 1) for n in range(1, 9)), *((n, 2) for n in range(9, 13))]
+    assert f"pass 12 of 12: log_p {logged[-1]['log_p']:.5g}, gaussians 2" in shown
+    index, item = next(
+        (n, item) for n, item in enumerate(items) if item not in lacking and "d" in {w[0] for w in (item.text or "").split()}
+    )
+    waveform = torch.from_numpy(Manifest.open(words).read(index, model.sample_rate))[None]
+    frames = model.features(waveform, torch.tensor([waveform.shape[1]]))
+    encoded = Encoded(frames.values["likelihoods"], frames.lengths["likelihoods"])
+    found = text_alignment(model, encoded, item.text or "", item.duration)
+    said = [found.rows[row] for row, _ in itertools.groupby(found.path.tolist()) if found.rows[row]]
+    assert "".join(said) == (item.text or "").replace(" ", "").upper()
+    with pytest.raises(UserError, match="'OTHER' is not in the recognizer's lexicon"):
+        model.pronounce("OTHER")
+
+
+def test_a_lexicon_must_have_some_of_the_words(tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("CAT\tK AE T")
+    settings = HMMSettings(units="phones", lexicon=str(tmp_path / "lexicon.txt"))
+    with pytest.raises(UserError, match="none of the 2 words of the transcripts, such as cat, dog, is in the lexicon"):
+        HMM.completed(settings, ["cat dog"])
+    with pytest.raises(ValueError, match=r"--set model\.units=phones"):
+        HMMSettings(lexicon="lexicon.txt")
+    assert HMM.completed(replace(settings, normalization="librispeech"), ["cat dog"]).words == ("CAT K AE T",)
+
+
+def test_frames_are_shared_out_at_first_by_the_first_pronunciations() -> None:
+    model = untrained(symbols=("<sil>", "a", "b", "c", "d"), units="phones", words=("x a b", "x c", "y d"))
+    assert model.frames_needed("x y") == 2 * (1 + 1)  # the shortest of each
+    words = [model.pronounce(word) for word in ("x", "y")]
+    chains = (StateChain.of(several, model.topology) for several in (words, [ways[:1] for ways in words]))
+    counts = model._evenly([Spoken(torch.zeros(20, 39), *chains)])
+    assert counts.goes.tolist() == [2, 2, 1, 1, 1, 1, 0, 0, 1, 1]
 
 
 def test_phones_are_those_of_the_manifest(tmp_path: Path) -> None:

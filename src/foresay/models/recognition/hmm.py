@@ -10,7 +10,8 @@ Rabiner, "A tutorial on hidden Markov models" (Proc. IEEE 1989); mixtures grow a
 No gradient and no neural network. Text is searched for among the words of the transcripts, by token passing, or with another lexicon.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -18,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from foresay import progress
-from foresay.contracts import Encoded, Estimator, FeatureExtractor, FitData, Frames, StateRecognizer, Topology, sent
+from foresay.contracts import Encoded, Estimator, FeatureExtractor, FitData, Frames, StateRecognizer, Topology, Transcribed, sent
 from foresay.decoding.state_alignment import StateChain, align_states, state_statistics
 from foresay.errors import UserError
 from foresay.layers.cmvn import cmvn
 from foresay.layers.gaussian_mixtures import GaussianMixtures, MixtureSums
 from foresay.settings import require_not_negative, require_positive
+from foresay.text.lexicon import Lexicon, Spelling
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import BOUNDARY, Orthography, Vocabulary
 
@@ -33,6 +34,8 @@ STAY = 0.75
 """Probability of staying in a state, at first."""
 UTTERANCES = 32
 """That are aligned at once."""
+LEAST_SHARE = 1e-6
+"""Of a frame that a state has, to be counted."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,14 @@ class HMMSettings:
     symbols: tuple[str, ...] = ()
     """V: the vocabulary, silence first. `foresay finetune` reads it from the transcripts of the corpus."""
     words: tuple[str, ...] = ()
-    """Of the transcripts, which the search finds unless it is given others; of phones there are none."""
+    """Of the transcripts, which the search finds unless it is given others: `cat`, or with its phones `cat k ae t`, once for each way to
+    say it. Of the phones of a manifest there are none."""
     units: Literal["letters", "phones"] = "letters"
-    """What the symbols are: letters of the texts, or phones of the manifest."""
+    """What the symbols are: letters of the texts; phones of the manifest or, where there is a lexicon, of the words of the texts."""
+    lexicon: str | None = None
+    """The file that says how words are pronounced (`text/lexicon.py`), one word in several ways perhaps."""
     normalization: str = "plain"
-    """The profile by which a text is normalized before it is spelled (`text/normalization.py`); of phones, none is."""
+    """The profile by which a text is normalized (`text/normalization.py`); of the phones of a manifest, none is."""
     outside: Outside = "refuse"
     """What becomes of digits, signs and letters that the profile has not: `refuse`, `drop`, or `map` (accents are left out)."""
     layer: str | None = None
@@ -70,6 +76,14 @@ class HMMSettings:
         require_not_negative(self)
         require_positive(self, "states", "gaussians", "passes", "grow_every", "floor", "scale")
         Normalizer(self.normalization, self.outside)  # or there is no such profile
+        if self.lexicon and self.units == "letters":
+            msg = "a lexicon says of which phones words are made (model.lexicon), but the symbols are letters: --set model.units=phones"
+            raise ValueError(msg)
+
+    @property
+    def transcript(self) -> Literal["text", "phones"]:
+        """What of an utterance is learnt: its text, or the phones that the manifest has of it."""
+        return "phones" if self.units == "phones" and not (self.lexicon or self.words) else "text"
 
 
 class Spoken(NamedTuple):
@@ -78,6 +92,8 @@ class Spoken(NamedTuple):
     frames: Tensor
     """(T, D)"""
     chain: StateChain
+    first: StateChain
+    """With each word's first pronunciation alone."""
 
 
 class HMM(Estimator, StateRecognizer):
@@ -99,9 +115,9 @@ class HMM(Estimator, StateRecognizer):
         s = self.settings = settings
         self.encoder, self.symbols, self.units, self.scale = encoder, s.symbols, s.units, s.scale
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))
-        self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside)
-        self.normalization = None if s.units == "phones" else s.normalization
-        self.pronunciations = {word: (tuple(word),) for word in s.words} or None
+        self.writing = Orthography(Vocabulary(s.symbols, s.units), s.normalization, s.outside, pronounced=s.transcript == "text")
+        self.normalization = s.normalization if s.transcript == "text" else None
+        self.pronunciations = _pronunciations(s.words) or None
         count = s.states * len(s.symbols)
         self._states = tuple(tuple(range(first, first + s.states)) for first in range(0, count, s.states))
         self.mixtures = GaussianMixtures(count, s.gaussians, encoder.size(self.layer))
@@ -110,17 +126,22 @@ class HMM(Estimator, StateRecognizer):
 
     @classmethod
     def completed(cls, settings: HMMSettings, texts: Iterable[str]) -> HMMSettings:
-        """Take the vocabulary and the words from the transcripts, if the recipe states none."""
-        if settings.symbols and (settings.words or settings.units == "phones"):
+        """Take the vocabulary and the words from the transcripts, and their pronunciations from the lexicon, if the recipe states none.
+
+        Raises:
+            UserError: none of the words is in the lexicon, or the transcripts hold nothing.
+        """
+        if settings.symbols and (settings.words or settings.transcript == "phones"):
             return settings
-        known = list(texts)
-        symbols = Orthography.symbols_of(settings.units, settings.normalization, settings.outside, known)[1:]
-        words: set[str] = set()
-        if settings.units == "letters":
+        spoken, words = list(texts), settings.words
+        if settings.transcript == "text":
             normalize = Normalizer(settings.normalization, settings.outside)
-            words = {word for text in known for word in normalize(text).split()}
-        own = settings.symbols or (SILENT, *(symbol for symbol in symbols if symbol not in {BOUNDARY, SILENT}))
-        return replace(settings, symbols=own, words=tuple(sorted(words)))
+            words = words or tuple(sorted({word for text in spoken for word in normalize(text).split()}))
+            words = _pronounced(words, settings.lexicon) if settings.lexicon else words
+            spoken = [entry.partition(" ")[2] for entry in words] if settings.units == "phones" else spoken
+        found = Orthography.symbols_of(settings.units, settings.normalization, settings.outside, spoken)[1:]
+        symbols = settings.symbols or (SILENT, *(symbol for symbol in found if symbol not in {BOUNDARY, SILENT}))
+        return replace(settings, symbols=symbols, words=words)
 
     @property
     def topology(self) -> Topology:
@@ -133,22 +154,26 @@ class HMM(Estimator, StateRecognizer):
         Raises:
             UserError: there is nothing to learn from.
         """
-        spoken = self._spoken(data)
+        settings, spoken = self.settings, self._spoken(data)
+        met = {step.symbol for one in spoken for step in one.chain.steps}
+        if lacking := [symbol for number, symbol in enumerate(self.symbols) if number not in met]:
+            data.note(f"no utterance has {', '.join(lacking)}: the states of these stay what all frames are like")
         frames = torch.cat([one.frames for one in spoken])
-        self.mixtures.begin(frames.mean(0), frames.var(0).clamp(min=self.settings.floor))
-        self._update([self._evenly(one) for one in spoken])
+        self.mixtures.begin(frames.mean(0), frames.var(0).clamp(min=settings.floor))
+        self._update(self._evenly(batch) for batch in _batches(spoken))
         gaussians = 1
-        for number in progress.ProgressBar(range(self.settings.passes), "passes", "pass"):
-            if number and number % self.settings.grow_every == 0:
-                gaussians = min(2 * gaussians, self.settings.gaussians)
+        for number in range(settings.passes):
+            if number and number % settings.grow_every == 0:
+                gaussians = min(2 * gaussians, settings.gaussians)
                 self.mixtures.grow(gaussians)
-            self.improve(spoken)
+            score, dropped = self.improve(spoken)
+            data.passed(number + 1, settings.passes, {"log_p": score, "gaussians": gaussians, "dropped": dropped})
 
-    def improve(self, spoken: Sequence[Spoken]) -> float:
-        """Do a pass: align, and estimate everything anew. Returns the log p of a frame before, in nats, of the best path or of all."""
+    def improve(self, spoken: Sequence[Spoken]) -> tuple[float, int]:
+        """Do a pass. Returns log p of a frame before it, in nats, of the best path or of all, and how many Gaussians were dropped."""
         counted = [self._counted(batch) for batch in _batches(spoken)]
-        self._update([one for _, one in counted])
-        return sum(total for total, _ in counted) / sum(len(one.frames) for one in spoken)
+        dropped = self._update(counts for _, counts in counted)
+        return sum(total for total, _ in counted) / sum(len(one.frames) for one in spoken), dropped
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Score the states of every frame of waveforms (B, S), of which `lengths` (B,) are real: log p (B, T, S)."""
@@ -165,44 +190,43 @@ class HMM(Estimator, StateRecognizer):
 
     def frames_needed(self, text: str) -> int:
         """Count the frames that a transcript takes at least: one a state."""
-        return self.settings.states * len(self.spell(text))
-
-    def spell(self, text: str) -> list[int]:
-        """Return the symbols of a transcript; there is none between words.
-
-        Raises:
-            UserError: it has one that the vocabulary lacks.
-        """
-        return [symbol for word in self.normalized(text).split() for symbol in self.writing.spell(word)]
+        return self.settings.states * sum(min(map(len, self.pronounce(word))) for word in self.normalized(text).split())
 
     def _spoken(self, data: FitData) -> list[Spoken]:
-        """Encode what has a transcript that fits."""
-        spoken, short, total = list[Spoken](), 0, 0
-        for frames, text in data.utterances(self.encoder, self.layer, "phones" if self.units == "phones" else "text"):
-            total += 1
-            words = [self.pronounce(word) for word in self.normalized(text).split()]
-            if not words or self.frames_needed(text) > len(frames):
-                short += 1
+        """Encode what has a transcript that fits; what has none is left out."""
+        spoken = list[Spoken]()
+        for one in data.utterances(self.encoder, self.layer, self.settings.transcript):
+            if why := self._unfit(one):
+                data.leave_out(one.id, why)
                 continue
-            spoken.append(
-                Spoken(cmvn(frames[None], torch.tensor([len(frames)], device=frames.device))[0], StateChain.of(words, self.topology))
-            )
+            words = [self.pronounce(word) for word in self.normalized(one.transcript).split()]
+            chains = (StateChain.of(several, self.topology) for several in (words, [ways[:1] for ways in words]))
+            spoken.append(Spoken(cmvn(one.frames[None], one.frames.new_tensor([len(one.frames)]))[0], *chains))
         if not spoken:
-            msg = f"none of the {total:,} utterances has a transcript and a frame for each of its states: does the manifest have texts?"
+            msg = "there is no utterance to learn from, with a transcript and a frame for each of its states: does the manifest have texts?"
             raise UserError(msg)
-        if short:
-            progress.say(f"{short:,} of {total:,} utterances are left out: no transcript, or fewer frames than its states")
         return spoken
 
-    def _evenly(self, one: Spoken) -> "_Counts":
-        """Share out the frames of an utterance among the states of its text and the silence at both ends, as many as there are."""
-        path = [n for n, step in enumerate(one.chain.steps) if step.word >= 0]
-        edges = range(self.settings.states)  # the first silence, and the last
-        path = [*edges, *path, *(len(one.chain.steps) - self.settings.states + n for n in edges)]
-        if len(path) > len(one.frames):
-            path = path[self.settings.states : -self.settings.states]
-        places = torch.tensor(path)[torch.arange(len(one.frames)) * len(path) // len(one.frames)]
-        return self._along(one, places)
+    def _unfit(self, one: Transcribed) -> str:
+        """Say why nothing can be learnt from an utterance; "": it can."""
+        if lacking := self.missing(one.transcript):
+            return f"{'words without pronunciation' if self.pronunciations else 'symbols not in the vocabulary'}: {', '.join(lacking)}"
+        if not self.normalized(one.transcript):
+            return "a transcript without words"
+        if (needed := self.frames_needed(one.transcript)) > len(one.frames):
+            return f"fewer frames than states: {len(one.frames)} for {needed}"
+        return ""
+
+    def _evenly(self, batch: Sequence[Spoken]) -> "_Counts":
+        """Share out the frames of utterances among the states of their texts and the silence at both ends, as many as there are."""
+        paths, edges = list[Tensor](), range(self.settings.states)  # the first silence, and the last
+        for one in batch:
+            steps, count = one.first.steps, len(one.frames)
+            path = [n for n, step in enumerate(steps) if step.word >= 0]
+            whole = [*edges, *path, *(len(steps) - len(edges) + n for n in edges)]
+            path = whole if len(whole) <= count else path
+            paths.append(torch.tensor(path)[torch.arange(count) * len(path) // count])
+        return self._along(batch, [one.first for one in batch], pad_sequence(paths, batch_first=True, padding_value=-1))
 
     def _counted(self, batch: Sequence[Spoken]) -> tuple[float, "_Counts"]:
         """Align a batch: log p, and what is to be summed."""
@@ -211,36 +235,29 @@ class HMM(Estimator, StateRecognizer):
         chains = [one.chain for one in batch]
         if self.settings.paths == "best":
             best = align_states(likelihoods, chains, self.topology)
-            counts = [self._along(one, row[: len(one.frames)]) for one, row in zip(batch, best.positions, strict=True)]
-            return float(best.score.sum()), _summed(counts)
+            return float(best.score.sum()), self._along(batch, chains, best.positions)
         every = state_statistics(likelihoods, chains, self.topology)
-        sums = [self._shared(one, gamma[: len(one.frames), : len(one.chain.steps)]) for one, gamma in zip(batch, every.gamma, strict=True)]
-        return float(every.total.sum()), _Counts(MixtureSums.of(sums), every.stays, every.goes)
+        states = _states(chains).to(frames.device)[:, None].expand_as(every.gamma)
+        shares = frames.new_zeros(*frames.shape[:2], len(self.stay)).scatter_add_(2, states, every.gamma)  # (B, T, S)
+        row, time, state = (shares > LEAST_SHARE).nonzero(as_tuple=True)
+        sums = self.mixtures.sums(frames[row, time], state, shares[row, time, state])
+        return float(every.total.sum()), _Counts(sums, every.stays, every.goes)
 
-    def _along(self, one: Spoken, path: Tensor) -> "_Counts":
-        """Count along a path (T,) of positions."""
-        states = torch.tensor([step.state for step in one.chain.steps], device=path.device)[path]
-        goes = torch.cat([path.diff() != 0, path.new_ones(1, dtype=torch.bool)])  # the last state is left, too
-        count = len(self.stay)
-        shares = torch.zeros(len(path), count, device=one.frames.device)
-        shares[torch.arange(len(path)), states] = 1
-        return _Counts(
-            self.mixtures.sums(one.frames, shares), states[~goes].bincount(minlength=count), states[goes].bincount(minlength=count)
-        )
+    def _along(self, batch: Sequence[Spoken], chains: Sequence[StateChain], positions: Tensor) -> "_Counts":
+        """Count along paths through chains: positions (B, T), -1 beyond an utterance's length."""
+        real = positions >= 0
+        states = _states(chains).to(positions.device).gather(1, positions.clamp(min=0))[real]
+        goes = (positions != torch.nn.functional.pad(positions[:, 1:], (0, 1), value=-1))[real]  # the last state is left, too
+        sums = self.mixtures.sums(torch.cat([one.frames for one in batch]), states, goes.new_ones(len(states), dtype=torch.float32))
+        return _Counts(sums, *(states[how].bincount(minlength=len(self.stay)) for how in (~goes, goes)))
 
-    def _shared(self, one: Spoken, gamma: Tensor) -> MixtureSums:
-        """Sum the frames of an utterance by the posterior (T, N) of its positions."""
-        states = torch.tensor([step.state for step in one.chain.steps], device=gamma.device)
-        shares = torch.zeros(len(gamma), len(self.stay), device=gamma.device).index_add_(1, states, gamma)
-        return self.mixtures.sums(one.frames, shares)
-
-    def _update(self, counts: Sequence["_Counts"]) -> None:
-        found = _summed(counts)
-        if dropped := self.mixtures.update(found.sums, least=self.settings.least, floor=self.settings.floor):
-            progress.say(f"{dropped:,} Gaussians had fewer than {self.settings.least:g} frames, and are dropped")
-        stays, goes = found.stays.double(), found.goes.double()
-        seen = goes > 0
-        self.stay.copy_(torch.where(seen, (stays / (stays + goes).clamp(min=1e-10)).to(self.stay).clamp(1e-3, 1 - 1e-3), self.stay))
+    def _update(self, counts: Iterable["_Counts"]) -> int:
+        """Estimate everything anew. Returns how many Gaussians were dropped, which had too few frames."""
+        sums, stays, goes = zip(*counts, strict=True)
+        stayed, left = (torch.stack(several).sum(0).double() for several in (stays, goes))
+        share = (stayed / (stayed + left).clamp(min=1e-10)).to(self.stay).clamp(1e-3, 1 - 1e-3)
+        self.stay.copy_(torch.where(left > 0, share, self.stay))
+        return self.mixtures.update(MixtureSums.of(sums), least=self.settings.least, floor=self.settings.floor)
 
 
 class _Counts(NamedTuple):
@@ -252,12 +269,38 @@ class _Counts(NamedTuple):
     goes: Tensor
 
 
-def _summed(counts: Sequence[_Counts]) -> _Counts:
-    stays, goes = (torch.stack([getattr(one, name) for one in counts]).sum(0) for name in ("stays", "goes"))
-    return _Counts(MixtureSums.of([one.sums for one in counts]), stays, goes)
+def _states(chains: Sequence[StateChain]) -> Tensor:
+    """Return the states of positions: (B, N)."""
+    return pad_sequence([torch.tensor([step.state for step in chain.steps]) for chain in chains], batch_first=True)
 
 
 def _batches(spoken: Sequence[Spoken]) -> Iterator[list[Spoken]]:
     """Put utterances of about equal length together."""
     ordered = sorted(spoken, key=lambda one: len(one.frames))
     return (ordered[first : first + UTTERANCES] for first in range(0, len(ordered), UTTERANCES))
+
+
+def _pronunciations(words: Iterable[str]) -> Mapping[str, tuple[Spelling, ...]]:
+    """Return the ways to say each word, of entries `cat k ae t`; one that is alone is spelled."""
+    found = defaultdict[str, tuple[Spelling, ...]](tuple)
+    for entry in words:
+        word, *symbols = entry.split()
+        found[word] += (tuple(symbols or word),)
+    return dict(found)
+
+
+def _pronounced(words: Sequence[str], path: str) -> tuple[str, ...]:
+    """Look words up in a lexicon: an entry for each way to say one that it has.
+
+    Raises:
+        UserError: it has none of them.
+    """
+    spellings = Lexicon.read(path).spellings
+    entries = tuple(" ".join((word, *phones)) for word in words for phones in spellings.get(word, ()))
+    if not entries:
+        msg = (
+            f"none of the {len(words):,} words of the transcripts, such as {', '.join(words[:3])}, is in the lexicon {path}. Usual causes: "
+            "capital against small letters (model.normalization), or another language"
+        )
+        raise UserError(msg)
+    return entries
