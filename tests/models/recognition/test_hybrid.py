@@ -1,6 +1,7 @@
 """Hybrid of a network and HMMs: its labels, its loss, its priors, and that it writes what it was fitted on."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,10 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from foresay.contracts import Batch, Encoded
+from foresay.corpora.manifest import Manifest
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
+from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
+from foresay.loading import load
 from foresay.models.recognition.hybrid import NO_STATE, Hybrid, HybridSettings
+from foresay.runs import Run
+from foresay.workflows.train import run_recipe
+from reference.tones import write_words
 from reference.toy_states import PRONUNCIATIONS, ToyLevels, ToyStates, spoken
 
 SAID = {"bat at": [0, 0, 3, 3, 1, 2, 2, 4, 5, 0, 1, 2, 4, 4, 5, 0], "tab": [4, 5, 1, 1, 2, 3], "ba ba": [0, 3, 1, 2, 3, 3, 1, 2, 2]}
@@ -123,3 +130,37 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="'tat' is not in the recognizer's lexicon"):
         hybrid()(Batch(("a",), spoken([4, 5, 1, 2, 4, 5]), torch.tensor([960]), text=("tat",)), 0)
     assert hybrid().missing("tab tat") == {"tat": 1}
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_words(tmp_path_factory.mktemp("words") / "train.jsonl", 8)
+
+
+def trained(words: Path, run: Path, steps: int) -> Path:
+    hmm = [f"parts.hmm.{key}" for key in ("states=2", "gaussians=1", "passes=8")]
+    own = ["model.lstm=16", "optimizer.lr=0.02", "optimizer.schedule=constant", "optimizer.warmup=0", "trainer.save_every=20"]
+    run_recipe("finetune", "hybrid-tiny", words, run, overrides=["parts.encoder=mfcc", *hmm, *own, f"trainer.steps={steps}"])
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(words: Path) -> Path:
+    return trained(words, words.parent / "run", 40)
+
+
+def test_a_run_fits_its_hmm_first_and_recognizes_what_it_learnt(run: Path, words: Path) -> None:
+    model = load(run)
+    assert isinstance(model, Hybrid)
+    decoder, manifest = Decoder(model, SearchSettings(beam=100, word_weight=-2.0)), Manifest.open(words)
+    found = {one.id: one.text for one in transcribed(decoder, manifest, "cpu")}
+    assert sum(found[item.id] == item.text for item in manifest) >= 7
+    assert model.counted.sum() > 0
+
+
+def test_a_resumed_run_equals_one_that_never_stopped(run: Path, words: Path, tmp_path: Path) -> None:
+    trained(words, tmp_path / "run", 20)
+    trained(words, tmp_path / "run", 40)
+    whole, resumed = (load(one).state_dict() for one in (run, tmp_path / "run"))  # type: ignore[union-attr]
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert Run(tmp_path / "run").checkpoints()

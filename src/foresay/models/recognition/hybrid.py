@@ -48,7 +48,7 @@ class HybridSettings:
     lstm_layers: int = 1
     dropout: float = 0.2
     """On what the LSTM and the linear layer are given."""
-    scale: float = 0.3
+    scale: float = 0.5
     """What log-likelihoods are multiplied by in a search: frames that are near each other say much the same."""
 
     def __post_init__(self) -> None:
