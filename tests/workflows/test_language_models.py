@@ -30,10 +30,12 @@ def _manifest(folder: Path, *texts: str | None) -> Path:
 
 def test_a_folder_and_a_file_hold_the_same_model(tmp_path: Path) -> None:
     done = train_ngram([_text(tmp_path)], tmp_path / "new" / "lm", order=3)
-    train_ngram([_text(tmp_path)], tmp_path / "lm.arpa", order=3)
+    for name in ("lm.arpa", "lm.arpa.gz"):
+        train_ngram([_text(tmp_path)], tmp_path / name, order=3)
+    assert (tmp_path / "lm.arpa.gz").read_bytes()[:8] == b"\x1f\x8b\x08\0\0\0\0\0"  # no name and no time
     assert (done.sentences, done.words, done.vocabulary) == (3, 14, 8)
     assert done.ngrams[0] == 11
-    models = [load_language_model(tmp_path / name) for name in ("new/lm", "lm.arpa")]
+    models = [load_language_model(tmp_path / name) for name in ("new/lm", "lm.arpa", "lm.arpa.gz")]
     for model in models:
         assert isinstance(model, NGram)
         assert model.settings.order == 3
@@ -42,6 +44,12 @@ def test_a_folder_and_a_file_hold_the_same_model(tmp_path: Path) -> None:
     found = [measure_perplexity(tmp_path / name, _text(tmp_path)) for name in ("new/lm", "lm.arpa")]
     assert found[0] == found[1]
     assert (found[0].sentences, found[0].words, found[0].symbols, found[0].unknown) == (3, 14, 14, 0)
+
+
+def test_where_all_of_a_text_is_tested_on_nothing_is_learnt(tmp_path: Path) -> None:
+    tested = _manifest(tmp_path, "the cat sat", "a dog")
+    with pytest.raises(UserError, match="all 2 sentences overlap with transcripts to be tested on"):
+        train_ngram([tested], tmp_path / "lm", exclude=[tested])
 
 
 def test_letters_are_measured_per_word(tmp_path: Path) -> None:

@@ -81,6 +81,25 @@ def errors(found: dict[str, str], texts: dict[str, str]) -> int:
     return sum(edit_distance(texts[name].split(), found[name].split()) for name in texts)
 
 
+def test_the_rate_is_that_of_the_search_and_not_of_all_that_was_found(world: Path) -> None:
+    """A narrow beam loses what was found with other weights."""
+    found = tune_weights(world / "run", world / "dev.jsonl", world / "3gram.arpa", world / "narrow" / "narrow.toml", beam=1)
+    said = {one.id: one.text for one in transcribe(world / "run", world / "dev.jsonl", found.file.settings)}
+    texts = {item.id: item.text or "" for item in Manifest.open(world / "dev.jsonl")}
+    assert found.file.tuning is not None
+    assert found.rate == found.file.tuning.error_rate == pytest.approx(errors(said, texts) / 60, abs=1e-9)
+    assert found.best <= found.rate
+    assert found.first.rate < found.rate
+
+
+def test_a_recognizer_of_other_people_is_tuned_too(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says on how much it was trained."""
+    recognizer = load_recognizer(world / "run")
+    monkeypatch.setattr("foresay.workflows.tune.load_recognizer", lambda *_: recognizer)
+    found = tune_weights("hf:theirs", world / "dev.jsonl", world / "3gram.arpa", world / "theirs" / "ngram.toml", beam=1)
+    assert found.file.tuning is not None
+
+
 def test_emissions_are_encoded_once(world: Path) -> None:
     recognizer, manifest, path = load_recognizer(world / "run"), Manifest.open(world / "dev.jsonl"), world / "tuned" / "ngram.emissions"
     kept = KeptEmissions.find(recognizer, manifest, "cpu", path)

@@ -63,7 +63,7 @@ def _train(arguments: list[str]) -> None:
 
         Args:
             texts: Text files with a sentence a line, or manifests (NAME.jsonl), whose texts are taken.
-            out: A new folder for the model, or a file NAME.arpa.
+            out: A new folder for the model, or a file NAME.arpa or NAME.arpa.gz.
             order: Words of the longest n-gram, 1 to 6.
             unit: What is predicted: whatever stands between spaces (words, phones), or letters.
             prune: For each order, how often n-grams came, at most, that are left out: 0 0 1. The last number holds for higher orders too.
@@ -150,17 +150,17 @@ def _said(found: TunedSearch) -> Iterator[str]:
     if found.outside is not None:
         yield f"{100 * found.outside:.1f} % of these words are outside of the lexicon: no error rate is below that"
     yield f"best path               {100 * found.greedy:5.1f} %"
-    yield from _surface("language model", "lm", found.first)
+    yield from _surface("language model", "lm", found.first, found.rate)
     if found.second:
-        yield from _surface("second language model", "rescore", found.second)
+        yield from _surface("second language model", "rescore", found.second, found.second.rate)
     yield f"best of each list       {100 * found.best:5.1f} %, what no weights can do better than"
     yield f"{found.file.path}: for --search{''.join(f'; {picture}' for picture in found.pictures)}"
 
 
-def _surface(what: str, name: str, tuned: Tuned) -> Iterator[str]:
+def _surface(what: str, name: str, tuned: Tuned, rate: float) -> Iterator[str]:
     flat = [point for point, is_flat in zip(tuned.points, tuned.flat, strict=True) if is_flat]
     (low_a, high_a), (low_b, high_b) = ((min(side), max(side)) for side in zip(*flat, strict=True))
-    yield f"with the {what:14} {100 * tuned.rate:5.1f} %, the lowest of {len(tuned.points)} points {100 * tuned.lowest:.1f} %"
+    yield f"with the {what:14} {100 * rate:5.1f} %; of {len(tuned.points)} points on all that was found, {100 * tuned.lowest:.1f} % at best"
     yield "\n".join(f"  {line}" for line in as_text(tuned))
     yield (
         f"  {len(flat)} points (*) are within one standard error ({100 * tuned.standard_error:.1f} %) of the lowest: a {low_a:.2f} to "

@@ -16,10 +16,10 @@ import gzip
 import io
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,9 @@ _GZIP, _KENLM = b"\x1f\x8b", b"mmap lm"
 
 
 def write_arpa(grams: NGrams, path: Path | str) -> None:
-    """Write an ARPA file; read again, it is the same to the last bit."""
+    """Write an ARPA file, gzipped where its name ends in .gz; read again, it is the same to the last bit."""
     names, size = grams.names, len(grams.names)
-    with writing(Path(path)) as file:
+    with writing(Path(path)) as plain, _zipped(plain, path) as file:
         counts = "".join(f"ngram {order}={len(keys)}\n" for order, keys in enumerate(grams.keys, 1))
         file.write(f"\\data\\\n{counts}".encode())
         contexts: Sequence[str] = ("",)
@@ -53,6 +53,11 @@ def write_arpa(grams: NGrams, path: Path | str) -> None:
                 for p, gram, weight in zip(numbers, contexts, weights, strict=True)
             )
         file.write(b"\n\\end\\\n")
+
+
+def _zipped(file: BinaryIO, path: Path | str) -> AbstractContextManager[BinaryIO | gzip.GzipFile]:
+    """Write through gzip, where a name asks for it; without the time, so that equal models are equal files."""
+    return gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) if str(path).endswith(".gz") else nullcontext(file)
 
 
 def read_arpa(path: Path | str) -> NGrams:

@@ -60,7 +60,7 @@ def train_ngram(
 
     Args:
         texts: Text files with a sentence a line, or manifests, whose texts are taken.
-        out: A new file NAME.arpa, or a folder, new or empty, that `foresay.load` reads.
+        out: A new file NAME.arpa or NAME.arpa.gz, or a folder, new or empty, that `foresay.load` reads.
         order: N.
         unit: What is predicted.
         prune: Of each order, how often n-grams came that are left out: 0, 0, 1.
@@ -73,7 +73,7 @@ def train_ngram(
     """
     place = Path(out)
     settings = from_table(NGramSettings, {"order": order, "unit": unit, "prune": list(prune)}, "the model")
-    if place.exists() and (str(place).endswith(ARPA[0]) or not place.is_dir() or any(place.iterdir())):
+    if place.exists() and (str(place).endswith(ARPA) or not place.is_dir() or any(place.iterdir())):
         msg = f"{place} is there already, and nothing of it shall be lost: choose another name, of an ARPA file or of a new or empty folder"
         raise UserError(msg)
     sentences = [sentence for path in texts for sentence in read_sentences(path)]
@@ -85,12 +85,15 @@ def train_ngram(
     overlapping = tuple(sentence for sentence in sentences if tested.overlaps(sentence)) if exclude else ()
     left_out = set(overlapping)
     sentences = [sentence for sentence in sentences if sentence.strip() and sentence not in left_out]
+    if overlapping and not sentences:
+        msg = f"all {len(overlapping):,} sentences overlap with transcripts to be tested on (--exclude), and none is left: add other text"
+        raise UserError(msg)
     model = NGram(settings).eval()
     model.fit(_Sentences(sentences))
     model.settings = replace(settings, normalization=normalization, outside=outside)  # the sentences are normalized already
     grams = model.tables()
     make_folder(place.parent)
-    if str(place).endswith(ARPA[0]):
+    if str(place).endswith(ARPA):
         write_arpa(grams, place)
     else:
         write_model(place, model.state_dict(), described("ngram", 1, describe(model)))

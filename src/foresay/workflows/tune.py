@@ -19,6 +19,7 @@ from foresay.encoding.searches import Decoder
 from foresay.errors import UserError
 from foresay.files import make_folder, write_text
 from foresay.fingerprint import of_model
+from foresay.loading import is_foreign
 from foresay.reports.surface import draw_surface
 from foresay.runs import Run
 from foresay.statistics.edit_distance import edit_distance
@@ -41,6 +42,8 @@ class TunedSearch:
     """Weights of the search: its language model, and words."""
     second: Tuned | None
     """Weights of the second language model, and of words beside the first."""
+    rate: float
+    """Word error rate of the search with its weights, without the second language model."""
     greedy: float
     """Word error rate of the best paths."""
     best: float
@@ -113,12 +116,9 @@ def tune_weights(
     Raises:
         UserError: the corpus is no development set, or something else does not fit.
     """
-    path, manifest = Path(out), Manifest.open(corpus)
-    if path.suffix != ".toml" or path.exists():
-        msg = f"{path} is to be a new file NAME.toml{', and is there already: choose another name' if path.exists() else ''}"
-        raise UserError(msg)
-    start = published("ngram", nearest_labels(_hours(model, manifest)), "librispeech")
+    path, manifest = _new(Path(out)), Manifest.open(corpus)
     recognizer, place = load_recognizer(model, device), str(find_process(device).device)
+    start = published("ngram", nearest_labels(_hours(model, manifest)), "librispeech")
     settings = SearchSettings(str(lm), start.language, start.words, None if lexicon is None else str(lexicon), beam)
     if rescore is not None:
         settings = replace(settings, rescore=str(rescore), rescore_weight=0.0)
@@ -126,16 +126,18 @@ def tune_weights(
     development = _develop(decoder, manifest, place, path.with_suffix(EMISSIONS))
     first = tune_search(lambda weights: development.search(decoder.search(weights)), development.references, start=start, seed=seed)
     nbest = development.search(decoder.search(first.weights))
-    second = None
+    second, rate = None, development.rate(nbest)
     if decoder.second:
         scores = Rescored(decoder.search(first.weights), decoder.second, Weights(), decoder.width, place).second(nbest)
         second = tune(nbest, development.references, second=scores, seed=seed)
-    file = _written(path, replace(settings, beam=decoder.width), (first, second), (of_model(recognizer), manifest))
+    tuning = Tuning(of_model(recognizer), (), manifest.name, manifest.digest, second.rate if second else rate)
+    file = _written(path, replace(settings, beam=decoder.width), (first, second), tuning)
     outside = decoder.outside(development.references)
     return TunedSearch(
         file,
         first,
         second,
+        rate,
         development.rate(development.search(Decoder(recognizer, SearchSettings(), place))),
         development.rate(nbest, best=True),
         None if outside is None else outside.total() / development.words,
@@ -145,6 +147,14 @@ def tune_weights(
         tuple(_drawn(path, first, second)),
         tuple(decoder.notes),
     )
+
+
+def _new(path: Path) -> Path:
+    """Return the name of a file to be written, or refuse it."""
+    if path.suffix != ".toml" or path.exists():
+        msg = f"{path} is to be a new file NAME.toml{', and is there already: choose another name' if path.exists() else ''}"
+        raise UserError(msg)
+    return path
 
 
 def _hours(model: str | Path, manifest: Manifest) -> float:
@@ -159,7 +169,7 @@ def _hours(model: str | Path, manifest: Manifest) -> float:
             "recordings that are neither trained nor tested on (dev.jsonl). If it is no test set, give it another name"
         )
         raise UserError(msg)
-    data = Run(folder_and_step(model)[0]).read_data().get("train")
+    data = None if is_foreign(str(model)) else Run(folder_and_step(model)[0]).read_data().get("train")
     if data and data.digest == manifest.digest:
         msg = (
             f"{model} was trained on {manifest.path}, whose texts it knows: there it needs no language model, and the weights would be too "
@@ -187,13 +197,12 @@ def _develop(decoder: Decoder, manifest: Manifest, device: str, path: Path) -> _
     return _Development(kept, [texts[name] for name in kept.ids], decoder.width, device)
 
 
-def _written(path: Path, settings: SearchSettings, tuned: tuple[Tuned, Tuned | None], whose: tuple[str, Manifest]) -> SearchFile:
-    (first, second), (recognizer, manifest) = tuned, whose
+def _written(path: Path, settings: SearchSettings, tuned: tuple[Tuned, Tuned | None], tuning: Tuning) -> SearchFile:
+    first, second = tuned
     settings = replace(settings, lm_weight=_rounded(first.weights.language), word_weight=_rounded(first.weights.words))
     if second:
         settings = replace(settings, rescore_weight=_rounded(second.weights.language), rescore_word_weight=_rounded(second.weights.words))
-    tuning = Tuning(recognizer, digests(settings), manifest.name, manifest.digest, (second or first).rate)
-    file = SearchFile(settings, tuning, path)
+    file = SearchFile(settings, replace(tuning, files=digests(settings)), path)
     make_folder(path.parent)
     file.write(path)
     return file
