@@ -81,7 +81,9 @@ def errors(found: dict[str, str], texts: dict[str, str]) -> int:
     return sum(edit_distance(texts[name].split(), found[name].split()) for name in texts)
 
 
-def test_the_rate_is_that_of_the_search_and_not_of_all_that_was_found(world: Path) -> None:
+def test_the_rate_is_that_of_the_search_and_not_of_all_that_was_found(
+    world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A narrow beam loses what was found with other weights."""
     found = tune_weights(world / "run", world / "dev.jsonl", world / "3gram.arpa", world / "narrow" / "narrow.toml", beam=1)
     said = {one.id: one.text for one in transcribe(world / "run", world / "dev.jsonl", found.file.settings)}
@@ -90,6 +92,11 @@ def test_the_rate_is_that_of_the_search_and_not_of_all_that_was_found(world: Pat
     assert found.rate == found.file.tuning.error_rate == pytest.approx(errors(said, texts) / 60, abs=1e-9)
     assert found.best <= found.rate
     assert found.first.rate < found.rate
+    command = ["lm", "tune", "run", "--corpus", "dev", "--lm", "lm", "--out", "out"]
+    for greedy in (found.rate, found.rate - 0.01):
+        monkeypatch.setattr("foresay.cli.lm.tune_weights", lambda *_, **__: dataclasses.replace(found, greedy=greedy))  # noqa: B023 - called at once
+        assert main(command) == 0
+        assert ("worse than the best path" in capsys.readouterr().out) == (greedy < found.rate)
 
 
 def test_a_recognizer_of_other_people_is_tuned_too(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

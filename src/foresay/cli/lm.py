@@ -153,6 +153,8 @@ def _said(found: TunedSearch) -> Iterator[str]:
     yield from _surface("language model", "lm", found.first, found.rate)
     if found.second:
         yield from _surface("second language model", "rescore", found.second, found.second.rate)
+    if found.rate > found.greedy:
+        yield "The search is worse than the best path. Usual causes: too narrow a beam (--beam), too little training, a model of other text"
     yield f"best of each list       {100 * found.best:5.1f} %, what no weights can do better than"
     yield f"{found.file.path}: for --search{''.join(f'; {picture}' for picture in found.pictures)}"
 
