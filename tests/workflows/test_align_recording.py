@@ -10,7 +10,7 @@ import soundfile
 from foresay.cli import main
 from foresay.corpora.manifest import Interval, Item, write_manifest
 from foresay.errors import UserError
-from foresay.workflows.align_recording import align_recording
+from foresay.workflows.align_recording import AlignedRecording, align_recording
 from reference.html_checker import Checker
 from reference.tones import LETTERS, PITCHES, RATE, train_recognizer, write_tones
 
@@ -74,3 +74,12 @@ def test_who_cannot_find_it_says_why_and_nothing_is_refused(run: Path, recording
     with pytest.raises(UserError, match="Name a recognizer"):
         align_recording([], recording, "a")
     assert main(["align"]) == 2
+
+
+def test_phones_and_words_are_in_tables_of_their_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"asr": [("cat", 0.1, 0.5)], "phones": [("k", 0.1, 0.2), ("t", 0.3, 0.5)], "las": [("cat", 0.0, 0.6)]}
+    monkeypatch.setattr("foresay.cli.align.align_recording", lambda *_, **__: AlignedRecording("cat", words, {}, Path("a.html")))
+    assert main(["align", "asr", "phones", "las", "one.wav"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    assert rows[:2] == [["seconds", "asr", "las"], ["cat", "0.10", "to", "0.50", "0.00", "to", "0.60"]]
+    assert rows[2:5] == [["seconds", "phones"], ["k", "0.10", "to", "0.20"], ["t", "0.30", "to", "0.50"]]

@@ -39,10 +39,12 @@ def run(arguments: list[str]) -> None:
     with trusting(options.trust):
         *models, recording = options.names or ("",)
         done = align_recording(models, recording, options.text, options.out, item=options.item, device=options.device)
-    words = {name: [f"{begin:.2f} to {end:.2f}" for _, begin, end in found] for name, found in done.words.items()}
-    said = [word for word, _, _ in next(iter(done.words.values()), ())]
-    if said:
-        print_table([["seconds", *words], *map(list, zip(said, *words.values(), strict=True))])
+    tables: dict[tuple[str, ...], dict[str, list[str]]] = {}  # recognizers of phones and of words have one each
+    for name, found in done.words.items():
+        times = [f"{begin:.2f} to {end:.2f}" for _, begin, end in found]
+        tables.setdefault(tuple(word for word, _, _ in found), {})[name] = times
+    for said, columns in tables.items():
+        print_table([["seconds", *columns], *map(list, zip(said, *columns.values(), strict=True))])
     for name, why in done.left.items():
         print(f"{name}: {why}")
     print(f"\n{done.page}: with pictures")
