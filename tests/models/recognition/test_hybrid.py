@@ -1,5 +1,6 @@
 """Hybrid of a network and HMMs: its labels, its loss, its priors, and that it writes what it was fitted on."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def test_loss_is_the_cross_entropy_of_real_frames() -> None:
     assert losses.terms["states"].sum.item() == pytest.approx(total.item(), rel=1e-5)
     assert losses.terms["states"].count == count
     assert losses.scalars["accuracy"].item() == pytest.approx(right / count)
+
+
+def test_audio_that_is_another_in_every_update_is_encoded_anew_and_aligned_as_recorded() -> None:
+    model, recorded = hybrid(), batch("bat at")
+    whole = model(recorded, 0).terms["states"].sum
+    flipped = dataclasses.replace(recorded, waveforms=recorded.audio.waveforms.flip(1), targets=recorded.waveforms)
+    assert torch.equal(model.prepare(flipped), model.prepare(recorded))
+    assert torch.equal(hybrid().prepare(flipped), model.prepare(recorded))
+    assert not torch.allclose(model(flipped, 0).terms["states"].sum, whole)
+    torch.testing.assert_close(model(recorded, 0).terms["states"].sum, whole)
 
 
 def frames_of(states: list[int]) -> Tensor:

@@ -103,11 +103,10 @@ class Hybrid(StateRecognizer, Trainable):
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Cross-entropy of a batch, a mean over its frames."""
-        waveforms, lengths = batch.audio
-        states, counts = self.prepare(batch), self.frame_count(lengths, self.layer_names[0])
+        states, counts = self.prepare(batch), self.frame_count(batch.audio.lengths, self.layer_names[0])
         if self.training:
             self.new.index_add_(0, states.flatten().clamp(min=0), (states.flatten() != NO_STATE).to(self.new))
-        features = self._kept(self.encoder, batch.ids, waveforms, lengths)[self.layer]
+        features = self._encoded(batch)
         scores = self._scores(features, sent(counts, features.device))
         loss = F.cross_entropy(scores.flatten(0, 1), states.flatten(), ignore_index=NO_STATE, reduction="sum")
         right = (scores.argmax(-1) == states).sum()
@@ -125,8 +124,9 @@ class Hybrid(StateRecognizer, Trainable):
             msg = "this batch has no transcripts, which a hybrid learns from: --set data.sampler=transcripts"
             raise UserError(msg)
         waveforms, lengths = batch.audio
+        recorded = waveforms if batch.targets is None else batch.targets
         found = []
-        for name, waveform, length, text in zip(batch.ids, waveforms, lengths.tolist(), batch.text, strict=True):
+        for name, waveform, length, text in zip(batch.ids, recorded, lengths.tolist(), batch.text, strict=True):
             if (name, length) not in self._aligned:
                 self._aligned[name, length] = self._align(waveform[:length], text)
             found.append(self._aligned[name, length])
@@ -161,6 +161,14 @@ class Hybrid(StateRecognizer, Trainable):
     def _frozen(self) -> Iterator[nn.Module]:
         """Yield the parts that have weights, which are never trained."""
         return (part for part in (self.encoder, self.hmm) if isinstance(part, nn.Module))
+
+    @torch.no_grad()
+    def _encoded(self, batch: Batch) -> Tensor:
+        """Encode a batch, or remember it: (B, T, D)."""
+        waveforms, lengths = batch.audio
+        if batch.targets is None:  # else the audio is another in every update
+            return self._kept(self.encoder, batch.ids, waveforms, lengths)[self.layer]
+        return self.encoder.features(waveforms, lengths, (self.layer,)).values[self.layer]
 
     def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
         """Score the states in features (B, T, D), of which `counts` (B,) frames are real: (B, T, S), not normalized."""
