@@ -51,3 +51,5 @@ def test_what_is_not_learnt_is_said_with_the_numbers(corpus: Path, tmp_path: Pat
         check_learning(corpus.with_name("recipe.toml"), corpus, tmp_path, overrides=["optimizer.lr=1e-9"], updates=3)
     with pytest.raises(UserError, match="use `foresay pretrain acpc"):
         check_learning("acpc", corpus, tmp_path)
+    with pytest.raises(UserError, match="the model hmm is fitted in passes over the corpus"):
+        check_learning("hmm-tiny", corpus, tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from foresay.contracts import Batch, Encoded, Recognizer, Trainable
+from foresay.contracts import Batch, Encoded, Estimator, Recognizer, Trainable
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
@@ -67,6 +67,9 @@ def check_learning(
     folder, process = Run(Path(run)), find_process(device)
     resolved = read_recipe_from(start, recipe, overrides, folder)
     check_verb("finetune", resolved)
+    if issubclass(resolved.kind, Estimator):
+        msg = f"the model {resolved.model} is fitted in passes over the corpus: there is no batch to learn by heart, leave out --check"
+        raise UserError(msg)
     corpora = {"train": Manifest.open(corpus)}
     resolved = _short(completed(resolved, corpora["train"]), updates)
     model = build_model(resolved, process, Parts(resolved, corpora, folder, process, None))

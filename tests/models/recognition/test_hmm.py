@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -245,6 +245,27 @@ def test_frames_are_shared_out_at_first_by_the_first_pronunciations() -> None:
     chains = (StateChain.of(several, model.topology) for several in (words, [ways[:1] for ways in words]))
     counts = model._evenly([Spoken(torch.zeros(20, 39), *chains)])
     assert counts.goes.tolist() == [2, 2, 1, 1, 1, 1, 0, 0, 1, 1]
+
+
+def test_a_fit_that_was_interrupted_ends_where_it_would_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus, small = (
+        write_tones(tmp_path / "train.jsonl", 4),
+        ["model.passes=3", "model.states=1", "model.gaussians=2", "model.grow_every=1"],
+    )
+    run_recipe("finetune", "hmm-tiny", corpus, tmp_path / "whole", overrides=small)
+    passes, improve = itertools.count(1), HMM.improve
+
+    def interrupted(self: HMM, spoken: Sequence[Spoken]) -> tuple[float, int]:
+        if next(passes) == 3:
+            raise KeyboardInterrupt
+        return improve(self, spoken)
+
+    monkeypatch.setattr(HMM, "improve", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe("finetune", "hmm-tiny", corpus, tmp_path / "again", overrides=small)
+    run_recipe("finetune", "hmm-tiny", corpus, tmp_path / "again", overrides=small)
+    for name in ("metrics.jsonl", "model/model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_phones_are_those_of_the_manifest(tmp_path: Path) -> None:
