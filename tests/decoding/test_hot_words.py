@@ -1,6 +1,7 @@
 """Hot words: what a text gains in all is what its phrases are worth, and a phrase begun in vain is worth nothing."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -61,6 +62,8 @@ def test_a_phrase_is_boosted_as_it_grows_and_taken_back_where_it_fails() -> None
         ([(BAR, 2)], 1.0, "a boundary at its edge"),
         ([(2,)], 0.0, "above 0"),
         ([(2,)], -1.0, "above 0"),
+        ([(2,)], math.nan, "above 0"),
+        ([(2,)], 1e9, "up to 100, not 1e"),
     ],
 )
 def test_what_is_no_phrase_is_refused(phrases: list[tuple[int, ...]], boost: float, message: str) -> None:

@@ -60,6 +60,11 @@ def test_senseless_numbers_are_refused(tmp_path: Path, capsys: pytest.CaptureFix
     assert "transcripts" in capsys.readouterr().err
 
 
+def test_no_runs_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["errors"]) == 2
+    assert "which runs? Name one or more folders" in capsys.readouterr().err
+
+
 def test_looking_needs_no_torch() -> None:
     code = "import sys, foresay.cli.errors; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -107,6 +107,13 @@ def test_a_recognizer_of_other_people_is_tuned_too(world: Path, monkeypatch: pyt
     assert found.file.tuning is not None
 
 
+@pytest.mark.parametrize("content", ["", "[search]\n", "[tuned]\n"])
+def test_a_file_without_a_search_is_no_search(tmp_path: Path, content: str) -> None:
+    (tmp_path / "empty.toml").write_text(content)
+    with pytest.raises(UserError, match=r"empty\.toml describes no search: its table"):
+        SearchFile.read(tmp_path / "empty.toml")
+
+
 def test_emissions_are_encoded_once(world: Path) -> None:
     recognizer, manifest, path = load_recognizer(world / "run"), Manifest.open(world / "dev.jsonl"), world / "tuned" / "ngram.emissions"
     kept = KeptEmissions.find(recognizer, manifest, "cpu", path)

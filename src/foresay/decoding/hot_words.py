@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from foresay.decoding.trie import Trie
+from foresay.decoding.weights import LARGEST_WORD
 from foresay.errors import UserError
 
 
@@ -40,8 +41,8 @@ class HotWords:
         *,
         sizes: Sequence[float] | None = None,
     ) -> None:
-        if not boost > 0:
-            msg = f"the boost of hot words is in nats a symbol, above 0, not {boost}; usual are 1 to 5"
+        if not 0 < boost <= LARGEST_WORD:
+            msg = f"the boost of hot words is in nats a symbol, above 0 and up to {LARGEST_WORD:g}, not {boost:g}; usual are 1 to 5"
             raise UserError(msg)
         edge = () if boundary is None else (boundary,)
         trie = Trie([(*edge, *phrase, *edge) for phrase in _checked(phrases, symbols, boundary)], symbols)

@@ -63,6 +63,9 @@ class SearchFile:
         if unknown := sorted(set(table) - {"search", "tuned"}):
             msg = f"{path} describes no search: [{unknown[0]}] stands in it, and known are [search] and [tuned] (docs/recognition.md)"
             raise UserError(msg)
+        if not named:
+            msg = f"{path} describes no search: its table [search] is to say which language model, lexicon or beam (docs/recognition.md)"
+            raise UserError(msg)
         search = {key: str(path.parent / said) if key in NAMES and isinstance(said, str) else said for key, said in named.items()}
         settings = from_table(SearchSettings, search, f"{path}: search")
         tuning = from_table(Tuning, table["tuned"], f"{path}: tuned") if "tuned" in table else None

@@ -104,7 +104,7 @@ class Record:
 def read_records(folders: Sequence[Path]) -> list[Record]:
     """Read runs, each once and in the order given."""
     if not folders:
-        msg = "a report needs at least one run, for example: foresay report runs/demo-acpc"
+        msg = "which runs? Name one or more folders, such as runs/demo-acpc"
         raise UserError(msg)
     distinct = {folder.resolve(): folder for folder in folders}
     for folder in distinct.values():

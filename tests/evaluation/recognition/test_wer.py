@@ -76,6 +76,13 @@ def test_texts_without_a_word_are_refused(tmp_path: Path) -> None:
         compare(recognizer(), Manifest.open(path))
 
 
+def test_a_text_that_cannot_be_normalized_is_named(tmp_path: Path) -> None:
+    path = write_tones(tmp_path / "test.jsonl", 6)
+    path.write_text(re.sub(r'("id": "test-3".*"text": )"[^"]*"', r'\1"a 7 b"', path.read_text()))
+    with pytest.raises(UserError, match=r"the transcript of test-3 cannot be compared: .*'7' \(DIGIT SEVEN\)"):
+        compare(recognizer(), Manifest.open(path))
+
+
 def test_transcripts_are_kept_with_the_rate(tmp_path: Path) -> None:
     manifest = Manifest.open(write_tones(tmp_path / "test.jsonl", 6, speakers=3))
     model = recognizer()

@@ -71,7 +71,11 @@ class ErrorRate(Measure[SearchProtocol], ABC):
 
     def reference(self, recognizer: Recognizer, item: Item) -> str:
         """Return what was said in an item, as the recognizer would write it; nothing, where that is not known."""
-        return recognizer.normalized(self.said(item))
+        try:
+            return recognizer.normalized(self.said(item))
+        except UserError as error:
+            msg = f"the transcript of {item.id} cannot be compared: {error}"
+            raise UserError(msg) from error
 
     def said(self, item: Item) -> str:
         """Return the transcript of an item; nothing, where that is not known."""
