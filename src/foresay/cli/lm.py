@@ -132,7 +132,7 @@ def _tune(arguments: list[str]) -> None:
             out: A new file NAME.toml for --search; beside it the emissions, kept for the next time, and a picture.
             lexicon: Words with their spellings; default: those of the language model, in the recognizer's letters.
             rescore: A second language model, such as a Transformer, which ranks the hypotheses anew.
-            beam: Hypotheses kept; 50 unless it is said.
+            beam: Hypotheses kept; 50 unless it is said, of hidden Markov models 500.
             device: cpu, cuda, cuda:1, … Default: a GPU if there is one.
             seed: Of the points that are tried, and of the intervals.
         """

@@ -108,7 +108,7 @@ class StateSearch:
         moves: StateMoves,
         *,
         scale: float,
-        beam: int = 200,
+        beam: int = 500,
         weights: Weights | None = None,
         language_model: LanguageModel | None = None,
         hot_words: HotPhrases | None = None,

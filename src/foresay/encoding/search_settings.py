@@ -7,7 +7,7 @@ from foresay.decoding.weights import Weights
 from foresay.errors import UserError, at_least
 from foresay.loading import ARPA, locate
 
-BEAM, TOKENS = 50, 200
+BEAM, TOKENS = 50, 500
 """Hypotheses kept, unless it is said how many; of hidden Markov models, each of whose symbols has several states."""
 
 
@@ -24,7 +24,7 @@ class SearchSettings:
     lexicon: str | None = None
     """Words with their spellings; default: those of the language model, in the recognizer's letters."""
     beam: int | None = None
-    """Hypotheses kept; 50 unless it is said, of hidden Markov models 200."""
+    """Hypotheses kept; 50 unless it is said, of hidden Markov models 500."""
     hot_words: str | None = None
     """File with a word or a phrase a line, to be preferred."""
     hot_weight: float | None = None
