@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Emissions, Encoded, FeatureExtractor, Recognizer
+from foresay.decoding.state_alignment import StateChain, state_posteriors
 from foresay.encoding.text_alignment import TextAlignment, text_alignment
 from foresay.errors import UserError
 from foresay.loading import load
@@ -135,6 +136,9 @@ def test_of_states_in_the_pronunciation_that_is_spoken() -> None:
     steps = [0, *range(first[2], first[3]), first[3] - 1, *range(first[3], first[4]), first[4], *range(first[5], first[6]), first[6]]
     assert found.path.tolist() == steps
     torch.testing.assert_close(found.shares.sum(1), torch.ones(len(said)))
+    chain = StateChain.of([model.pronounce("one"), model.pronounce("two")], model.topology)
+    scaled = Encoded(0.5 * frames.values["likelihoods"], frames.lengths["likelihoods"])  # by model.scale
+    torch.testing.assert_close(found.shares, state_posteriors(scaled, [chain], model.topology)[0])
     assert (found.shares.argmax(1) == found.path).all()
     one = (1, 2 + len(STATES[2]) + len(STATES[3]))
     assert times(model, found) == [("one", *one), ("two", one[1] + 1, one[1] + 1 + len(STATES[1]))]

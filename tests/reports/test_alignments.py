@@ -66,7 +66,8 @@ def test_only_what_is_shown_is_drawn(monkeypatch: pytest.MonkeyPatch, seconds: f
     monkeypatch.setattr("foresay.reports.example.LONGEST", seconds)
     html = drawn(arrays())
     assert html.count(">b</text>") == shown
-    assert "38 ms off" in html  # of the whole
+    assert "38 ms off" in html  # of the whole, as are the even words
+    assert "75 ms and 80%." in html
 
 
 def test_runs_are_drawn_one_below_the_other_in_one_section(tmp_path: Path) -> None:
