@@ -1,11 +1,12 @@
 """A language of tones: each letter is a sine of its own pitch, so that a line through a spectrogram recognizes it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from foresay.corpora.manifest import Interval, Item, write_manifest
+from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.workflows.train import run_recipe
 
 RATE = 16_000
@@ -55,6 +56,20 @@ def write_words(path: Path, utterances: int, *, seed: int = 0) -> Path:
         text = " ".join(word.label for word in words)
         length = len(waveform) / RATE
         items.append(Item(f"{path.stem}-{number}", audio=audio, duration=length, sample_rate=RATE, text=text, words=tuple(words)))
+    write_manifest(path, items)
+    return path
+
+
+def surround_by_silence(path: Path, seconds: float = 0.2) -> Path:
+    """Let recordings begin and end with silence, as any do."""
+    items = []
+    for item in Manifest.open(path):
+        assert item.audio is not None
+        waveform, rate = soundfile.read(item.audio)
+        noise = 0.001 * np.random.default_rng(0).normal(size=2 * (pad := round(seconds * rate)))
+        soundfile.write(item.audio, np.concatenate([noise[:pad], waveform, noise[pad:]]), rate)
+        moved = tuple(Interval(word.start + seconds, word.end + seconds, word.label) for word in item.words or ())
+        items.append(replace(item, duration=item.duration + 2 * seconds, words=moved))
     write_manifest(path, items)
     return path
 

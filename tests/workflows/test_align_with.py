@@ -19,7 +19,8 @@ from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.workflows import align_with
 from foresay.workflows.align_with import AlignmentSettings, align_corpus_with
-from reference.tones import train_recognizer, write_tones, write_words
+from foresay.workflows.train import run_recipe
+from reference.tones import surround_by_silence, train_recognizer, write_tones, write_words
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,50 @@ def test_phones_have_times_of_their_own(phones: Path, tmp_path: Path) -> None:
         assert item.words is None
         assert item.phones
         assert item.phones[-1].end <= item.duration
+
+
+def _hmm(corpus: Path, run: Path, *settings: str) -> Path:
+    sizes = ("states=2", "gaussians=2", "passes=12", "grow_every=8")
+    run_recipe("finetune", "hmm-tiny", corpus, run, overrides=[f"model.{setting}" for setting in (*sizes, *settings)])
+    return run
+
+
+def test_words_are_found_by_hidden_markov_models(tmp_path: Path) -> None:
+    run = _hmm(surround_by_silence(write_words(tmp_path / "train.jsonl", 12)), tmp_path / "run")
+    known = Manifest.open(surround_by_silence(write_words(tmp_path / "test.jsonl", 4, seed=1)))
+    items = list(known)
+    items[0] = dataclasses.replace(items[0], text=" ".join(reversed((items[1].text or "").split())))  # of another recording
+    items[1] = dataclasses.replace(items[1], text="ab " * 60)
+    write_manifest(tmp_path / "given.jsonl", items)
+    done = align_corpus_with(run, tmp_path / "given.jsonl", tmp_path / "aligned.jsonl")
+    assert done.aligned == 2
+    assert "the text does not fit the audio: doubt" in done.left["test-0"]
+    assert "the text is longer than the audio: it needs 240 frames" in done.left["test-1"]
+    for item, aligned in zip(items[2:], list(Manifest.open(tmp_path / "aligned.jsonl"))[2:], strict=True):
+        assert dataclasses.replace(aligned, words=None) == dataclasses.replace(item, words=None)
+        assert [word.label for word in aligned.words or ()] == (item.text or "").split()
+        assert np.abs(_edges(item.words) - _edges(aligned.words)).mean() < 0.015
+    with pytest.raises(UserError, match="a prior is subtracted from what CTC emits, and HMM has states"):
+        align_corpus_with(run, known.path, tmp_path / "other.jsonl", AlignmentSettings(prior=0.5))
+
+
+def test_words_and_their_phones_are_found_by_a_lexicon(tmp_path: Path) -> None:
+    corpus = surround_by_silence(write_words(tmp_path / "train.jsonl", 12))
+    words = sorted({word for item in Manifest.open(corpus) for word in (item.text or "").split()})
+    (tmp_path / "lexicon.txt").write_text("\n".join(f"{word}\t{' '.join(word.upper())}" for word in words))
+    run = _hmm(corpus, tmp_path / "run", "units=phones", f"lexicon={tmp_path / 'lexicon.txt'}")
+    items = list(Manifest.open(corpus))[:3]
+    items[0] = dataclasses.replace(items[0], text=f"{items[0].text} xyz")
+    write_manifest(tmp_path / "given.jsonl", items)
+    done = align_corpus_with(run, tmp_path / "given.jsonl", tmp_path / "aligned.jsonl")
+    assert done.left == {"train-0": "words without pronunciation: 'xyz' (1)"}
+    assert done.missing == {"xyz": 1}
+    for item, aligned in zip(items[1:], list(Manifest.open(tmp_path / "aligned.jsonl"))[1:], strict=True):
+        assert np.abs(_edges(item.words) - _edges(aligned.words)).mean() < 0.015
+        assert [phone.label for phone in aligned.phones or ()] == list((item.text or "").replace(" ", "").upper())
+        edges = _edges(aligned.phones)
+        assert edges[::2, 0].tolist() == _edges(aligned.words)[:, 0].tolist()  # the first phone of each word
+        assert edges[1::2, 1].tolist() == _edges(aligned.words)[:, 1].tolist()  # and the last
 
 
 def test_what_has_no_times_is_listed_with_its_reason(letters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +199,7 @@ def test_what_was_stopped_goes_on(letters: Path, tmp_path: Path, monkeypatch: py
 def test_too_much_at_once_is_not_tried(letters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(align_with, "CELLS", 1000)
     done = align_corpus_with(letters, write_words(tmp_path / "test.jsonl", 1), tmp_path / "out.jsonl")
-    assert "11 symbols are too many to be aligned at once" in done.left["test-0"]
+    assert "151 frames and 23 states are too many to be aligned at once" in done.left["test-0"]
 
 
 def test_what_cannot_be_asked_for_is_refused(letters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,7 +127,7 @@ class Align:
     recognizer: Annotated[str | None, tyro.conf.arg(name="with", metavar="RUN")] = None
     """A recognizer of ours (a run of `foresay finetune`), of any language; default: PocketSphinx, English, 39 phones and SIL."""
     prior: float | None = None
-    """With --with: share of log p of each symbol in general that is subtracted: 0 (default) to 1, for longer symbols and fewer blanks."""
+    """With --with a CTC: share of log p of each symbol in general that is subtracted: 0 (default) to 1, for longer symbols."""
     doubt: float | None = None
     """With --with: how doubtful a text may be, 0: nothing fits better, 1: as a wrong one; beyond (0.65), it has no times."""
     device: str | None = None

@@ -1,6 +1,6 @@
-"""Give a transcribed corpus times by a recognizer of ours: CTC forced alignment, in any language that there is a recognizer for.
+"""Give a transcribed corpus times by a recognizer of ours: forced alignment by CTC or by HMMs, in any language that there is one for.
 
-    manifest with texts --> normalized, spelled --> recognizer's emissions --> best path --> words or phones with times, or why not
+    manifest with texts --> normalized, spelled --> emissions or likelihoods --> best path --> words or phones with times, or why not
 
 What is aligned is written down at once, beside the manifest to be: a command that was stopped goes on where it was.
 """
@@ -9,26 +9,28 @@ import json
 import math
 import os
 import statistics
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
-from foresay.contracts import Emissions, EmittingRecognizer, Recognizer
-from foresay.corpora.item import transcript_of
+from foresay.contracts import Emissions, EmittingRecognizer, Encoded, Recognizer, StateRecognizer
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.decoding.emissions import required_frames
+from foresay.decoding.state_alignment import StateChain
 from foresay.encoding.recordings import draw_recordings
+from foresay.encoding.state_times import Pronounced, align_pronounced
+from foresay.encoding.text_alignment import known_transcript
 from foresay.encoding.transcripts import encoded_of
-from foresay.encoding.word_times import Prior, Word, align_text
+from foresay.encoding.word_times import AlignedText, Prior, Word, align_text
 from foresay.errors import AudioError, UserError
 from foresay.files import make_folder
 from foresay.fingerprint import of_model
-from foresay.text.vocabulary import Vocabulary
 from foresay.training.devices import find_process
 from foresay.workflows.align import ForcedAlignment, listed, open_transcribed
 from foresay.workflows.transcribe import load_recognizer
@@ -39,7 +41,7 @@ SAMPLE = 120.0
 """Seconds of the corpus, drawn at random, which say what the recognizer does in general."""
 
 Record: TypeAlias = dict[str, Any]
-"""What became of an item: its `id`, and `times` as (start, end, label) and its `doubt`, or `why` it has none."""
+"""What became of an item: its `id`, and `times` of words or phones as (start, end, label) and its `doubt`, or `why` it has none."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,13 @@ def align_corpus_with(
     opened = open_transcribed(Path(manifest), target)
     place = str(find_process(device).device)
     recognizer = model if isinstance(model, Recognizer) else load_recognizer(model, place)
-    if not isinstance(recognizer, EmittingRecognizer):
-        msg = (
-            f"{type(recognizer).__name__} emits no symbols frame by frame, which a text is aligned with: use a recognizer that does "
-            "(foresay finetune ctc-tiny …); `foresay transcribe --format jsonl` gives the times of what this one recognizes"
-        )
-        raise UserError(msg)
-    aligning = _Aligning(recognizer, opened, settings, place)
+    aligning = _Aligning(_way_of(recognizer, settings), opened, settings, place)
     make_folder(target.parent)
     with _Journal.opened(target, [opened.digest, of_model(recognizer), settings.prior, settings.doubt]) as journal:
         for record in aligning.records(set(journal.known)):
             journal.add(record)
         found = journal.known
-        phones = recognizer.units == "phones"
-        write_manifest(target, (_timed(item, found[item.id], phones=phones) for item in opened), phone_set=opened.phone_set)
+        write_manifest(target, (_timed(item, found[item.id], aligning.way.kinds) for item in opened), phone_set=opened.phone_set)
     left = {name: record["why"] for name, record in found.items() if "why" in record}
     done = ForcedAlignment(target, len(found) - len(left), {name: left[name] for name in opened.ids if name in left})
     done.missing = aligning.missing
@@ -100,92 +95,166 @@ def align_corpus_with(
     return done
 
 
-def _timed(item: Item, record: Record, *, phones: bool) -> Item:
-    times = tuple(Interval(*interval) for interval in record["times"]) if "times" in record else None
-    return replace(item, phones=times) if phones else replace(item, words=times)
+def _timed(item: Item, record: Record, kinds: Sequence[str]) -> Item:
+    """Give an item the times that were found: of its words, of its phones, or of both."""
+    times = {kind: tuple(Interval(*interval) for interval in record["times"][kind]) if "times" in record else None for kind in kinds}
+    return replace(item, **times)  # type: ignore[arg-type]
 
 
-class _General(NamedTuple):
-    """What a recognizer does in general."""
+class _Way(ABC):
+    """How a kind of recognizer aligns texts."""
 
-    prior: Prior | None
-    wrong: float
-    """Nats a symbol by which a wrong text is less likely than the likeliest."""
+    recognizer: Recognizer
+    kinds: Sequence[str]
+    """What it gives times to: `words`, `phones`."""
+
+    @abstractmethod
+    def study(self, layer: Encoded, text: str) -> float | None:
+        """Learn from an utterance of a sample what the recognizer does in general. Returns its doubt of a wrong text, if that fits."""
+
+    @abstractmethod
+    def needs(self, text: str) -> tuple[int, int]:
+        """Count the frames that a text takes at least, and the states of its lattice."""
+
+    @abstractmethod
+    def align(self, layer: Encoded, text: str, duration: float) -> AlignedText:
+        """Align a normalized text with what the recognizer makes of the audio, its layer (1, T, D)."""
+
+
+def _way_of(recognizer: Recognizer, settings: AlignmentSettings) -> _Way:
+    if isinstance(recognizer, EmittingRecognizer):
+        return _ByEmissions(recognizer, settings.prior)
+    if not isinstance(recognizer, StateRecognizer):
+        msg = (
+            f"{type(recognizer).__name__} emits no symbols frame by frame, which a text is aligned with: use a recognizer that does "
+            "(foresay finetune ctc-tiny …, or hmm-tiny); `foresay transcribe --format jsonl` gives the times of what this one recognizes"
+        )
+        raise UserError(msg)
+    if settings.prior:
+        msg = f"a prior is subtracted from what CTC emits, and {type(recognizer).__name__} has states: leave --prior out"
+        raise UserError(msg)
+    return _ByStates(recognizer)
+
+
+class _ByEmissions(_Way):
+    """By the best path through symbols and blanks."""
+
+    def __init__(self, recognizer: EmittingRecognizer, share: float) -> None:
+        self.recognizer, self._share = recognizer, share
+        self.kinds = ("phones",) if recognizer.units == "phones" else ("words",)
+        self._total, self._frames = torch.zeros(len(recognizer.symbols)), 0
+
+    def study(self, layer: Encoded, text: str) -> float | None:
+        scores, backwards = layer.frames[0].cpu(), self.recognizer.spell(text)[::-1]
+        self._total += scores.exp().sum(0)
+        self._frames += len(scores)
+        if required_frames(backwards) > len(scores) or len(scores) * (2 * len(backwards) + 1) > CELLS:
+            return None
+        return align_text(self.recognizer, Emissions(*layer), backwards, 0.0).doubt
+
+    def needs(self, text: str) -> tuple[int, int]:
+        symbols = self.recognizer.spell(text)
+        return required_frames(symbols), 2 * len(symbols) + 1
+
+    def align(self, layer: Encoded, text: str, duration: float) -> AlignedText:
+        prior = Prior((self._total / max(self._frames, 1)).clamp(min=1e-6).log(), self._share) if self._share else None
+        return align_text(self.recognizer, Emissions(*layer), self.recognizer.spell(text), duration, prior)
+
+
+class _ByStates(_Way):
+    """By the best path through the states of hidden Markov models."""
+
+    def __init__(self, recognizer: StateRecognizer) -> None:
+        self.recognizer: StateRecognizer = recognizer
+        phones = ("phones",) if recognizer.units == "phones" else ()
+        self.kinds = ("words", *phones) if recognizer.pronunciations or not phones else phones
+
+    def study(self, layer: Encoded, text: str) -> float | None:
+        (frames, states), count = self.needs(text), layer.frames.shape[1]
+        if frames > count or count * states > CELLS:
+            return None
+        backwards = [[way[::-1] for way in ways] for ways in reversed(self._pronounced(text))]
+        return align_pronounced(self.recognizer, layer, text.split()[::-1], backwards, 0.0).doubt
+
+    def needs(self, text: str) -> tuple[int, int]:
+        chain = StateChain.of(self._pronounced(text), self.recognizer.topology)
+        return self.recognizer.frames_needed(text), len(chain.steps)
+
+    def align(self, layer: Encoded, text: str, duration: float) -> AlignedText:
+        return align_pronounced(self.recognizer, layer, text.split(), self._pronounced(text), duration)
+
+    def _pronounced(self, text: str) -> Pronounced:
+        return [self.recognizer.pronounce(word) for word in text.split()]
 
 
 class _Aligning:
-    """The texts of a manifest, in a recognizer's symbols."""
+    """The texts of a manifest, normalized, and how they are aligned."""
 
-    def __init__(self, recognizer: Recognizer, manifest: Manifest, settings: AlignmentSettings, device: str) -> None:
-        self.recognizer, self.manifest, self.settings, self._device = recognizer, manifest, settings, device
-        self.vocabulary = Vocabulary(tuple(recognizer.symbols), recognizer.units)
+    def __init__(self, way: _Way, manifest: Manifest, settings: AlignmentSettings, device: str) -> None:
+        self.way, self.manifest, self.settings, self._device = way, manifest, settings, device
         self.missing: Counter[str] = Counter()
-        """Symbols of the texts that the vocabulary lacks."""
-        self._spelled = {index: self._spell(item) for index, item in enumerate(manifest)}
+        """Symbols of the texts that the vocabulary lacks, or words that nobody knows the phones of."""
+        found = {index: self._normalized(item) for index, item in enumerate(manifest)}
+        self._texts = {index: text for index, (text, why) in found.items() if not why}
+        self._why = {index: why for index, (_, why) in found.items() if why}
 
     def records(self, done: set[str]) -> Iterator[Record]:
         """Say of each item what became of it, but for those that are done."""
         ids = self.manifest.ids
-        left = {index for index, name in enumerate(ids) if name not in done}
-        yield from ({"id": ids[index], "why": why} for index in sorted(left) if isinstance(why := self._spelled[index], str))
-        left = {index for index in left if not isinstance(self._spelled[index], str)}
+        yield from ({"id": ids[index], "why": why} for index, why in self._why.items() if ids[index] not in done)
+        left = {index for index in self._texts if ids[index] not in done}
         if not left:
             return
         unreadable: dict[int, AudioError] = {}
-        general = self._sample()
-        for index, emissions in self._emissions(set(left), unreadable):
+        wrong = self._wrong()
+        for index, layer in encoded_of(self.way.recognizer, self.manifest, self._device, unreadable, set(left)):
             left.discard(index)
-            yield {"id": ids[index]} | self._align(index, emissions, general)
+            yield {"id": ids[index]} | self._align(index, layer, wrong)
         short = "it is too short for a frame"
         yield from ({"id": ids[index], "why": str(unreadable.get(index, short))} for index in sorted(left))
 
-    def _emissions(self, items: set[int], unreadable: dict[int, AudioError]) -> Iterator[tuple[int, Emissions]]:
-        for index, encoded in encoded_of(self.recognizer, self.manifest, self._device, unreadable, items):
-            yield index, Emissions(*encoded)
-
-    def _spell(self, item: Item) -> tuple[int, ...] | str:
-        """Return the symbols of a text, or why it has none."""
-        text = (transcript_of(item, "phones") if self.recognizer.units == "phones" else "") or (item.text or "").strip()
+    def _normalized(self, item: Item) -> tuple[str, str]:
+        """Return the text of an item as its recognizer writes it, and why it has none."""
+        recognizer = self.way.recognizer
+        text = known_transcript(recognizer, item)
         if not text:
-            return "no text"
+            return "", "no text"
         if not item.audio:
-            return "no audio"
+            return "", "no audio"
         try:
-            text = self.recognizer.normalized(text)
+            text, missing = recognizer.normalized(text), recognizer.missing(text)
         except UserError as error:
-            return str(error)
-        if missing := self.vocabulary.missing(text):
+            return "", str(error)
+        if missing:
             self.missing.update(missing)
-            return f"symbols that the vocabulary lacks: {', '.join(f'{symbol!r} ({count})' for symbol, count in missing.most_common())}"
-        return tuple(self.vocabulary.encode(text)) or "the text is empty once it is normalized"
+            what = "words without pronunciation" if "words" in self.way.kinds[:-1] else "symbols that the vocabulary lacks"
+            return "", f"{what}: {', '.join(f'{symbol!r} ({count})' for symbol, count in Counter(missing).most_common())}"
+        return text, "" if text else "the text is empty once it is normalized"
 
-    def _sample(self) -> _General:
-        """Go through some of the corpus, to find what the recognizer does in general."""
+    def _wrong(self) -> float:
+        """Go through some of the corpus: by how many nats a symbol a wrong text is less likely than the likeliest; 0, if nobody knows."""
         drawn = draw_recordings(self.manifest, SAMPLE, seed=0)
-        total, frames, doubts = torch.zeros(len(self.vocabulary)), 0, list[float]()
-        for index, emissions in self._emissions({index for index in drawn if not isinstance(self._spelled[index], str)}, {}):
-            scores, tokens = emissions.log_probabilities[0].cpu(), self._spelled[index]
-            total += scores.exp().sum(0)
-            frames += len(scores)
-            backwards = tuple(reversed(tokens))
-            if not isinstance(tokens, str) and required_frames(tokens) <= len(scores) and len(scores) * (2 * len(tokens) + 1) <= CELLS:
-                doubts.append(align_text(self.recognizer, emissions, backwards, 0.0).doubt)  # type: ignore[arg-type]
-        prior = Prior((total / max(frames, 1)).clamp(min=1e-6).log(), self.settings.prior) if self.settings.prior else None
-        return _General(prior, statistics.fmean(doubts) if doubts else 0.0)
+        items = {index for index in drawn if index in self._texts}
+        studied = (
+            self.way.study(layer, self._texts[index])
+            for index, layer in encoded_of(self.way.recognizer, self.manifest, self._device, {}, items)
+        )
+        doubts = [doubt for doubt in studied if doubt is not None]
+        return statistics.fmean(doubts) if doubts else 0.0
 
-    def _align(self, index: int, emissions: Emissions, general: _General) -> Record:
-        tokens, frames = self._spelled[index], emissions.log_probabilities.shape[1]
-        assert not isinstance(tokens, str)  # noqa: S101 - these were left out
-        if (needed := required_frames(tokens)) > frames:
+    def _align(self, index: int, layer: Encoded, wrong: float) -> Record:
+        text, frames = self._texts[index], layer.frames.shape[1]
+        needed, states = self.way.needs(text)
+        if needed > frames:
             return {"why": f"the text is longer than the audio: it needs {needed} frames, and there are {frames}"}
-        if frames * (2 * len(tokens) + 1) > CELLS:
-            return {"why": f"{frames:,} frames and {len(tokens):,} symbols are too many to be aligned at once: cut it at sentences"}
-        found = align_text(self.recognizer, emissions, tokens, float(self.manifest.durations[index]), general.prior)
-        doubt = found.doubt / general.wrong if general.wrong else 0.0
+        if frames * states > CELLS:
+            return {"why": f"{frames:,} frames and {states:,} states are too many to be aligned at once: cut it at sentences"}
+        found = self.way.align(layer, text, float(self.manifest.durations[index]))
+        doubt = found.doubt / wrong if wrong else 0.0
         if doubt > self.settings.doubt:
             return {"why": f"the text does not fit the audio: doubt {doubt:.2f}, and 1 is a wrong text"}
-        words = found.symbols if self.recognizer.units == "phones" else found.words
-        return {"times": [_interval(word) for word in words], "doubt": round(doubt, 3)}
+        times = {"words": found.words, "phones": found.symbols}
+        return {"times": {kind: [_interval(word) for word in times[kind]] for kind in self.way.kinds}, "doubt": round(doubt, 3)}
 
 
 def _interval(word: Word) -> tuple[float, float, str]:

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 import torch
 
 from foresay.contracts import Encoded, FeatureExtractor, FitData, Transcribed
-from foresay.corpora.manifest import Interval, Manifest, write_manifest
+from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.decoding.state_alignment import StateChain, align_states, text_scores
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
@@ -25,27 +23,15 @@ from foresay.loading import load
 from foresay.models.recognition.hmm import HMM, HMMSettings, Spoken
 from foresay.workflows.language_models import train_ngram
 from foresay.workflows.train import run_recipe
-from reference.tones import write_tones, write_words
+from reference.tones import surround_by_silence, write_tones, write_words
 
-SILENCE = 0.2
-"""Seconds."""
 SETTINGS = HMMSettings(("<sil>", "a", "b", "c", "d"), states=2, gaussians=2, passes=6, grow_every=2)
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Words of two tones, with silence between and, as in any recording, before and behind."""
-    path = write_words(tmp_path_factory.mktemp("words") / "train.jsonl", 12)
-    items = []
-    for item in Manifest.open(path):
-        assert item.audio is not None
-        waveform, rate = soundfile.read(item.audio)
-        noise = 0.001 * np.random.default_rng(0).normal(size=2 * (pad := round(SILENCE * rate)))
-        soundfile.write(item.audio, np.concatenate([noise[:pad], waveform, noise[pad:]]), rate)
-        moved = tuple(Interval(word.start + SILENCE, word.end + SILENCE, word.label) for word in item.words or ())
-        items.append(replace(item, duration=item.duration + 2 * SILENCE, words=moved))
-    write_manifest(path, items)
-    return path
+    return surround_by_silence(write_words(tmp_path_factory.mktemp("words") / "train.jsonl", 12))
 
 
 @pytest.fixture(scope="module")
