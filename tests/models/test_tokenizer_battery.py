@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from foresay.building import assemble, build, describe, find_model
-from foresay.contracts import Estimator, Tokenizer
+from foresay.contracts import Estimator, StateRecognizer, Tokenizer
 from foresay.encoding.passes import CorpusPasses
 from foresay.loading import load
+from foresay.models.recognition.hmm import HMM, HMMSettings
 from foresay.settings import parts_of, settings_class
 from reference.levels import write_corpus
 from reference.listed import models_of
@@ -25,11 +27,20 @@ def tokenizer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     owner = settings_class(kind)
     settings = owner(**{field.name: SMALL[field.name] for field in fields(owner) if field.name in SMALL})
     torch.manual_seed(0)
-    built = assemble(kind, settings, {part: load("logmel") for part in parts_of(kind)}).eval()
+    built = assemble(kind, settings, {part: _part(contract) for part, contract in parts_of(kind).items()}).eval()
     if isinstance(built, Estimator):
         built.fit(CorpusPasses(write_corpus(tmp_path_factory.mktemp("corpus") / "train.jsonl", 8, seed=0), 0))
     assert isinstance(built, Tokenizer)
     return built
+
+
+def _part(contract: type) -> nn.Module:
+    """What tokenizers are made of: an encoder, or hidden Markov models on one."""
+    if not issubclass(contract, StateRecognizer):
+        return load("logmel")
+    hmm = HMM(HMMSettings(("<sil>", "a", "b"), states=2, gaussians=1), load("logmel")).eval()
+    hmm.mixtures.means.normal_(generator=torch.Generator().manual_seed(0))
+    return hmm
 
 
 def _noise() -> tuple[torch.Tensor, torch.Tensor]:

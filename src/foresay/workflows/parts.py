@@ -2,6 +2,7 @@
 
     encoder = "runs/hubert"                        loaded
     labels = {name = "kmeans", encoder = …}        fitted on the run's corpus, into RUN/parts/labels, a run of its own
+    labels = "runs/hmm"                            loaded: the states of hidden Markov models
     encoder = {name = "cpc"}                       built untrained
     encoder = "untrained:runs/hubert"              built untrained, of the same settings: the control from scratch
 
@@ -20,7 +21,7 @@ from torch import nn
 
 from foresay import draws
 from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, taken_apart, untrained_copy
-from foresay.contracts import Estimator, Tokenizer
+from foresay.contracts import Estimator, StateRecognizer, Tokenizer
 from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import are_made, make_labels
@@ -28,6 +29,7 @@ from foresay.errors import UserError, with_article
 from foresay.files import write_text
 from foresay.fingerprint import of_model
 from foresay.loading import load
+from foresay.models.units.hmm_states import HMMStates, HMMStatesSettings
 from foresay.runs import Run
 from foresay.settings import Table, parts_of, read_toml_file, write_toml
 from foresay.training.devices import Process
@@ -82,12 +84,14 @@ class Parts:
         make_labels(tokenizer, self.corpora, folder, device=str(self.process.device))
 
     def tokenizer(self) -> Tokenizer:
-        """Load, fit or build what makes the labels.
+        """Load, fit or build what makes the labels; of hidden Markov models, these are their states.
 
         Raises:
             UserError: it is none.
         """
         tokenizer = self._made(LABELS, self.recipe.parts[LABELS], fitted_by=Process(self.process.device))
+        if isinstance(tokenizer, StateRecognizer):
+            tokenizer = HMMStates(HMMStatesSettings(), tokenizer)
         if not isinstance(tokenizer, Tokenizer):
             msg = (
                 f"parts.{LABELS} must be a tokenizer, and {self.recipe.parts[LABELS]} is {with_article(type(tokenizer))}: fit one "
