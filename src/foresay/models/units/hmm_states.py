@@ -1,4 +1,4 @@
-"""HMM state units: for each frame the likeliest state of hidden Markov models (GMM-HMM), instead of the nearest cluster center.
+"""HMM states as units: for each frame the likeliest state of hidden Markov models (GMM-HMM), instead of the nearest cluster center.
 
 Hsu et al., "HuBERT" (arXiv:2106.07447), section II-A: labels to be predicted may come from k-means, or from models with more structure, as
 Gaussian mixtures and hidden Markov models are.
