@@ -15,6 +15,7 @@ from foresay.encoding.search_settings import SearchSettings
 from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
+from foresay.models.recognition.transducer import Transducer, TransducerSettings
 from foresay.models.representation.cpc import CPC, CPCSettings
 from foresay.workflows.language_models import train_ngram
 from foresay.workflows.live import transcribe_live
@@ -91,6 +92,11 @@ def test_a_file_in_the_pipe_is_no_samples(recognizer: CTC, content: bytes) -> No
         list(transcribe_live(recognizer, ["-"], pipe=io.BytesIO(content)))
 
 
+def test_samples_that_look_like_a_header_later_on_are_samples(recognizer: CTC) -> None:
+    first = b"\0" * round(0.2 * RATE)  # a chunk
+    assert "".join(transcribe_live(recognizer, ["-"], pipe=io.BytesIO(first + b"RIFF" + first))).startswith("-\t")
+
+
 def test_what_needs_the_whole_is_refused(recognizer: CTC, tmp_path: Path) -> None:
     (tmp_path / "lexicon.txt").write_text("ab\ta b\n")
     (tmp_path / "text.txt").write_text("ab\n")
@@ -101,6 +107,7 @@ def test_what_needs_the_whole_is_refused(recognizer: CTC, tmp_path: Path) -> Non
     for model, search, reason in (
         (recognizer, words, "a search over the words of a lexicon needs the whole"),
         (recognizer, second, "a second language model needs the whole"),
+        (Transducer(TransducerSettings(SYMBOLS), load("logmel")), SearchSettings(), "Transducer, whose search is its own, needs the whole"),
         (ahead, SearchSettings(), "model.cmvn looks at the whole"),
     ):
         with pytest.raises(UserError, match=reason):

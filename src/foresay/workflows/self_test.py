@@ -103,7 +103,6 @@ def _learn(trainer: Trainer, model: Recognizer, batches: Sequence[Batch], update
     entropy = float(torch.special.entr(counts / counts.sum()).sum())
     first, wrong = _loss(trainer.model, moved), 1.0
     while trainer.progress.step < updates and wrong > LEARNT:
-        trainer.model.train()
         for _ in range(min(EVERY, updates - trainer.progress.step)):
             trainer.update(batches)
             trainer.progress.step += 1
