@@ -34,7 +34,7 @@ TITLES = {
 EXPLANATIONS = {
     "probe": "How well a linear classifier reads the phone off each single frame.",
     "phone_ctc": "How well a linear classifier, trained with CTC, reads the sequence of phones off an utterance.",
-    "alignment": "How far words of known texts, as a recognizer finds them, are from where they are spoken; beside it, words laid out evenly.",
+    "alignment": "How far words of known texts, as a recognizer finds them, are from where they are spoken.",
     "speaker": "How well a linear classifier identifies the speaker.",
     "abx": (
         "Is a phone X nearer to an A, which is the same phone, than to a B, which is another? Nothing is trained on top: it rates the "
