@@ -101,6 +101,7 @@ def test_a_mask_vector_is_learnt_where_the_encoder_has_none() -> None:
     assert model.mask_vector is not None
     assert model.mask_vector.grad is not None
     assert model.mask_vector.grad.any()
+    assert recognizer(build(NORMED), mask_probability=0.0, channel_probability=0.1).mask_vector is not None  # channels by 0, not by a mean
     for other in (
         recognizer(),
         recognizer(build(NORMED), mask_probability=0.0, channel_probability=0.0),

@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment
+from foresay.contracts import Masks
+from foresay.models.recognition._masks import SPEC_AUGMENT, draw_spans, draw_spec_augment, leveled
 
 
 def test_spans_begin_as_often_as_they_should() -> None:
@@ -42,3 +43,9 @@ def test_of_a_short_utterance_the_adaptive_policy_leaves_most() -> None:
 def test_of_fewer_channels_a_policy_masks_the_same_share() -> None:
     _, channels = draw_spec_augment(SPEC_AUGMENT["LB"], [100] * 200, 40, torch.arange(200))
     assert int(channels.sum(1).max()) in {13, 14}
+
+
+def test_masked_channels_are_their_mean_too() -> None:
+    frames = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [9.0, 9.0]]])  # the last one is padding
+    masks = Masks(torch.tensor([[False, False, False]]), torch.tensor([[False, True]]))
+    assert leveled(frames, masks, torch.tensor([2])).tolist() == [[[1.0, 4.0], [3.0, 4.0], [9.0, 4.0]]]
