@@ -172,6 +172,13 @@ def test_an_unfinished_run_says_so_and_what_it_lacks(tmp_path: Path) -> None:
     assert "There is no example of young yet" in text
 
 
+def test_a_run_that_was_fitted_has_no_updates(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "fitted", steps=20, results=False, example=False)
+    recipe = run / "recipe.toml"
+    recipe.write_text(recipe.read_text().partition("[data]")[0] + "[trainer]\nseed = 0\n")
+    assert re.search(r"was fitted: \d+ steps? logged\.", checked(run).text)
+
+
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     text = checked(write_run(tmp_path / "new", steps=0, results=False, example=False)).text
     assert "has not been trained yet" in text

@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from foresay.cli import INTERRUPTED
+from foresay.contracts import Estimator
 from foresay.errors import UserError
 from foresay.training.devices import leave, speaks
 from foresay.training.recipe import read_recipe
@@ -120,7 +121,8 @@ def _train(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:
         verb, options.recipe, corpus, folder, valid=options.valid, start=_start(options), overrides=options.overrides, device=options.device
     )
     skipped = f", {progress.skipped} skipped" if progress.skipped else ""
-    return f"{folder}: {progress.step} updates done{skipped}. The model is in {folder / 'model'}."
+    done = "fitted" if issubclass(read_recipe(options.recipe).kind, Estimator) else f"{progress.step} updates done"
+    return f"{folder}: {done}{skipped}. The model is in {folder / 'model'}."
 
 
 def _rehearse(verb: Verb, options: Options, corpus: Path, folder: Path) -> str:

@@ -26,10 +26,12 @@ def _training(record: Record) -> Html:
     name = tag("strong", record.name)
     if not record.recipe:
         return join([name, " holds results only: it has no recipe, so nothing is known of a training."])
-    data = record.recipe.get("data", {})
     parts: list[str] = [name, " (model ", tag("code", record.model), ") "]
     if not record.step:
         return join([*parts, "has not been trained yet: no update has been logged."])
+    if "data" not in record.recipe:
+        return join([*parts, f"was fitted: {plural(record.step, 'step')} logged."])
+    data = record.recipe["data"]
     took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
     if data.get("sampler") == "texts":
         batch = plural(data.get("characters", 0), "character")
