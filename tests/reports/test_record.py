@@ -56,5 +56,5 @@ def test_what_is_no_run_is_explained(tmp_path: Path, wrong: str, hint: str) -> N
 
 
 def test_no_run_at_all() -> None:
-    with pytest.raises(UserError, match="at least one run"):
+    with pytest.raises(UserError, match=r"which runs\? Name one or more"):
         read_records([])

@@ -56,7 +56,7 @@ def test_numbers_are_means_over_all_words_that_were_found(tmp_path: Path) -> Non
             spoken += end - start
     rows = measured(model, manifest)
     assert rows["mine", "boundary error"].value == pytest.approx(1000 * np.mean(errors))
-    assert rows["mine", "share within 50 ms"].value == pytest.approx(np.mean(np.array(errors) < 0.05))
+    assert rows["mine", "share within 20 ms"].value == pytest.approx(np.mean(np.array(errors) < 0.02))
     assert rows["mine", "share in the right word"].value == pytest.approx(shared / spoken)
     assert rows["even words", "boundary error"].value == pytest.approx(1000 * np.mean(even_errors))
     assert rows["even words", "boundary error"].layer == "none"
