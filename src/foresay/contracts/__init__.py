@@ -37,11 +37,12 @@ from foresay.contracts.recognition import (
     StablePrefix,
 )
 from foresay.contracts.spelling import Speller, SpellingRecognizer, SpellingWeights
-from foresay.contracts.states import StateRecognizer, Topology
+from foresay.contracts.states import SILENCES, StateRecognizer, Topology
 from foresay.contracts.tokens import Tokenizer, Tokens
 from foresay.contracts.transduction import Joint, TransducingRecognizer
 
 __all__ = [
+    "SILENCES",
     "Audio",
     "Batch",
     "Emissions",

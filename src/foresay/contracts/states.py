@@ -10,6 +10,9 @@ from torch import Tensor
 from foresay.contracts.recognition import Recognizer
 from foresay.errors import UserError
 
+SILENCES = frozenset({"sil", "SIL", "sp", "SP", "h#", "pau", "epi"})
+"""What manifests call silence among their phones (TIMIT, CMUdict, MFA): no phones here, for there may be silence anywhere."""
+
 
 class Topology(NamedTuple):
     """The states of V symbols, which are passed through from left to right, each for one frame or more. Symbol 0 is silence."""
@@ -30,6 +33,13 @@ class StateRecognizer(Recognizer, ABC):
     """Of the words of its own lexicon, in its symbols; None: it has none, and words are spelled letter by letter."""
     scale: float
     """What log-likelihoods are multiplied by in a search; frames that are near each other say much the same."""
+
+    def normalized(self, text: str) -> str:
+        """Write a transcript as the recognizer writes it: what its text is to be compared with. Silences among phones are left out."""
+        written = super().normalized(text)
+        if self.units == "letters" or self.pronunciations:
+            return written
+        return " ".join(phone for phone in written.split() if phone not in SILENCES)
 
     def pronounce(self, word: str) -> list[Sequence[int]]:
         """Return the pronunciations of a word, in symbols; a word that its lexicon lacks is spelled, if the symbols are letters.

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import (
+    SILENCES,
     Emissions,
     EmittingRecognizer,
     Encoded,
@@ -64,8 +65,10 @@ def known_transcript(recognizer: Recognizer, item: Item) -> str:
 
 
 def known_times(recognizer: Recognizer, item: Item) -> tuple[Interval, ...]:
-    """Return the true times of the words of an item, or of its phones; none, where they are not known."""
-    return (item.phones if _aligns_phones(recognizer) else item.words) or ()
+    """Return the true times of the words of an item, or of its phones; none, where they are not known. Silences have none in HMMs."""
+    if not _aligns_phones(recognizer):
+        return item.words or ()
+    return tuple(one for one in item.phones or () if not isinstance(recognizer, StateRecognizer) or one.label not in SILENCES)
 
 
 def _aligns_phones(recognizer: Recognizer) -> bool:

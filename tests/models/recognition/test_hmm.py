@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from foresay.contracts import Encoded, FeatureExtractor, FitData, Transcribed
-from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.decoding.state_alignment import StateChain, align_states, text_scores
 from foresay.encoding.search_settings import SearchSettings
 from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
-from foresay.encoding.text_alignment import text_alignment
+from foresay.encoding.text_alignment import known_times, text_alignment
 from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
@@ -266,3 +266,20 @@ def test_phones_are_those_of_the_manifest(tmp_path: Path) -> None:
         assert isinstance(model, HMM)
         assert set(model.symbols[1:]) == set("abcd")
         assert (model.pronunciations is None) == (unit == "phones")
+
+
+def test_silences_of_a_manifest_are_no_phones() -> None:
+    """There may be silence anywhere: a symbol of its own would share its frames with it, and be found anywhere between."""
+    said = "sil a b sil sil c h#"
+    settings = HMM.completed(HMMSettings(units="phones"), [said])
+    assert settings.symbols == ("<sil>", "a", "b", "c")
+    model = untrained(symbols=settings.symbols, units="phones")
+    assert model.normalized(said) == "a b c"
+    assert model.spell(said) == [1, 2, 3]
+    assert not model.missing(said)
+    assert model.frames_needed(said) == 2 * 3
+    phones = tuple(Interval(n, n + 1, label) for n, label in enumerate(said.split()))
+    true = known_times(model, Item("one", audio=Path("one.wav"), duration=7.0, sample_rate=16_000, phones=phones))
+    assert [(one.start, one.label) for one in true] == [(1, "a"), (2, "b"), (5, "c")]
+    of_letters = untrained(words=("sil", "a"), symbols=("<sil>", *"ails"))
+    assert of_letters.normalized("sil a") == "sil a"  # a word like any other

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from foresay.contracts import Encoded, Estimator, FeatureExtractor, FitData, Frames, StateRecognizer, Topology, Transcribed, sent
+from foresay.contracts import SILENCES, Encoded, Estimator, FeatureExtractor, FitData, Frames, StateRecognizer, Topology, Transcribed, sent
 from foresay.decoding.state_alignment import StateChain, align_states, state_statistics
 from foresay.errors import UserError
 from foresay.layers.cmvn import cmvn
@@ -140,7 +140,7 @@ class HMM(Estimator, StateRecognizer):
             words = _pronounced(words, settings.lexicon) if settings.lexicon else words
             spoken = [entry.partition(" ")[2] for entry in words] if settings.units == "phones" else spoken
         found = Orthography.symbols_of(settings.units, settings.normalization, settings.outside, spoken)[1:]
-        symbols = settings.symbols or (SILENT, *(symbol for symbol in found if symbol not in {BOUNDARY, SILENT}))
+        symbols = settings.symbols or (SILENT, *(symbol for symbol in found if symbol not in {BOUNDARY, SILENT, *SILENCES}))
         return replace(settings, symbols=symbols, words=words)
 
     @property
