@@ -194,8 +194,9 @@ def _about(run: Path) -> list[str]:
     """Write how many numbers a recognizer is, how long it was trained, and whether it recognizes audio as it arrives."""
     model, (record,) = load(str(run)), read_records([run])
     fitted = (run / "model" / "model.toml").stat().st_mtime - (run / "recipe.toml").stat().st_mtime  # at once, of an estimator
-    seconds = record.training_seconds or fitted
-    return [f"{sum(one.numel() for one in model.state_dict().values()):,}", span(seconds), "yes" if _streams(model) else "no"]
+    seconds = record.training_seconds or max(fitted, 0.0)  # of one that is done, the same command writes the recipe once more
+    trained = span(seconds) if seconds else "unknown"
+    return [f"{sum(one.numel() for one in model.state_dict().values()):,}", trained, "yes" if _streams(model) else "no"]
 
 
 def _streams(model: object) -> bool:
