@@ -19,7 +19,6 @@ from foresay.encoding.searches import Decoder
 from foresay.encoding.transcripts import encoded_of
 from foresay.errors import UserError
 from foresay.loading import load, load_language_model
-from foresay.results import read_results
 from foresay.statistics.edit_distance import edit_distance
 from foresay.workflows.evaluate import evaluate
 from foresay.workflows.language_models import train_ngram
@@ -165,9 +164,10 @@ def test_evaluation_finds_what_transcription_finds(world: Path) -> None:
 
 
 def test_what_is_not_alike_is_not_compared(world: Path) -> None:
-    rows = read_results(world / "out" / "results.jsonl")
+    tuned = [world / "tuned" / "ngram.toml"]
+    rows = evaluate([world / "run"], world / "test.jsonl", measures=["wer:ngram"], searches=tuned, out=world / "tuned-as-it-is")
     stamps = {row.data_fingerprint for row in rows}
-    text = (world / "tuned" / "ngram.toml").read_text()
+    text = tuned[0].read_text()
     (world / "tuned" / "wide.toml").write_text(text.replace("beam = 8", "beam = 9"))
     (world / "tuned" / "heavy.toml").write_text(re.sub("word_weight = .*", "word_weight = 1.5", text))
     for name, alike in {"wide": False, "heavy": True}.items():
