@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from foresay.cli import main
 from foresay.corpora.manifest import Manifest
@@ -175,6 +176,18 @@ def test_what_is_not_alike_is_not_compared(world: Path) -> None:
             [world / "run"], world / "test.jsonl", measures=["wer:ngram"], searches=[world / "tuned" / f"{name}.toml"], out=world / name
         )
         assert (row.data_fingerprint in stamps) == alike
+
+
+def test_emissions_of_other_audio_behind_the_same_lines_are_not_taken_for_these(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path / "world")
+    manifest, recognizer = tmp_path / "world" / "dev.jsonl", load_recognizer(world / "run")
+    kept = tmp_path / "kept.safetensors"
+    found = [KeptEmissions.find(recognizer, Manifest.open(manifest), "cpu", kept).known for _ in range(2)]
+    assert found == [False, True]
+    for item in Manifest.open(manifest):
+        samples, rate = soundfile.read(item.audio)
+        soundfile.write(item.audio, samples / 2, rate)
+    assert not KeptEmissions.find(recognizer, Manifest.open(manifest), "cpu", kept).known
 
 
 def test_each_recognizer_has_its_own_search(world: Path) -> None:
