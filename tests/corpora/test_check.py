@@ -104,6 +104,16 @@ def test_what_can_be_used_all_the_same(tmp_path: Path) -> None:
     assert details["labels beyond the audio"] == "words from 0.500 to 1.100 s, audio to 1.000 s"
 
 
+def test_turns_may_overlap_but_end_with_the_audio(tmp_path: Path) -> None:
+    together = (Interval(0.2, 1.0, "anna"), Interval(0.1, 0.6, "hans"))
+    good_turns = replace(good(tmp_path / "good.wav", 1), turns=together)
+    beyond = replace(good(tmp_path / "beyond.wav", 2), turns=(*together, Interval(0.5, 1.1, "hans"), Interval(0.6, 0.7, "anna")))
+    report = checked(tmp_path, good_turns, beyond)
+    assert [(one.item, one.kind, one.detail) for one in report.findings] == [
+        ("beyond", "labels beyond the audio", "turns from 0.100 to 1.100 s, audio to 1.000 s")
+    ]
+
+
 def test_a_peak_at_full_scale_is_not_clipped(tmp_path: Path) -> None:
     item = good(tmp_path / "loud.wav", seed=1)
     samples = noise(1)

@@ -37,6 +37,7 @@ def test_the_digest_is_of_all_but_the_paths(tmp_path: Path) -> None:
         *([replace(ITEMS[0], **{key: value}), *ITEMS[1:]] for key, value in {
             "id": "A", "duration": 1.25, "sample_rate": 8_000, "start": 0.5, "channel": 0, "speaker": "t", "language": "de", "corpus": "x",
             "text": "nein", "label": "4", "target": "yes", "phones": (Interval(0.0, 0.5, "s"),), "words": (Interval(0.0, 1.0, "ja"),),
+            "turns": (Interval(0.0, 1.0, "s"),),
         }.items()),
     ]  # fmt: skip
     found = [digest(tmp_path, other) for other in others] + [digest(tmp_path, ITEMS, phone_set="timit39")]

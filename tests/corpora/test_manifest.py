@@ -33,6 +33,7 @@ FULL = Item(
     target="she said so",
     phones=(Interval(0.0, 0.5, "z"), Interval(0.5, 1.25, "i:")),
     words=(Interval(0.0, 1.25, "sie"),),
+    turns=(Interval(0.0, 2.0, "anna"), Interval(1.5, 2.5, "]] hans"), Interval(1.75, 2.0, "anna")),
 )
 
 
@@ -117,14 +118,15 @@ def test_blank_lines_byte_order_marks_and_windows_ends_do_no_harm(text: str, tmp
         [[0.0, 0.5, "]]"], [0.5, 1.0, "x"]],
         [[0.0, 0.5, '"words": [['], [0.5, 1.0, "]"]],
         [[0.0, 0.5, 'phones": [['], [0.5, 1.0, "[["]],
+        [[0.0, 0.75, '"turns": [['], [0.5, 1.0, "]]"]],
         [],
     ],
 )
 def test_labels_may_look_like_anything(phones: list[list[Any]], tmp_path: Path) -> None:
-    manifest = opened(tmp_path, line(phones=phones, words=phones, speaker="s") + line(id="b", text='"phones": [[0, 1, "a"]]'))
+    manifest = opened(tmp_path, line(phones=phones, words=phones, turns=phones, speaker="s") + line(id="b", text='"phones": [[0, 1, "a"]]'))
     assert manifest.ids == ["a", "b"]
     assert manifest.speakers == ("s", "unknown")
-    assert manifest[0].phones == manifest[0].words == tuple(Interval(*phone) for phone in phones)
+    assert manifest[0].phones == manifest[0].words == manifest[0].turns == tuple(Interval(*phone) for phone in phones)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +166,8 @@ def test_a_wrong_line_is_named(wrong: str | bytes, message: str, tmp_path: Path)
         ({"phones": [[0, 1, 2]]}, r"an interval ends after it starts, and its label is a string"),
         ({"words": [[1, 0.5, "a"]]}, r'line 3: "words" holds \[1.0, 0.5, \'a\'\]'),
         ({"words": 1}, r'line 3: "words" must be a list'),
+        ({"turns": [[0, 1]]}, r'line 3: "turns" must be a list of \[start, end, label\]'),
+        ({"turns": [[0, 1, None]]}, r'line 3: "turns" holds \[0.0, 1.0, None\]'),
     ],
 )
 def test_what_is_not_looked_at_on_opening_is_named_when_it_is_read(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -175,8 +179,9 @@ def test_what_is_not_looked_at_on_opening_is_named_when_it_is_read(wrong: dict[s
         list(manifest)
 
 
-def test_broken_phones_are_named_when_they_are_read(tmp_path: Path) -> None:
-    manifest = opened(tmp_path, line(id="b", phones=[[0, 1, "a"]]).replace("0, 1,", "0; 1;"))
+@pytest.mark.parametrize("key", ["phones", "words", "turns"])
+def test_broken_intervals_are_named_when_they_are_read(key: str, tmp_path: Path) -> None:
+    manifest = opened(tmp_path, line(id="b", **{key: [[0, 1, "a"]]}).replace("0, 1,", "0; 1;"))
     with pytest.raises(UserError, match="line 1: this is not JSON"):
         manifest[0]
 

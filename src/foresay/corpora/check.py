@@ -237,11 +237,10 @@ def _clipped(block: Waveform) -> int:
 def _labels(item: Item) -> Iterator[Finding]:
     if item.phones and (wrong := misplaced(item.phones, item.duration)):
         yield Finding(item.id, MISPLACED, wrong)
-    if not item.words:
-        return
-    first, last = item.words[0].start, max(word.end for word in item.words)
-    if last > item.duration + LABEL_TOLERANCE or first < 0:
-        yield Finding(item.id, "labels beyond the audio", f"words from {first:.3f} to {last:.3f} s, audio to {item.duration:.3f} s")
-    overlap = next(((a, b) for a, b in pairwise(item.words) if b.start < a.end - 1e-6), None)
+    for kind, labels in (("words", item.words), ("turns", item.turns)):
+        first, last = min((label.start for label in labels or ()), default=0), max((label.end for label in labels or ()), default=0)
+        if last > item.duration + LABEL_TOLERANCE or first < 0:
+            yield Finding(item.id, "labels beyond the audio", f"{kind} from {first:.3f} to {last:.3f} s, audio to {item.duration:.3f} s")
+    overlap = next(((a, b) for a, b in pairwise(item.words or ()) if b.start < a.end - 1e-6), None)
     if overlap:
         yield Finding(item.id, "labels overlap", f"words: {tuple(overlap[0])} and {tuple(overlap[1])}")

@@ -19,7 +19,7 @@ MOST_HZ, MOST_SECONDS, MOST_CHANNELS = 10**7, 10**8, 10**4
 
 
 class Interval(NamedTuple):
-    """A phone or a word and its times, in seconds from the item's own start."""
+    """A phone, a word or a speaker's turn and its times, in seconds from the item's own start."""
 
     start: float
     end: float
@@ -55,12 +55,15 @@ class Item:
     """What shall come out, such as a translation."""
     phones: tuple[Interval, ...] | None = None
     words: tuple[Interval, ...] | None = None
+    turns: tuple[Interval, ...] | None = None
+    """Who speaks when: the labels are speakers. Unlike phones and words, turns may overlap."""
 
 
 KEYS = tuple(field.name for field in fields(Item))
 NAMES = ("speaker", "language", "corpus")
 """Keys whose values are kept for all items."""
 TEXTS = (*NAMES, "text", "label", "target")
+INTERVALS = ("phones", "words", "turns")
 PLACES = ("audio", "image")
 """Keys that say where a file lies: the content of an item is all the rest."""
 
@@ -78,7 +81,7 @@ class Essentials(NamedTuple):
 
 
 def parse_essentials(line: bytes) -> dict[str, Any]:
-    """Parse a line, leaving out its phones and words where that is easily done. A blank line is an empty object."""
+    """Parse a line, leaving out its phones, words and turns where that is easily done. A blank line is an empty object."""
     short = _without_intervals(line)
     if short is not line:
         with contextlib.suppress(UserError):  # what is wrong is found in the whole line too
@@ -120,9 +123,12 @@ _OURS = re.compile(rb'(\{"id": "(?:[^"\\]|\\.)*")(?:, "(?:audio|image)": "(?:[^"
 """How a line begins that `write_manifest` wrote: it need not be parsed, which makes a million of them a matter of seconds."""
 
 
+_OPENINGS = tuple(f'"{key}": [['.encode() for key in INTERVALS)
+
+
 def _without_intervals(line: bytes) -> bytes:
-    """Cut out what lies between the brackets of phones and words, most of a line's length, if written as `write_manifest` does."""
-    for opening in (b'"phones": [[', b'"words": [['):
+    """Cut out what lies between the brackets of phones, words and turns, most of a line's length, if written as `write_manifest` does."""
+    for opening in _OPENINGS:
         begin = line.find(opening)
         end = line.find(b"]]", begin)
         if 0 <= begin < end:
@@ -172,7 +178,7 @@ def item_of(record: Mapping[str, Any], folder: Path) -> Item:
     for key in PLACES:
         if key in values:
             values[key] = folder / values[key]
-    for key in ("phones", "words"):
+    for key in INTERVALS:
         if key in values:
             values[key] = _intervals(values[key], key)
     return Item(**values)

@@ -4,8 +4,8 @@
     {"id": "fvmh0-sa1", "audio": "../timit/sa1.wav", "duration": 2.9, "sample_rate": 16000, "speaker": "fvmh0", "phones": [[0, 0.1, "sil"]]}
 
 Needed: `id`, and `audio`, `image` or `text`; with audio `duration` (s) and `sample_rate` (Hz). `start` (s) and `channel` make an item of
-a part of a recording. `phones` and `words` are `[start, end, label]`, in seconds from the item's own start. Paths are relative to the
-manifest.
+a part of a recording. `phones`, `words` and `turns` are `[start, end, label]`, in seconds from the item's own start; turns, of
+speakers, may overlap. Paths are relative to the manifest.
 
 A manifest of a million lines opens in seconds: only ids and columns of numbers are kept, and an item is parsed when it is asked for.
 """
