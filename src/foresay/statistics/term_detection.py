@@ -3,9 +3,9 @@
     TWV(threshold) = 1 - mean over queries of (miss + beta false alarm)        beta = C_fa / C_miss (1 / P_target - 1)
 
 `miss` is the share of a query's documents that score below the threshold, `false alarm` that of all others that score at least as high.
-1 is perfect, 0 is what detects nothing gets. MTWV is that of the best threshold, one for all queries; ATWV that of a threshold chosen before.
-Queries that no document holds have no value and are left out, as in NIST's plan for spoken term detection of 2006. An interval draws queries
-again.
+1 is perfect, 0 is what detects nothing gets. MTWV is that of the best threshold, one for all queries; ATWV that of one chosen before.
+Queries that no document holds have no value and are left out, as in NIST's plan for spoken term detection of 2006. An interval draws
+queries again.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def term_weighted_value(scores: ArrayLike, relevant: ArrayLike, threshold: float
     What is drawn again are the queries that some document holds; there being none is a `UserError`.
     """
     values, held = np.asarray(scores, dtype=np.float64), np.asarray(relevant, dtype=np.bool_)
-    asked = held.any(axis=1)
+    asked = np.asarray(held.any(axis=1))
     if not asked.any():
         message = (
             f"No document holds any of the {len(held)} queries, so there is nothing to detect. Usual cause: a list of relevant documents"
