@@ -73,7 +73,7 @@ def test_stats(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["make"], 2, "usage: foresay corpus make CORPUS DEST"),
         (["make", "--help"], 0, "sines        Sines of two classes, low and high"),
         (["import"], 2, "usage: foresay corpus import CORPUS SRC DEST"),
-        (["import", "--help"], 0, "librispeech  LibriSpeech, and what is laid out like it"),
+        (["import", "--help"], 0, "  LibriSpeech, and what is laid out like it"),
         (["chek"], 2, 'foresay: foresay corpus chek: did you mean "check"?'),
         (["import", "timt", "a", "b"], 2, "there is no corpus 'timt': did you mean \"timit\"?"),
         (["import", "folder", "a", "b", "--split", "train"], 2, "--split takes NAME=FILE, such as train=train_split.txt, not 'train'"),

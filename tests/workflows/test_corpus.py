@@ -2,14 +2,16 @@
 
 import json
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from foresay.corpora.manifest import Interval, Manifest
-from foresay.corpora.reader import Skipped
+from foresay.corpora.manifest import Interval, Item, Manifest
+from foresay.corpora.reader import FoundItem, ItemPairs, Reader, Skipped, files
 from foresay.corpora.readers.folder import Folder
 from foresay.corpora.readers.timit import Timit
 from foresay.corpora.utterances import Times
@@ -275,6 +277,56 @@ def test_broken_times_leave_no_manifest(source: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"a\.ctm, line 2 is .*cannot be"):
             import_corpus("folder", source, tmp_path / "corpus", times=Times(ctm=tmp_path / "a.ctm"))
     assert not (tmp_path / "corpus").exists()
+
+
+@dataclass(frozen=True)
+class Folds(Reader):
+    """Every recording is tested in a fold of its own; pairs of the first fold stand beside."""
+
+    rows: tuple[tuple[str, ...], ...] = ()
+
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
+        for number, path in enumerate(files(source, {".wav", ".flac", ".ogg"})):
+            splits = (f"fold{fold}/{'test' if fold == number else 'train'}" for fold in range(2))
+            yield FoundItem(Item(path.stem, path, speaker=path.parent.name), tuple(splits))
+
+    def beside(self, source: Path, manifests: Mapping[str, Manifest]) -> Iterator[ItemPairs]:
+        assert source.name == "source"
+        assert manifests["fold0/test"].ids == ["a1"]
+        yield ItemPairs("fold0/trials.txt", ("fold0/test", "fold0/train"), self.rows)
+
+
+def test_folds_and_pairs(source: Path, tmp_path: Path) -> None:
+    rows = (("1", "a1", "a2"), ("0", "a1", "e1"), ("0", "a1", "e9"), ("0", "e1", "a2"))
+    found = import_corpus(Folds(rows), source, tmp_path / "corpus")
+    assert list(found.manifests) == ["manifest", "fold0/train", "fold0/test", "fold1/train", "fold1/test"]
+    assert ids(tmp_path / "corpus" / "fold1" / "train.jsonl") == ["a1", "e1", "e2"]
+    assert found.notes == [f"speakers in both fold{fold}/train and fold{fold}/test: 1 (anna)" for fold in range(2)]
+    assert found.pairs == {"fold0/trials.txt": 2}
+    assert (tmp_path / "corpus" / "fold0" / "trials.txt").read_text() == "1 a1 a2\n0 a1 e1\n"
+    assert [one.reason for one in found.skipped] == [
+        f"the pair '{pair}' has an item that cannot be used" for pair in ("0 a1 e9", "0 e1 a2")
+    ]
+    (tmp_path / "own.txt").write_text("a1\n")
+    assert not import_corpus(Folds(rows), source, tmp_path / "corpus", splits={"own": tmp_path / "own.txt"}).pairs
+    with pytest.raises(UserError, match=r"none of the 1 pairs for trials\.txt is of items that can be used"):
+        import_corpus(Folds(rows[2:3]), source, tmp_path / "corpus")
+
+
+@dataclass(frozen=True)
+class Parts(Reader):
+    """A fifth of a second of each recording."""
+
+    def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
+        for path in files(source, {".wav", ".flac", ".ogg"}):
+            yield FoundItem(Item(path.stem, path, start=0.1, duration=0.2))
+
+
+def test_a_part_of_a_recording_must_be_in_it(source: Path, tmp_path: Path) -> None:
+    found = import_corpus(Parts(), source, tmp_path / "corpus")
+    assert [one.reason for one in found.skipped] == [f"{source / 'eva' / 'e2.ogg'} lasts 0.250 s, but e2 ends at 0.300 s"]
+    part = Manifest.open(tmp_path / "corpus" / "manifest.jsonl")[2]
+    assert (part.id, part.start, part.duration) == ("e1", 0.1, 0.2)
 
 
 def test_two_do_not_import_into_one_folder_at_once(source: Path, tmp_path: Path) -> None:

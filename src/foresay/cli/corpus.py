@@ -242,6 +242,8 @@ def _print_imported(found: Imported) -> None:
     print(found.manifests["manifest"].path.parent)
     for name, statistics in found.manifests.items():
         _print_row(f"{name}.jsonl", statistics)
+    for name, count in found.pairs.items():
+        print(f"  {name:18} {_count(count, 'pair'):>13}")
     if found.skipped:
         print(f"skipped {len(found.skipped):,}:")
         for path, reason in found.skipped[:SHOWN]:

@@ -4,16 +4,18 @@ A reader finds recordings and knows who speaks and what is said; it opens no aud
 audio, adds times and splits that stand elsewhere, and writes the manifests. To add a corpus, add a file; nothing else changes.
 """
 
+import csv
+import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from foresay.corpora.manifest import Item
+from foresay.corpora.manifest import Item, Manifest
 from foresay.errors import UserError, nearest
-from foresay.files import write_list
+from foresay.files import read_text, text_lines, write_list
 from foresay.settings import find_class, first_line, list_names
 
 # What libsndfile reads, then what it does not: the importer reports those as skipped rather than pass over them in silence.
@@ -23,11 +25,12 @@ PACKAGE = "foresay.corpora.readers"
 
 
 class FoundItem(NamedTuple):
-    """A recording, of which the audio is still to be looked at: `item` has no duration and no sample rate yet."""
+    """A recording, of which the audio is still to be looked at: `item` has no sample rate yet."""
 
     item: Item
+    """With a duration, it is that part of the recording; otherwise all of it."""
     splits: tuple[str, ...] = ()
-    """The parts of the corpus that it belongs to, such as `train`."""
+    """The parts of the corpus that it belongs to, such as `train`, or `fold1/train`."""
 
 
 class Skipped(NamedTuple):
@@ -35,6 +38,17 @@ class Skipped(NamedTuple):
 
     path: Path
     reason: str
+
+
+class ItemPairs(NamedTuple):
+    """ItemPairs of items, which are written into a file beside the manifests: trials of a verification, what is relevant to a query."""
+
+    name: str
+    """Of the file, such as `test-trials.txt`."""
+    splits: tuple[str, str]
+    """Where the first items, and where the second ones, are from."""
+    rows: Sequence[tuple[str, ...]]
+    """Lines of words, of which the last two are ids."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,14 @@ class Reader(ABC):
         Raises:
             UserError: the options do not fit together, or the folder does not hold this corpus.
         """
+
+    def beside(self, source: Path, manifests: Mapping[str, Manifest]) -> Iterator["ItemPairs"]:  # noqa: ARG002 - most corpora have none
+        """Yield the lists of pairs that belong to the splits; `manifests`: split -> what of it can be used.
+
+        Raises:
+            UserError: a list is missing, or a line of it is none.
+        """
+        yield from ()
 
     @property
     def phone_set(self) -> str | None:
@@ -97,6 +119,41 @@ def files(folder: Path, suffixes: set[str]) -> Iterator[Path]:
             if path.suffix.lower() in suffixes and not name.startswith("."):
                 yield path
     yield from closed
+
+
+def listed(folder: Path, *names: str) -> list[str]:
+    """Read the lines, but for blank ones, of the file that lies in a folder under one of some names.
+
+    Raises:
+        UserError: there is none.
+    """
+    return [line.strip() for line in text_lines(_first(folder, names)) if line.strip()]
+
+
+def table(path: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """Read some columns of a CSV file with a header, row by row.
+
+    Raises:
+        UserError: there is no such file, it lacks a column, or a row is too short.
+    """
+    rows = csv.DictReader(io.StringIO(read_text(_first(path.parent, [path.name])), newline=""))
+    if missing := [column for column in columns if column not in (rows.fieldnames or ())]:
+        msg = f"{path} has no column {', '.join(missing)}; its first line is {','.join(rows.fieldnames or ())!r}. It is of another corpus"
+        raise UserError(msg)
+    for row in rows:
+        if any(row[column] is None for column in columns):
+            msg = f"{path}, line {rows.line_num} has fewer columns than the first: was the file cut short?"
+            raise UserError(msg)
+        yield {column: row[column] for column in columns}
+
+
+def _first(folder: Path, names: Sequence[str]) -> Path:
+    """Return the first file of some names that is there."""
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    msg = f"{folder} has no {' or '.join(names)}: was the corpus unpacked there whole, and is its list with it?"
+    raise UserError(msg)
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> Path | None:

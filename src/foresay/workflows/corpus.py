@@ -14,10 +14,11 @@ from foresay.corpora.generated import MadeCorpus
 from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.corpora.manifest import UNKNOWN, Item, Manifest, write_manifest
 from foresay.corpora.packing import Packed, pack
-from foresay.corpora.reader import FoundItem, Reader, Skipped, find_reader, write_skipped
+from foresay.corpora.reader import FoundItem, ItemPairs, Reader, Skipped, find_reader, write_skipped
 from foresay.corpora.statistics import Statistics, describe
 from foresay.corpora.utterances import ById, Times, Timetable, read_list
 from foresay.errors import AudioError, UserError, at_least
+from foresay.files import write_list
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
 
@@ -40,6 +41,8 @@ class Imported:
 
     manifests: dict[str, Statistics] = field(default_factory=dict)
     """`manifest`, which has everything, then each split."""
+    pairs: dict[str, int] = field(default_factory=dict)
+    """File of pairs beside the manifests, such as `test-trials.txt` -> how many."""
     skipped: list[Skipped] = field(default_factory=list)
     skipped_list: Path | None = None
     """File that lists them all, and whatever stands beside the corpus and was of no use: a path and a reason a line."""
@@ -134,15 +137,46 @@ def import_corpus(
     usable = _some_of(items(), lambda: _nothing_usable(source, destination, imported.skipped))
     with exclusive(destination, "Wait until it has ended, or choose another folder"):
         write_manifest(everything, usable, phone_set=timetable.phone_set or reader.phone_set)
+        manifests = _write_splits(Manifest.open(everything), members)
+        imported.manifests = {name: describe(manifest) for name, manifest in manifests.items()}
+        for pairs in () if lists else reader.beside(source, manifests):
+            imported.pairs[pairs.name] = _write_pairs(pairs, destination, manifests, imported.skipped)
         imported.skipped_list = write_skipped(destination / SKIPPED, [*imported.skipped, *_unused(timetable, lists)])
-        manifest = Manifest.open(everything)
-        imported.manifests["manifest"] = describe(manifest)
-        for name in sorted(members, key=lambda name: (not name.startswith("train"), name)):
-            path = destination / f"{name}.jsonl"
-            write_manifest(path, (item for item in manifest if item.id in members[name]), phone_set=manifest.phone_set)
-            imported.manifests[name] = describe(Manifest.open(path))
     imported.notes += [*_notes(imported, destination, timetable, lists), *_shared(members, "items")]
     return imported
+
+
+def _write_splits(everything: Manifest, members: Mapping[str, set[str]]) -> dict[str, Manifest]:
+    """Write a manifest of each split; return all, and first that of everything."""
+    manifests = {"manifest": everything}
+    for name in sorted(members, key=lambda name: (_folder(name), not Path(name).name.startswith("train"), name)):
+        path = everything.path.parent / f"{name}.jsonl"
+        write_manifest(path, (item for item in everything if item.id in members[name]), phone_set=everything.phone_set)
+        manifests[name] = Manifest.open(path)
+    return manifests
+
+
+def _folder(split: str) -> str:
+    """Return the folder of a split: folds have one each.
+
+    >>> _folder("fold1/train"), _folder("train")
+    ('fold1', '')
+    """
+    return split.rpartition("/")[0]
+
+
+def _write_pairs(pairs: ItemPairs, destination: Path, manifests: Mapping[str, Manifest], skipped: list[Skipped]) -> int:
+    """Write the pairs of which both items can be used, and count them; note the others."""
+    path = destination / pairs.name
+    known = [set(manifests[name].ids) if name in manifests else set[str]() for name in pairs.splits]
+    usable = [row for row in pairs.rows if row[-2] in known[0] and row[-1] in known[1]]
+    if not usable:
+        msg = f"none of the {len(pairs.rows)} pairs for {path.name} is of items that can be used: is its list of another corpus?"
+        raise UserError(msg)
+    write_list(path, map(" ".join, usable))
+    lost = set(pairs.rows) - set(usable)
+    skipped += [Skipped(path, f"the pair {' '.join(row)!r} has an item that cannot be used") for row in pairs.rows if row in lost]
+    return len(usable)
 
 
 def _items(item: Item, timetable: Timetable, channels: int) -> Iterator[Item]:
@@ -230,9 +264,12 @@ def _look(found: FoundItem | Skipped) -> _Usable | Skipped:
         info = audio_info(path)
     except AudioError as error:
         return Skipped(path, str(error))
-    duration = info.frames / info.sample_rate
-    if duration < SHORTEST:
-        return Skipped(path, f"{path} lasts {duration:.3f} s, less than the receptive field of a frame")
+    whole = info.frames / info.sample_rate
+    duration = item.duration or whole
+    end = item.start + duration
+    if duration < SHORTEST or end > whole:
+        wrong = "less than the receptive field of a frame" if duration < SHORTEST else f"but {item.id} ends at {end:.3f} s"
+        return Skipped(path, f"{path} lasts {whole:.3f} s, {wrong}")
     return _Usable(replace(item, duration=duration, sample_rate=info.sample_rate), found.splits, info.channels)
 
 
@@ -265,9 +302,9 @@ def _notes(imported: Imported, destination: Path, timetable: Timetable, lists: M
 
 
 def _shared(splits: Mapping[str, set[str]], what: str) -> Iterator[str]:
-    """Say what is in two splits."""
+    """Say what is in two splits, unless they are of different folds."""
     for (one, these), (other, those) in combinations(splits.items(), 2):
-        if both := sorted(these & those):
+        if _folder(one) == _folder(other) and (both := sorted(these & those)):
             yield f"{what} in both {one} and {other}: {_some(both)}"
 
 
