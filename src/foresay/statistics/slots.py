@@ -45,7 +45,7 @@ def score_slots(reference: str, hypothesis: str, protocol: Protocol) -> SlotScor
     """Compare an utterance with what was recognized, both with their slots.
 
     >>> score_slots("play B-artist the beatles E-artist now", "play B-artist the needles E-artist now", "clean")
-    SlotScores(f1=1.0, errors=2, characters=11)
+    SlotScores(f1=1.0, errors=3, characters=11)
     """
     read = slots if protocol == "clean" else _superb_slots
     true, found = read(reference), read(hypothesis)
