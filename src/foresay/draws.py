@@ -51,6 +51,7 @@ MeasuringPurpose: TypeAlias = Literal[
     "moments",
     "frames",
     "pairs",
+    "trials",
     "tokens",
     "phones of a map",
     "items of a map",

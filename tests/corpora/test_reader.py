@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.reader import FoundItem, files, find_reader, list_readers
+from foresay.corpora.reader import FoundItem, files, find_reader, list_readers, spread
 from foresay.corpora.readers.cifar import Cifar
 from foresay.corpora.readers.digits import Digits
 from foresay.corpora.readers.folder import Folder
@@ -87,3 +87,9 @@ def test_a_folder_that_may_not_be_looked_into_is_not_passed_over(tmp_path: Path,
 
     monkeypatch.setattr(os, "scandir", refusing)
     assert [path.name for path in files(tmp_path, {".wav"})] == ["a.wav", "closed"]
+
+
+def test_some_at_equal_distances() -> None:
+    assert spread(range(10), 5) == [0, 2, 4, 6, 8]
+    assert spread(range(3), 3) == [0, 1, 2]
+    assert spread(range(3), 9) == [0, 1, 2]

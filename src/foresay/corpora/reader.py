@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 from foresay.corpora.manifest import Item, Manifest
 from foresay.errors import UserError, nearest
@@ -22,6 +22,7 @@ from foresay.settings import find_class, first_line, list_names
 READABLE = {".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".nist", ".oga", ".ogg", ".opus", ".rf64", ".sph", ".w64", ".wav"}
 UNREADABLE = {".aac", ".amr", ".m4a", ".mp4", ".raw", ".webm", ".wma"}
 PACKAGE = "foresay.corpora.readers"
+T = TypeVar("T")
 
 
 class FoundItem(NamedTuple):
@@ -154,6 +155,15 @@ def _first(folder: Path, names: Sequence[str]) -> Path:
             return folder / name
     msg = f"{folder} has no {' or '.join(names)}: was the corpus unpacked there whole, and is its list with it?"
     raise UserError(msg)
+
+
+def spread(things: Sequence[T], count: int) -> list[T]:
+    """Take some things at equal distances, all where there are no more.
+
+    >>> spread("abcdefgh", 3), spread("ab", 3)
+    (['a', 'c', 'f'], ['a', 'b'])
+    """
+    return [things[place * len(things) // count] for place in range(count)] if count < len(things) else list(things)
 
 
 def write_skipped(path: Path, skipped: Sequence[Skipped]) -> Path | None:

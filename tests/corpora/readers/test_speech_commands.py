@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.readers.speech_commands import KEYWORDS, SILENCE, UNKNOWN, SpeechCommands, spread
+from foresay.corpora.readers.speech_commands import KEYWORDS, SILENCE, UNKNOWN, SpeechCommands
 from foresay.errors import UserError
 from foresay.workflows.corpus import Imported, import_corpus
 from reference.tiny_corpora import clip, items, lines
@@ -88,12 +88,6 @@ def test_all_of_the_unknown(source: Path, tmp_path: Path) -> None:
         "valid": (1, 2, 4 + 2),
         "test": (1, 1, 1),
     }
-
-
-def test_some_at_equal_distances() -> None:
-    assert spread(range(10), 5) == [0, 2, 4, 6, 8]
-    assert spread(range(3), 3) == [0, 1, 2]
-    assert spread(range(3), 9) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["validation_list.txt", "testing_list.txt"])

@@ -16,11 +16,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from foresay.audio.read import audio_info
 from foresay.corpora.manifest import Item
-from foresay.corpora.reader import FoundItem, Reader, Skipped, files, listed
+from foresay.corpora.reader import FoundItem, Reader, Skipped, files, listed, spread
 from foresay.errors import AudioError, UserError
 
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -34,7 +34,6 @@ HELD_OUT = 0.1
 SLACK = 1e-6
 """More than floating point is wrong by."""
 SPEAKER = re.compile(r"([^_]+)_nohash_")
-T = TypeVar("T")
 
 
 class _Clip(NamedTuple):
@@ -80,15 +79,6 @@ class SpeechCommands(Reader):
         noises = [path for path in paths if path.parent.name == NOISE]
         for split in ("train", "valid"):
             yield from _silence(noises, split, None if self.all_unknown else _each(clips, split))
-
-
-def spread(things: Sequence[T], count: int) -> list[T]:
-    """Take some things at equal distances, all where there are no more.
-
-    >>> spread("abcdefgh", 3), spread("ab", 3)
-    (['a', 'c', 'f'], ['a', 'b'])
-    """
-    return [things[place * len(things) // count] for place in range(count)] if count < len(things) else list(things)
 
 
 def _clip(path: Path, splits: dict[str, str | None]) -> _Clip:
