@@ -13,6 +13,7 @@ from foresay.corpora.made.bars import BarsWithSines
 from foresay.corpora.made.demo import EmbeddedCorpus
 from foresay.corpora.made.digit_pairs import DigitPairs
 from foresay.corpora.made.sines import Sines
+from foresay.corpora.made.superb import MiniatureSuperb
 from foresay.errors import UserError
 from foresay.locks import exclusive
 from reference.interruptions import contents, kill, operations
@@ -25,7 +26,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_file_name_is_the_registry() -> None:
-    makers = {"bars": BarsWithSines, "demo": EmbeddedCorpus, "digit-pairs": DigitPairs, "sines": Sines}
+    makers = {"bars": BarsWithSines, "demo": EmbeddedCorpus, "digit-pairs": DigitPairs, "sines": Sines, "superb": MiniatureSuperb}
     assert {name: find_maker(name) for name in makers} == makers
     assert makers.keys() <= list_makers().keys()
     assert all(list_makers().values())

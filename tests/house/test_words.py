@@ -27,7 +27,6 @@ ALLOWED = {
     "src/foresay/training/trainer.py": {"told": "a key of saved states"},
     "tests/audio/test_read.py": {"tell": POSITION},
     "tests/audio/test_voice.py": {"heard": SPOKEN, "tell": SPOKEN},
-    "tests/corpora/made/test_demo.py": {"heard": SPOKEN},
     "tests/negatives/test_samplers.py": {"heard": "an option of older models"},
     "tests/test_shards.py": {"tell": POSITION},
 }

@@ -106,7 +106,7 @@ def _make(arguments: list[str]) -> int:
     made = options.maker.make(options.destination)
     print(f"{made.manifests['all'].parent}{' was there already' if made.reused else ': made'}")
     for path in made.manifests.values():
-        _print_row(path.name, corpus_stats(path))
+        _print_row(path.relative_to(options.destination).as_posix(), corpus_stats(path))
     return 0
 
 

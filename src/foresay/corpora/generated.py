@@ -98,7 +98,8 @@ def make_once(
             items = record()
             for split, path in parts.items():
                 write_manifest(path, items[split], phone_set=phone_set)
-            write_manifest(manifests["all"], [item for split in parts for item in items[split]], phone_set=phone_set)
+            everything = dict.fromkeys(item for split in parts for item in items[split])  # an item may be in several
+            write_manifest(manifests["all"], everything, phone_set=phone_set)
             write_text(folder / "corpus.toml", write_toml(complete))
     except (OSError, soundfile.LibsndfileError) as error:  # the latter reports a full disk as a `System error`
         msg = f"cannot write {title} to {folder}: {error}. It needs some {megabytes} MB: make room, or choose another folder."

@@ -1,39 +1,34 @@
 """The embedded corpus: English sentences in a dozen synthetic voices, with the times of all phones and words.
 
 It is made, not downloaded: our grammar writes the sentences (`sentences.py`), eSpeak NG speaks them (`audio/voice.py`), and each is
-put into a small room with some noise (`audio/room.py`). The same seed gives the same bytes on the same platform.
+put into a small room with some noise (`recording.py`). The same seed gives the same bytes on the same platform.
 
     DESTINATION/train.jsonl  valid.jsonl  test.jsonl  manifest.jsonl (all three)  corpus.toml  audio/VOICE/ID.flac (16 kHz)
 
 The test has voices and sentences that neither train nor valid has; valid has voices of train and sentences of its own.
 """
 
-import io
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import soundfile
-import soxr
-from numpy.typing import NDArray
 
 from foresay import draws
 from foresay.audio import espeak
-from foresay.audio.room import NOISES, add_noise, draw_noise, reverberate, room_response
-from foresay.audio.voice import PHONE_SET, SILENCE, Speech, Timed, Voice, speak
+from foresay.audio.voice import PHONE_SET, SILENCE, Voice, speak
 from foresay.corpora.generated import MadeCorpus, Maker, make_once
+from foresay.corpora.made.recording import SAMPLE_RATE, between_pauses, dry, flac, in_a_mood, in_a_room, shifted
 from foresay.corpora.made.sentences import draw_sentences
 from foresay.corpora.manifest import Interval, Item
 from foresay.errors import UserError
 from foresay.progress import ProgressBar
 
-SAMPLE_RATE = 16000
 RECIPE = 1  # to be raised when the same seed shall give another corpus
 
 Split: TypeAlias = Literal["train", "valid", "test"]
@@ -62,14 +57,8 @@ _TEST_EVERY = 4  # the fourth voice, the eighth, … are in the test split only
 _VALID_SECONDS = 15.0  # a valid voice says at least as much: a group of negatives is eight windows of 1.28 s of one voice
 
 _SHORTEST, _LONGEST = 2.0, 6.0  # s, an utterance
-_FRAME = SAMPLE_RATE // 100
-_RT60 = 0.1, 0.4  # s
-_DIRECT_TO_ECHO = 3.0, 12.0  # dB: near the microphone
-_SNR = 15.0, 30.0  # dB
-_LEVEL = -30.0, -22.0  # dB of full scale
-_PEAK = 0.95
 
-_NOTE = """Synthetic speech: made by Foresay with eSpeak NG. It is for trials and demonstrations; results on it say little of real speech. \
+NOTE = """Synthetic speech: made by Foresay with eSpeak NG. It is for trials and demonstrations; results on it say little of real speech. \
 eSpeak NG itself is licensed under the GPL, version 3 or later; no part of the program is in this folder."""
 
 
@@ -125,7 +114,7 @@ def _describe(seed: int, minutes: float, voices: int) -> dict[str, Any]:
         "sample_rate": SAMPLE_RATE,
         "phone_set": PHONE_SET,
         "engine": f"eSpeak NG {espeak.version()}",
-        "note": _NOTE,
+        "note": NOTE,
     }
 
 
@@ -166,15 +155,16 @@ def _record(part: _Part, folder: Path, rng: np.random.Generator, progress: Calla
     for sentence in part.sentences:
         if spoken >= part.seconds:
             break
-        speech = speak(sentence, _in_a_mood(VOICES[part.speaker], rng))
-        samples, lead = _in_a_room(speech, rng)
+        speech = speak(sentence, in_a_mood(VOICES[part.speaker], rng))
+        samples, lead = between_pauses(dry(speech), rng)
+        samples = in_a_room(samples, rng)
         duration = len(samples) / SAMPLE_RATE
         if not _SHORTEST <= duration <= _LONGEST:
             continue
         name = f"{part.speaker}-{part.split}-{len(items):03d}"
         audio = place / f"{name}.flac"
-        audio.write_bytes(_flac(samples))
-        phones = _shifted(speech.phones, lead)
+        audio.write_bytes(flac(samples))
+        phones = shifted(speech.phones, lead)
         pauses = Interval(0.0, phones[0].start, SILENCE), Interval(phones[-1].end, duration, SILENCE)
         items.append(
             Item(
@@ -186,44 +176,9 @@ def _record(part: _Part, folder: Path, rng: np.random.Generator, progress: Calla
                 language="en",
                 text=sentence,
                 phones=(pauses[0], *phones, pauses[1]),
-                words=_shifted(speech.words, lead),
+                words=shifted(speech.words, lead),
             )
         )
         progress(int(spoken + duration) - int(spoken))
         spoken += duration
     return items
-
-
-def _in_a_mood(voice: Voice, rng: np.random.Generator) -> Voice:
-    """Nobody speaks twice alike."""
-    return replace(
-        voice,
-        rate=round(voice.rate * rng.uniform(0.9, 1.1)),
-        pitch=voice.pitch + int(rng.integers(-6, 7)),
-        melody=voice.melody + int(rng.integers(-15, 16)),
-    )
-
-
-def _in_a_room(speech: Speech, rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
-    """Record a speech: (S,) samples at 16 kHz, whole frames of 10 ms, and the seconds of silence before the first sound."""
-    dry = soxr.resample(speech.samples, speech.sample_rate, SAMPLE_RATE)
-    before, after = (int(rng.uniform(0.1, 0.3) * SAMPLE_RATE) for _ in range(2))
-    after += -(before + len(dry) + after) % _FRAME
-    samples = np.pad(dry, (before, after))
-    rt60, direct_to_echo, snr, level = (rng.uniform(*span) for span in (_RT60, _DIRECT_TO_ECHO, _SNR, _LEVEL))
-    samples = reverberate(samples, room_response(rt60, direct_to_echo, SAMPLE_RATE, rng))
-    samples = add_noise(samples, draw_noise(NOISES[rng.integers(len(NOISES))], len(samples), SAMPLE_RATE, rng), snr)
-    gain = min(10 ** (level / 20) / np.sqrt(np.mean(samples**2)), _PEAK / np.abs(samples).max())
-    return samples * np.float32(gain), before / SAMPLE_RATE
-
-
-def _shifted(times: Iterable[Timed], seconds: float) -> tuple[Interval, ...]:
-    """Move times that much later, to 0.1 ms."""
-    return tuple(Interval(round(start + seconds, 4), round(end + seconds, 4), label) for start, end, label in times)
-
-
-def _flac(samples: NDArray[np.float32]) -> bytes:
-    """Encode in memory: a full disk is then noticed by Python, which says so."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return buffer.getvalue()

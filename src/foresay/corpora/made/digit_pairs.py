@@ -25,7 +25,8 @@ from foresay import draws
 from foresay.audio.read import audio_info
 from foresay.audio.voice import speak
 from foresay.corpora.generated import MadeCorpus, Maker, make_once
-from foresay.corpora.made.demo import SAMPLE_RATE, VOICES
+from foresay.corpora.made.demo import VOICES
+from foresay.corpora.made.recording import SAMPLE_RATE
 from foresay.corpora.manifest import Item, Manifest
 from foresay.corpora.reader import FoundItem
 from foresay.corpora.readers.digits import WORDS, Digits

@@ -85,17 +85,20 @@ GRAMMAR: Mapping[str, str] = {
 _EXPANSIONS = {symbol: [" ".join(choice.split()) for choice in choices.split("|")] for symbol, choices in GRAMMAR.items()}
 
 
-def draw_sentence(rng: np.random.Generator) -> str:
-    """Draw one sentence: capitalized, ending in a full stop."""
-    words = _expand("{sentence}", rng)
+SENTENCE = "{sentence}"
+
+
+def draw_sentence(rng: np.random.Generator, form: str = SENTENCE) -> str:
+    """Draw one sentence of a form, such as `{one} {acted} {how}`: capitalized, ending in a full stop."""
+    words = _expand(form, rng)
     return words[0].upper() + words[1:] + "."
 
 
-def draw_sentences(count: int, rng: np.random.Generator) -> list[str]:
-    """Draw `count` sentences, all different."""
+def draw_sentences(count: int, rng: np.random.Generator, form: str = SENTENCE) -> list[str]:
+    """Draw `count` sentences of a form, all different."""
     sentences: dict[str, None] = {}
     while len(sentences) < count:
-        sentences[draw_sentence(rng)] = None
+        sentences[draw_sentence(rng, form)] = None
     return list(sentences)
 
 
