@@ -6,6 +6,7 @@ import pytest
 
 from foresay.corpora.reader import FoundItem, Skipped
 from foresay.corpora.readers.librispeech import LibriSpeech
+from foresay.errors import UserError
 
 
 @pytest.fixture
@@ -46,6 +47,20 @@ def test_several_subsets_are_splits(root: Path) -> None:
         "19-198-0001": ("19", "THIS LITTLE WORK", ("train-clean-100",)),
         "909-131041-0000": ("909", None, ("train-clean-100",)),
     }
+
+
+def test_subsets_are_chosen_for_splits(root: Path) -> None:
+    reader = LibriSpeech(train=("train-clean-100",), test=("test-other",))
+    found = [one for one in reader.find(root) if isinstance(one, FoundItem)]
+    assert [(item.id, splits) for item, splits in found] == [
+        ("19-198-0000", ("train",)),
+        ("19-198-0001", ("train",)),
+        ("909-131041-0000", ("train",)),
+        ("1688-142285-0000", ("test",)),
+    ]
+    assert [one.item.id for one in LibriSpeech(valid=("test-other",)).find(root) if isinstance(one, FoundItem)] == ["1688-142285-0000"]
+    with pytest.raises(UserError, match="dev-clean is not a folder"):
+        list(LibriSpeech(valid=("dev-clean",)).find(root))
 
 
 def test_one_speaker(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """LibriSpeech, and what is laid out like it: SPEAKER/CHAPTER/ID.flac, with SPEAKER-CHAPTER.trans.txt where there are transcripts.
 
-The folder may be one subset (train-clean-100) or hold several; of several, each becomes a split. Clips without a transcript come along.
+The folder may be one subset (train-clean-100) or hold several; of several, each becomes a split, or is part of the split that it is chosen
+for: `--train train-clean-100 --valid dev-clean --test test-clean` as SUPERB. Clips without a transcript come along.
 V. Panayotov et al., "LibriSpeech: an ASR corpus based on public domain audio books", ICASSP 2015.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from foresay.corpora.manifest import Item
@@ -21,17 +23,25 @@ DEPTH_OF_SUBSETS = 4
 class LibriSpeech(Reader):
     """Reads LibriSpeech."""
 
+    train: tuple[str, ...] = ()
+    """Subsets that are `train`, such as train-clean-100. With any of these three, no other subset is read."""
+    valid: tuple[str, ...] = ()
+    """Subsets that are `valid`, such as dev-clean."""
+    test: tuple[str, ...] = ()
+    """Subsets that are `test`, such as test-clean."""
+
     def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every clip, transcribed or not."""
         chapter: Path | None = None
         texts: dict[str, str] = {}
-        for path in files(source, {".flac", ".wav"}):
+        chosen = {subset: split for split in ("train", "valid", "test") for subset in getattr(self, split)}
+        for path in chain.from_iterable(files(folder, {".flac", ".wav"}) for folder in ([source / name for name in chosen] or [source])):
             if path.absolute().parent != chapter:
                 chapter = path.absolute().parent
                 texts, skipped = _transcripts(chapter)
                 yield from skipped
             parts = path.relative_to(source).parts
-            subsets = parts[:1] if len(parts) == DEPTH_OF_SUBSETS else ()
+            subsets = tuple(chosen.get(subset, subset) for subset in parts[:1]) if len(parts) == DEPTH_OF_SUBSETS else ()
             yield FoundItem(Item(path.stem, audio=path, speaker=chapter.parent.name, language="en", text=texts.get(path.stem)), subsets)
 
 
