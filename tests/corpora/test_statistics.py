@@ -14,7 +14,7 @@ def test_a_small_corpus(tmp_path: Path) -> None:
     items = [
         Item("1", audio=tmp_path / "1.wav", duration=30, sample_rate=16_000, speaker="eva", language="en", text="one", phones=PHONES),
         Item("2", audio=tmp_path / "2.wav", duration=60, sample_rate=16_000, speaker="eva", language="fr", label="x"),
-        Item("3", audio=tmp_path / "3.wav", duration=150, sample_rate=8000, language="en", words=PHONES, label="x"),
+        Item("3", audio=tmp_path / "3.wav", duration=150, sample_rate=8000, language="en", words=PHONES, turns=PHONES, label="x"),
     ]
     write_manifest(tmp_path / "train.jsonl", items, phone_set="mine")
     found = describe(Manifest.open(tmp_path / "train.jsonl"))
@@ -27,7 +27,7 @@ def test_a_small_corpus(tmp_path: Path) -> None:
     assert found.sample_rates == {8000: 1, 16_000: 2}
     assert found.languages == {"en": 2, "fr": 1}
     assert found.labels == {"x": 2}
-    assert (found.transcribed, found.with_phones, found.with_words) == (1, 1, 1)
+    assert (found.transcribed, found.with_phones, found.with_words, found.with_turns) == (1, 1, 1, 1)
     assert found.phone_set == "mine"
     assert found.phones == {"a": 2, "b": 1}
     assert found.phone_seconds == pytest.approx({"a": 0.8, "b": 0.1})

@@ -353,6 +353,7 @@ def _print_statistics(s: Statistics) -> None:
         "transcribed": f"{s.transcribed:,} of {s.items:,} items",
         "with words": f"{s.with_words:,} of {s.items:,} items",
         "with phones": f"{s.with_phones:,} of {s.items:,} items",
+        "with turns": f"{s.with_turns:,} of {s.items:,} items",
     }
     if s.phones:
         rows["phone set"] = f"{s.phone_set or 'not named'}: {len(s.phones)} phones, {sum(s.phones.values()):,} occurrences"

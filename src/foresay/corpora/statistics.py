@@ -42,6 +42,8 @@ class Statistics:
     with_phones: int
     """Items with phone times."""
     with_words: int
+    with_turns: int
+    """Items with who speaks when."""
     phone_set: str | None
     phones: Mapping[str, int]
     """Phone -> number of occurrences, the most frequent first."""
@@ -58,11 +60,12 @@ def describe(manifest: Manifest) -> Statistics:
     """Count what is in a manifest. Reads every line, and no audio."""
     languages, labels, phones = Counter[str](), Counter[str](), Counter[str]()
     seconds: dict[str, float] = {}
-    transcribed = with_phones = with_words = 0
+    transcribed = with_phones = with_words = with_turns = 0
     for item in manifest:
         transcribed += item.text is not None
         with_phones += item.phones is not None
         with_words += item.words is not None
+        with_turns += item.turns is not None
         languages.update([item.language] if item.language else [])
         labels.update([item.label] if item.label else [])
         for phone in item.phones or ():
@@ -83,6 +86,7 @@ def describe(manifest: Manifest) -> Statistics:
         transcribed=transcribed,
         with_phones=with_phones,
         with_words=with_words,
+        with_turns=with_turns,
         phone_set=manifest.phone_set,
         phones=dict(phones.most_common()),
         phone_seconds=seconds,

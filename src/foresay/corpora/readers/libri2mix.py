@@ -88,7 +88,7 @@ class Libri2Mix(Reader):
                 path = source / part / self.mixture / f"{name}.wav"
                 try:
                     sources = (source / part / place / path.name for place in ("s1", "s2"))
-                    turns = turns_of(name, known) if known else tuple(_active(name, *sources))
+                    turns = turns_of(name, known) if known else tuple(sorted(_active(name, *sources)))
                 except UserError as error:
                     yield Skipped(path, str(error))
                     continue
