@@ -80,7 +80,7 @@ def test_turns_by_the_loudness_of_the_sources(mixed: Path, tmp_path: Path) -> No
     """Both sources of the tiny copy are noise from beginning to end."""
     import_corpus(Libri2Mix("activity"), mixed / "Libri2Mix", tmp_path / "sd")
     (item,) = items(tmp_path / "sd", "test")
-    assert item.turns == (Interval(0.0, 1.0, "61"), Interval(0.0, 1.0, "121"))
+    assert item.turns == (Interval(0.0, 1.0, "121"), Interval(0.0, 1.0, "61"))
 
 
 def test_loudness_finds_speech_and_joins_it() -> None:
