@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import foresay
 from foresay.baselines.logmel import LogMel
 from foresay.contracts import Encoded
 from foresay.corpora.item import Interval
@@ -15,8 +16,10 @@ from foresay.encoding.text_alignment import text_alignment
 from foresay.encoding.transcripts import encoded_of
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
+from foresay.evaluation.recognition.alignment import EVEN, NEAR
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.results import Result
+from foresay.workflows.train import run_recipe
 from reference.tones import write_tones
 
 
@@ -81,3 +84,18 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
     write_manifest(tmp_path / "other.jsonl", [replace(item, text="x y") for item in manifest])
     with pytest.raises(UserError, match=r"mine finds none of the texts"):
         measured(recognizer(), Manifest.open(tmp_path / "other.jsonl"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_hidden_markov_models_find_four_of_five_boundaries_of_phones_within_20_ms(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    corpus = foresay.make_corpus(tmp_path / "corpus").manifests  # 30 minutes to learn from, voices of their own to test on
+    run_recipe("finetune", "hmm-tiny", corpus["train"], tmp_path / "hmm", overrides=["model.units=phones"])
+    rows = foresay.evaluate([tmp_path / "hmm"], corpus["test"], measures=["alignment:words"])
+    near = {row.model: row for row in rows if row.metric == NEAR}
+    assert near["hmm"].value >= 0.8
+    assert near["hmm"].low is not None
+    assert near["hmm"].low > 0.75
+    assert near[EVEN].value < 0.15
+    assert near["hmm"].details["left out"] == 0
