@@ -62,10 +62,10 @@ class StablePrefix(NamedTuple):
 
 
 class SearchStream(Protocol):
-    """The search of one utterance whose emissions come in chunks of any size; how they were cut changes nothing."""
+    """The search of one utterance whose frames, such as emissions, come in chunks of any size; how they were cut changes nothing."""
 
-    def push(self, emissions: Emissions) -> StablePrefix:
-        """Go on by the frames of a chunk (1, t, V), and return what is certain now: it begins with what was certain before."""
+    def push(self, encoded: Encoded) -> StablePrefix:
+        """Go on by the frames of a chunk (1, t, D), and return what is certain now: it begins with what was certain before."""
 
     def finish(self) -> Hypothesis:
         """Return the best hypothesis of the whole."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from foresay.contracts.recognition import Emissions
+from foresay.contracts.recognition import Emissions, Encoded
 from foresay.errors import UserError
 
 BLANK = 0
@@ -47,18 +47,27 @@ def checked(emissions: Emissions, symbols: int | None = None) -> Emissions:
     return emissions
 
 
-def checked_chunk(emissions: Emissions, symbols: int | None = None) -> Emissions:
+def checked_chunk(encoded: Encoded, symbols: int | None = None) -> Emissions:
     """Return a chunk of one utterance (1, t, V) that can be searched.
 
     Raises:
-        UserError: as `checked` says, or it is of several utterances, or has frames that are not real.
+        UserError: as `checked` says, or it is no chunk.
     """
-    checked(emissions, symbols)
-    scores, lengths = emissions
-    if lengths.tolist() != [scores.shape[1]]:
-        msg = f"a stream is one utterance, in chunks of real frames alone, not lengths {lengths.tolist()} in a chunk of {scores.shape[1]}"
-        raise UserError(msg)
+    emissions = checked(Emissions(*encoded), symbols)
+    refuse_no_chunk(emissions)
     return emissions
+
+
+def refuse_no_chunk(encoded: Encoded) -> None:
+    """Refuse what is no chunk of one utterance (1, t, D).
+
+    Raises:
+        UserError: it is of several utterances, or has frames that are not real.
+    """
+    frames, lengths = encoded
+    if lengths.tolist() != [frames.shape[1]]:
+        msg = f"a stream is one utterance, in chunks of real frames alone, not lengths {lengths.tolist()} in a chunk of {frames.shape[1]}"
+        raise UserError(msg)
 
 
 def real_frames(emissions: Emissions) -> Tensor:

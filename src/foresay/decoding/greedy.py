@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from foresay.contracts.recognition import Emissions, Hypothesis, StablePrefix
+from foresay.contracts.recognition import Emissions, Encoded, Hypothesis, StablePrefix
 from foresay.decoding.emissions import BLANK, begins, checked, checked_chunk, real_frames
 
 
@@ -49,14 +49,13 @@ class GreedyStream:
         self._frames: list[int] = []
         self._score, self._done, self._last = 0.0, 0, BLANK
 
-    def push(self, emissions: Emissions) -> StablePrefix:
-        """Go on by the frames of a chunk (1, t, V).
+    def push(self, encoded: Encoded) -> StablePrefix:
+        """Go on by the emissions of a chunk (1, t, V).
 
         Raises:
-            UserError: the emissions are no emissions of one utterance, or are not numbers.
+            UserError: they are no emissions of one utterance, or are not numbers.
         """
-        checked_chunk(emissions)
-        scores, path = emissions.log_probabilities.max(-1)
+        scores, path = checked_chunk(encoded).log_probabilities.max(-1)
         starts = begins(path, self._last)[0].nonzero()[:, 0]
         self._tokens += path[0, starts].tolist()
         self._frames += (starts + self._done).tolist()

@@ -56,10 +56,10 @@ class History:
         return [torch.stack(kind[::-1], dim=2).cpu() for kind in kinds]
 
 
-def emitted(row: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return what the frames (T,) of a hypothesis added, and the frames that added it."""
-    frames = (row != NOTHING).nonzero()[:, 0]
-    return tuple(row[frames].tolist()), tuple(frames.tolist())
+def emitted(rows: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return what the frames of a hypothesis added, (T,) or up to n in each, (T, n), and the frames that added it."""
+    real = rows != NOTHING
+    return tuple(rows[real].tolist()), tuple(real.nonzero()[:, 0].tolist())
 
 
 def mixed(names: Tensor, numbers: Tensor) -> Tensor:

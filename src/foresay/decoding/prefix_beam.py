@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from foresay.contracts.language_models import LanguageModel
-from foresay.contracts.recognition import Emissions, Hypothesis
-from foresay.decoding.emissions import BLANK, checked, padded_with_blanks
+from foresay.contracts.recognition import Emissions, Encoded, Hypothesis
+from foresay.decoding.emissions import BLANK, checked, checked_chunk, padded_with_blanks
 from foresay.decoding.fusion import SymbolModel, word_begins
 from foresay.decoding.history import NOTHING, History, emitted, mixed
 from foresay.decoding.hot_words import HotWords
@@ -52,6 +52,10 @@ class Beam(NamedTuple):
     def total(self) -> Tensor:
         """Log p_AM: (B, K)."""
         return torch.logaddexp(self.blank, self.symbol)
+
+    def without(self, given_up: Tensor) -> "Beam":
+        """Free the places (B, K) of some prefixes."""
+        return self._replace(blank=self.blank.masked_fill(given_up, -torch.inf), symbol=self.symbol.masked_fill(given_up, -torch.inf))
 
 
 class PrefixBeam:
@@ -127,9 +131,17 @@ class PrefixBeam:
             for b, ranking in enumerate(ranks.tolist())
         ]
 
-    def begin(self, emissions: Emissions) -> Beam:
+    def checked(self, chunk: Encoded) -> Emissions:
+        """Return a chunk of one utterance (1, t, V) that can be searched.
+
+        Raises:
+            UserError: it is none of this vocabulary, or holds what is not a number.
+        """
+        return checked_chunk(chunk, len(self.symbols))
+
+    def begin(self, emissions: Encoded) -> Beam:
         """Begin with the empty prefix, and K - 1 places that are free."""
-        scores = emissions.log_probabilities
+        scores = emissions.frames
         free = torch.full((scores.shape[0], self.beam), -torch.inf, device=scores.device, dtype=scores.dtype)
         zero, number = torch.zeros_like(free), torch.zeros_like(free, dtype=torch.int64)
         first = free.clone()

@@ -1,4 +1,4 @@
-"""Prefix beam search of an utterance whose emissions come in chunks: the beam is carried on, and what is certain comes out.
+"""Beam search of an utterance whose frames come in chunks: the beam is carried on, and what is certain comes out.
 
 chunk --> the same steps, frame by frame, as of the whole --> all prefixes that are left begin alike: that much is certain
 |
@@ -7,21 +7,58 @@ what lies before is forgotten, so that an hour takes no more memory than a minut
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
-from foresay.contracts.recognition import Emissions, Hypothesis, StablePrefix
-from foresay.decoding.emissions import checked_chunk
+from foresay.contracts.recognition import Encoded, Hypothesis, StablePrefix
 from foresay.decoding.history import History, emitted
-from foresay.decoding.prefix_beam import Beam, PrefixBeam
 from foresay.errors import at_least
 
 
-class PrefixStream:
+class Prefixes(Protocol):
+    """K prefixes of B utterances, each (B, K)."""
+
+    @property
+    def total(self) -> Tensor:
+        """Log p of the symbols given the audio; -inf where a place is free."""
+
+    @property
+    def bonus(self) -> Tensor:
+        """All else that they are ranked by."""
+
+    @property
+    def name(self) -> Tensor:
+        """A mix of all symbols."""
+
+    def without(self, given_up: Tensor) -> Self:
+        """Free the places (B, K) of some."""
+
+
+Beam = TypeVar("Beam", bound=Prefixes)
+
+
+class FrameSearch(Protocol[Beam]):
+    """A beam search that goes on frame by frame (`PrefixBeam`, `TransducerFrameBeam`)."""
+
+    def checked(self, chunk: Encoded) -> Encoded:
+        """Return a chunk of one utterance (1, t, D) that can be searched, or refuse it: UserError."""
+
+    def begin(self, encoded: Encoded) -> Beam:
+        """Begin with the empty prefix."""
+
+    def step(self, beam: Beam, frame: Tensor, history: History) -> Beam:
+        """Go on by one frame (B, D), and write down where the prefixes came from, and up to n symbols that each added."""
+
+    def found(self, beam: Beam, history: History, text_of: Callable[[Sequence[int]], str], best: int) -> list[list[Hypothesis]]:
+        """End the sentences, and return at most `best` hypotheses of each utterance, the best first."""
+
+
+class PrefixStream(Generic[Beam]):
     """The search of one utterance, chunk by chunk (`SearchStream`)."""
 
-    def __init__(self, search: PrefixBeam, text_of: Callable[[Sequence[int]], str], delay: int | None = None) -> None:
+    def __init__(self, search: FrameSearch[Beam], text_of: Callable[[Sequence[int]], str], delay: int | None = None) -> None:
         """Begin to search.
 
         Args:
@@ -45,22 +82,22 @@ class PrefixStream:
         self._settled = 0
 
     @torch.no_grad()
-    def push(self, emissions: Emissions) -> StablePrefix:
-        """Go on by the frames of a chunk (1, t, V).
+    def push(self, encoded: Encoded) -> StablePrefix:
+        """Go on by the frames of a chunk (1, t, D).
 
         Raises:
-            UserError: the emissions are none of one utterance of this vocabulary, or are not numbers.
+            UserError: they are none of one utterance that can be searched.
         """
-        checked_chunk(emissions, len(self._search.symbols))
-        beam = self._search.begin(emissions) if self._beam is None else self._beam
-        for frame in emissions.log_probabilities.transpose(0, 1):
+        chunk = self._search.checked(encoded)
+        beam = self._search.begin(chunk) if self._beam is None else self._beam
+        for frame in chunk.frames.transpose(0, 1):
             beam = self._search.step(beam, frame, self._history)
             if self._delay is not None:
                 beam = self._without_the_old(beam, self._delay)
         self._beam = beam
         added = self._history.settle(beam.total > -torch.inf)
         if added:
-            tokens, frames = emitted(added[0])
+            tokens, frames = emitted(torch.stack(added, -1))
             self._tokens += tokens
             self._frames += tuple(self._settled + frame for frame in frames)
             self._settled += len(added[0])
@@ -83,5 +120,4 @@ class PrefixStream:
             return beam
         oldest, *self._names = self._names
         best = (beam.total + beam.bonus).argmax(1, keepdim=True)
-        other = oldest != oldest.gather(1, best)
-        return beam._replace(blank=beam.blank.masked_fill(other, -torch.inf), symbol=beam.symbol.masked_fill(other, -torch.inf))
+        return beam.without(oldest != oldest.gather(1, best))

@@ -7,15 +7,17 @@ from typing import TypeAlias
 import torch
 
 from foresay.contracts.language_models import Fusion, LanguageModel
-from foresay.contracts.recognition import Emissions, Encoded
+from foresay.contracts.recognition import Emissions, Encoded, SearchStream
 from foresay.contracts.spelling import SpellingRecognizer
 from foresay.contracts.transduction import TransducingRecognizer
 from foresay.decoding.attention_beam import AttentionBeam
 from foresay.decoding.greedy import best_path
 from foresay.decoding.lexicon_beam import LexiconBeam
 from foresay.decoding.prefix_beam import PrefixBeam
+from foresay.decoding.prefix_stream import PrefixStream
 from foresay.decoding.rescoring import NBest, Scores, language_scores, rescore
-from foresay.decoding.transducer_search import TransducerBeam, greedy_search
+from foresay.decoding.transducer_frame_beam import TransducerFrameBeam
+from foresay.decoding.transducer_search import TransducerBeam, TransducerStream, greedy_search
 from foresay.decoding.weights import Weights
 
 Search: TypeAlias = Callable[[Encoded, int], NBest]
@@ -45,6 +47,14 @@ def transduced(recognizer: TransducingRecognizer, beam: int, fusion: Fusion | No
         return lambda encoded, _: [[one] for one in greedy_search(encoded, joint, text_of, symbols_a_frame=most)]
     search = TransducerBeam(joint, beam=beam, fusion=fusion, symbols_a_frame=most)
     return lambda encoded, best: search(encoded, text_of, best)
+
+
+def transduced_stream(recognizer: TransducingRecognizer, beam: int, fusion: Fusion | None) -> SearchStream:
+    """Let a transducer write while its frames arrive: greedily with a beam of 1 and no language model, else time-synchronously."""
+    joint, text_of, most = recognizer.joint, recognizer.text_of, recognizer.symbols_a_frame
+    if beam == 1 and fusion is None:
+        return TransducerStream(joint, text_of, symbols_a_frame=most)
+    return PrefixStream(TransducerFrameBeam(joint, beam=beam, fusion=fusion, symbols_a_frame=most), text_of)
 
 
 def spelled(recognizer: SpellingRecognizer, beam: int, fusion: Fusion | None) -> Search:

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from foresay.contracts.language_models import Fusion
-from foresay.contracts.recognition import Encoded, Hypothesis
+from foresay.contracts.recognition import Encoded, Hypothesis, StablePrefix
 from foresay.contracts.transduction import Joint
+from foresay.decoding.emissions import refuse_no_chunk
 from foresay.errors import at_least
 
 BLANK = 0
@@ -105,26 +106,75 @@ def greedy_search(encoded: Encoded, joint: Joint, text_of: TextOf, *, symbols_a_
     at_least(1, symbols_a_frame=symbols_a_frame)
     frames, lengths = encoded.frames, encoded.lengths.to(encoded.frames.device)
     states, score = joint.start(len(frames)), torch.zeros(len(frames), device=frames.device)
-    times, symbols, sure = [], [], []
+    times, symbols, sure = list[int](), list[Tensor](), list[Tensor]()
     for t in range(int(encoded.lengths.max()) if len(frames) else 0):
-        live = t < lengths
-        for written in range(symbols_a_frame + 1):
-            scores = joint.scores(frames[:, t], states)
-            best, symbol = (scores if written < symbols_a_frame else scores[:, : BLANK + 1]).max(-1)
-            score = score + torch.where(live, best, 0.0)
-            live = live & (symbol != BLANK)
-            if not live.any():
-                break
-            states = torch.where(live[:, None], joint.advance(states, symbol), states)
+        states, gained, written = _write(joint, frames[:, t], states, t < lengths, symbols_a_frame)
+        score = score + gained
+        for symbol, likely in written:
             times.append(t)
-            symbols.append(torch.where(live, symbol, NOTHING))
-            sure.append(best.exp())
+            symbols.append(symbol)
+            sure.append(likely)
     rows = torch.stack(symbols, 1).tolist() if symbols else [[]] * len(frames)
     certain = torch.stack(sure, 1).tolist() if sure else [[]] * len(frames)
     return [
         _hypothesis(text_of, total, total, 0.0, [one for one in zip(row, times, likely, strict=True) if one[0] != NOTHING])
         for row, likely, total in zip(rows, certain, score.tolist(), strict=True)
     ]
+
+
+class TransducerStream:
+    """Greedy search of one utterance, chunk by chunk (`SearchStream`). Whatever it has written is certain."""
+
+    def __init__(self, joint: Joint, text_of: TextOf, *, symbols_a_frame: int = 3) -> None:
+        """Begin to write; arguments as of `greedy_search`.
+
+        Raises:
+            UserError: the limit is below 1.
+        """
+        at_least(1, symbols_a_frame=symbols_a_frame)
+        self._joint, self._text_of, self._most = joint, text_of, symbols_a_frame
+        self._state, self._score, self._time = joint.start(1), 0.0, 0
+        self._written: list[tuple[int, int, float]] = []
+        """Symbols, their frames, and how sure it was."""
+
+    @torch.no_grad()
+    def push(self, encoded: Encoded) -> StablePrefix:
+        """Go on by the frames of a chunk (1, t, D).
+
+        Raises:
+            UserError: it is no chunk of one utterance.
+        """
+        refuse_no_chunk(encoded)
+        live = torch.ones(1, dtype=torch.bool, device=encoded.frames.device)
+        for frame in encoded.frames.transpose(0, 1):
+            self._state, gained, written = _write(self._joint, frame, self._state, live, self._most)
+            self._score += float(gained)
+            self._written += [(int(symbol), self._time, float(likely)) for symbol, likely in written]
+            self._time += 1
+        found = self.finish()
+        return StablePrefix(found.text, found.tokens, found.frames)
+
+    def finish(self) -> Hypothesis:
+        """Return the hypothesis of the whole."""
+        return _hypothesis(self._text_of, self._score, self._score, 0.0, self._written)
+
+
+def _write(joint: Joint, frame: Tensor, states: Tensor, live: Tensor, most: int) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+    """Write in a frame (B, D), where it is `live` (B,), what is likeliest, until that is the blank.
+
+    Returns:
+        States (B, S) after it; log p of all that was taken (B,); symbols (B,), NOTHING where there is none, and how likely each was (B,).
+    """
+    score, written = torch.zeros(len(frame), device=frame.device), list[tuple[Tensor, Tensor]]()
+    while True:
+        scores = joint.scores(frame, states)
+        best, symbol = (scores if len(written) < most else scores[:, : BLANK + 1]).max(-1)
+        score = score + torch.where(live, best, 0.0)
+        live = live & (symbol != BLANK)
+        if not live.any():
+            return states, score, written
+        states = torch.where(live[:, None], joint.advance(states, symbol), states)
+        written.append((torch.where(live, symbol, NOTHING), best.exp()))
 
 
 class TransducerBeam:

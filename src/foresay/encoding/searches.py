@@ -31,7 +31,7 @@ from foresay.decoding.moves import CTCMoves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.prefix_stream import PrefixStream
 from foresay.decoding.rescoring import NBest
-from foresay.decoding.search import Rescored, Search, greedy, over_words, spelled, transduced, writing
+from foresay.decoding.search import Rescored, Search, greedy, over_words, spelled, transduced, transduced_stream, writing
 from foresay.decoding.weights import Weights
 from foresay.encoding.search_settings import BEAM, TOKENS, SearchSettings
 from foresay.encoding.streaming import RecognitionStream
@@ -111,12 +111,14 @@ class Decoder:
             UserError: the recognizer or the search needs the whole.
         """
         recognizer, settings = self.recognizer, self.settings
-        if not isinstance(recognizer, EmittingRecognizer):
+        if not isinstance(recognizer, EmittingRecognizer | TransducingRecognizer):
             raise UserError(_needs_the_whole(f"{type(recognizer).__name__}, whose search is its own,"))
         if self.second:
             raise UserError(_needs_the_whole("a second language model"))
         if self.lexicon is not None:
             raise UserError(_needs_the_whole("a search over the words of a lexicon"))
+        if isinstance(recognizer, TransducingRecognizer):
+            return RecognitionStream(recognizer, transduced_stream(recognizer, self._own_width, self._fusion(settings.weights)))
         text_of = recognizer.text_of
         return RecognitionStream(
             recognizer, GreedyStream(text_of) if settings.is_greedy else PrefixStream(self._prefixes(settings.weights), text_of)
@@ -142,10 +144,19 @@ class Decoder:
         return said | names | ({} if self.settings.is_greedy else {"beam": self.width}) | words
 
     def _own(self, recognizer: TransducingRecognizer | SpellingRecognizer, weights: Weights) -> Search:
-        fusion, beam = None, 1 if self.settings.is_greedy else self.width
-        if self.model or weights.words:
-            fusion = ShallowFusion(self.vocabulary.symbols, self.model, weights, recognizer.boundary, {0, *self._forbidden})
+        beam, fusion = self._own_width, self._fusion(weights)
         return spelled(recognizer, beam, fusion) if isinstance(recognizer, SpellingRecognizer) else transduced(recognizer, beam, fusion)
+
+    @property
+    def _own_width(self) -> int:
+        """Hypotheses kept by a recognizer that searches itself; 1: none but the likeliest."""
+        return 1 if self.settings.is_greedy else self.width
+
+    def _fusion(self, weights: Weights) -> ShallowFusion | None:
+        """What language model and words add to such a search; None, where there is neither."""
+        if not self.model and not weights.words:
+            return None
+        return ShallowFusion(self.vocabulary.symbols, self.model, weights, self.recognizer.boundary, {0, *self._forbidden})
 
     @property
     def _forbidden(self) -> list[int]:
@@ -334,7 +345,7 @@ class Decoder:
 def _needs_the_whole(what: str) -> str:
     return (
         f"{what} needs the whole utterance, and no text would be certain before its end. While audio goes in, a recognizer with emissions "
-        "(ctc) takes the best path or --beam, perhaps with a language model of its own symbols"
+        "(ctc) and a transducer (rnnt) take the best path or --beam, perhaps with a language model of their own symbols"
     )
 
 

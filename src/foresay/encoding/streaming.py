@@ -1,20 +1,20 @@
 """A recording transcribed as it arrives: samples in, and out of them text that no sample to come will change.
 
-samples, in chunks --> causal encoder, its state carried --> emissions of new frames --> search, its beam carried --> text so far
+samples, in chunks --> causal encoder, its state carried --> the recognizer's layer, new frames of it --> search, its beam carried --> text
 """
 
 import torch
 from torch import Tensor
 
-from foresay.contracts import Emissions, EmittingRecognizer, Frames, Hypothesis, SearchStream, StablePrefix
+from foresay.contracts import Encoded, Frames, Hypothesis, Recognizer, SearchStream, StablePrefix
 from foresay.errors import UserError
 
 
 class RecognitionStream:
     """One utterance. How it is cut into chunks changes nothing: the text at the end is that of the whole."""
 
-    def __init__(self, recognizer: EmittingRecognizer, search: SearchStream) -> None:
-        """`search`: a new one, `GreedyStream` or `PrefixStream`.
+    def __init__(self, recognizer: Recognizer, search: SearchStream) -> None:
+        """`search`: a new one: `GreedyStream` or `PrefixStream`; of a transducer, `TransducerStream` or `PrefixStream`.
 
         Raises:
             UserError: the recognizer looks ahead.
@@ -33,7 +33,7 @@ class RecognitionStream:
     @torch.no_grad()
     def push(self, samples: Tensor) -> StablePrefix:
         """Take the next samples (S,) at the recognizer's rate, and return the text that is certain now."""
-        return self._search.push(self._emissions(self._stream.push(samples[None])))
+        return self._search.push(self._encoded(self._stream.push(samples[None])))
 
     @torch.no_grad()
     def finish(self) -> Hypothesis:
@@ -42,9 +42,9 @@ class RecognitionStream:
         Raises:
             UserError: there were no samples.
         """
-        self._search.push(self._emissions(self._stream.finish()))
+        self._search.push(self._encoded(self._stream.finish()))
         return self._search.finish()
 
-    def _emissions(self, frames: Frames) -> Emissions:
-        scores = frames.values[self._layer]
-        return Emissions(scores, torch.tensor([scores.shape[1]]))
+    def _encoded(self, frames: Frames) -> Encoded:
+        values = frames.values[self._layer]
+        return Encoded(values, torch.tensor([values.shape[1]]))

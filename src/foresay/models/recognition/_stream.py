@@ -1,46 +1,54 @@
-"""The emissions of an utterance as it arrives."""
+"""What a recognizer makes of an utterance as it arrives: its one layer, be it emissions or encoded audio."""
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from foresay.contracts import FeatureStream, Frames
 
-
-class Head(NamedTuple):
-    """What a recognizer does with the frames of its encoder."""
-
-    chosen: Callable[[Mapping[str, Tensor], Tensor], Tensor]  # layers (B, T, D), counts (B,) -> (B, T, D)
-    stacked: Callable[[Tensor], Tensor]  # (B, T, D) -> (B, T // stack, stack x D)
-    scores: Callable[[Tensor, Tensor], Tensor]  # (B, T, D), counts (B,) -> (B, T, V), not normalized
+Head: TypeAlias = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+"""What a recognizer makes of layers of its encoder (B, T n, D), of which (B,) stacks of n frames are real: (B, T, V)."""
 
 
-class EmissionStream:
-    """What a recognizer emits, chunk by chunk (`FeatureStream`). Frames that fill no stack yet wait for the next chunk."""
+class Layer(NamedTuple):
+    """The one layer of a recognizer."""
 
-    def __init__(self, encoder: FeatureStream, head: Head, layer: str, stack: int, rate: float) -> None:
-        """`layer`: the name of the emissions; `rate`: frames of them a second."""
-        self._encoder, self._head, self._layer, self._stack, self._rate = encoder, head, layer, stack, rate
-        self._waiting: Tensor | None = None
+    name: str
+    made_of: Sequence[str]
+    """Layers of the encoder."""
+    stack: int
+    """Their frames that make one of it."""
+    rate: float
+    """Frames of it a second."""
+
+
+class LayerStream:
+    """The layer of a recognizer, chunk by chunk (`FeatureStream`). Frames that fill no stack yet wait for the next chunk."""
+
+    def __init__(self, encoder: FeatureStream, head: Head, layer: Layer) -> None:
+        self._encoder, self._head, self._layer = encoder, head, layer
+        self._waiting: dict[str, Tensor] = {}
 
     def push(self, chunk: Tensor) -> Frames:
-        """Take the next (B, S) samples, return the emissions that they complete (perhaps none)."""
-        return self._emit(self._encoder.push(chunk))
+        """Take the next (B, S) samples, return the frames that they complete (perhaps none)."""
+        return self._go_on(self._encoder.push(chunk))
 
     def finish(self) -> Frames:
-        """Return the last emissions."""
-        return self._emit(self._encoder.finish())
+        """Return the last frames."""
+        return self._go_on(self._encoder.finish())
 
-    def _emit(self, frames: Frames) -> Frames:
-        values = self._head.chosen(frames.values, next(iter(frames.lengths.values())))
-        values = values if self._waiting is None else torch.cat([self._waiting, values], dim=1)
-        whole = self._head.stacked(values)
-        self._waiting = values[:, whole.shape[1] * self._stack :]
-        counts = torch.full((len(whole),), whole.shape[1], device=whole.device)
-        scores = self._head.scores(whole, counts).float().log_softmax(-1)
-        return Frames({self._layer: scores}, {self._layer: counts}, {self._layer: self._rate})
+    def _go_on(self, frames: Frames) -> Frames:
+        name, made_of, stack, rate = self._layer
+        come = {layer: frames.values[layer] for layer in made_of}
+        come = {layer: torch.cat([self._waiting[layer], new], 1) if self._waiting else new for layer, new in come.items()}
+        size, length, _ = come[made_of[0]].shape
+        whole = length // stack
+        self._waiting = {layer: values[:, whole * stack :] for layer, values in come.items()}
+        counts = torch.full((size,), whole, device=come[made_of[0]].device)
+        made = self._head({layer: values[:, : whole * stack] for layer, values in come.items()}, counts)
+        return Frames({name: made}, {name: counts}, {name: rate})
 
 
 def refuse_looking_ahead(**used: bool) -> None:

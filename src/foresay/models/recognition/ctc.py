@@ -31,7 +31,7 @@ from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._encoders import FrozenFeatures, begin_on
 from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment, leveled
-from foresay.models.recognition._stream import EmissionStream, Head, refuse_looking_ahead
+from foresay.models.recognition._stream import Layer, LayerStream, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import Kind, Orthography, Vocabulary
@@ -264,17 +264,14 @@ class CTC(EmittingRecognizer, Trainable):
         (layer,) = self.layer_names
         counts = self.frame_count(lengths, layer)
         real = sent(counts, waveforms.device)
-        encoded = self._summed(self.encoder.features(waveforms, lengths, self.layers).values, real)
-        scores = self._scores(self._stacked(encoded), real).float().log_softmax(-1)
-        rate = self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
-        return Frames({layer: scores}, {layer: counts}, {layer: rate})
+        emitted = self._emitted(self.encoder.features(waveforms, lengths, self.layers).values, real)
+        return Frames({layer: emitted}, {layer: counts}, {layer: self._frame_rate})
 
-    def stream(self) -> EmissionStream:
+    def stream(self) -> LayerStream:
         """Start to recognize an utterance chunk by chunk; TypeError, if anything looks ahead."""
-        s, head = self.settings, Head(self._summed, self._stacked, self._scores)
+        s, (layer,) = self.settings, self.layer_names
         refuse_looking_ahead(lstm=s.lstm > 0, cmvn=s.cmvn)
-        rate = self.sample_rate / (s.stack * self.encoder.hop(self.layers[0]))
-        return EmissionStream(self.encoder.stream(), head, self.layer_names[0], s.stack, rate)
+        return LayerStream(self.encoder.stream(), self._emitted, Layer(layer, self.layers, s.stack, self._frame_rate))
 
     def rate(self, group: str, step: int) -> float:
         """Return the encoder's share of the learning rate: none of it while it is frozen."""
@@ -329,6 +326,15 @@ class CTC(EmittingRecognizer, Trainable):
             return self._kept[self.training](self.encoder, batch.ids, waveforms, lengths)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             return self.encoder.features(waveforms, lengths, self.layers).values
+
+    @property
+    def _frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / (self.settings.stack * self.encoder.hop(self.layers[0]))
+
+    def _emitted(self, frames: Mapping[str, Tensor], counts: Tensor) -> Tensor:
+        """Score the symbols in layers of the encoder (B, T n, D), of which `counts` (B,) stacks of n frames are real: log p (B, T, V)."""
+        return self._scores(self._stacked(self._summed(frames, counts)), counts).float().log_softmax(-1)
 
     def _scores(self, features: Tensor, counts: Tensor) -> Tensor:
         """Score the symbols in features (B, T, D), of which `counts` (B,) frames are real: (B, T, V), not normalized."""

@@ -29,6 +29,7 @@ from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.layers.joint_network import JointNetwork, LSTMPrediction, StatelessPrediction
 from foresay.models.recognition._encoders import FrozenFeatures, begin_on
+from foresay.models.recognition._stream import Layer, LayerStream, refuse_looking_ahead
 from foresay.objectives.transducer import transducer_loss
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -184,7 +185,14 @@ class Transducer(TransducingRecognizer, Trainable):
         (name,) = self.layer_names
         counts = self.frame_count(lengths, name)
         encoded = self._encoded(self._features(waveforms, lengths), counts)
-        return Frames({name: encoded}, {name: counts}, {name: self.sample_rate / (self.settings.stack * self.encoder.hop(self.layer))})
+        return Frames({name: encoded}, {name: counts}, {name: self._frame_rate})
+
+    def stream(self) -> LayerStream:
+        """Start to encode an utterance chunk by chunk; TypeError, if anything looks ahead."""
+        s, (name,) = self.settings, self.layer_names
+        refuse_looking_ahead(lstm=s.lstm > 0, cmvn=s.cmvn)
+        layer = Layer(name, (self.layer,), s.stack, self._frame_rate)
+        return LayerStream(self.encoder.stream(), lambda frames, counts: self._encoded(frames[self.layer], counts), layer)
 
     def logits(self, encoded: Encoded, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Score the lattices of texts in encoded audio (B, T, J): logits (B, T, U + 1, V), labels (B, U), how many each text has (B,)."""
@@ -217,6 +225,11 @@ class Transducer(TransducingRecognizer, Trainable):
         if not self._frozen and isinstance(self.encoder, Trainable):
             self.encoder.after_step(step)
         return {}
+
+    @property
+    def _frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / (self.settings.stack * self.encoder.hop(self.layer))
 
     def _features_of(self, batch: Batch) -> Tensor:
         """Encode a batch, or remember it: (B, T, D)."""
