@@ -1,19 +1,26 @@
 """Transducer searches against every transcript and every alignment of small networks, with a language model and in batches."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from foresay.contracts.recognition import Encoded, Hypothesis
+from foresay.contracts.recognition import Encoded, Hypothesis, SearchStream, StablePrefix
 from foresay.decoding.fusion import ShallowFusion
-from foresay.decoding.transducer_search import TransducerBeam, greedy_search
+from foresay.decoding.history import History
+from foresay.decoding.prefix_stream import PrefixStream
+from foresay.decoding.transducer_frame_beam import TransducerFrameBeam
+from foresay.decoding.transducer_search import TransducerBeam, TransducerStream, greedy_search
 from foresay.decoding.weights import Weights
 from foresay.errors import UserError
+from reference.ctc_loops import log_sum
 from reference.toy_language import ToyLanguageModel
-from reference.transducer_loops import alignment_score, every_transcript
+from reference.transducer_loops import alignment_score, every_alignment, every_transcript
 
 SYMBOLS = ("<blank>", "|", "a", "b")
 V, D = len(SYMBOLS), 3
@@ -169,6 +176,112 @@ def test_ending_early_changes_nothing() -> None:
         assert found == expected
 
 
+def _limited(joint: TableJoint, frames: Tensor, most: int, longest: int) -> dict[tuple[int, ...], float]:
+    """Log p of each text of at most `longest` symbols: the sum over the alignments with at most `most` symbols in a frame."""
+    texts = [text for count in range(longest + 1) for text in itertools.product(range(1, V), repeat=count)]
+    found = {}
+    for text in texts:
+        ways = [one for one in every_alignment(len(frames), len(text)) if all(one.count(frame) <= most for frame in one)]
+        if ways:
+            table = rows(joint, frames, text)
+            found[text] = log_sum([alignment_score(table, text, way) for way in ways])
+    return found
+
+
+def _pushed(stream: SearchStream, frames: Tensor, sizes: Sequence[int]) -> list[StablePrefix]:
+    """Push (T, D) in chunks of these sizes, and the rest in one."""
+    edges = [min(sum(sizes[:number]), len(frames)) for number in range(len(sizes) + 1)] + [len(frames)]
+    parts = [frames[None, begin:end] for begin, end in itertools.pairwise(edges)]
+    return [stream.push(Encoded(part, torch.tensor([part.shape[1]]))) for part in parts]
+
+
+@pytest.mark.parametrize("seed, most", [(0, 1), (1, 2), (2, 2)])
+def test_a_frame_beam_that_holds_everything_sums_over_all_alignments(seed: int, most: int) -> None:
+    joint, encoded = TableJoint(seed), drawn(seed, 1, 2)
+    texts = _limited(joint, encoded.frames[0], most, 2 * most)
+    search, history = TransducerFrameBeam(joint, beam=200, symbols_a_frame=most), History()
+    beam = search.begin(encoded)
+    for frame in encoded.frames.transpose(0, 1):
+        beam = search.step(beam, frame, history)
+    (found,) = search.found(beam, history, text_of, 200)
+    assert [one.tokens for one in found] == sorted(texts, key=texts.__getitem__, reverse=True)[: len(found)]
+    assert len(found) == min(len(texts), 200)
+    for one in found:
+        assert one.score == one.acoustic == pytest.approx(texts[one.tokens], abs=1e-4)
+        assert list(one.frames) == sorted(one.frames)
+        assert alignment_score(rows(joint, encoded.frames[0], one.tokens), one.tokens, one.frames) <= one.acoustic + 1e-4
+
+
+def test_a_frame_beam_is_led_by_a_language_model_as_the_other_one_is() -> None:
+    joint, encoded = TableJoint(3), drawn(6, 2, 2)
+    fusion = ShallowFusion(SYMBOLS, ToyLanguageModel(SYMBOLS[1:]), Weights(0.7, 0.4), 1, {0})
+    whole = TransducerBeam(joint, beam=400, fusion=fusion, symbols_a_frame=2)(encoded, text_of, best=5)
+    search, history = TransducerFrameBeam(joint, beam=400, fusion=fusion, symbols_a_frame=4), History()
+    beam = search.begin(encoded)
+    for frame in encoded.frames.transpose(0, 1):
+        beam = search.step(beam, frame, history)
+    found = [[one for one in hypotheses if len(one.tokens) <= 4] for hypotheses in search.found(beam, history, text_of, 10)]
+    for ours, theirs in zip(found, whole, strict=True):
+        for one, other in zip(ours[:3], theirs[:3], strict=True):
+            assert one.tokens == other.tokens
+            assert (one.score, one.acoustic, one.language) == pytest.approx((other.score, other.acoustic, other.language), abs=1e-4)
+
+
+@given(seed=st.integers(0, 1000), frames=st.integers(0, 30), sizes=st.lists(st.integers(0, 8), max_size=8), most=st.integers(1, 3))
+def test_greedy_search_of_chunks_is_that_of_the_whole(seed: int, frames: int, sizes: list[int], most: int) -> None:
+    joint, encoded = TableJoint(seed, blank=0.5), drawn(seed, 1, frames)
+    stream = TransducerStream(joint, text_of, symbols_a_frame=most)
+    prefixes = _pushed(stream, encoded.frames[0], sizes)
+    (whole,) = greedy_search(encoded, joint, text_of, symbols_a_frame=most)
+    found = stream.finish()
+    assert (strip(found), found.stops) == (strip(whole), whole.stops)
+    assert found.score == found.acoustic == pytest.approx(whole.score, abs=1e-3)
+    assert found.confidences == pytest.approx(whole.confidences, abs=1e-5)
+    assert prefixes[-1] == StablePrefix(whole.text, whole.tokens, whole.frames)
+    for before, after in itertools.pairwise(prefixes):
+        assert after.tokens[: len(before.tokens)] == before.tokens
+        assert after.frames[: len(before.frames)] == before.frames
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 1000),
+    sizes=st.lists(st.integers(0, 8), max_size=8),
+    delay=st.sampled_from([None, 1, 5]),
+    fused=st.booleans(),
+)
+def test_a_frame_beam_of_chunks_is_that_of_the_whole(seed: int, sizes: list[int], delay: int | None, fused: bool) -> None:  # noqa: FBT001 - drawn
+    joint, frames = TableJoint(seed), drawn(seed, 1, 16).frames[0]
+    fusion = ShallowFusion(SYMBOLS, ToyLanguageModel(SYMBOLS[1:]), Weights(0.5, -0.2), 1, {0}) if fused else None
+    search = TransducerFrameBeam(joint, beam=6, fusion=fusion, symbols_a_frame=2)
+    at_once, stream = (PrefixStream(search, text_of, delay) for _ in range(2))
+    _pushed(at_once, frames, [])
+    prefixes = _pushed(stream, frames, sizes)
+    found = stream.finish()
+    assert found == at_once.finish()
+    for before, after in zip(prefixes, [*prefixes[1:], found], strict=True):
+        assert after.tokens[: len(before.tokens)] == before.tokens
+        assert after.frames[: len(before.frames)] == before.frames
+
+
+def test_a_delay_makes_what_a_frame_beam_has_found_certain() -> None:
+    search = TransducerFrameBeam(TableJoint(4), beam=6, symbols_a_frame=2)
+    frames, certain = drawn(4, 1, 60).frames[0], {}
+    for delay in (None, 5):
+        prefixes = _pushed(PrefixStream(search, text_of, delay), frames, [1] * 60)
+        certain[delay] = sum(len(prefix.tokens) for prefix in prefixes)
+    assert certain[5] > certain[None]
+
+
+def test_nothing_and_what_is_no_chunk() -> None:
+    for stream in (TransducerStream(TableJoint(), text_of), PrefixStream(TransducerFrameBeam(TableJoint()), text_of)):
+        assert stream.finish() == Hypothesis("", 0.0)
+        assert stream.push(Encoded(torch.zeros(1, 0, D), torch.tensor([0]))) == StablePrefix("", (), ())
+        for wrong in (Encoded(torch.zeros(2, 3, D), torch.tensor([3, 3])), Encoded(torch.zeros(1, 3, D), torch.tensor([2]))):
+            with pytest.raises(UserError, match="a stream is one utterance"):
+                stream.push(wrong)
+
+
 def strip(one: Hypothesis) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
     return one.text, one.tokens, one.frames
 
@@ -177,5 +290,9 @@ def test_limits_below_one_are_refused() -> None:
     for made in ({"beam": 0}, {"symbols_a_frame": 0}):
         with pytest.raises(UserError, match=next(iter(made))):
             TransducerBeam(TableJoint(), **made)
+        with pytest.raises(UserError, match=next(iter(made))):
+            TransducerFrameBeam(TableJoint(), **made)
     with pytest.raises(UserError, match="symbols_a_frame"):
         greedy_search(drawn(0, 1, 1), TableJoint(), text_of, symbols_a_frame=0)
+    with pytest.raises(UserError, match="symbols_a_frame"):
+        TransducerStream(TableJoint(), text_of, symbols_a_frame=0)

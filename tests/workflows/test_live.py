@@ -14,6 +14,7 @@ from foresay.corpora.manifest import Item, write_manifest
 from foresay.encoding.search_settings import SearchSettings
 from foresay.errors import AudioError, UserError
 from foresay.loading import load
+from foresay.models.recognition.attention import AttentionRecognizer, AttentionSettings
 from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.models.recognition.transducer import Transducer, TransducerSettings
 from foresay.models.representation.cpc import CPC, CPCSettings
@@ -54,6 +55,23 @@ def test_pieces_are_the_lines_of_the_whole(recognizer: CTC, audio: Path, tmp_pat
         pieces = list(transcribe_live(recognizer, [audio], search))
         assert "".join(pieces) == "".join(whole)
         assert len(pieces) > 5
+
+
+def test_a_transducer_writes_the_lines_of_the_whole(audio: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = CPC(CPCSettings(channels=32, context_size=32, context_layers=1))
+    transducer = Transducer(TransducerSettings(SYMBOLS, stack=4), encoder).eval()
+    with torch.no_grad():
+        transducer.projection.weight.normal_(std=3.0)
+    whole = [f"{said.id}\t{said.text}\n" for said in transcribe(transducer, audio)]
+    pieces = list(transcribe_live(transducer, [audio]))
+    assert "".join(pieces) == "".join(whole)
+    assert len(pieces) > 5
+    (tmp_path / "text.txt").write_text("ab cab\nbac a\n")
+    train_ngram([tmp_path / "text.txt"], tmp_path / "letters.arpa", order=3, unit="letters")
+    search = SearchSettings(str(tmp_path / "letters.arpa"), 2.0, 0.2, beam=8)
+    fused = "".join(transcribe_live(transducer, [audio], search))
+    assert fused != "".join(transcribe_live(transducer, [audio], SearchSettings(beam=8)))
 
 
 def test_text_is_there_before_the_pipe_ends(recognizer: CTC, audio: Path) -> None:
@@ -104,10 +122,13 @@ def test_what_needs_the_whole_is_refused(recognizer: CTC, tmp_path: Path) -> Non
     words = SearchSettings(lexicon=str(tmp_path / "lexicon.txt"))
     second = SearchSettings(beam=4, rescore=str(tmp_path / "words.arpa"), rescore_weight=1.0)
     ahead = CTC(CTCSettings(SYMBOLS, cmvn=True), load("logmel"))
+    attention = AttentionRecognizer(AttentionSettings(SYMBOLS), load("logmel"))
     for model, search, reason in (
         (recognizer, words, "a search over the words of a lexicon needs the whole"),
         (recognizer, second, "a second language model needs the whole"),
-        (Transducer(TransducerSettings(SYMBOLS), load("logmel")), SearchSettings(), "Transducer, whose search is its own, needs the whole"),
+        (attention, SearchSettings(), "AttentionRecognizer, whose search is its own, needs the whole"),
+        (Transducer(TransducerSettings(SYMBOLS, lstm=4), load("logmel")), SearchSettings(), "model.lstm looks at the whole"),
+        (Transducer(TransducerSettings(SYMBOLS), load("logmel")), SearchSettings(beam=2), "LogMel looks at the whole"),
         (ahead, SearchSettings(), "model.cmvn looks at the whole"),
     ):
         with pytest.raises(UserError, match=reason):

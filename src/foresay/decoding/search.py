@@ -54,7 +54,7 @@ def transduced_stream(recognizer: TransducingRecognizer, beam: int, fusion: Fusi
     joint, text_of, most = recognizer.joint, recognizer.text_of, recognizer.symbols_a_frame
     if beam == 1 and fusion is None:
         return TransducerStream(joint, text_of, symbols_a_frame=most)
-    return PrefixStream(TransducerFrameBeam(joint, beam=beam, fusion=fusion, symbols_a_frame=most), text_of)
+    return PrefixStream(TransducerFrameBeam(joint, beam=beam, fusion=fusion), text_of)
 
 
 def spelled(recognizer: SpellingRecognizer, beam: int, fusion: Fusion | None) -> Search:

@@ -69,13 +69,13 @@ class TransducerFrameBeam:
         joint: scores symbols.
         beam: K, prefixes kept.
         fusion: a language model, if there is one.
-        symbols_a_frame: n, a frame has no more.
+        symbols_a_frame: n, a frame has no more. An encoder that does not look ahead may know several letters of a word at once.
 
     Raises:
         UserError: beam or limit are below 1.
     """
 
-    def __init__(self, joint: Joint, *, beam: int = 8, fusion: Fusion | None = None, symbols_a_frame: int = 1) -> None:
+    def __init__(self, joint: Joint, *, beam: int = 8, fusion: Fusion | None = None, symbols_a_frame: int = 8) -> None:
         at_least(1, beam=beam, symbols_a_frame=symbols_a_frame)
         self.joint, self.beam, self.fusion, self.symbols_a_frame = joint, beam, fusion, symbols_a_frame
 
@@ -108,8 +108,12 @@ class TransducerFrameBeam:
         for count in range(self.symbols_a_frame + 1):
             scores = self._scores(grown, frame)
             read.append(grown._replace(total=grown.total + scores[..., BLANK]))
-            if count < self.symbols_a_frame:
-                grown = self._grown(grown, scores, count)
+            if count == self.symbols_a_frame:
+                break
+            grown = self._grown(grown, scores, count)
+            best = torch.cat([one.total + one.bonus for one in read], 1).topk(self.beam).values
+            if ((grown.total + grown.bonus).amax(1) < best[:, -1]).all():  # no symbol more will make it likelier
+                break
         every = FrameBeam(*(torch.cat(rows, 1) for rows in zip(*read, strict=True)))
         # Equal prefixes are one: the likeliest stands for all.
         own = torch.where(every.name[:, :, None] == every.name[:, None], every.total[:, None], -torch.inf)  # (B, M, M)
