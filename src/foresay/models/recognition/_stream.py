@@ -12,7 +12,7 @@ Head: TypeAlias = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 """What a recognizer makes of layers of its encoder (B, T n, D), of which (B,) stacks of n frames are real: (B, T, V)."""
 
 
-class Layer(NamedTuple):
+class StreamedLayer(NamedTuple):
     """The one layer of a recognizer."""
 
     name: str
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
 class LayerStream:
     """The layer of a recognizer, chunk by chunk (`FeatureStream`). Frames that fill no stack yet wait for the next chunk."""
 
-    def __init__(self, encoder: FeatureStream, head: Head, layer: Layer) -> None:
+    def __init__(self, encoder: FeatureStream, head: Head, layer: StreamedLayer) -> None:
         self._encoder, self._head, self._layer = encoder, head, layer
         self._waiting: dict[str, Tensor] = {}
 

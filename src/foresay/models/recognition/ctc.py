@@ -31,7 +31,7 @@ from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.models.recognition._encoders import FrozenFeatures, begin_on
 from foresay.models.recognition._masks import SPEC_AUGMENT, covered, draw_spans, draw_spec_augment, leveled
-from foresay.models.recognition._stream import Layer, LayerStream, refuse_looking_ahead
+from foresay.models.recognition._stream import LayerStream, StreamedLayer, refuse_looking_ahead
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import Kind, Orthography, Vocabulary
@@ -271,7 +271,7 @@ class CTC(EmittingRecognizer, Trainable):
         """Start to recognize an utterance chunk by chunk; TypeError, if anything looks ahead."""
         s, (layer,) = self.settings, self.layer_names
         refuse_looking_ahead(lstm=s.lstm > 0, cmvn=s.cmvn)
-        return LayerStream(self.encoder.stream(), self._emitted, Layer(layer, self.layers, s.stack, self._frame_rate))
+        return LayerStream(self.encoder.stream(), self._emitted, StreamedLayer(layer, self.layers, s.stack, self._frame_rate))
 
     def rate(self, group: str, step: int) -> float:
         """Return the encoder's share of the learning rate: none of it while it is frozen."""

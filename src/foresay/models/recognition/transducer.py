@@ -29,7 +29,7 @@ from foresay.layers.cmvn import cmvn
 from foresay.layers.dropout import Dropout
 from foresay.layers.joint_network import JointNetwork, LSTMPrediction, StatelessPrediction
 from foresay.models.recognition._encoders import FrozenFeatures, begin_on
-from foresay.models.recognition._stream import Layer, LayerStream, refuse_looking_ahead
+from foresay.models.recognition._stream import LayerStream, StreamedLayer, refuse_looking_ahead
 from foresay.objectives.transducer import transducer_loss
 from foresay.settings import require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
@@ -191,7 +191,7 @@ class Transducer(TransducingRecognizer, Trainable):
         """Start to encode an utterance chunk by chunk; TypeError, if anything looks ahead."""
         s, (name,) = self.settings, self.layer_names
         refuse_looking_ahead(lstm=s.lstm > 0, cmvn=s.cmvn)
-        layer = Layer(name, (self.layer,), s.stack, self._frame_rate)
+        layer = StreamedLayer(name, (self.layer,), s.stack, self._frame_rate)
         return LayerStream(self.encoder.stream(), lambda frames, counts: self._encoded(frames[self.layer], counts), layer)
 
     def logits(self, encoded: Encoded, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
