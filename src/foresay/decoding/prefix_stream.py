@@ -22,15 +22,15 @@ class Prefixes(Protocol):
 
     @property
     def total(self) -> Tensor:
-        """Log p of the symbols given the audio; -inf where a place is free."""
+        """Log p of the symbols given the audio, -inf where a place is free: (B, K)."""
 
     @property
     def bonus(self) -> Tensor:
-        """All else that they are ranked by."""
+        """All else that they are ranked by: (B, K)."""
 
     @property
     def name(self) -> Tensor:
-        """A mix of all symbols."""
+        """A mix of all symbols: (B, K)."""
 
     def without(self, given_up: Tensor) -> Self:
         """Free the places (B, K) of some."""
