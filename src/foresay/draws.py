@@ -62,6 +62,8 @@ MeasuringPurpose: TypeAlias = Literal[
     "recordings of a probe",
     "CTC",
     "CTC, initially",
+    "heads, initially",
+    "order of heads",
     "ratios",
     "utterances",
     "speakers",

@@ -27,6 +27,8 @@ class Corpora:
     test: Manifest
     train: Manifest | None = None
     """For measures that learn something themselves."""
+    valid: Manifest | None = None
+    """For those that choose among what they learnt."""
 
     def both(self, who: str) -> tuple[Manifest, Manifest]:
         """Return what to learn on and what to test on; `who` learns.
@@ -44,6 +46,23 @@ class Corpora:
             msg = f"{self.test.path} is given for training and for testing, which would rate how well it is remembered: give two manifests"
             raise UserError(msg)
         return self.train, self.test
+
+    def three(self, who: str) -> tuple[Manifest, Manifest, Manifest]:
+        """Return what to learn on, what to choose on, and what to test on; `who` learns.
+
+        Raises:
+            UserError: there are fewer corpora.
+        """
+        train, test = self.both(who)
+        if self.valid is None:
+            msg = f"{who} chooses a learning rate on a corpus of its own: give --valid-corpus, usually the valid.jsonl beside {test.name}"
+            raise UserError(msg)
+        if self.valid.path in {train.path, test.path}:
+            msg = (
+                f"{self.valid.path} is given for choosing and for learning or testing too, which would make the number too good: give three"
+            )
+            raise UserError(msg)
+        return train, self.valid, test
 
 
 class Where(NamedTuple):

@@ -1,1 +1,1 @@
-"""SUPERB (arXiv:2105.01051): what the features of a frozen encoder are good for, by small heads that learn ten tasks."""
+"""The ten tasks of SUPERB on frozen features: one task, one file."""

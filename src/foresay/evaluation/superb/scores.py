@@ -1,0 +1,60 @@
+"""How many heads do on the same utterances: numbers for choosing among them, and intervals for those that are chosen."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foresay.evaluation.measure import Population
+from foresay.results import FEWEST
+from foresay.statistics.intervals import ConfidenceInterval, bootstrap
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class Scores(ABC):
+    """A metric of G heads."""
+
+    values: Floats
+    """(G,)"""
+    over: Population
+    """What is drawn again for an interval."""
+
+    @abstractmethod
+    def interval(self, heads: Sequence[int], seed: int) -> ConfidenceInterval:
+        """Return the interval of the mean over some heads, those that differ in their start alone."""
+
+
+class Ratios(Scores):
+    """Sums over utterances, one divided by the other: right ones by all, edits by words."""
+
+    def __init__(self, counts: Floats, totals: Floats, ids: Sequence[str], speakers: Sequence[str] = ()) -> None:
+        """`counts`, `totals` (G, U) of the utterances `ids`; with five `speakers` (U,) or more, speakers are drawn, not utterances."""
+        names = sorted(set(speakers))
+        self.over = Population("utterances", tuple(ids))
+        if len(names) >= FEWEST:
+            places = np.searchsorted(names, speakers)
+            sums = np.eye(len(names))[places]  # (U, speakers)
+            counts, totals, self.over = counts @ sums, totals @ sums, Population("speakers", tuple(names))
+        self._counts, self._totals = counts, totals
+        self.values = counts.sum(1) / totals.sum(1)
+
+    def interval(self, heads: Sequence[int], seed: int) -> ConfidenceInterval:
+        """Return the interval of the ratio of sums over these heads, which all have the same totals."""
+        chosen = list(heads)
+        return bootstrap(self._counts[chosen].sum(0), self._totals[chosen].sum(0), seed=seed)
+
+
+Counted: TypeAlias = Mapping[str, tuple[Floats, Floats]]
+"""Metric -> counts and totals of a batch, (G, B) each."""
+
+
+def joined(batches: Sequence[Counted], ids: Sequence[str], speakers: Sequence[str] = ()) -> dict[str, Scores]:
+    """Put the counts of all batches together."""
+    found: dict[str, Scores] = {}
+    for metric in batches[0]:
+        counts, totals = (np.concatenate([batch[metric][part] for batch in batches], 1) for part in (0, 1))
+        found[metric] = Ratios(counts, totals, ids, speakers)
+    return found

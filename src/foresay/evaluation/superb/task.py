@@ -1,0 +1,317 @@
+"""What the tasks of SUPERB share: heads of all learning rates, starts and layers learn from one pass of a frozen model.
+
+    train --> features (`features.py`) --> batches --> all heads, side by side (`side_by_side.py`)
+    valid --> features ------------------> now and then: the score of each head; its best weights are kept
+    test  --> features ------------------> of each way to add layers, the learning rate that is best on valid: its score, with an interval
+
+Yang et al., "SUPERB: Speech processing Universal PERformance Benchmark" (arXiv:2105.01051). What is learnt is a linear layer, a small head,
+and the weight of each layer of the model. The rate is chosen among powers of ten for each model and task, for it decides more than the
+model does. A row of results is a way to add layers (`sum`, `normed sum`, or one layer by its name), with the head that was published or
+another one. For rankings of models depend on the head (Zaiem et al., arXiv:2306.00452).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from time import perf_counter
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foresay import draws
+from foresay.contracts import Extractor, FeatureExtractor
+from foresay.corpora.manifest import Manifest
+from foresay.encoding.subjects import Subject
+from foresay.errors import UserError
+from foresay.evaluation.measure import Corpora, Measure, Where
+from foresay.evaluation.superb.features import Batch, Features, FeatureStore
+from foresay.evaluation.superb.scores import Counted, Scores, joined
+from foresay.evaluation.superb.side_by_side import SideBySide
+from foresay.progress import ProgressBar
+from foresay.results import Result
+from foresay.settings import require_positive
+
+PUBLISHED = "published"
+"""The head of the paper."""
+SUM, NORMED = "sum", "normed sum"
+"""Ways to add layers: as published, and of layers each of whose frames has mean 0 and variance 1."""
+POOL = 8
+"""Batches whose recordings are sorted by length before they are cut, so that little is padded."""
+
+
+@dataclass(frozen=True)
+class SuperbProtocol:
+    """How heads learn, and how one is chosen."""
+
+    name: str
+    updates: int
+    batch: int = 32
+    """Utterances an update."""
+    size: int = 256
+    """Of the linear layer that all features go through first."""
+    hidden: int = 1024
+    """Of what comes after it, where the head has that."""
+    stack: int = 1
+    """Frames that are made one, where the head takes time."""
+    rates: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+    """Learning rates, all of which are tried."""
+    seeds: int = 1
+    """Starts of each head; the score is their mean."""
+    checks: int = 20
+    """How often all heads are scored on valid."""
+    heads: tuple[str, ...] = (PUBLISHED,)
+    """Kinds of heads."""
+    normed: bool = False
+    """Whether the published head is also given layers that are normalized."""
+    single: bool = False
+    """Whether each layer is also measured alone."""
+    seconds: float | None = None
+    """When learning ends, if it is not done before."""
+    chosen_on: Literal["valid", "test"] = "valid"
+    """What decides which weights and which rate count. By `test` the number is too good; some published ones are."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "updates", "batch", "size", "hidden", "stack", "seeds", "checks", "seconds")
+
+
+def protocols(
+    published: SuperbProtocol, *, tiny: Mapping[str, Any], chosen_on: Literal["valid", "test"] = "valid"
+) -> dict[str, SuperbProtocol]:
+    """Name the protocols of a task: `superb`, as it was published; `clean`, all chosen on valid; `tiny`, the same for minutes of speech."""
+    clean = replace(published, name="clean", normed=True, single=True)
+    return {
+        "superb": replace(published, name="superb", chosen_on=chosen_on),
+        "clean": clean,
+        "tiny": replace(clean, name="tiny", **tiny),
+    }
+
+
+class Part(NamedTuple):
+    """Recordings with what is to be said of each."""
+
+    manifest: Manifest
+    features: Features
+    answers: Mapping[int, Any]
+    """Place -> the answer."""
+
+    @property
+    def places(self) -> list[int]:
+        """The recordings that have both frames and an answer."""
+        return [place for place in self.features.places if place in self.answers]
+
+
+@dataclass(frozen=True)
+class Start:
+    """One head of many."""
+
+    rate: float
+    seed: int
+    only: int | None
+    """The layer that counts; None: all, as they are learnt."""
+
+
+@dataclass
+class Group:
+    """Heads of one kind that learn side by side."""
+
+    kind: str
+    normed: bool
+    starts: list[Start]
+    heads: SideBySide
+    scores: np.ndarray[Any, np.dtype[np.float64]] = field(init=False)
+    """(G,): the best so far of each on what it is chosen on."""
+
+    def way(self, only: int | None, layers: Sequence[str]) -> str:
+        """How its heads add layers, in a row of results; `layers` are the names of all."""
+        added = (NORMED if self.normed else SUM) if only is None else layers[only]
+        return added if self.kind == PUBLISHED else f"{added}, {self.kind}"
+
+
+class Task(Measure[SuperbProtocol], ABC):
+    """A task that a head learns; the first of `metrics` is the one that it is chosen by."""
+
+    by_layer = False
+    folder: ClassVar[str]
+    """Where its manifests lie in a corpus for SUPERB, such as `ks`."""
+    pools: ClassVar[bool] = False
+    """Whether its heads need no more of an utterance than mean and deviation over time."""
+    alone: ClassVar[frozenset[str]] = frozenset()
+    """Kinds of heads that PyTorch cannot compute in one call for all, such as an LSTM."""
+    decay: ClassVar[float] = 0.0
+    """Of AdamW."""
+    store: "Stores | None" = None
+    """Where features are kept, for several tasks; None: this one alone."""
+
+    @abstractmethod
+    def classes(self, train: Manifest) -> tuple[str, ...]:
+        """List what can be answered, by the manifest to learn from."""
+
+    @abstractmethod
+    def answers(self, manifest: Manifest, classes: Sequence[str]) -> Mapping[int, Any]:
+        """Return what is to be said of each recording, by its place; what has no answer is left out.
+
+        Raises:
+            UserError: there is an answer that is none of the classes, or none at all.
+        """
+
+    @abstractmethod
+    def head(self, kind: str, layers: int, size: int, classes: int, start: Start, *, normed: bool) -> nn.Module:
+        """Build a head on L layers of D features. It takes features and lengths, as in `Batch`."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, given: Batch, answers: Sequence[Any], classes: Sequence[str]) -> Tensor:
+        """Return the loss of each head: outputs (G, B, …) -> (G,)."""
+
+    @abstractmethod
+    def count(self, outputs: Tensor, given: Batch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:
+        """Count what each head has right or wrong in each utterance."""
+
+    def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
+        """Whether it takes audio."""
+        return isinstance(model, FeatureExtractor) and "audio" in model.modalities
+
+    def __call__(self, subjects: Sequence[Subject], corpora: Corpora, *, seed: int = 0, device: str = "cpu") -> list[Result]:
+        """Learn on `corpora.train`, choose on `corpora.valid`, test on `corpora.test`.
+
+        Raises:
+            UserError: a corpus is missing, or its answers do not fit.
+        """
+        return [row for subject in subjects for row in self._measure(subject, corpora, seed, device)]
+
+    def scores(self, group: Group, part: Part, classes: Sequence[str], *, kept: bool) -> dict[str, Scores]:
+        """Score all heads of a group on a part, as they are now or, `kept`, with the weights that were kept."""
+        batches, places = [], sorted(part.places, key=lambda place: part.features.counts[place])
+        for some in _cut(places, self.protocol.batch):
+            given = part.features.batch(some)
+            outputs = group.heads.judged(*given, kept=kept)
+            batches.append(self.count(outputs, given, [part.answers[place] for place in some], classes))
+        names, speakers = part.manifest.speakers, part.manifest.speaker_codes
+        return joined(batches, [part.manifest.ids[place] for place in places], [names[speakers[place]] for place in places])
+
+    def _measure(self, subject: Subject, corpora: Corpora, seed: int, device: str) -> list[Result]:
+        started = perf_counter()
+        train, valid, test = corpora.three(self.name)
+        classes = self.classes(train)
+        stores = self.store or Stores()
+        features = stores.of(subject, device)
+        encode = features.pooled if self.pools else features.frames
+        parts = [Part(manifest, encode(manifest), self.answers(manifest, classes)) for manifest in (train, valid, test)]
+        for part in parts:
+            if not part.places:
+                msg = f"{part.manifest.name} has no recording with a frame and an answer for {self.name}: is it the right manifest?"
+                raise UserError(msg)
+        groups = self._groups(features, len(classes), seed, device)
+        updates = self._learn(groups, parts[0], parts[1] if self.protocol.chosen_on == "valid" else parts[2], classes, seed, subject.name)
+        about = {
+            "layers": list(features.stack.names),
+            "rms": parts[0].features.rms(),
+            "classes": len(classes),
+            "updates": updates,
+            "trained_on": train.name,
+            "utterances": [len(part.places) for part in parts],
+        }
+        if features.stack.left_out:
+            about["note"] = (
+                f"{subject.name}: layers of another size or rate than the last one cannot be added and are left out: "
+                f"{', '.join(features.stack.left_out)}"
+            )
+        where = Where("test", test, seed, started)
+        return [row for group in groups for row in self._rows(subject, group, parts[2], classes, where, about)]
+
+    def _groups(self, features: FeatureStore, classes: int, seed: int, device: str) -> list[Group]:
+        """Build all heads."""
+        protocol, layers = self.protocol, len(features.stack.names)
+        found = []
+        normed_too = [(PUBLISHED, True)] if protocol.normed else []
+        for kind, normed in [*((kind, False) for kind in protocol.heads), *normed_too]:
+            alone = range(layers) if protocol.single and layers > 1 and not normed and kind not in self.alone else ()
+            starts = [Start(*one) for one in product(protocol.rates, range(protocol.seeds), (None, *alone))]
+            heads = []
+            for start in starts:
+                with draws.torch_seeded("heads, initially", seed, start.seed):
+                    heads.append(self.head(kind, layers, features.stack.size, classes, start, normed=normed))
+            rates = [start.rate for start in starts]
+            side = SideBySide(heads, rates, decay=self.decay, seed=seed, grouped=kind not in self.alone, device=device)
+            found.append(Group(kind, normed, starts, side))
+        return found
+
+    def _learn(self, groups: Sequence[Group], train: Part, valid: Part, classes: Sequence[str], seed: int, name: str) -> int:
+        """Let all heads learn; keep the best weights of each. Return how many updates there were."""
+        protocol, started, headline = self.protocol, perf_counter(), next(iter(self.metrics))
+        sign = 1 if self.metrics[headline].direction == "higher" else -1
+        every = max(1, protocol.updates // protocol.checks)
+        for update in ProgressBar(range(1, protocol.updates + 1), f"{self.name}, {name}", "update"):
+            places = _drawn(train, protocol.batch, seed, update - 1)
+            given = train.features.batch(places)
+            answers = [train.answers[place] for place in places]
+            for group in groups:
+                group.heads.update(self.loss(group.heads(*given), given, answers, classes))
+            late = protocol.seconds is not None and perf_counter() - started > protocol.seconds
+            if update % every == 0 or update == protocol.updates or late:
+                for group in groups:
+                    values = sign * self.scores(group, valid, classes, kept=False)[headline].values
+                    better = values > group.scores if update > every else np.ones(len(values), dtype=bool)
+                    group.scores = np.where(better, values, group.scores if update > every else values)
+                    group.heads.keep(torch.from_numpy(better))
+            if late:
+                break
+        return update
+
+    def _rows(
+        self, subject: Subject, group: Group, test: Part, classes: Sequence[str], where: Where, about: Mapping[str, Any]
+    ) -> Iterator[Result]:
+        """Write down how the heads do whose rate was best, of each way to add layers."""
+        scores = self.scores(group, test, classes, kept=True)
+        for only in dict.fromkeys(start.only for start in group.starts):
+            chosen_by = {
+                rate: [g for g, start in enumerate(group.starts) if (start.rate, start.only) == (rate, only)]
+                for rate in self.protocol.rates
+            }
+            found = {rate: float(group.scores[heads].mean()) for rate, heads in chosen_by.items()}
+            rate = max(found, key=lambda one: found[one])
+            heads = chosen_by[rate]
+            details = {**about, "rate": rate, "grid": {f"{one:g}": abs(value) for one, value in found.items()}}
+            if only is None:
+                shares = group.heads.best["sum.weights"][heads].softmax(1).mean(0)
+                details["weights"] = shares.tolist()
+            for metric, one in scores.items():
+                details["seeds"] = one.values[heads].tolist()
+                value, interval = float(one.values[heads].mean()), one.interval(heads, where.seed)
+                way = group.way(only, about["layers"])
+                yield self.row(subject, way, metric, value, interval, where._replace(over=one.over), **details)
+
+
+class Stores:
+    """The features of several models."""
+
+    def __init__(self, folder: Path | None = None, gigabytes: float = 20.0) -> None:
+        """`folder`: for what is kept; None: the system's for temporary files. `gigabytes`: at most, of each model."""
+        self._folder, self._gigabytes = folder, gigabytes
+        self._stores: dict[int, tuple[object, FeatureStore]] = {}
+
+    def of(self, subject: Subject, device: str) -> FeatureStore:
+        """Return that of a model."""
+        key = id(subject.model)
+        if key not in self._stores:
+            store = FeatureStore(subject, folder=self._folder, gigabytes=self._gigabytes, device=device)
+            self._stores[key] = subject.model, store
+        return self._stores[key][1]
+
+
+def _cut(places: Sequence[int], size: int) -> list[list[int]]:
+    return [list(places[first : first + size]) for first in range(0, len(places), size)]
+
+
+def _drawn(part: Part, size: int, seed: int, update: int) -> list[int]:
+    """Return the recordings of an update: an epoch has each once, in an order of its own, those of a batch about as long."""
+    places = part.places
+    epoch, number = divmod(update, -(-len(places) // size))
+    random = draws.stream("order of heads", seed, epoch)
+    order = [places[place] for place in random.permutation(len(places))]
+    sorted_ = [place for some in _cut(order, POOL * size) for place in sorted(some, key=lambda place: part.features.counts[place])]
+    batches = _cut(sorted_, size)
+    return batches[random.permutation(len(batches))[number]]
