@@ -126,8 +126,8 @@ class FeatureStore:
         free = shutil.disk_usage(self._folder).free
         if free < needed + SPARE:
             msg = (
-                f"the features of {self.subject.name} take {needed / 1e9:.1f} GB, and {self._folder} has {free / 1e9:.1f} GB free, of "
-                f"which {SPARE / 1e9:.0f} GB stay free: give another folder (--cache DIR), fewer layers (--layers), or less room (--cache-gb), "
+                f"the features of {self.subject.name} take {needed / 1e9:.1f} GB; {self._folder} has {free / 1e9:.1f} GB free, of which "
+                f"{SPARE / 1e9:.0f} GB stay free: give another folder (--cache DIR), fewer layers (--layers), or less room (--cache-gb), "
                 "beyond which features are encoded anew for each batch"
             )
             raise UserError(msg)
