@@ -14,10 +14,10 @@ from torch import Tensor
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.superb.classification import ACCURACY, Classification, classifying
+from foresay.evaluation.superb._classification import ACCURACY, Classification, classifying
+from foresay.evaluation.superb._task import SuperbProtocol
 from foresay.evaluation.superb.features import Batch
 from foresay.evaluation.superb.scores import Counted
-from foresay.evaluation.superb.task import SuperbProtocol
 
 BAR = " | "
 

@@ -6,8 +6,8 @@ A linear layer, the mean over time, and another one. Train, valid and test are t
 from collections.abc import Mapping
 from typing import ClassVar
 
-from foresay.evaluation.superb.classification import Classification, classifying
-from foresay.evaluation.superb.task import SuperbProtocol
+from foresay.evaluation.superb._classification import Classification, classifying
+from foresay.evaluation.superb._task import SuperbProtocol
 
 
 class KeywordSpotting(Classification):

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from foresay.audio.voice import SILENCE
 from foresay.corpora.item import Item
+from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, protocols
+from foresay.evaluation.superb._transcription import Transcription
 from foresay.evaluation.superb.features import Batch
 from foresay.evaluation.superb.heads import FrameHead, RecurrentHead
 from foresay.evaluation.superb.layer_sum import LayerSum
 from foresay.evaluation.superb.scores import Counted
-from foresay.evaluation.superb.task import PUBLISHED, Start, SuperbProtocol, protocols
-from foresay.evaluation.superb.transcription import Transcription
 from foresay.results import Metric
 from foresay.statistics.edit_distance import edit_distance
 

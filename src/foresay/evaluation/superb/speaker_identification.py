@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from foresay.corpora.item import Item
-from foresay.evaluation.superb.classification import Classification, classifying
-from foresay.evaluation.superb.task import SuperbProtocol
+from foresay.evaluation.superb._classification import Classification, classifying
+from foresay.evaluation.superb._task import SuperbProtocol
 
 
 class SpeakerIdentification(Classification):

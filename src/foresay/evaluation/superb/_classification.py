@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
+from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, Task, protocols
 from foresay.evaluation.superb.features import Batch
 from foresay.evaluation.superb.heads import PooledHead
 from foresay.evaluation.superb.layer_sum import LayerSum
 from foresay.evaluation.superb.scores import Counted
-from foresay.evaluation.superb.task import PUBLISHED, Start, SuperbProtocol, Task, protocols
 from foresay.results import Metric
 
 STATISTICS = "statistics"

@@ -11,8 +11,8 @@ from torch import Tensor
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
+from foresay.evaluation.superb._task import Task
 from foresay.evaluation.superb.features import Batch
-from foresay.evaluation.superb.task import Task
 
 
 class Transcription(Task, ABC):
