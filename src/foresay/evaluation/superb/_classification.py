@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, Task, protocols
-from foresay.evaluation.superb.features import Batch
+from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, SuperbTask, protocols
+from foresay.evaluation.superb.features import FeatureBatch
 from foresay.evaluation.superb.heads import PooledHead
 from foresay.evaluation.superb.layer_sum import LayerSum
 from foresay.evaluation.superb.scores import Counted
@@ -29,7 +29,7 @@ def classifying(*, updates: int, batch: int = 32, **tiny: Any) -> dict[str, Supe
     return protocols(published, tiny={"updates": 400, "size": 64, "checks": 10, "seeds": 3, **tiny})
 
 
-class Classification(Task, ABC):
+class Classification(SuperbTask, ABC):
     """Names one class for each utterance, or one for each of several slots, all of which must be right."""
 
     pools = True
@@ -63,13 +63,13 @@ class Classification(Task, ABC):
         """Build a linear head, or the one with a deviation."""
         return PooledHead(LayerSum(layers, start.only), (size, self.protocol.size, classes), normed=normed, deviation=kind == STATISTICS)
 
-    def loss(self, outputs: Tensor, given: Batch, answers: Sequence[Any], classes: Sequence[str]) -> Tensor:  # noqa: ARG002
+    def loss(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Tensor:  # noqa: ARG002
         """Cross-entropy: (G, B, C) -> (G,)."""
         heads, count, _ = outputs.shape
         right = torch.tensor(answers, device=outputs.device).expand(heads, count)
         return F.cross_entropy(outputs.flatten(0, 1), right.flatten(), reduction="none").view(heads, count).mean(1)
 
-    def count(self, outputs: Tensor, given: Batch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:  # noqa: ARG002
+    def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:  # noqa: ARG002
         """Count the right ones: (G, B, C) -> (G, B)."""
         right = (outputs.argmax(-1) == torch.tensor(answers, device=outputs.device)).cpu().double().numpy()
         return {ACCURACY: (right, right * 0 + 1)}

@@ -28,8 +28,8 @@ from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Where
-from foresay.evaluation.superb.features import Batch, Features, FeatureStore
-from foresay.evaluation.superb.scores import Counted, Scores, joined
+from foresay.evaluation.superb.features import FeatureBatch, Features, FeatureStore
+from foresay.evaluation.superb.scores import Counted, HeadScores, joined
 from foresay.evaluation.superb.side_by_side import SideBySide
 from foresay.progress import ProgressBar
 from foresay.results import Result
@@ -131,7 +131,7 @@ class Group:
         return added if self.kind == PUBLISHED else f"{added}, {self.kind}"
 
 
-class Task(Measure[SuperbProtocol], ABC):
+class SuperbTask(Measure[SuperbProtocol], ABC):
     """A task that a head learns; the first of `metrics` is the one that it is chosen by."""
 
     by_layer = False
@@ -160,14 +160,14 @@ class Task(Measure[SuperbProtocol], ABC):
 
     @abstractmethod
     def head(self, kind: str, layers: int, size: int, classes: int, start: Start, *, normed: bool) -> nn.Module:
-        """Build a head on L layers of D features. It takes features and lengths, as in `Batch`."""
+        """Build a head on L layers of D features. It takes features and lengths, as in `FeatureBatch`."""
 
     @abstractmethod
-    def loss(self, outputs: Tensor, given: Batch, answers: Sequence[Any], classes: Sequence[str]) -> Tensor:
+    def loss(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Tensor:
         """Return the loss of each head: outputs (G, B, …) -> (G,)."""
 
     @abstractmethod
-    def count(self, outputs: Tensor, given: Batch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:
+    def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:
         """Count what each head has right or wrong in each utterance."""
 
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
@@ -182,7 +182,7 @@ class Task(Measure[SuperbProtocol], ABC):
         """
         return [row for subject in subjects for row in self._measure(subject, corpora, seed, device)]
 
-    def scores(self, group: Group, part: Part, classes: Sequence[str], *, kept: bool) -> dict[str, Scores]:
+    def scores(self, group: Group, part: Part, classes: Sequence[str], *, kept: bool) -> dict[str, HeadScores]:
         """Score all heads of a group on a part, as they are now or, `kept`, with the weights that were kept."""
         batches, places = [], sorted(part.places, key=lambda place: part.features.counts[place])
         for some in _cut(places, self.protocol.batch):

@@ -11,11 +11,11 @@ from torch import Tensor
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.superb._task import Task
-from foresay.evaluation.superb.features import Batch
+from foresay.evaluation.superb._task import SuperbTask
+from foresay.evaluation.superb.features import FeatureBatch
 
 
-class Transcription(Task, ABC):
+class Transcription(SuperbTask, ABC):
     """Writes symbols. The classes are these symbols, without the blank."""
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Transcription(Task, ABC):
         spelled = {place: symbols for place, item in enumerate(manifest) if (symbols := self.symbols(item))}
         return {place: tuple(numbers.get(one, len(classes) + 1) for one in symbols) for place, symbols in spelled.items()}
 
-    def loss(self, outputs: Tensor, given: Batch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Tensor:  # noqa: ARG002
+    def loss(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Tensor:  # noqa: ARG002
         """CTC loss, a mean over symbols and then over utterances: (G, B, T, V) -> (G,). What has fewer frames than symbols counts 0."""
         heads, count, _, _ = outputs.shape
         labels, lengths = torch.tensor([one for answer in answers for one in answer]), torch.tensor(list(map(len, answers)))
@@ -48,7 +48,7 @@ class Transcription(Task, ABC):
         losses = F.ctc_loss(scores, labels.repeat(heads), counts.repeat(heads), lengths.repeat(heads), reduction="none", zero_infinity=True)
         return (losses.view(heads, count) / lengths.to(losses.device)).mean(1)
 
-    def written(self, outputs: Tensor, given: Batch) -> list[list[list[int]]]:
+    def written(self, outputs: Tensor, given: FeatureBatch) -> list[list[list[int]]]:
         """Read off the symbols of the best path: (G, B, T, V) -> for each head and utterance, without blanks and repetitions."""
         best, counts = outputs.argmax(-1).tolist(), (given.lengths // self.protocol.stack).tolist()
         return [[[one for one, _ in groupby(row[:count]) if one] for row, count in zip(rows, counts, strict=True)] for rows in best]

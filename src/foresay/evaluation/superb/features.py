@@ -55,7 +55,7 @@ class Stack(NamedTuple):
         return cls(alike, size, tuple(layer for layer in layers if layer not in alike))
 
 
-class Batch(NamedTuple):
+class FeatureBatch(NamedTuple):
     """What a head is given."""
 
     features: Tensor
@@ -158,10 +158,10 @@ class CorpusFeatures:
         """Place -> T."""
         self._store, self._manifest, self._keys = store, manifest, keys
 
-    def batch(self, places: Sequence[int]) -> Batch:
+    def batch(self, places: Sequence[int]) -> FeatureBatch:
         """Put some recordings side by side, padded with 0."""
         rows = self._store.of([self._keys[place] for place in places], self._manifest, places)
-        return Batch(pad_sequence(rows, batch_first=True).to(self._store.device), torch.tensor([len(row) for row in rows]))
+        return FeatureBatch(pad_sequence(rows, batch_first=True).to(self._store.device), torch.tensor([len(row) for row in rows]))
 
     def rms(self) -> list[float]:
         """Return the root mean square of each layer, of the first recordings."""
@@ -179,10 +179,10 @@ class PooledFeatures:
         self._rows = {place: row for row, place in enumerate(vectors)}
         self._vectors = torch.stack(list(vectors.values()))
 
-    def batch(self, places: Sequence[int]) -> Batch:
+    def batch(self, places: Sequence[int]) -> FeatureBatch:
         """Put some recordings side by side."""
         rows = torch.tensor([self._rows[place] for place in places], device=self._vectors.device)
-        return Batch(self._vectors[rows], torch.tensor([self.counts[place] for place in places]))
+        return FeatureBatch(self._vectors[rows], torch.tensor([self.counts[place] for place in places]))
 
     def rms(self) -> list[float]:
         """Return the root mean square of each layer, a mean over recordings."""

@@ -1,6 +1,6 @@
 """Heads of SUPERB's tasks: what learns on top of a frozen model (arXiv:2105.01051, section 3 and appendix).
 
-Each takes features and lengths as in `features.Batch`, and begins with a sum of layers and a linear layer. A head is written for itself;
+Each takes features and lengths as in `features.FeatureBatch`, and begins with a sum of layers and a linear layer. A head is written for itself;
 `side_by_side` lets many learn at once.
 """
 
@@ -35,7 +35,7 @@ class PooledHead(nn.Module):
 
 
 class FrameHead(nn.Module):
-    """Scores each frame, or several as one: linear, linear."""
+    """HeadScores each frame, or several as one: linear, linear."""
 
     def __init__(self, added: LayerSum, sizes: tuple[int, int, int], *, normed: bool, stack: int = 1) -> None:
         """`sizes`: D, of the linear layer, classes C. `stack`: frames that are made one."""
@@ -62,7 +62,7 @@ def stacked(frames: Tensor, count: int) -> Tensor:
 
 
 class RecurrentHead(nn.Module):
-    """Scores each frame, or one of several: linear, LSTM in both directions, linear. Not computed in one call for all heads."""
+    """HeadScores each frame, or one of several: linear, LSTM in both directions, linear. Not computed in one call for all heads."""
 
     def __init__(
         self,

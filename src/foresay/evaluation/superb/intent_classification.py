@@ -16,7 +16,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.superb._classification import ACCURACY, Classification, classifying
 from foresay.evaluation.superb._task import SuperbProtocol
-from foresay.evaluation.superb.features import Batch
+from foresay.evaluation.superb.features import FeatureBatch
 from foresay.evaluation.superb.scores import Counted
 
 BAR = " | "
@@ -48,7 +48,7 @@ class IntentClassification(Classification):
             raise UserError(msg)
         return {place: tuple(numbers[name] for name in names) for place, names in known.items()}
 
-    def loss(self, outputs: Tensor, given: Batch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Tensor:  # noqa: ARG002
+    def loss(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Tensor:  # noqa: ARG002
         """Cross-entropy, summed over slots: (G, B, C) -> (G,)."""
         heads, count, _ = outputs.shape
         right = torch.tensor(answers, device=outputs.device)
@@ -59,7 +59,7 @@ class IntentClassification(Classification):
             total = total + losses.view(heads, count).mean(1)
         return total
 
-    def count(self, outputs: Tensor, given: Batch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Counted:  # noqa: ARG002
+    def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Counted:  # noqa: ARG002
         """Count the utterances of which all slots are right: (G, B, C) -> (G, B)."""
         named = torch.stack([outputs[..., first:end].argmax(-1) + first for first, end in _slots(classes)], -1)
         right = (named == torch.tensor(answers, device=outputs.device)).all(-1).cpu().double().numpy()

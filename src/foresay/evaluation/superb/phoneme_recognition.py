@@ -14,7 +14,7 @@ from foresay.audio.voice import SILENCE
 from foresay.corpora.item import Item
 from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, protocols
 from foresay.evaluation.superb._transcription import Transcription
-from foresay.evaluation.superb.features import Batch
+from foresay.evaluation.superb.features import FeatureBatch
 from foresay.evaluation.superb.heads import FrameHead, RecurrentHead
 from foresay.evaluation.superb.layer_sum import LayerSum
 from foresay.evaluation.superb.scores import Counted
@@ -52,7 +52,7 @@ class PhonemeRecognition(Transcription):
             else RecurrentHead(added, sizes, self.protocol.hidden, normed=normed)
         )
 
-    def count(self, outputs: Tensor, given: Batch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Counted:  # noqa: ARG002
+    def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Counted:  # noqa: ARG002
         """Count edits."""
         edits = [[edit_distance(said, row) for said, row in zip(answers, rows, strict=True)] for rows in self.written(outputs, given)]
         totals = np.broadcast_to(np.array([float(len(said)) for said in answers]), (len(outputs), len(answers)))

@@ -14,7 +14,7 @@ from foresay.statistics.intervals import ConfidenceInterval, bootstrap
 Floats: TypeAlias = NDArray[np.float64]
 
 
-class Scores(ABC):
+class HeadScores(ABC):
     """A metric of G heads."""
 
     values: Floats
@@ -27,7 +27,7 @@ class Scores(ABC):
         """Return the interval of the mean over some heads, those that differ in their start alone."""
 
 
-class Ratios(Scores):
+class Ratios(HeadScores):
     """Sums over utterances, one divided by the other: right ones by all, edits by words."""
 
     def __init__(self, counts: Floats, totals: Floats, ids: Sequence[str], speakers: Sequence[str] = ()) -> None:
@@ -51,9 +51,9 @@ Counted: TypeAlias = Mapping[str, tuple[Floats, Floats]]
 """Metric -> counts and totals of a batch, (G, B) each."""
 
 
-def joined(batches: Sequence[Counted], ids: Sequence[str], speakers: Sequence[str] = ()) -> dict[str, Scores]:
+def joined(batches: Sequence[Counted], ids: Sequence[str], speakers: Sequence[str] = ()) -> dict[str, HeadScores]:
     """Put the counts of all batches together."""
-    found: dict[str, Scores] = {}
+    found: dict[str, HeadScores] = {}
     for metric in batches[0]:
         counts, totals = (np.concatenate([batch[metric][part] for batch in batches], 1) for part in (0, 1))
         found[metric] = Ratios(counts, totals, ids, speakers)
