@@ -1,6 +1,6 @@
 """Heads of SUPERB's tasks: what learns on top of a frozen model (arXiv:2105.01051, section 3 and appendix).
 
-Each takes features and lengths as in `features.FeatureBatch`, and begins with a sum of layers and a linear layer. A head is written for itself;
+Each takes features and lengths as in `FeatureBatch`, and begins with a sum of layers and a linear layer. A head is written for itself;
 `side_by_side` lets many learn at once.
 """
 
