@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, SuperbTask, protocols
+from foresay.evaluation.superb._task import PUBLISHED, HeadStart, SuperbProtocol, SuperbTask, protocols
 from foresay.evaluation.superb.features import FeatureBatch
 from foresay.evaluation.superb.heads import PooledHead
 from foresay.evaluation.superb.layer_sum import LayerSum
@@ -59,7 +59,7 @@ class Classification(SuperbTask, ABC):
         numbers = {name: number for number, name in enumerate(classes)}
         return {place: numbers[answer] for place, answer in known.items()}
 
-    def head(self, kind: str, layers: int, size: int, classes: int, start: Start, *, normed: bool) -> nn.Module:
+    def head(self, kind: str, layers: int, size: int, classes: int, start: HeadStart, *, normed: bool) -> nn.Module:
         """Build a linear head, or the one with a deviation."""
         return PooledHead(LayerSum(layers, start.only), (size, self.protocol.size, classes), normed=normed, deviation=kind == STATISTICS)
 

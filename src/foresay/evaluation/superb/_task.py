@@ -90,7 +90,7 @@ def protocols(
     }
 
 
-class Part(NamedTuple):
+class LabelledPart(NamedTuple):
     """Recordings with what is to be said of each."""
 
     manifest: Manifest
@@ -105,7 +105,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Start:
+class HeadStart:
     """One head of many."""
 
     rate: float
@@ -115,12 +115,12 @@ class Start:
 
 
 @dataclass
-class Group:
+class HeadGroup:
     """Heads of one kind that learn side by side."""
 
     kind: str
     normed: bool
-    starts: list[Start]
+    starts: list[HeadStart]
     heads: SideBySide
     scores: np.ndarray[Any, np.dtype[np.float64]] = field(init=False)
     """(G,): the best so far of each on what it is chosen on."""
@@ -159,7 +159,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         """
 
     @abstractmethod
-    def head(self, kind: str, layers: int, size: int, classes: int, start: Start, *, normed: bool) -> nn.Module:
+    def head(self, kind: str, layers: int, size: int, classes: int, start: HeadStart, *, normed: bool) -> nn.Module:
         """Build a head on L layers of D features. It takes features and lengths, as in `FeatureBatch`."""
 
     @abstractmethod
@@ -182,7 +182,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         """
         return [row for subject in subjects for row in self._measure(subject, corpora, seed, device)]
 
-    def scores(self, group: Group, part: Part, classes: Sequence[str], *, kept: bool) -> dict[str, HeadScores]:
+    def scores(self, group: HeadGroup, part: LabelledPart, classes: Sequence[str], *, kept: bool) -> dict[str, HeadScores]:
         """Score all heads of a group on a part, as they are now or, `kept`, with the weights that were kept."""
         batches, places = [], sorted(part.places, key=lambda place: part.features.counts[place])
         for some in _cut(places, self.protocol.batch):
@@ -199,7 +199,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         stores = self.store or Stores()
         features = stores.of(subject, device)
         encode = features.pooled if self.pools else features.frames
-        parts = [Part(manifest, encode(manifest), self.answers(manifest, classes)) for manifest in (train, valid, test)]
+        parts = [LabelledPart(manifest, encode(manifest), self.answers(manifest, classes)) for manifest in (train, valid, test)]
         for part in parts:
             if not part.places:
                 msg = f"{part.manifest.name} has no recording with a frame and an answer for {self.name}: is it the right manifest?"
@@ -222,24 +222,26 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         where = Where("test", test, seed, started)
         return [row for group in groups for row in self._rows(subject, group, parts[2], classes, where, about)]
 
-    def _groups(self, features: FeatureStore, classes: int, seed: int, device: str) -> list[Group]:
+    def _groups(self, features: FeatureStore, classes: int, seed: int, device: str) -> list[HeadGroup]:
         """Build all heads."""
         protocol, layers = self.protocol, len(features.stack.names)
         found = []
         normed_too = [(PUBLISHED, True)] if protocol.normed else []
         for kind, normed in [*((kind, False) for kind in protocol.heads), *normed_too]:
             alone = range(layers) if protocol.single and layers > 1 and not normed and kind not in self.alone else ()
-            starts = [Start(*one) for one in product(protocol.rates, range(protocol.seeds), (None, *alone))]
+            starts = [HeadStart(*one) for one in product(protocol.rates, range(protocol.seeds), (None, *alone))]
             heads = []
             for start in starts:
                 with draws.torch_seeded("heads, initially", seed, start.seed):
                     heads.append(self.head(kind, layers, features.stack.size, classes, start, normed=normed))
             rates = [start.rate for start in starts]
             side = SideBySide(heads, rates, decay=self.decay, seed=seed, grouped=kind not in self.alone, device=device)
-            found.append(Group(kind, normed, starts, side))
+            found.append(HeadGroup(kind, normed, starts, side))
         return found
 
-    def _learn(self, groups: Sequence[Group], train: Part, valid: Part, classes: Sequence[str], seed: int, name: str) -> int:
+    def _learn(
+        self, groups: Sequence[HeadGroup], train: LabelledPart, valid: LabelledPart, classes: Sequence[str], seed: int, name: str
+    ) -> int:
         """Let all heads learn; keep the best weights of each. Return how many updates there were."""
         protocol, started, headline = self.protocol, perf_counter(), next(iter(self.metrics))
         sign = 1 if self.metrics[headline].direction == "higher" else -1
@@ -262,7 +264,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         return update
 
     def _rows(
-        self, subject: Subject, group: Group, test: Part, classes: Sequence[str], where: Where, about: Mapping[str, Any]
+        self, subject: Subject, group: HeadGroup, test: LabelledPart, classes: Sequence[str], where: Where, about: Mapping[str, Any]
     ) -> Iterator[Result]:
         """Write down how the heads do whose rate was best, of each way to add layers."""
         scores = self.scores(group, test, classes, kept=True)
@@ -306,7 +308,7 @@ def _cut(places: Sequence[int], size: int) -> list[list[int]]:
     return [list(places[first : first + size]) for first in range(0, len(places), size)]
 
 
-def _drawn(part: Part, size: int, seed: int, update: int) -> list[int]:
+def _drawn(part: LabelledPart, size: int, seed: int, update: int) -> list[int]:
     """Return the recordings of an update: an epoch has each once, in an order of its own, those of a batch about as long."""
     places = part.places
     epoch, number = divmod(update, -(-len(places) // size))

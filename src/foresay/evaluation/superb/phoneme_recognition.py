@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from foresay.audio.voice import SILENCE
 from foresay.corpora.item import Item
-from foresay.evaluation.superb._task import PUBLISHED, Start, SuperbProtocol, protocols
+from foresay.evaluation.superb._task import PUBLISHED, HeadStart, SuperbProtocol, protocols
 from foresay.evaluation.superb._transcription import Transcription
 from foresay.evaluation.superb.features import FeatureBatch
 from foresay.evaluation.superb.heads import FrameHead, RecurrentHead
@@ -43,7 +43,7 @@ class PhonemeRecognition(Transcription):
         """Return the phones of an item."""
         return tuple(phone.label for phone in item.phones or () if phone.label not in SILENCES)
 
-    def head(self, kind: str, layers: int, size: int, classes: int, start: Start, *, normed: bool) -> nn.Module:
+    def head(self, kind: str, layers: int, size: int, classes: int, start: HeadStart, *, normed: bool) -> nn.Module:
         """Build a linear head, or one with an LSTM."""
         added, sizes = LayerSum(layers, start.only), (size, self.protocol.size, classes + 1)
         return (
