@@ -168,7 +168,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
 
     @abstractmethod
     def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:
-        """Count what each head has right or wrong in each utterance."""
+        """Count what each head has right or wrong in each utterance: outputs (G, B, …) -> (G, B) each."""
 
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
         """Whether it takes audio."""

@@ -53,7 +53,7 @@ class PhonemeRecognition(Transcription):
         )
 
     def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Counted:  # noqa: ARG002
-        """Count edits."""
+        """Count edits: (G, B, T, V) -> (G, B)."""
         edits = [[edit_distance(said, row) for said, row in zip(answers, rows, strict=True)] for rows in self.written(outputs, given)]
         totals = np.broadcast_to(np.array([float(len(said)) for said in answers]), (len(outputs), len(answers)))
         return {RATE: (np.array(edits, dtype=float), totals)}
