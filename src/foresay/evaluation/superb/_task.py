@@ -75,7 +75,7 @@ class SuperbProtocol:
     """What decides which weights and which rate count. By `test` the number is too good; some published ones are."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "updates", "batch", "size", "hidden", "stack", "seeds", "checks", "seconds")
+        require_positive(self, "rates", "updates", "batch", "size", "hidden", "stack", "seeds", "checks", "seconds")
 
 
 def protocols(
