@@ -1,14 +1,18 @@
 """The table of recognizers of several kinds: equal data for all, a control without audio, paired differences, what each takes."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
-from foresay.reports.wording import MINUS
+from foresay.models.recognition.transducer import Transducer, TransducerSettings
+from foresay.models.representation.cpc import CPC, CPCSettings
+from foresay.reports.wording import MINUS, span
 from foresay.results import Draws, Result, append_results, save_draws
 from foresay.training.recipe import read_recipe
 from foresay.workflows import recognizers
@@ -108,6 +112,42 @@ def test_times_of_words_are_measured_where_they_are_known(table: Recognizers) ->
     assert "wer:greedy,wer:ngram,alignment:words" in table.stages()[-1].commands[0].words
     column = head.index("boundaries, ms")
     assert {row[1]: row[column] for row in found if " - " not in row[1]} == {**dict.fromkeys(RATES, "40.00"), "even words": "90.00"}
+
+
+def test_texts_are_pronounced_where_espeak_is_there(table: Recognizers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pronounced = replace(table, pronounced=True)
+    assert "wer:greedy,wer:ngram,per:espeak" in pronounced.stages()[-1].commands[0].words
+    for run in table.runs.values():
+        about = {"layer": "emissions", "corpus": "test", "split": "test", "step": 5, "seed": 0, "seconds": 6.0, "low": None, "high": None}
+        about |= {"unit": "%", "direction": "lower"}
+        rates = [*((protocol, metric, "wer", 0.5) for protocol, metric in COLUMNS), ("espeak", "phone error rate", "per", 0.25)]
+        rows = [
+            Result(run.name, measure, protocol, metric, value=value, details={"fingerprint": protocol}, **about)
+            for protocol, metric, measure, value in rates
+        ]
+        append_results(run / "results.jsonl", rows)
+    monkeypatch.setattr(recognizers, "_about", lambda run: [run.name, "1 min", "no"])
+    head, *found = pronounced.table()
+    assert head.count("PER") == 1
+    assert {row[head.index("PER")] for row in found if " - " not in row[1]} == {"25.0"}
+    assert "PER" not in table.table()[0]
+
+
+def test_what_is_said_about_a_recognizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = CPC(CPCSettings(channels=32, context_size=32, context_layers=1))
+    for name, lstm, seconds in (("live", 0, 120.0), ("ahead", 4, 0.0)):
+        run = tmp_path / name
+        (run / "model").mkdir(parents=True)
+        model = Transducer(TransducerSettings(("<blank>", "a"), lstm=lstm, prediction=4, joint=4), encoder)
+        monkeypatch.setattr(recognizers, "load", lambda _, model=model: model)
+        monkeypatch.setattr(recognizers, "read_records", lambda _, seconds=seconds: [SimpleNamespace(training_seconds=seconds)])
+        for path, written in ((run / "model" / "model.toml", 100), (run / "recipe.toml", 200)):  # the recipe was written once more
+            path.touch()
+            os.utime(path, (written, written))
+        numbers = f"{sum(one.numel() for one in model.state_dict().values()):,}"
+        assert recognizers._about(run) == [numbers, *([span(120), "yes"] if lstm == 0 else ["unknown", "no"])]
+    os.utime(tmp_path / "ahead" / "model" / "model.toml", (380, 380))
+    assert recognizers._about(tmp_path / "ahead")[1] == span(180)  # of what is fitted at once
 
 
 @pytest.mark.parametrize("encoder", [None, "runs/acpc"])

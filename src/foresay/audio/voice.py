@@ -37,6 +37,7 @@ LABELS: dict[str, str] = dict(pair.split() for pair in _SPELLING.split("|"))
 """The engine's IPA, without stress, to ARPAbet with the British additions of the BEEP dictionary (oh, ia, ea, ua) and the vowels that
 hold an r (aar, aor, ayr, axr): a diphthong is one label."""
 
+_STRESS = "ˈˌ"
 STOPS = frozenset({"p", "b", "t", "d", "k", "g", "ch", "jh"})
 SONORANTS = frozenset({"m", "n", "ng", "l", "r", "w", "y"})
 FRICATIVES = frozenset({"dx", "f", "v", "th", "dh", "s", "z", "sh", "zh", "hh"})
@@ -125,6 +126,17 @@ def pronounce(text: str, voice: Voice) -> tuple[str, ...]:
     return tuple(phone.label for phone in speak(text, voice).phones if phone.label != SILENCE)
 
 
+def sounds(text: str, voice: Voice) -> tuple[str, ...]:
+    """Return the phones of any text, words or not, without times: as `pronounce`, and in IPA where the phone set lacks one.
+
+    Raises:
+        UserError: the extra `demo` is not installed, or the engine has no such accent or timbre.
+    """
+    _, marks = synthesize(text, accent=voice.accent, timbre=voice.timbre, rate=voice.rate, pitch=voice.pitch, melody=voice.melody)
+    spoken = (mark.phone.lstrip(_STRESS) for mark in marks if mark.phone)
+    return tuple(LABELS.get(sound, sound) for sound in spoken)
+
+
 def phone_edges(samples: NDArray[np.float32], marks: list[Mark]) -> tuple[list[str], list[int]]:
     """Return the labels of the phones of `samples` (S,), N in all, and the N + 1 samples at which they begin and the last one ends."""
     edges = [mark.sample for mark in marks] + [len(samples)]
@@ -143,7 +155,7 @@ def phone_edges(samples: NDArray[np.float32], marks: list[Mark]) -> tuple[list[s
 def _label(ipa: str, samples: NDArray[np.float32]) -> str:
     if not ipa:
         return "y" if samples.any() else SILENCE  # the glide from an i to another vowel has no letter of its own
-    sound = ipa.lstrip("ˈˌ")
+    sound = ipa.lstrip(_STRESS)
     if sound not in LABELS:
         msg = f"eSpeak NG says [{sound}], which is not in the phone set {PHONE_SET} (foresay.audio.voice.LABELS): use other words"
         raise UserError(msg)

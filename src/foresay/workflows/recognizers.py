@@ -3,7 +3,7 @@
     train.jsonl --> some minutes of it --> foresay finetune, each system                            (and one on texts of other recordings)
     texts ------> foresay lm train: letters, for what writes letter by letter; words, for what has a lexicon
     valid.jsonl --> foresay lm tune: weights, for each recognizer
-    test.jsonl ---> foresay evaluate: wer:greedy, wer:ngram and, if it has times of words, alignment:words
+    test.jsonl ---> foresay evaluate: wer:greedy, wer:ngram; if they are pronounced, per:espeak; if it has times of words, alignment:words
 
 Everything is a command that one could give oneself; what has been done is not done again.
 """
@@ -27,6 +27,8 @@ from foresay.workflows.experiment import CER, WER, Command, Stage, difference, d
 
 COLUMNS = {("greedy", WER): "WER", ("greedy", CER): "CER", ("ngram", WER): "WER, n-gram"}
 """Rates that are shown of each recognizer, in %."""
+PRONOUNCED = ("espeak", "phone error rate")
+"""And this, if the texts are pronounced."""
 BOUNDARIES = ("words", ERROR)
 """And in ms, where it is known when words are spoken."""
 ORDERS = {"letters": 6, "words": 3}
@@ -65,6 +67,8 @@ class Recognizers:
     """Of transcribed speech."""
     texts: Path
     """What the language models learn from: a text file, or a manifest."""
+    pronounced: bool = False
+    """Whether eSpeak NG is there to pronounce the texts, which are English: phone error rates."""
 
     def run(self, system: RecognizerChoice, minutes: float) -> Path:
         """The folder of a recognizer."""
@@ -141,17 +145,17 @@ class Recognizers:
     def _evaluate(self, system: RecognizerChoice, minutes: float) -> Command:
         run = self.run(system, minutes)
         corpora = ("--corpus", str(self.corpus / "test.jsonl"), "--train-corpus", str(self._labelled(system, minutes)))
-        measures = f"wer:greedy,wer:ngram{',alignment:words' if self._timed else ''}"
+        measures = f"wer:greedy,wer:ngram{',per:espeak' if self.pronounced else ''}{',alignment:words' if self._timed else ''}"
         return Command(("evaluate", str(run), *corpora, "--measures", measures, "--search", str(run / "ngram.toml")))
 
     def results(self) -> dict[tuple[float, str], dict[tuple[str, str], Result]]:
         """Read the error rates: by minutes and system, then by search and metric."""
-        return {key: rates(run, "test", ("wer", "alignment")) for key, run in self.runs.items()}
+        return {key: rates(run, "test", ("wer", "per", "alignment")) for key, run in self.runs.items()}
 
     def table(self) -> list[list[str]]:
         """Write the error rates, what it takes to get them, and differences with the control and between systems: rows, the head first."""
         found, seconds = self.results(), float(Manifest.open(self.corpus / "test.jsonl").durations.sum())
-        columns = COLUMNS | ({BOUNDARIES: "boundaries, ms"} if self._timed else {})
+        columns = COLUMNS | ({PRONOUNCED: "PER"} if self.pronounced else {}) | ({BOUNDARIES: "boundaries, ms"} if self._timed else {})
         rows = [["minutes", "recognizer", *columns.values(), "real time", "parameters", "training", "streams"]]
         for (minutes, name), own in found.items():
             real_time = " / ".join(f"{own[search, WER].seconds / seconds:.2f}" for search in ("greedy", "ngram"))
@@ -159,7 +163,7 @@ class Recognizers:
         if self._timed:
             results = read_results(next(iter(self.runs.values())) / RESULTS)
             even = next(row for row in results if (row.model, row.metric) == (EVEN, ERROR) and Path(row.corpus).name == "test")
-            rows.append(["", EVEN, *[""] * len(COLUMNS), rate(even), "", "", "", ""])
+            rows.append(["", EVEN, *[""] * (len(columns) - 1), rate(even), "", "", "", ""])
         for minutes in self.minutes:
             *names, control = (system.name for system in self.systems)
             best = min(names, key=lambda name, minutes=minutes: found[minutes, name]["ngram", WER].value)  # type: ignore[misc]

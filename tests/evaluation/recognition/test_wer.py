@@ -4,6 +4,8 @@ import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
+from string import ascii_lowercase
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from foresay.encoding.searches import Decoder
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
+from foresay.evaluation.recognition import _error_rate
 from foresay.evaluation.recognition._error_rate import ErrorRate, _blocks
 from foresay.evaluation.recognition.kept import KeptErrors
 from foresay.loading import load
@@ -129,5 +132,26 @@ def test_phones_are_compared_with_phones(tmp_path: Path) -> None:
     wrong = sum(plain_distance(pair.reference.split(), pair.hypothesis.split()) for pair in pairs)
     assert rows["phone error rate"].value == pytest.approx(wrong / (4 + 5 * 10))
     assert "character error rate" not in rows
-    with pytest.raises(UserError, match="the recognizer writes letters"):
+    with pytest.raises(UserError, match="the recognizer writes letters.*per:espeak"):
         measure([Subject("letters", recognizer(), ("emissions",))], Corpora(manifest))
+
+
+def test_texts_are_pronounced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["the night", "their loch", "a cat"]
+    tones = Manifest.open(write_tones(tmp_path / "tones.jsonl", 3))
+    items = [dataclasses.replace(item, text=text.capitalize()) for item, text in zip(tones, texts, strict=True)]
+    write_manifest(tmp_path / "test.jsonl", items)
+    manifest = Manifest.open(tmp_path / "test.jsonl")
+    written = [SimpleNamespace(id=item.id, text=text) for item, text in zip(items, ["the knight", "there lock", ""], strict=True)]
+    monkeypatch.setattr(_error_rate, "transcribed", lambda *_: written)
+    model, measure = recognizer(("<blank>", "|", *ascii_lowercase)), find_measure("per:espeak")
+    rows = {row.metric: row for row in measure([Subject("mine", model, ("emissions",))], Corpora(manifest, manifest))}
+    pairs = measure.compare(Decoder(model, SearchSettings()), manifest, "cpu")  # type: ignore[attr-defined]
+    assert pairs[0].reference == pairs[0].hypothesis == "dh ax n ay t"
+    assert pairs[2].hypothesis == ""
+    counts = [len(pair.reference.split()) for pair in pairs]
+    assert rows["phone error rate"].value == pytest.approx((1 + counts[2]) / sum(counts))  # loch and lock differ in a phone
+    assert rows["deletion error rate"].value == pytest.approx(counts[2] / sum(counts))
+    phones = CTC(CTCSettings(("<blank>", "dh", "ax"), units="phones"), load("logmel")).eval()
+    with pytest.raises(UserError, match="the recognizer writes phones, and per:espeak is of another kind: measure per:greedy"):
+        measure([Subject("phones", phones, ("emissions",))], Corpora(manifest))

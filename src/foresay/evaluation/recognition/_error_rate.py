@@ -81,6 +81,10 @@ class ErrorRate(Measure[SearchProtocol], ABC):
         """Return the transcript of an item; nothing, where that is not known."""
         return transcript_of(item, self.transcript) or transcript_of(item)
 
+    def learnt(self, train: Iterable[Item] | None) -> Iterable[str] | None:
+        """Return the transcripts of the training, to count how often each word was met; None, where nobody knows."""
+        return map(self.said, train) if train else None
+
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
         """Whether it is a recognizer."""
         return isinstance(model, Recognizer)
@@ -149,7 +153,7 @@ class ErrorRate(Measure[SearchProtocol], ABC):
                 [len(pair.reference) for pair in pairs],
             )
         counts |= {f"{kind} error rate": ([getattr(one, f"{kind}s") for one in edits], lengths) for kind in KINDS}
-        seen = count_words(recognizer, map(self.said, corpora.train) if corpora.train else None)
+        seen = count_words(recognizer, self.learnt(corpora.train))
         unit: Unit = "phone" if self.transcript == "phones" else "word"
         found = find_errors(pairs, manifest, seen, sample_rate=recognizer.sample_rate, unit=unit, seed=seed)
         about = {"utterances": len(pairs), "words": sum(lengths), **search, **_outside(decoder, pairs), **found.details}

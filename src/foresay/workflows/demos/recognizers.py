@@ -46,8 +46,9 @@ class RecognizersDemo(Demo):
             UserError: a corpus is given that lacks something.
         """
         size, place = SCALES[scale], parent / "recognizers"
+        made = corpus is None
         corpus, texts = transcribed(corpus, parent, size.corpus, place / TEXTS, size.sentences)
-        experiment = Recognizers(corpus, place, lecture(size.share), (min(size.minutes, transcribed_minutes(corpus)),), texts)
+        experiment = Recognizers(corpus, place, lecture(size.share), (min(size.minutes, transcribed_minutes(corpus)),), texts, made)
         experiment.do()
         runs = tuple(experiment.runs.values())
         with stage("writing the report"):
