@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from foresay.cli import main
+from reference.tiny_corpora import clip, lines
 
 
 @pytest.fixture
@@ -112,6 +113,22 @@ def test_somebody_must_do_the_work(words: list[str], corpus: Path, capsys: pytes
     source = corpus.parent.parent / "digits" if words[0] == "import" else corpus
     assert main(["corpus", *(str(source) if word == "CORPUS" else word for word in words), "--workers", "0"]) == 2
     assert "workers must be 1 or more, not 0" in capsys.readouterr().err
+
+
+def test_pairs_beside_the_manifests_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"id1000{speaker}/{video}/00001" for speaker in range(4) for video in ("va", "vb")]
+    for name in names:
+        clip(tmp_path / "vox" / "wav" / f"{name}.wav")
+    lines(tmp_path / "vox" / "veri_test2.txt", f"1 {names[6]}.wav {names[7]}.wav")
+    assert (
+        main(["corpus", "import", "voxceleb1", str(tmp_path / "vox"), str(tmp_path / "asv"), "--task", "asv", "--valid-speakers", "2"]) == 0
+    )
+    printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert printed[4:7] == [
+        "valid.jsonl 4 items 0.4 s 2 speakers 0 transcribed, 4 not",
+        "valid-trials.txt 6 pairs",
+        "test-trials.txt 1 pair",
+    ]
 
 
 def test_two_lists_of_one_split_are_refused(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

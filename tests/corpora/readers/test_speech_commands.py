@@ -118,10 +118,13 @@ def test_what_is_listed_and_missing_or_damaged_is_skipped(source: Path, tmp_path
     (clips / "bed" / "ba_nohash_0.wav").unlink()
     (clips / "_background_noise_" / "pink_noise.wav").write_bytes(b"RIFF")
     clip(clips / "_background_noise_" / "short.wav", 0.5)
+    clip(source / "speech_commands_test_set_v0.01" / "bed" / "ca_nohash_0.wav")
     found = import_corpus("speech-commands", source, tmp_path / "ks")
     assert [(one.path.name, one.reason.split(",")[0]) for one in found.skipped] == [
         ("ba_nohash_0.wav", "bed/ba_nohash_0.wav stands in validation_list.txt"),
-        ("pink_noise.wav", found.skipped[1].reason.split(",")[0]),
+        ("ca_nohash_0.wav", "'bed' is none of the twelve classes"),
+        ("pink_noise.wav", found.skipped[2].reason.split(",")[0]),
     ]
-    assert (tmp_path / "ks" / "skipped.tsv").read_text().count("\n") == 2
+    assert "pink_noise.wav" in found.skipped[2].reason
+    assert (tmp_path / "ks" / "skipped.tsv").read_text().count("\n") == 3
     assert classes(found)["train"][SILENCE] == 3

@@ -72,8 +72,8 @@ def _files(source: Path, part: str) -> dict[str, tuple[Path, str]]:
     name = f"language_key_{part}.lst"
     found = {}
     for line in listed(source, f"scoring/{name}", name):
-        place, _, language = line.rpartition(" ")
-        path = Path(*Path(place.strip()).parts[1:])
+        place, language, *_ = (*line.split(), "")
+        path = Path(place.partition("/")[2])
         if not path.suffix:
             msg = f"{name} in {source} holds {line!r}, not `quesst14Database/FOLDER/FILE.wav LANGUAGE`"
             raise UserError(msg)
