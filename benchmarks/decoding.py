@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from sentences import Draws, language
 from timing import take_turns, times_faster
 
 from foresay.contracts.language_models import LanguageModel
@@ -27,7 +28,6 @@ from foresay.decoding.moves import CTCMoves, FlashlightMoves, Moves
 from foresay.decoding.prefix_beam import PrefixBeam
 from foresay.decoding.weights import Weights, nats
 from foresay.loading import load_language_model
-from foresay.workflows.language_models import train_ngram
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference.lexicon_loops import LexiconLoops
@@ -47,7 +47,6 @@ BAR = 1
 SYMBOLS = 30
 A, B = 0.9, 0.5
 CLOSE = 1e-2
-SENTENCES = 20_000
 ONE = "plain Python"
 Best = list[tuple[float, str]]
 
@@ -65,26 +64,9 @@ class Task(NamedTuple):
 
 def made(utterances: int, frames: int, words: int, beam: int, folder: Path) -> Task:
     """Speak sentences in a random lexicon: a symbol every three frames or so, one in eight mistaken."""
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(low: int, high: int, count: int = 1) -> list[int]:
-        return torch.randint(low, high, (count,), generator=generator).tolist()
-
-    spelled: dict[tuple[int, ...], str] = {}
-    while len(spelled) < words:
-        spelled.setdefault(tuple(drawn(2, SYMBOLS, drawn(2, 10)[0])), f"w{len(spelled)}")
-    spellings = {word: [spelling] for spelling, word in spelled.items()}
-    follow = [drawn(0, words, 20) for _ in range(words)]
-
-    def sentence(length: int) -> list[int]:
-        said = drawn(0, words)
-        while len(said) < length:
-            said.append(follow[said[-1]][min(drawn(0, 20, 3))])
-        return said
-
-    (folder / "text").write_text("".join(" ".join(f"w{n}" for n in sentence(10)) + "\n" for _ in range(SENTENCES)), encoding="utf-8")
-    train_ngram([folder / "text"], folder / "model.arpa", order=4)
-    scores = torch.randn(utterances, frames, SYMBOLS, generator=generator)
+    drawn = Draws()
+    spellings, sentence, arpa = language(drawn, words, (2, SYMBOLS), 10, 4, folder)
+    scores = torch.randn(utterances, frames, SYMBOLS, generator=drawn.generator)
     scores[..., 0] += 4
     said: list[list[str]] = [[] for _ in scores]
     for row, words_said in zip(scores, said, strict=True):
@@ -97,9 +79,7 @@ def made(utterances: int, frames: int, words: int, beam: int, folder: Path) -> T
                     row[t, symbol if drawn(0, 8)[0] else drawn(2, SYMBOLS)[0]] += 6
                     t += drawn(2, 5)[0]
     emissions = Emissions(scores.log_softmax(-1), torch.full((utterances,), frames))
-    return Task(
-        emissions, [" ".join(one) for one in said], spellings, folder / "model.arpa", load_language_model(folder / "model.arpa"), beam
-    )
+    return Task(emissions, [" ".join(one) for one in said], spellings, arpa, load_language_model(arpa), beam)
 
 
 def ours(task: Task, moves: Moves, paths: Paths) -> Callable[[], Best]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from sentences import Draws, language
 from timing import take_turns, times_faster
 
 from foresay.contracts import Encoded, Topology
@@ -23,7 +24,6 @@ from foresay.decoding.hmm_search import StateMoves, StateSearch
 from foresay.decoding.weights import Weights
 from foresay.loading import load_language_model
 from foresay.statistics.edit_distance import edit_distance
-from foresay.workflows.language_models import train_ngram
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from reference.state_loops import States, TokenLoops
@@ -32,7 +32,6 @@ PHONES, STATES = 40, 3
 RATE = 100
 """Frames a second."""
 WEIGHTS = Weights(1.0, 0.0)
-SENTENCES = 20_000
 
 
 class Task(NamedTuple):
@@ -47,27 +46,10 @@ class Task(NamedTuple):
 
 def made(utterances: int, frames: int, words: int, folder: Path) -> Task:
     """Speak sentences in a random lexicon: each state for one to five frames, as likely as noise lets it be."""
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(low: int, high: int, count: int = 1) -> list[int]:
-        return torch.randint(low, high, (count,), generator=generator).tolist()
-
-    spelled: dict[tuple[int, ...], str] = {}
-    while len(spelled) < words:
-        spelled.setdefault(tuple(drawn(1, PHONES, drawn(2, 9)[0])), f"w{len(spelled)}")
-    spellings = {word: [spelling] for spelling, word in spelled.items()}
-    follow = [drawn(0, words, 20) for _ in range(words)]
-
-    def sentence(length: int) -> list[int]:
-        said = drawn(0, words)
-        while len(said) < length:
-            said.append(follow[said[-1]][min(drawn(0, 20, 3))])
-        return said
-
-    (folder / "text").write_text("".join(" ".join(f"w{n}" for n in sentence(10)) + "\n" for _ in range(SENTENCES)), encoding="utf-8")
-    train_ngram([folder / "text"], folder / "model.arpa", order=3)
+    drawn = Draws()
+    spellings, sentence, arpa = language(drawn, words, (1, PHONES), 9, 3, folder)
     chains = [[STATES * phone + n for n in range(STATES)] for phone in range(PHONES)]
-    scores = torch.randn(utterances, frames, STATES * PHONES, generator=generator)
+    scores = torch.randn(utterances, frames, STATES * PHONES, generator=drawn.generator)
     said: list[list[str]] = [[] for _ in scores]
     for row, words_said in zip(scores, said, strict=True):
         path = silence = [0] * 8 + [1, 2]
@@ -85,7 +67,7 @@ def made(utterances: int, frames: int, words: int, folder: Path) -> Task:
         [" ".join(one) for one in said],
         spellings,
         States(chains, even, even),
-        load_language_model(folder / "model.arpa"),
+        load_language_model(arpa),
     )
 
 

@@ -20,6 +20,7 @@ from foresay.encoding.transcripts import transcribed
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
 from foresay.loading import load
+from foresay.models.recognition.ctc import CTC, CTCSettings
 from foresay.models.recognition.hmm import HMM, HMMSettings, Spoken
 from foresay.workflows.language_models import train_ngram
 from foresay.workflows.train import run_recipe
@@ -138,6 +139,10 @@ def test_what_cannot_be_learnt_from_is_listed() -> None:
         untrained().fit(Silent())
     with pytest.raises(UserError, match=r"model\.symbols is empty"):
         untrained(symbols=())
+    emitting = CTC(CTCSettings(("<blank>", "a")), load("mfcc"))
+    for encoder in (emitting, untrained()):
+        with pytest.raises(UserError, match=r"the encoder is a recognizer.*MODEL#encoder"):
+            HMM(HMMSettings(("<sil>", "a")), encoder)
 
 
 def test_it_recognizes_what_it_learnt_and_finds_its_words_in_time(hmm: HMM, words: Path) -> None:
