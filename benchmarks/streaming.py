@@ -2,7 +2,7 @@
 
     python benchmarks/streaming.py RUN MANIFEST [--beams 8] [--delays 10] [--chunk 0.1] [--threads 1]
 
-Every recording is pushed in chunks. The lag of a symbol is how long after its frame it is certain, in the audio's time: what computing takes
+Every recording is pushed in chunks. The lag of a symbol is how long after its frame it is certain, in the time of the audio: computing
 comes on top, and a frame is complete when the encoder has read all that it depends on. Beside it, the same search of the whole recordings.
 """
 
