@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from foresay.contracts.recognition import Recognizer
+from foresay.contracts.frames import FeatureExtractor
+from foresay.contracts.recognition import EmittingRecognizer, Recognizer
 from foresay.errors import UserError
 
 SILENCES = frozenset({"sil", "SIL", "sp", "SP", "h#", "pau", "epi"})
@@ -76,3 +77,17 @@ class StateRecognizer(Recognizer, ABC):
     @abstractmethod
     def topology(self) -> Topology:
         """The states of its symbols, and how long one stays in them."""
+
+
+def check_encoder(encoder: FeatureExtractor, symbols: Sequence[str]) -> None:
+    """Make sure that a recognizer of these symbols can be built on an encoder.
+
+    Raises:
+        UserError: there are no symbols, or the encoder is a recognizer of frames.
+    """
+    if not symbols:
+        msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
+        raise UserError(msg)
+    if isinstance(encoder, EmittingRecognizer | StateRecognizer):
+        msg = "the encoder is a recognizer, whose one layer scores symbols or states: name the encoder that it is made of (MODEL#encoder)"
+        raise UserError(msg)

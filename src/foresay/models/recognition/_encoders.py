@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from foresay.contracts import EmittingRecognizer, FeatureExtractor
-from foresay.errors import UserError
+from foresay.contracts import FeatureExtractor
+from foresay.contracts.states import check_encoder
 
 MOST = 2**31
 """Bytes that are kept: an encoder of 128 dimensions at 100 Hz takes 3 MB a minute, one of 768 at 50 Hz 9 MB."""
@@ -19,12 +19,7 @@ def begin_on(encoder: FeatureExtractor, symbols: Sequence[str]) -> None:
     Raises:
         UserError: it cannot.
     """
-    if not symbols:
-        msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
-        raise UserError(msg)
-    if isinstance(encoder, EmittingRecognizer):
-        msg = "the encoder is a recognizer, whose one layer is what it emits: name the encoder that it is made of (MODEL#encoder)"
-        raise UserError(msg)
+    check_encoder(encoder, symbols)
     if isinstance(encoder, nn.Module):
         encoder.eval()
 

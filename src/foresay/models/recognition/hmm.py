@@ -19,19 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from foresay.contracts import (
-    SILENCES,
-    EmittingRecognizer,
-    Encoded,
-    Estimator,
-    FeatureExtractor,
-    FitData,
-    Frames,
-    StateRecognizer,
-    Topology,
-    Transcribed,
-    sent,
-)
+from foresay.contracts import SILENCES, Encoded, Estimator, FeatureExtractor, FitData, Frames, Transcribed, sent
+from foresay.contracts.states import StateRecognizer, Topology, check_encoder
 from foresay.decoding.state_alignment import StateChain, align_states, state_statistics
 from foresay.errors import UserError
 from foresay.layers.cmvn import cmvn
@@ -121,12 +110,7 @@ class HMM(Estimator, StateRecognizer):
             UserError: there are no symbols, the encoder has no such layer, or is a recognizer.
         """
         super().__init__()
-        if not settings.symbols:
-            msg = "model.symbols is empty: `foresay finetune` reads the vocabulary from the transcripts of --corpus"
-            raise UserError(msg)
-        if isinstance(encoder, EmittingRecognizer | StateRecognizer):
-            msg = "the encoder is a recognizer, whose one layer scores symbols or states: name the encoder it is made of (MODEL#encoder)"
-            raise UserError(msg)
+        check_encoder(encoder, settings.symbols)
         s = self.settings = settings
         self.encoder, self.symbols, self.units, self.scale = encoder, s.symbols, s.units, s.scale
         (self.layer,) = encoder.chosen((s.layer or encoder.layer_names[-1],))
