@@ -28,6 +28,16 @@ TITLES = {
     "wer": "Word errors",
     "per": "Phone errors",
     "alignment": "Times of words",
+    "phoneme_recognition": "Phoneme recognition (SUPERB)",
+    "speech_recognition": "Speech recognition (SUPERB)",
+    "keyword_spotting": "Keyword spotting (SUPERB)",
+    "query_by_example": "Query by example (SUPERB)",
+    "speaker_identification": "Speaker identification (SUPERB)",
+    "speaker_verification": "Speaker verification (SUPERB)",
+    "diarization": "Diarization (SUPERB)",
+    "emotion_recognition": "Emotion recognition (SUPERB)",
+    "intent_classification": "Intent classification (SUPERB)",
+    "slot_filling": "Slot filling (SUPERB)",
 }
 """Measures, by their names in `--measures`."""
 

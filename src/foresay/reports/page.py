@@ -11,6 +11,7 @@ from foresay.reports.markup import Html, join, tag
 from foresay.reports.provenance import citation_section, reproduction_section, settings_section
 from foresay.reports.record import Record
 from foresay.reports.summary import summary
+from foresay.reports.superb import superb_section
 from foresay.reports.tables import results_section
 from foresay.reports.wording import listed
 from foresay.version import __version__
@@ -19,9 +20,10 @@ from foresay.version import __version__
 def page(records: Sequence[Record]) -> str:
     """Lay out the report of one or several runs as an HTML document."""
     comparisons = compare(records)
-    errors = errors_section(comparisons)
+    errors, superb = errors_section(comparisons), superb_section(comparisons)
     sections = {
         "results": ("What was learned", results_section(comparisons)),
+        **({"superb": ("Ten tasks (SUPERB)", superb)} if superb else {}),
         **({"errors": ("What is recognized wrongly", errors)} if errors else {}),
         "utterances": ("Utterances, and the models' features", listening_section(records)),
         "training": ("Training", training_section(records)),

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from foresay import draws
 from foresay.building import untrained_copy
@@ -38,6 +39,12 @@ class Candidate:
     def subjects(self) -> list[Subject]:
         """The model, and its untrained copy if it has one."""
         return list(self.fingerprints)
+
+    @property
+    def alone(self) -> Self:
+        """The same without its untrained copy."""
+        subject = replace(self.subject, untrained=None)
+        return replace(self, subject=subject, fingerprints={subject: self.fingerprints[self.subject]})
 
 
 def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[Candidate]:

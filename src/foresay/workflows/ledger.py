@@ -89,7 +89,10 @@ class Ledger:
         self, measure: Measure[Any], candidates: Sequence[Candidate], corpora: Corpora, books: Sequence[Book], seed: int, *, again: bool
     ) -> None:
         self._measure, self._corpora, self._books, self._again = measure, corpora, books, again
-        manifests = [manifest and (manifest.digest, manifest.sound) for manifest in (corpora.test, corpora.train)]
+        manifests = [
+            manifest and (manifest.digest, manifest.sound)
+            for manifest in (corpora.test, corpora.train, *([corpora.valid] if corpora.valid else []))
+        ]
         self._files = [of_file(path) for path in measure.files]
         settings = {key: value for key, value in to_table(measure.protocol).items() if str(value) not in map(str, measure.files)}
         context = (measure.name, sorted(settings.items()), manifests, seed, __version__, self._files)

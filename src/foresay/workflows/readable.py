@@ -30,7 +30,7 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
     Raises:
         AudioError: something else than the corpora cannot be read, or none of their recordings can.
     """
-    manifests = [manifest for manifest in (corpora.test, corpora.train) if manifest]
+    manifests = [manifest for manifest in (corpora.test, corpora.train, corpora.valid) if manifest]
     short = [f"{manifest.path}: {why}" for manifest in manifests for why in too_short(manifest)]
     try:
         results, faulty = measured(corpora), []
@@ -39,9 +39,10 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
         if not any(faults.values()) or any(len(faults[manifest.path]) == len(manifest) for manifest in manifests):
             raise
         faulty = [f"{path}: {why}" for path, found in faults.items() for why in found.values()]
-        test, train = (manifest and manifest.without(list(faults[manifest.path])) for manifest in (corpora.test, corpora.train))
+        parts = (corpora.test, corpora.train, corpora.valid)
+        test, *others = (manifest and manifest.without(list(faults[manifest.path])) for manifest in parts)
         assert test is not None  # noqa: S101 - there always is one
-        results = measured(Corpora(test, train))
+        results = measured(Corpora(test, *others))
     lines = list(dict.fromkeys(faulty + short))
     if not lines:
         return results

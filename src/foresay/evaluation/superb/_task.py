@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from time import perf_counter
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -302,6 +302,11 @@ class Stores:
             store = FeatureStore(subject, folder=self._folder, gigabytes=self._gigabytes, device=device)
             self._stores[key] = subject.model, store
         return self._stores[key][1]
+
+    def only(self, subject: Subject) -> Self:
+        """Forget the features of all other models."""
+        self._stores = {key: kept for key, kept in self._stores.items() if key == id(subject.model)}
+        return self
 
 
 def _cut(places: Sequence[int], size: int) -> list[list[int]]:
