@@ -108,8 +108,8 @@ def superb(
         corpus, protocol = _embedded(folder), protocol or "tiny"
     if protocol is None:
         msg = (
-            "say how heads learn: --protocol superb (as published, some of it chosen on the test), clean (the same heads, chosen on valid), "
-            "or tiny (small heads for minutes of speech). Numbers of different protocols cannot be compared"
+            "say how heads learn: --protocol superb (as published, some of it chosen on the test), clean (the same heads, chosen on "
+            "valid), or tiny (small heads for minutes of speech). Numbers of different protocols cannot be compared"
         )
         raise UserError(msg)
     found, left_out = _corpora(Path(corpus), tasks)
