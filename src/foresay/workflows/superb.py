@@ -59,7 +59,7 @@ LISTS = ("*-trials.txt", "*-relevant.txt")
 
 
 @dataclass(frozen=True)
-class Measured:
+class TenTasks:
     """What was found, and what was not."""
 
     results: list[Result]
@@ -81,7 +81,7 @@ def superb(
     seed: int = 0,
     device: str | None = None,
     again: bool = False,
-) -> Measured:
+) -> TenTasks:
     """Measure models on the tasks of SUPERB.
 
     Args:
@@ -130,7 +130,7 @@ def superb(
             ledger.refuse_closed()
             one.measure.store = stores.only(candidate.subject)
             ledger.add(one.of(candidate, seed, place, [book.folder for book in books]))
-    return Measured([row for ledger in ledgers for row in ledger.close()], left_out)
+    return TenTasks([row for ledger in ledgers for row in ledger.close()], left_out)
 
 
 @dataclass
