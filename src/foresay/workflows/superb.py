@@ -104,15 +104,8 @@ def superb(
     """
     at_least(0, seed=seed)
     folder = Path(out) if out else None
-    if str(corpus) == EMBEDDED:
-        corpus, protocol = _embedded(folder), protocol or "tiny"
-    if protocol is None:
-        msg = (
-            "say how heads learn: --protocol superb (as published, some of it chosen on the test), clean (the same heads, chosen on "
-            "valid), or tiny (small heads for minutes of speech). Numbers of different protocols cannot be compared"
-        )
-        raise UserError(msg)
-    found, left_out = _corpora(Path(corpus), tasks)
+    corpus, protocol = _where_and_how(corpus, protocol, folder)
+    found, left_out = _corpora(corpus, tasks)
     changes = _options(options, [task for task, _ in found])
     place = str(find_process(device).device)
     candidates = _candidates(models, layers, seed, place)
@@ -150,11 +143,20 @@ class _Experiment:
         return with_readable(self.corpora, folders, measured)
 
 
-def _embedded(folder: Path | None) -> Path:
-    corpus = folder / EMBEDDED_FOLDER if folder else EMBEDDED_FOLDER
-    with stage(f"making the miniature of SUPERB in {corpus}"):
-        MiniatureSuperb().make(corpus)
-    return corpus
+def _where_and_how(corpus: str | Path, protocol: str | None, folder: Path | None) -> tuple[Path, str]:
+    """Return the corpus, made if it is the miniature, and the protocol."""
+    if str(corpus) == EMBEDDED:
+        place = folder / EMBEDDED_FOLDER if folder else EMBEDDED_FOLDER
+        with stage(f"making the miniature of SUPERB in {place}"):
+            MiniatureSuperb().make(place)
+        return place, protocol or "tiny"
+    if protocol is None:
+        msg = (
+            "say how heads learn: --protocol superb (as published, some of it chosen on the test), clean (the same heads, chosen on "
+            "valid), or tiny (small heads for minutes of speech). Numbers of different protocols cannot be compared"
+        )
+        raise UserError(msg)
+    return Path(corpus), protocol
 
 
 def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed: int, device: str) -> list[Candidate]:
