@@ -227,6 +227,34 @@ def test_a_frame_beam_is_led_by_a_language_model_as_the_other_one_is() -> None:
             assert (one.score, one.acoustic, one.language) == pytest.approx((other.score, other.acoustic, other.language), abs=1e-4)
 
 
+def _one_prefix(joint: TableJoint, frames: Tensor, fusion: ShallowFusion) -> tuple[int, ...]:
+    """Keep one prefix, which in a frame writes a symbol or none: a plain loop."""
+    text, state = list[int](), fusion.start
+    for frame in frames:
+        last = torch.tensor([text[-1] if text else 0])
+        adds, _, after = (rows[0].tolist() for rows in fusion.following(last, torch.tensor([state])))
+        scores = joint.after_prefix(frame, text)
+        symbol = max(range(1, V), key=lambda one, scores=scores, adds=adds: scores[one] + adds[one])  # type: ignore[misc]
+        if scores[symbol] + adds[symbol] + joint.after_prefix(frame, [*text, symbol])[0] > scores[0]:
+            text, state = [*text, symbol], after[symbol]
+    return tuple(text)
+
+
+def test_a_language_model_chooses_what_a_frame_beam_keeps() -> None:
+    differ = 0
+    for seed in range(6):
+        joint, encoded = TableJoint(seed), drawn(seed, 1, 8)
+        found = {}
+        for weight in (0.0, 2.0):
+            fusion = ShallowFusion(SYMBOLS, ToyLanguageModel(SYMBOLS[1:]), Weights(weight, 1.0), 1, {0})
+            stream = PrefixStream(TransducerFrameBeam(joint, beam=1, fusion=fusion, symbols_a_frame=1), text_of)
+            stream.push(encoded)
+            found[weight] = stream.finish().tokens
+            assert found[weight] == _one_prefix(joint, encoded.frames[0], fusion)
+        differ += found[0.0] != found[2.0]
+    assert differ > 2
+
+
 @given(seed=st.integers(0, 1000), frames=st.integers(0, 30), sizes=st.lists(st.integers(0, 8), max_size=8), most=st.integers(1, 3))
 def test_greedy_search_of_chunks_is_that_of_the_whole(seed: int, frames: int, sizes: list[int], most: int) -> None:
     joint, encoded = TableJoint(seed, blank=0.5), drawn(seed, 1, frames)

@@ -152,6 +152,7 @@ def test_texts_are_pronounced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     counts = [len(pair.reference.split()) for pair in pairs]
     assert rows["phone error rate"].value == pytest.approx((1 + counts[2]) / sum(counts))  # loch and lock differ in a phone
     assert rows["deletion error rate"].value == pytest.approx(counts[2] / sum(counts))
+    assert "frequency" not in KeptErrors.of(rows["phone error rate"].arrays).groups  # of phones nobody counted how often they were learnt
     phones = CTC(CTCSettings(("<blank>", "dh", "ax"), units="phones"), load("logmel")).eval()
     with pytest.raises(UserError, match="the recognizer writes phones, and per:espeak is of another kind: measure per:greedy"):
         measure([Subject("phones", phones, ("emissions",))], Corpora(manifest))
