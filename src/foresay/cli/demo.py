@@ -21,7 +21,7 @@ class Options:
 
     name: tyro.conf.Positional[str] = "acpc"
     """acpc: train CPC and Aligned CPC, see what they learnt. recognition: recognizers from 1, 3 and 10 minutes of transcripts.
-    recognizers: CTC, attention, a transducer and hidden Markov models, side by side."""
+    recognizers: CTC, attention, a transducer and hidden Markov models, side by side. superb: three small models on ten tasks."""
     run: Path = Path("runs")
     """Folder that holds the runs, the corpus and the report."""
     corpus: Path | None = None

@@ -143,6 +143,7 @@ def superb_section(comparisons: Sequence[Comparison]) -> Html | None:
         "What each layer counts in each task: its learnt weight times the root mean square of its features, for layers differ in size, "
         "as shares of all."
     )
+    alike = [tag("ul", *(tag("li", line) for line in agreement(results)))]
     drawn = [tag("p", of_layers, class_="caption"), tag("div", *pictures, class_="panels")] if pictures else []
     return join(
         [tag("p", text), tag("div", markup.table(head, [row(*cells) for cells in rows], class_="results wide"), class_="scroll"), *drawn]
