@@ -146,7 +146,12 @@ def superb_section(comparisons: Sequence[Comparison]) -> Html | None:
     alike = [tag("ul", *(tag("li", line) for line in agreement(results)))]
     drawn = [tag("p", of_layers, class_="caption"), tag("div", *pictures, class_="panels")] if pictures else []
     return join(
-        [tag("p", text), tag("div", markup.table(head, [row(*cells) for cells in rows], class_="results wide"), class_="scroll"), *drawn]
+        [
+            tag("p", text),
+            tag("div", markup.table(head, [row(*cells) for cells in rows], class_="results wide"), class_="scroll"),
+            *alike,
+            *drawn,
+        ]
     )
 
 
