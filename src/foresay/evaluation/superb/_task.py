@@ -228,7 +228,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         found = []
         normed_too = [(PUBLISHED, True)] if protocol.normed else []
         for kind, normed in [*((kind, False) for kind in protocol.heads), *normed_too]:
-            alone = range(layers) if protocol.single and layers > 1 and not normed and kind not in self.alone else ()
+            alone = range(layers) if protocol.single and layers > 1 and not normed and kind == PUBLISHED and kind not in self.alone else ()
             starts = [HeadStart(*one) for one in product(protocol.rates, range(protocol.seeds), (None, *alone))]
             heads = []
             for start in starts:
