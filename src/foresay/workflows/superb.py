@@ -54,7 +54,7 @@ SOURCES = {
 """Where the manifests of each come from."""
 MANIFESTS = {"qbe": (None, "valid-queries.jsonl", "test-queries.jsonl")}
 """Train, valid and test, where they have other names."""
-LISTS = ("*-trials.txt", "*-relevant.txt")
+BESIDE = ("*-trials.txt", "*-relevant.txt", "documents.jsonl")
 """What lies beside manifests."""
 
 
@@ -111,7 +111,8 @@ def superb(
     candidates = _candidates(models, layers, seed, place)
     if folder:
         refuse_taken_names(folder, candidates, seed)
-    share = None if budget is None else budget / max(1, len(found) * len(candidates))
+    learning = sum(corpora.train is not None for _, corpora in found) * len(candidates)
+    share = None if budget is None else budget / max(1, learning)
     experiments = [_Experiment(_measure(name, protocol, changes.get(name, {}), share, corpora), corpora) for name, corpora in found]
     books = Book.all_of(candidates, folder)
     ledgers = [Ledger(one.measure, candidates, one.corpora, books, seed, again=again) for one in experiments]
@@ -168,8 +169,10 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
 
 def _measure(task: str, protocol: str, changes: Table, seconds: float | None, corpora: Corpora) -> Measure[Any]:
     """Find the measure of a task, with all that its numbers depend on."""
-    measure = find_measure(f"{TASKS[task]}:{protocol}", changes | ({} if seconds is None else {"seconds": round(seconds, 1)}) or None)
-    measure.files = sorted(path for pattern in LISTS for path in corpora.test.path.parent.glob(pattern))
+    if seconds is not None and corpora.train:
+        changes = {**changes, "seconds": round(seconds, 1)}
+    measure = find_measure(f"{TASKS[task]}:{protocol}", changes or None)
+    measure.files = sorted(path for pattern in BESIDE for path in corpora.test.path.parent.glob(pattern))
     return measure
 
 

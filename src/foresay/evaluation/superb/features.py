@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresay.contracts import FeatureExtractor
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.recordings import encode_recordings
+from foresay.encoding.recordings import SHORTEST, encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 
@@ -117,8 +117,9 @@ class FeatureStore:
 
     def _counts(self, manifest: Manifest) -> dict[int, int]:
         """Count the frames of each recording that has any, by its place."""
-        lengths = torch.from_numpy(manifest.lengths(self.subject.extractor.sample_rate))
-        counts = self.subject.extractor.frame_count(lengths, self.stack.names[-1]).tolist()
+        rate = self.subject.extractor.sample_rate
+        lengths = torch.from_numpy(manifest.lengths(rate))
+        counts = self.subject.extractor.frame_count(lengths, self.stack.names[-1]).masked_fill(lengths < SHORTEST * rate, 0).tolist()
         return {place: count for place, count in enumerate(counts) if count > 0}
 
     def _file(self, total: int, needed: int) -> NDArray[np.float16]:

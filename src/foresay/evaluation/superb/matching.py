@@ -9,8 +9,9 @@ dtw, open at both ends).
 The frames of many documents stand in one row: a frame of the query is a few operations on all of it, and nothing is padded.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -21,16 +22,37 @@ Distance: TypeAlias = Literal["cosine", "cosine_exp"]
 
 SHORTEST = 5
 """Frames of a query below which the reference code does not match it: all its scores are 0."""
+EPS = 1e-12
+"""A variance that is a smaller share of the squared mean is what rounding leaves."""
 CELLS = {"cpu": 2_000_000, "cuda": 200_000_000}
 """Distances held at once."""
 
 
-def standardized(queries: Sequence[Tensor], documents: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Give each of D features mean 0 and standard deviation 1 over all frames of both: clips (T, D) -> (T, D)."""
-    frames = torch.cat([*queries, *documents]).float()
-    mean, deviation = frames.mean(dim=0), frames.std(dim=0).clamp(min=1e-9)
-    shifted = ([(clip.float() - mean) / deviation for clip in clips] for clips in (queries, documents))
-    return next(shifted), next(shifted)
+class Moments(NamedTuple):
+    """What it takes to give each feature mean 0 and standard deviation 1 over frames."""
+
+    frames: int
+    total: Tensor
+    """(…, D) float64, the sum over frames, and"""
+    squares: Tensor
+    """that of squares."""
+
+    @classmethod
+    def of(cls, clips: Iterable[Tensor]) -> "Moments":
+        """Add up clips (T, …, D), of which there is at least one."""
+        each = (cls(len(clip), clip.double().sum(0), clip.double().square().sum(0)) for clip in clips)
+        return reduce(cls.plus, each)
+
+    def plus(self, other: "Moments") -> "Moments":
+        """Those of the frames of both."""
+        return Moments(self.frames + other.frames, self.total + other.total, self.squares + other.squares)
+
+    def standardized(self, clip: Tensor) -> Tensor:
+        """Shift and scale a clip (T, …, D); a feature that never changes becomes 0."""
+        mean = self.total / self.frames
+        variance = (self.squares / self.frames - mean.square()) * (self.frames / max(1, self.frames - 1))
+        steady = variance <= EPS * mean.square()
+        return ((clip - mean) * variance.clamp(min=1e-18).rsqrt()).masked_fill(steady, 0.0).float()
 
 
 def match(queries: Sequence[Tensor], documents: Sequence[Tensor], *, distance: Distance, scaled: bool) -> Tensor:
