@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from foresay.evaluation.superb.matching import CELLS, Distance, Moments, match
+from foresay.evaluation.superb.matching import CELLS, Distance, FeatureMoments, match
 from reference import matching_loops
 
 
@@ -81,7 +81,7 @@ def test_standardized_features_have_mean_0_and_deviation_1_over_all_clips() -> N
     queries, documents = ([3.0 * clip + 5.0 for clip in draw(*lengths, seed=9)] for lengths in ((6, 7), (20, 30)))
     queries = [torch.cat([clip, torch.ones(len(clip), 1)], dim=1) for clip in queries]
     documents = [torch.cat([clip, torch.ones(len(clip), 1)], dim=1) for clip in documents]
-    moments = Moments.of(queries).plus(Moments.of(documents))
+    moments = FeatureMoments.of(queries).plus(FeatureMoments.of(documents))
     frames = torch.cat([moments.standardized(clip) for clip in [*queries, *documents]])
     assert (moments.frames, frames.dtype) == (63, torch.float32)
     torch.testing.assert_close(frames.mean(dim=0), torch.zeros(7), rtol=0.0, atol=1e-6)

@@ -28,7 +28,7 @@ CELLS = {"cpu": 2_000_000, "cuda": 200_000_000}
 """Distances held at once."""
 
 
-class Moments(NamedTuple):
+class FeatureMoments(NamedTuple):
     """What it takes to give each feature mean 0 and standard deviation 1 over frames."""
 
     frames: int
@@ -38,14 +38,14 @@ class Moments(NamedTuple):
     """that of squares."""
 
     @classmethod
-    def of(cls, clips: Iterable[Tensor]) -> "Moments":
+    def of(cls, clips: Iterable[Tensor]) -> "FeatureMoments":
         """Add up clips (T, …, D), of which there is at least one."""
         each = (cls(len(clip), clip.double().sum(0), clip.double().square().sum(0)) for clip in clips)
         return reduce(cls.plus, each)
 
-    def plus(self, other: "Moments") -> "Moments":
+    def plus(self, other: "FeatureMoments") -> "FeatureMoments":
         """Those of the frames of both."""
-        return Moments(self.frames + other.frames, self.total + other.total, self.squares + other.squares)
+        return FeatureMoments(self.frames + other.frames, self.total + other.total, self.squares + other.squares)
 
     def standardized(self, clip: Tensor) -> Tensor:
         """Shift and scale a clip (T, …, D); a feature that never changes becomes 0."""

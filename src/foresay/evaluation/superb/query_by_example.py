@@ -25,7 +25,7 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.evaluation.superb._task import Stores
 from foresay.evaluation.superb.features import CorpusFeatures
-from foresay.evaluation.superb.matching import Distance, Moments, match
+from foresay.evaluation.superb.matching import Distance, FeatureMoments, match
 from foresay.files import read_text
 from foresay.results import Metric, Result
 from foresay.statistics.estimates import Estimate
@@ -94,7 +94,7 @@ class QueryByExample(Measure[QueryProtocol]):
         started = perf_counter()
         features = (self.store or Stores()).of(subject, device)
         searched = features.frames(documents)
-        moments = Moments.of(frames for clips in _clips(searched) for frames in clips)
+        moments = FeatureMoments.of(frames for clips in _clips(searched) for frames in clips)
         valid, test = (
             self._values(features.frames(queries), searched, moments, held[:, list(searched.places)], seed) for queries, held in splits
         )
@@ -109,7 +109,7 @@ class QueryByExample(Measure[QueryProtocol]):
                 yield self.row(subject, name, metric, estimate.value, _interval(estimate), where, **about, **details)
 
     def _values(
-        self, queries: CorpusFeatures, documents: CorpusFeatures, moments: Moments, held: NDArray[np.bool_], seed: int
+        self, queries: CorpusFeatures, documents: CorpusFeatures, moments: FeatureMoments, held: NDArray[np.bool_], seed: int
     ) -> list[dict[str, Estimate]]:
         """Estimate the term weighted values of each layer. A query without a frame detects nothing: its scores are all alike."""
         protocol = self.protocol
@@ -118,10 +118,10 @@ class QueryByExample(Measure[QueryProtocol]):
         of_all[:, list(queries.places)] = scores
         return [term_weighted_value(normalize_by_query(layer), held, protocol.threshold, beta=protocol.beta, seed=seed) for layer in of_all]
 
-    def _scores(self, queries: CorpusFeatures, documents: CorpusFeatures, moments: Moments) -> NDArray[np.float32]:
+    def _scores(self, queries: CorpusFeatures, documents: CorpusFeatures, moments: FeatureMoments) -> NDArray[np.float32]:
         """Match all queries in all documents, whose `moments` these are: (L, Q, N)."""
         asked = [frames for clips in _clips(queries) for frames in clips]
-        moments = moments.plus(Moments.of(asked))
+        moments = moments.plus(FeatureMoments.of(asked))
         asked = [moments.standardized(frames) for frames in asked]
         blocks = []
         for clips in _clips(documents):
