@@ -84,6 +84,16 @@ def test_a_split_without_its_voices_is_refused(source: Path, tmp_path: Path) -> 
         import_corpus("audio-snips", source, tmp_path / "sf")
 
 
+def test_what_is_not_used_may_have_other_slots(source: Path, tmp_path: Path) -> None:
+    texts = source / "all.iob.snips.txt"
+    lines(
+        texts,
+        *(line.replace("O artist", "O odd") if line.startswith("Brian-snips-train") else line for line in texts.read_text().splitlines()),
+    )
+    assert "odd" in texts.read_text()
+    assert import_corpus("audio-snips", source, tmp_path / "sf").manifests["test"].items == 4
+
+
 def test_a_slot_without_training_is_refused(source: Path, tmp_path: Path) -> None:
     texts = source / "all.iob.snips.txt"
     texts.write_text(texts.read_text().replace("ABBA EOS\tO artist", "ABBA EOS\tO B-album"))

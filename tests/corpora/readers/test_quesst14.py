@@ -30,7 +30,7 @@ def source(tmp_path: Path) -> Path:
     for part in ("dev", "eval"):
         hits = [(0, 0), (2, 0), (2, 0), (3, 1), (3, 0)]
         rows = (f"LEXEME quesst14_0000{document} 1 0.00 4.5 quesst14_{part}_000{query} lex <NA> <NA>" for document, query in hits)
-        lines(source / "scoring" / TRUTH.format(part), "SPKR-INFO quesst14_00000 1", *rows)
+        lines(source / "scoring" / TRUTH.format(part), f"SPEAKER quesst14_00001 1 quesst14_{part}_0000", "LEXEME quesst14_00001 1", *rows)
     return source
 
 
@@ -55,7 +55,7 @@ def test_lists_may_lie_beside_the_audio(source: Path, tmp_path: Path) -> None:
     assert import_corpus("quesst14", source, tmp_path / "qbe").pairs == {"valid-relevant.txt": 2, "test-relevant.txt": 2}
 
 
-@pytest.mark.parametrize("name", ["language_key_dev.lst", TRUTH.format("eval")])
+@pytest.mark.parametrize("name", ["language_key_dev.lst", TRUTH.format("dev"), TRUTH.format("eval")])
 def test_a_missing_list(name: str, source: Path, tmp_path: Path) -> None:
     (source / "scoring" / name).unlink()
     with pytest.raises(UserError, match=f"quesst14Database has no scoring/{name}"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foresay.corpora.readers.speech_commands import KEYWORDS, SILENCE, UNKNOWN, SpeechCommands
+from foresay.corpora.readers.speech_commands import KEYWORDS, SILENCE, UNKNOWN, SpeechCommands, _even
 from foresay.errors import UserError
 from foresay.workflows.corpus import Imported, import_corpus
 from reference.tiny_corpora import clip, items, lines
@@ -81,8 +81,16 @@ def test_silence_is_cut_out_of_the_noises_and_held_out_of_their_ends(imported: I
     assert [(item.id, item.start, item.duration) for item in parts["valid"]] == [(f"{SILENCE}/running_tap-038000", 38.0, 1.0)]
 
 
+def test_parts_of_noise_are_at_equal_distances() -> None:
+    """Rooms of 3 s and 1 s for four starts: one a second, half a second from the ends."""
+    rooms = [(Path("a"), 5.0, 8.0), (Path("b"), 10.0, 11.0)]
+    assert _even(rooms, 4) == [(Path("a"), 5.5), (Path("a"), 6.5), (Path("a"), 7.5), (Path("b"), 10.5)]
+
+
 def test_all_of_the_unknown(source: Path, tmp_path: Path) -> None:
-    found = classes(import_corpus(SpeechCommands(all_unknown=True), source, tmp_path / "ks"))
+    imported = import_corpus(SpeechCommands(all_unknown=True), source, tmp_path / "ks")
+    assert not imported.skipped
+    found = classes(imported)
     assert {split: (counts["yes"], counts[UNKNOWN], counts[SILENCE]) for split, counts in found.items()} == {
         "train": (3, 6, 36 + 18),
         "valid": (1, 2, 4 + 2),
