@@ -21,18 +21,21 @@ STEP = 0.125
 
 
 class PairedLevels(FeatureExtractor):
-    """Layers `first` and `second`: one of eight dimensions is on, by the number; `wide`: both side by side. It counts what it encodes."""
+    """Layers `first` and `second`: one of eight dimensions is on, by the number. `wide`: both; `slow`: every other frame of `first`.
+
+    It counts the recordings that it encodes.
+    """
 
     sample_rate = RATE
-    layer_names = ("wide", "first", "second")
+    layer_names = ("wide", "slow", "first", "second")
     receptive_field = 2
     first_center = CENTER
 
-    def __init__(self) -> None:
-        self.encoded = 0
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale, self.encoded = scale, 0
 
-    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002 - all are alike
-        return lengths // HOP
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
+        return lengths // (2 * HOP if layer == "slow" else HOP)
 
     def size(self, layer: str) -> int:
         return 16 if layer == "wide" else 8
@@ -41,14 +44,15 @@ class PairedLevels(FeatureExtractor):
         self.encoded += len(waveforms)
         wanted = self.chosen(layers)
         numbers = [(waveforms[:, CENTER + place :: HOP] / STEP).round().long() for place in (0, 1)]
-        first, second = (F.one_hot(number, 8).float() for number in numbers)
-        values = {"first": first, "second": second, "wide": torch.cat([first, second], -1)}
-        return Frames({name: values[name] for name in wanted}, dict.fromkeys(wanted, lengths // HOP), dict.fromkeys(wanted, RATE / HOP))
+        first, second = (self.scale * F.one_hot(number, 8) for number in numbers)
+        values = {"first": first, "second": second, "wide": torch.cat([first, second], -1), "slow": first[:, ::2]}
+        rates = {name: RATE / HOP / (2 if name == "slow" else 1) for name in wanted}
+        return Frames({name: values[name] for name in wanted}, {name: self.frame_count(lengths, name) for name in wanted}, rates)
 
 
-def subject(*layers: str, name: str = "pairs") -> Subject:
+def subject(*layers: str, name: str = "pairs", scale: float = 1.0) -> Subject:
     """The model under its name."""
-    return Subject(name, PairedLevels(), layers or ("first", "second"))
+    return Subject(name, PairedLevels(scale), layers or ("first", "second"))
 
 
 def write_clips(path: Path, clips: Mapping[str, ArrayLike], **said: Mapping[str, Any]) -> Manifest:
