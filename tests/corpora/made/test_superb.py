@@ -55,7 +55,7 @@ def samples_of(item: Item) -> npt.NDArray[np.float64]:
     return np.asarray(soundfile.read(item.audio)[0])
 
 
-def decibels(samples: npt.NDArray[np.float64]) -> float:
+def decibels(samples: npt.NDArray[np.floating]) -> float:
     return float(10 * np.log10(np.square(samples).mean()))
 
 
@@ -97,6 +97,11 @@ def test_a_clip_depends_on_itself_and_the_seed_alone(folder: Path, tmp_path: Pat
         other = superb._record(clip, tmp_path / "other", 4)
         assert other.audio is not None
         assert other.audio.read_bytes() != item.audio.read_bytes()
+
+
+def test_nobody_says_the_same_twice_alike(tmp_path: Path) -> None:
+    first, second = (superb._record(SpokenClip(name, "ks", (), "us-leo-low", "left", seconds=0.8), tmp_path, 0) for name in ("one", "two"))
+    assert first.words != second.words
 
 
 def test_the_same_seed_plans_the_same_and_another_one_something_else() -> None:
@@ -288,6 +293,17 @@ def test_keywords_last_the_same_and_lie_within(items: dict[str, list[Item]]) -> 
         assert decibels(samples[inside]) > decibels(samples[~inside]) + 3
 
 
+def test_other_words_are_many_and_no_keywords(planned: dict[str, list[Clip]]) -> None:
+    unknown = {clip.text for clip in utterances(planned["ks/train"]) if clip.label == keywords.UNKNOWN}
+    assert len(unknown) == keywords.COUNTS["train"] < len(keywords.OTHERS)
+    assert unknown <= set(keywords.OTHERS) - set(keywords.KEYWORDS)
+
+
+def test_a_document_has_two_of_the_words(planned: dict[str, list[Clip]]) -> None:
+    sought = set(" ".join(queries.WORDS.values()).split())
+    assert all(len(sought & set(clip.text.rstrip(".").split())) == 2 for clip in utterances(planned["qbe/documents"]))
+
+
 def test_the_longest_word_of_the_slowest_speaker_fits_a_keyword_clip() -> None:
     slowest = replace(SPEAKERS["rp-may-low"], rate=round(SPEAKERS["rp-may-low"].rate * 0.9))
     longest = max(len(speak(word, slowest).samples) / 22050 for word in (*keywords.KEYWORDS, *keywords.OTHERS))
@@ -295,7 +311,7 @@ def test_the_longest_word_of_the_slowest_speaker_fits_a_keyword_clip() -> None:
 
 
 def test_an_intent_is_action_object_location_in_wordings_known_from_train(planned: dict[str, list[Clip]]) -> None:
-    wordings = {split: defaultdict(set) for split in SPLITS}
+    wordings: dict[str, dict[str | None, set[str]]] = {split: defaultdict(set) for split in SPLITS}
     for split in SPLITS:
         for clip in utterances(planned[f"ic/{split}"]):
             wordings[split][clip.label].add(clip.text)

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 
 from foresay.audio.voice import Voice
+from foresay.corpora.made.spoken import conversations
 from foresay.corpora.made.spoken.clips import PLAIN, SpokenClip, Style, dealt, several
 
 
@@ -46,3 +47,21 @@ def test_dealt_things_come_equally_often_in_changing_order() -> None:
 
 def test_there_is_always_one() -> None:
     assert [several(5, scale) for scale in (0.01, 0.5, 1.0, 3.0)] == [1, 2, 5, 15]
+
+
+def test_a_style_is_spoken() -> None:
+    slow, fast = (
+        SpokenClip("u", "er", (), "us-leo-low", "Ruth laughed.", style=Style(rate=rate, effort=effort)).record(np.random.default_rng(0))
+        for rate, effort in ((0.8, -0.6), (1.2, 0.8))
+    )
+    words = [sum(end - start for start, end, _ in item.words or ()) for _, item in (slow, fast)]
+    assert 0.55 < words[1] / words[0] < 0.8
+    highs = [np.square(np.diff(samples)).mean() / np.square(samples).mean() for samples, _ in (slow, fast)]
+    assert highs[1] > 3 * highs[0]
+
+
+def test_nobody_begins_before_his_last_turn_ended() -> None:
+    turns = [(0, 16000, "one"), (10000, 12000, "other")]
+    starts = [conversations._start(turns, np.random.default_rng(seed)) for seed in range(20)]
+    assert min(starts) == 16000 + 800
+    assert min(conversations._start(turns[:1], np.random.default_rng(seed)) for seed in range(20)) < 16000

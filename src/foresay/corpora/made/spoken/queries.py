@@ -30,9 +30,7 @@ def plan(scale: float, rng: np.random.Generator) -> Iterator[Clip]:
     sought = " ".join(WORDS.values()).split()
     speakers, words = dealt(speakers_of("train"), rng), dealt(sought, rng)
     for number in range(max(several(DOCUMENTS, scale), len(sought))):  # each word comes twice or more
-        first = next(words)
-        second = next(word for word in words if word != first)
-        text = draw_sentence(rng, _FORM.format(first, second))
+        text = draw_sentence(rng, _FORM.format(next(words), next(words)))  # two of one round, for the words are even in number
         yield SpokenClip(f"qbe-document-{number:03d}", "qbe", ("qbe/documents",), next(speakers), text)
 
 
