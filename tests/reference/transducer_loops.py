@@ -75,3 +75,13 @@ def every_transcript(
     """Log p of each text of at most so many symbols; `joint` scores V symbols in a frame, after a prefix."""
     texts = (text for count in range(most + 1) for text in itertools.product(range(1, symbols), repeat=count))
     return {text: text_score([[joint(t, text[:u]) for u in range(len(text) + 1)] for t in range(frames)], text) for text in texts}
+
+
+def windowed_score(rows: Rows, text: Sequence[int], begins: Sequence[int], positions: int) -> float:
+    """Log p of a text by those alignments alone whose nodes lie within a window of each frame, from a position on."""
+    kept = []
+    for alignment in every_alignment(len(rows), len(text)):
+        nodes = [(t, u) for t in range(len(rows)) for u in range(sum(one < t for one in alignment), sum(one <= t for one in alignment) + 1)]
+        if all(begins[t] <= u < begins[t] + positions for t, u in nodes):
+            kept.append(alignment_score(rows, text, alignment))
+    return log_sum(kept)

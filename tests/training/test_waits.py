@@ -37,12 +37,13 @@ WAITING = {
     aten.bincount.default,
 }
 INDEXING = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
-RECIPES = ["mmcpc-digits" if model == "multimodal-cpc" else recipe_of(model) for model in models_of(Trainable)]
+RECIPES = ["mmcpc-digits" if model == "multimodal-cpc" else recipe_of(model) for model in models_of(Trainable)] + ["rnnt-tiny-bpe"]
 TINY = ("model.channels=32", "model.context_size=32", "model.negative_count=16", "model.negative_group=2")
 SMALL: dict[str, tuple[str, ...]] = {
     "ctc-tiny": ("model.freeze_updates=1", "model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
     "las-tiny": ("model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
     "rnnt-tiny": ("model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
+    "rnnt-tiny-bpe": ("model.units=phones", 'model.symbols=["<blank>", "a", "b"]'),
     "transformer-lm-tiny": ('model.symbols=["|", "a", "b", "c", "d"]',),
     "acpc-bidirectional": TINY,
     "demo-acpc": TINY,

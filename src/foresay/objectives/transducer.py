@@ -11,16 +11,18 @@ Graves, "Sequence Transduction with Recurrent Neural Networks" (arXiv:1211.3711)
 
 All nodes of a diagonal t + u depend on the one before alone, so that the lattice is computed in T + U steps. The gradient of the loss by an
 arc's log-probability is minus the arc's posterior: it is computed with the loss, and of all that has the size of the logits nothing is kept
-but the logits themselves.
+but the logits themselves. Whatever scores the arcs, the lattice is the same: `pruned_transducer.py` scores them otherwise.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from foresay.errors import UserError
+from foresay.layers.joint_network import JointNetwork
 
 BLANK = 0
 IMPOSSIBLE = -1e30
@@ -50,8 +52,10 @@ def transducer_loss(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tens
         UserError: shapes or lengths do not fit each other.
     """
     checked_lattice(logits, labels, frames, counts)
-    loss: Tensor = _TransducerLoss.apply(precise(logits), labels, frames.to(logits.device), counts.to(logits.device), fast_emit)
-    return loss
+    scores, frames, counts = scored(logits, labels), frames.to(logits.device), counts.to(logits.device)
+    if not scores.blank.requires_grad:
+        return -_at_end(Diagonals.of(scores, frames, counts).forwards(), frames, counts)
+    return lattice_loss(scores, frames, counts, fast_emit)[0]
 
 
 @torch.no_grad()
@@ -65,7 +69,7 @@ def arc_posteriors(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tenso
     """
     checked_lattice(logits, labels, frames, counts)
     frames, counts = frames.to(logits.device), counts.to(logits.device)
-    return _posteriors(Diagonals.of(scored(precise(logits), labels)[0], frames, counts), frames, counts)[1]
+    return _posteriors(Diagonals.of(scored(logits, labels), frames, counts), frames, counts)[1]
 
 
 def checked_lattice(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor) -> None:
@@ -86,27 +90,82 @@ def checked_lattice(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tens
         raise UserError(msg)
 
 
-class _TransducerLoss(torch.autograd.Function):
+def lattice_loss(scores: Arcs, frames: Tensor, counts: Tensor, fast_emit: float = 0.0) -> tuple[Tensor, Arcs]:
+    """Sum over all paths of lattices whose arcs are scored, (B, T, U + 1) log p; lengths (B,) where the scores are.
+
+    Returns:
+        -log p of each text (B,), and the posteriors of the arcs, through which no gradient goes.
+    """
+    loss, blank, label = _LatticeLoss.apply(*scores, frames, counts, fast_emit)
+    return loss, Arcs(blank, label)
+
+
+class _LatticeLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, frames: Tensor, counts: Tensor, fast_emit: float) -> Tensor:  # noqa: ANN401 - PyTorch's
-        scores, normalizer = scored(logits, labels)
-        lattice = Diagonals.of(scores, frames, counts)
-        if not ctx.needs_input_grad[0]:
-            return -_at_end(lattice.forwards(), frames, counts)
-        total, (blank, label) = _posteriors(lattice, frames, counts)
-        ctx.save_for_backward(logits, normalizer, labels, blank, label * (1 + fast_emit))
-        return -total
+    def forward(
+        ctx: Any,  # noqa: ANN401 - PyTorch's
+        blank: Tensor,
+        label: Tensor,
+        frames: Tensor,
+        counts: Tensor,
+        fast_emit: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        total, posteriors = _posteriors(Diagonals.of(Arcs(blank, label), frames, counts), frames, counts)
+        ctx.save_for_backward(*posteriors)
+        ctx.mark_non_differentiable(*posteriors)
+        ctx.fast_emit = fast_emit
+        return -total, *posteriors
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None, None]:  # noqa: ANN401 - PyTorch's
-        logits, normalizer, labels, blank, label = ctx.saved_tensors
-        blank, label = blank * outer[:, None, None], label * outer[:, None, None]
-        gradient = (logits - normalizer[..., None]).exp_()
-        gradient *= (blank + label)[..., None]
-        gradient[..., BLANK] -= blank
-        gradient[:, :, :-1].scatter_add_(3, _along(labels, logits), -label[:, :, :-1, None])
-        return gradient, None, None, None, None
+    def backward(ctx: Any, outer: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # noqa: ANN401 - PyTorch's
+        blank, label = ctx.saved_tensors
+        outer = -outer[:, None, None]
+        return blank * outer, label * (1 + ctx.fast_emit) * outer, None, None, None
+
+
+class TransducerObjective(nn.Module, ABC):
+    """What a transducer minimizes, by the nodes of the lattice that its joint network is computed at."""
+
+    def __init__(self, size: int, symbols: int) -> None:
+        """`size`: J of what the joint network takes. `symbols`: V."""
+        super().__init__()
+        self.size, self.symbols = size, symbols
+
+    @abstractmethod
+    def forward(
+        self, joint: JointNetwork, frames: Tensor, predicted: Tensor, labels: Tensor, lengths: Tensor, counts: Tensor, fast_emit: float
+    ) -> dict[str, Tensor]:
+        """Return losses of texts (B, U) by frames (B, T, J) and what is known after each prefix (B, U + 1, J): each (B,) nats.
+
+        `lengths`, `counts` and `fast_emit` as `transducer_loss` has them.
+        """
+
+    def weights(self, step: int) -> dict[str, float]:  # noqa: ARG002 - they may change
+        """Weigh the losses of an update."""
+        return {"transducer": 1.0}
+
+    def frames_needed(self, symbols: int) -> int:  # noqa: ARG002 - it may depend on them
+        """Count the frames that a text takes at least: one may write all of it."""
+        return 1
+
+    @abstractmethod
+    def numbers(self, frames: int, symbols: int) -> int:
+        """Count the numbers that an utterance takes, gradient included."""
+
+
+class WholeLattice(TransducerObjective):
+    """The joint network is computed at every node. `PrunedLattice` is the other way."""
+
+    def forward(
+        self, joint: JointNetwork, frames: Tensor, predicted: Tensor, labels: Tensor, lengths: Tensor, counts: Tensor, fast_emit: float
+    ) -> dict[str, Tensor]:
+        """Return the loss of texts (B, U) by frames (B, T, J) and what is known after each prefix (B, U + 1, J): (B,) nats."""
+        return {"transducer": transducer_loss(joint(frames, predicted), labels, lengths, counts, fast_emit)}
+
+    def numbers(self, frames: int, symbols: int) -> int:
+        """Count the numbers that the joint network of an utterance takes, gradient included."""
+        return frames * (symbols + 1) * (2 * self.symbols + 3 * self.size)
 
 
 class Diagonals(NamedTuple):
@@ -156,20 +215,41 @@ class Diagonals(NamedTuple):
 
 
 def precise(logits: Tensor) -> Tensor:
-    """Return logits (B, T, U + 1, V) in float32, or float64 if they are."""
+    """Return logits (…, V) in float32, or float64 if they are."""
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def scored(logits: Tensor, labels: Tensor) -> tuple[Arcs, Tensor]:
-    """Return log p of the arcs by logits (B, T, U + 1, V) and labels (B, U), and the normalizer of each node: (B, T, U + 1) each."""
-    normalizer = logits.logsumexp(-1)
-    label = logits[:, :, :-1].gather(3, _along(labels, logits))[..., 0] - normalizer[:, :, :-1]
-    return Arcs(logits[..., BLANK] - normalizer, F.pad(label, (0, 1), value=IMPOSSIBLE)), normalizer
+def scored(logits: Tensor, labels: Tensor) -> Arcs:
+    """Return log p of the arcs by logits (B, T, U + 1, V) and labels (B, U): (B, T, U + 1) each."""
+    return scored_nodes(logits, following(labels)[:, None].expand(-1, logits.shape[1], -1))
 
 
-def _along(labels: Tensor, logits: Tensor) -> Tensor:
-    """Say which symbol comes next at each node: (B, U) -> (B, T, U, 1)."""
-    return labels[:, None, :, None].expand(-1, logits.shape[1], -1, -1)
+def following(labels: Tensor) -> Tensor:
+    """Say which symbol comes next after each prefix of texts (B, U): (B, U + 1); after the whole text any will do, here the blank."""
+    return F.pad(labels, (0, 1), value=BLANK)
+
+
+def scored_nodes(logits: Tensor, symbols: Tensor) -> Arcs:
+    """Return log p of the blank and of the symbol that comes next (…) at nodes of logits (…, V), of which no other copy is kept."""
+    return Arcs(*_Scored.apply(precise(logits), symbols))
+
+
+class _Scored(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, symbols: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - PyTorch's
+        normalizer, symbols = logits.logsumexp(-1), symbols[..., None]
+        ctx.save_for_backward(logits, normalizer, symbols)
+        return logits[..., BLANK] - normalizer, logits.gather(-1, symbols)[..., 0] - normalizer
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, blank: Tensor, label: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - PyTorch's
+        logits, normalizer, symbols = ctx.saved_tensors
+        gradient = (logits - normalizer[..., None]).exp_()
+        gradient *= -(blank + label)[..., None]
+        gradient[..., BLANK] += blank
+        gradient.scatter_add_(-1, symbols, label[..., None])
+        return gradient, None
 
 
 def after_label(score: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from foresay.objectives.transducer import Diagonals, after_label, checked_lattice, precise, scored
+from foresay.objectives.transducer import Diagonals, after_label, checked_lattice, scored
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def best_alignment(logits: Tensor, labels: Tensor, frames: Tensor, counts: Tenso
     """
     checked_lattice(logits, labels, frames, counts)
     frames, place = frames.to(logits.device), counts.to(logits.device)
-    lattice, end = Diagonals.of(scored(precise(logits), labels)[0], frames, place), frames + place
+    lattice, end = Diagonals.of(scored(logits, labels), frames, place), frames + place
     score, writes = lattice.start, []
     for blank, label in zip(lattice.blank, lattice.label, strict=True):
         read, write = score + blank, after_label(score + label)

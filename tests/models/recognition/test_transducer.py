@@ -17,7 +17,7 @@ from foresay.encoding.searches import Decoder
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.recognition.transducer import Transducer, TransducerSettings
-from foresay.objectives.transducer import arc_posteriors
+from foresay.objectives.transducer import arc_posteriors, transducer_loss
 from foresay.workflows.labelled import read_labelled
 from foresay.workflows.train import run_recipe
 from foresay.workflows.transcribe import transcribe
@@ -28,6 +28,7 @@ SYMBOLS = ("<blank>", "|", "a", "b", "c")
 SETTINGS = TransducerSettings(SYMBOLS, prediction=16, joint=24, lstm=12, stack=4, cmvn=True)
 HUBERT = {"name": "hubert", "channels": 8, "size": 16, "inner": 32, "layers": 1, "heads": 2, "target_size": 8, "position_kernel": 8}
 HUBERT |= {"position_groups": 2, "layer_drop": 0.0}
+PRUNED = {"objective": "pruned-transducer", "objective_options": {"positions": 2, "warmup": 10}}
 KINDS = [{}, {"predictor": "lstm", "lstm": 0, "stack": 3, "cmvn": False}]
 
 
@@ -64,26 +65,30 @@ def test_the_loss_is_that_of_two_loops_by_symbols(kind: dict[str, object]) -> No
     assert arc_posteriors(logits, labels, given.lengths, counts).label.sum().item() == pytest.approx(8, abs=1e-3)
 
 
-def test_parts_that_fit_in_memory_change_nothing() -> None:
+@pytest.mark.parametrize("kind, count", [({}, 3), (PRUNED, 4)])
+def test_parts_that_fit_in_memory_change_nothing(kind: dict[str, object], count: int) -> None:
     batch = batch_of("ab ba", "c", "cab", "a")
     found = {}
     for name in ("whole", "parts"):
-        model = recognizer()
+        model = recognizer(**kind)
         frames, counts = model.frame_count(batch.audio.lengths, "encoded"), torch.tensor([5, 1, 3, 1])
         two = model.joint_bytes(frames[:1], counts[:1]) * 1.01 / 1e9
-        model = recognizer(memory=1.0 if name == "whole" else two)
-        assert len(model.prepare(batch).parts) == (1 if name == "whole" else 3)
+        model = recognizer(memory=1.0 if name == "whole" else two, **kind)
+        assert len(model.prepare(batch).parts) == (1 if name == "whole" else count)
         losses = model(batch, 0)
         losses.total().backward()
         assert float(losses.scalars["joint_gb"]) <= (1.0 if name == "whole" else two)
-        found[name] = [losses.terms["transducer"].sum, *(p.grad for p in model.parameters() if p.grad is not None)]
+        found[name] = [*(term.sum for term in losses.terms.values()), *(p.grad for p in model.parameters() if p.grad is not None)]
     for whole, parts in zip(found["whole"], found["parts"], strict=True):
         torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
 
 
 def test_an_utterance_that_does_not_fit_is_refused_before_it_is_computed() -> None:
     model = recognizer(memory=1e-6)
-    with pytest.raises(UserError, match=r"12 frames and 3 symbols takes 0\.00 GB .* model\.memory is 1e-06 GB\. .*model\.stack"):
+    with pytest.raises(
+        UserError,
+        match=r"12 frames and 3 symbols takes 0\.00 GB .* model\.memory is 1e-06 GB\. .*model\.objective=pruned-transducer.*model\.stack",
+    ):
         model.prepare(batch_of("abc"))
     nodes = 3 * 471 * 21  # of three utterances
     large = recognizer(joint=1)
@@ -104,6 +109,34 @@ def test_transcripts_do_not_depend_on_batch_mates(kind: dict[str, object], beam:
         frames = model.features(batch.audio.waveforms[row : row + 1, :length], torch.tensor([length]))
         alone = search(Encoded(frames.values["encoded"], frames.lengths["encoded"]), 2)
         assert brief(alone) == brief(together[row : row + 1])
+
+
+def test_a_pruned_one_counts_both_losses_and_lowers_that_of_the_whole_lattice() -> None:
+    model, batch = recognizer(**PRUNED, lstm=0).train(), batch_of("ab", "ca b", samples=5_000)
+
+    @torch.no_grad()
+    def whole() -> float:
+        given = encoded(model, batch)
+        logits, labels, counts = model.logits(given, batch.text or ())
+        return float(transducer_loss(logits, labels, given.lengths, counts).sum())
+
+    before, first = whole(), model(batch, 0)
+    assert {name: (term.count, term.weight) for name, term in first.terms.items()} == {"transducer": (6, 0.1), "simple": (6, 1.0)}
+    assert model.counts(batch, 0) == {"transducer": 6, "simple": 6}
+    assert float(first.scalars["simple"]) == pytest.approx(first.terms["simple"].sum.item() / 6)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
+    for step in range(30):
+        optimizer.zero_grad()
+        model(batch, step).total().backward()
+        optimizer.step()
+    assert whole() < before / 5
+    assert [model.frames_needed(text) for text in ("", "ab", "ca b")] == [1, 2, 4]
+    with pytest.raises(UserError, match="a text of 4 symbols does not fit into 3 frames"):
+        model(batch_of("ca b", samples=2_200), 0)
+    with pytest.raises(UserError, match="unknown option model.objective_options.position "):
+        recognizer(objective="pruned-transducer", objective_options={"position": 2})
+    with pytest.raises(UserError, match="there is no objective 'pruned'"):
+        recognizer(objective="pruned")
 
 
 @pytest.mark.parametrize("kind", [{}, {"predictor": "lstm", "fast_emit": 0.01}])

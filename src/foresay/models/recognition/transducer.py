@@ -10,11 +10,12 @@ In each frame it writes no symbol, or one, or several, each predicted from those
 The loss is - log of the sum over all alignments of p(symbols). Unlike CTC it needs no conditional independence, and unlike attention no
 more than the frames so far, if the encoder needs no more.
 
-The joint network takes B T (U + 1) V numbers: a batch is cut into parts that fit in `memory`, each computed anew for its gradient.
+The joint network takes B T (U + 1) V numbers: a batch is cut into parts that fit in `memory`, each computed anew for its gradient; and of
+a large vocabulary it may be computed near the likely alignments alone, B T R V numbers (`objective`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -30,8 +31,8 @@ from foresay.layers.dropout import Dropout
 from foresay.layers.joint_network import JointNetwork, LSTMPrediction, StatelessPrediction
 from foresay.models.recognition._encoders import FrozenFeatures, begin_on
 from foresay.models.recognition._stream import LayerStream, StreamedLayer, refuse_looking_ahead
-from foresay.objectives.transducer import transducer_loss
-from foresay.settings import require_not_negative, require_positive, require_shares
+from foresay.objectives.transducer import TransducerObjective
+from foresay.settings import find_class, options_of, require_not_negative, require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import Kind, Orthography, Vocabulary
 
@@ -72,6 +73,10 @@ class TransducerSettings:
     """On what the LSTM and the joint network are given."""
     fast_emit: float = 0.0
     """The gradient of symbols is 1 + this times as large: they are written earlier (FastEmit, arXiv:2010.11148)."""
+    objective: str = "transducer"
+    """By the whole lattice, or `pruned-transducer`: for large vocabularies, by the nodes near the likely alignments."""
+    objective_options: dict[str, float] = field(default_factory=dict)
+    """Of the pruned one: `positions` of the text in each frame; weight and warm-up of the simple joint network that finds them."""
     symbols_a_frame: int = 2
     """The search writes no more. What is not yet trained would write on and on."""
     memory: float = 1.0
@@ -123,6 +128,9 @@ class Transducer(TransducingRecognizer, Trainable):
         stateless = s.predictor == "stateless"
         prediction = StatelessPrediction(symbols, s.prediction, s.context) if stateless else LSTMPrediction(symbols, s.prediction)
         self.joint = JointNetwork(prediction, s.prediction, symbols, s.joint, s.dropout)
+        objective = find_class("foresay.objectives", s.objective, TransducerObjective)
+        options = options_of(objective, s.objective_options, "model.objective_options")
+        self.objective: TransducerObjective = objective(s.joint, symbols, **options)
         self.units, self.boundary, self.symbols_a_frame = s.units, self.writing.vocabulary.boundary, s.symbols_a_frame
         self.normalization = None if s.units == "phones" else s.normalization
         self.sample_rate, more = encoder.sample_rate, (s.stack - 1) * hop
@@ -149,13 +157,16 @@ class Transducer(TransducingRecognizer, Trainable):
         """Loss of a batch, a mean over the symbols of its transcripts."""
         given = self.prepare(batch)
         encoded, predicted = self._encoded(self._features_of(batch), given.frames), self.joint.predicted(given.labels)
-        losses = [self._loss(encoded, predicted, given, part) for part in given.parts]
+        losses = [self._losses(encoded, predicted, given, part) for part in given.parts]
+        symbols, weights = int(given.counts.sum()), self.objective.weights(step)
+        terms = {name: Term(torch.cat([part[name] for part in losses]).sum(), symbols, weight) for name, weight in weights.items()}
         gigabytes = max(self.joint_bytes(given.frames[part], given.counts[part]) for part in given.parts) / 1e9
-        return Losses({"transducer": Term(torch.cat(losses).sum(), int(given.counts.sum()))}, {"joint_gb": torch.tensor(gigabytes)})
+        scalars = {name: term.sum.detach() / max(symbols, 1) for name, term in terms.items() if len(terms) > 1}
+        return Losses(terms, {"joint_gb": torch.tensor(gigabytes), **scalars})
 
     def counts(self, batch: Batch, step: int, phase: str = "train") -> Mapping[str, Tensor | float]:
         """Count the symbols: a scalar."""
-        return {"transducer": sum(len(self.spell(text)) for text in batch.text or ())}
+        return dict.fromkeys(self.objective.weights(step), sum(len(self.spell(text)) for text in batch.text or ()))
 
     @on_host
     def prepare(self, batch: Batch) -> PreparedLattices:
@@ -176,8 +187,7 @@ class Transducer(TransducingRecognizer, Trainable):
 
     def joint_bytes(self, frames: Tensor, counts: Tensor) -> int:
         """Bytes that the joint network of a batch takes, gradient included: utterances of so many frames and symbols, (B,) each."""
-        nodes = len(frames) * int(frames.max()) * (int(counts.max()) + 1)
-        return 4 * nodes * (2 * len(self.symbols) + 3 * self.settings.joint)
+        return 4 * len(frames) * self.objective.numbers(int(frames.max()), int(counts.max()))
 
     def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
         """Encode waveforms (B, S), of which `lengths` (B,) samples are real: `encoded` (B, T, J)."""
@@ -205,8 +215,8 @@ class Transducer(TransducingRecognizer, Trainable):
         return self.encoder.frame_count(lengths, self.layer) // self.settings.stack
 
     def frames_needed(self, text: str) -> int:
-        """One frame may write any text."""
-        return 1
+        """Count the frames that a transcript takes at least: one may write any, unless it is pruned."""
+        return self.objective.frames_needed(len(self.spell(text)))
 
     def check_memory(self, text: str, frames: int) -> None:
         """Refuse an utterance whose joint network does not fit in memory.
@@ -253,19 +263,17 @@ class Transducer(TransducingRecognizer, Trainable):
         encoded: Tensor = self.projection(features)
         return encoded
 
-    def _loss(self, encoded: Tensor, predicted: Tensor, given: PreparedLattices, part: slice) -> Tensor:
-        """Return -log p of the texts of a part of the batch, encoded (B, T, J) and predicted (B, U + 1, J), without their padding: (b,)."""
+    def _losses(self, encoded: Tensor, predicted: Tensor, given: PreparedLattices, part: slice) -> dict[str, Tensor]:
+        """Return the losses of a part of the batch, encoded (B, T, J) and predicted (B, U + 1, J), without its padding: each (b,)."""
         frames, counts = given.frames[part], given.counts[part]
         longest, most = int(frames.max()), int(counts.max())
-
-        def computed(frame: Tensor, prefix: Tensor) -> Tensor:
-            return transducer_loss(self.joint(frame, prefix), given.labels[part, :most], frames, counts, self.settings.fast_emit)
-
-        both = encoded[part, :longest], predicted[part, : most + 1]
+        labels, emit = given.labels[part, :most], self.settings.fast_emit
+        all_given = self.joint, encoded[part, :longest], predicted[part, : most + 1], labels, frames, counts, emit
         if len(given.parts) == 1:
-            return computed(*both)
-        loss: Tensor = checkpoint(computed, *both, use_reentrant=False)
-        return loss
+            losses: dict[str, Tensor] = self.objective(*all_given)
+        else:
+            losses = checkpoint(self.objective, *all_given, use_reentrant=False)
+        return losses
 
     def _parts(self, frames: Tensor, counts: Tensor) -> Iterator[slice]:
         """Cut a batch into parts that fit in memory: utterances of so many frames and symbols, (B,) each."""
@@ -282,6 +290,7 @@ class Transducer(TransducingRecognizer, Trainable):
         needed = self.joint_bytes(torch.tensor([frames]), torch.tensor([symbols])) / 1e9
         return (
             f"an utterance of {frames:,} frames and {symbols:,} symbols takes {needed:.2f} GB in the joint network, and model.memory is "
-            f"{self.settings.memory:g} GB. Allow more, if there is more; or make fewer frames (model.stack), a smaller network "
-            "(model.joint), or cut or leave out long recordings (data.longest)"
+            f"{self.settings.memory:g} GB. Allow more, if there is more; or score only what is near the likely alignments "
+            "(model.objective=pruned-transducer), make fewer frames (model.stack) or a smaller network (model.joint), or cut or leave "
+            "out long recordings (data.longest)"
         )
