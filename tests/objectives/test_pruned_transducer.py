@@ -1,20 +1,15 @@
 """Pruned transducer: its lattices against explicit ones, its windows against their laws, its memory against what is taken."""
 
-import weakref
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from foresay.errors import UserError
 from foresay.layers.joint_network import JointNetwork, StatelessPrediction
 from foresay.objectives.pruned_transducer import PrunedLattice, additive_scores, check_windows, windows, within
 from foresay.objectives.transducer import Arcs, WholeLattice, arc_posteriors, following, lattice_loss, scored, transducer_loss
 from foresay.objectives.transducer_alignment import best_alignment
+from reference.live_bytes import LiveBytes
 from reference.transducer_loops import double_loop, windowed_score
 
 FRAMES, COUNTS = torch.tensor([6, 4, 3]), torch.tensor([4, 2, 0])
@@ -173,30 +168,6 @@ def test_texts_through_which_no_window_leads_are_refused() -> None:
     for wrong in ({"positions": 1}, {"simple": -0.1}, {"warmup": -1}):
         with pytest.raises(UserError, match="positions is"):
             PrunedLattice(J, V, **wrong)
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages that are made within, and the most that live at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live, self.most, self.known = 0, 0, set[int]()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
-        before = {value.untyped_storage()._cdata for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)}
-        found = func(*args, **(kwargs or {}))
-        for value in tree_leaves(found):
-            storage = value.untyped_storage() if isinstance(value, Tensor) else None
-            if storage is not None and storage._cdata not in self.known | before:
-                self.known.add(storage._cdata)
-                self.live += storage.nbytes()
-                weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())
-        self.most = max(self.most, self.live)
-        return found
-
-    def _gone(self, storage: int, size: int) -> None:
-        self.known.discard(storage)
-        self.live -= size
 
 
 @pytest.mark.parametrize("symbols", [40, 1000])
