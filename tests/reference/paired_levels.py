@@ -35,7 +35,10 @@ class PairedLevels(FeatureExtractor):
         self.scale, self.encoded = scale, 0
 
     def frame_count(self, lengths: Tensor, layer: str) -> Tensor:
-        return lengths // (2 * HOP if layer == "slow" else HOP)
+        return lengths // self.hop(layer)
+
+    def hop(self, layer: str) -> int:
+        return 2 * HOP if layer == "slow" else HOP
 
     def size(self, layer: str) -> int:
         return 16 if layer == "wide" else 8
