@@ -26,7 +26,7 @@ def write(path: Path, labels: dict[str, str | None]) -> Manifest:
 def commands(folder: Path, name: str, count: int, seed: int) -> Manifest:
     """The first number of a frame is the action, the second the object, from 4, so that their sum says both."""
     numbers = np.random.default_rng(seed).integers(0, 3, (count, 2))
-    clips = {f"{name}-{place}": np.tile(pair + [0, 4], (4, 1)) for place, pair in enumerate(numbers)}
+    clips = {f"{name}-{place}": np.tile((pair[0], 4 + pair[1]), (4, 1)) for place, pair in enumerate(numbers)}
     labels = {f"{name}-{place}": f"action {one} | object {two}" for place, (one, two) in enumerate(numbers)}
     return write_clips(folder / f"{name}.jsonl", clips, label=labels)
 
