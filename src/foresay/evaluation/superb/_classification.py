@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.superb._task import PUBLISHED, HeadStart, SuperbProtocol, SuperbTask, protocols
+from foresay.evaluation.superb._task import PUBLISHED, CountingTask, HeadStart, SuperbProtocol, protocols
 from foresay.evaluation.superb.features import FeatureBatch
 from foresay.evaluation.superb.heads import PooledHead
 from foresay.evaluation.superb.layer_sum import LayerSum
@@ -29,7 +29,7 @@ def classifying(*, updates: int, batch: int = 32, **tiny: Any) -> dict[str, Supe
     return protocols(published, tiny={"updates": 400, "size": 64, "checks": 10, "seeds": 3, **tiny})
 
 
-class Classification(SuperbTask, ABC):
+class Classification(CountingTask, ABC):
     """Names one class for each utterance, or one for each of several slots, all of which must be right."""
 
     pools = True

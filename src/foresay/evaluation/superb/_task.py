@@ -73,21 +73,17 @@ class SuperbProtocol:
     """When learning ends, if it is not done before."""
     chosen_on: Literal["valid", "test"] = "valid"
     """What decides which weights and which rate count. By `test` the number is too good; some published ones are."""
+    decided_on: Literal["valid", "test"] = "valid"
+    """What decides on thresholds and the like, where the task has any, once the heads have learnt."""
 
     def __post_init__(self) -> None:
         require_positive(self, "rates", "updates", "batch", "size", "hidden", "stack", "seeds", "checks", "seconds")
 
 
-def protocols(
-    published: SuperbProtocol, *, tiny: Mapping[str, Any], chosen_on: Literal["valid", "test"] = "valid"
-) -> dict[str, SuperbProtocol]:
+def protocols(published: SuperbProtocol, *, tiny: Mapping[str, Any]) -> dict[str, SuperbProtocol]:
     """Name the protocols of a task: `superb`, as it was published; `clean`, all chosen on valid; `tiny`, the same for minutes of speech."""
-    clean = replace(published, name="clean", normed=True, single=True)
-    return {
-        "superb": replace(published, name="superb", chosen_on=chosen_on),
-        "clean": clean,
-        "tiny": replace(clean, name="tiny", **tiny),
-    }
+    clean = replace(published, name="clean", normed=True, single=True, chosen_on="valid", decided_on="valid")
+    return {"superb": published, "clean": clean, "tiny": replace(clean, name="tiny", **tiny)}
 
 
 class LabelledPart(NamedTuple):
@@ -124,6 +120,8 @@ class HeadGroup:
     heads: SideBySide
     scores: np.ndarray[Any, np.dtype[np.float64]] = field(init=False)
     """(G,): the best so far of each on what it is chosen on."""
+    decided: list[Any] = field(default_factory=list)
+    """(G,): what was decided for each once it had learnt, such as a threshold; nothing, where a task has nothing to decide."""
 
     def way(self, only: int | None, layers: Sequence[str]) -> str:
         """How its heads add layers, in a row of results; `layers` are the names of all."""
@@ -167,8 +165,15 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         """Return the loss of each head: outputs (G, B, …) -> (G,)."""
 
     @abstractmethod
-    def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:
-        """Count what each head has right or wrong in each utterance: outputs (G, B, …) -> (G, B) each."""
+    def scores(self, group: HeadGroup, part: LabelledPart, classes: Sequence[str], *, kept: bool) -> dict[str, HeadScores]:
+        """Score all heads of a group on a part, as they are now or, `kept`, with the weights that were kept."""
+
+    def part(self, manifest: Manifest, features: Features, classes: Sequence[str], *, learnt: bool) -> LabelledPart:  # noqa: ARG002
+        """Join recordings with what is to be said of each. `learnt`: whether heads learn from them, or are scored."""
+        return LabelledPart(manifest, features, self.answers(manifest, classes))
+
+    def decide(self, group: HeadGroup, part: LabelledPart, classes: Sequence[str]) -> None:
+        """Decide what remains to be decided once heads have learnt, such as a threshold: `group.decided`."""
 
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
         """Whether it takes audio."""
@@ -182,15 +187,11 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         """
         return [row for subject in subjects for row in self._measure(subject, corpora, seed, device)]
 
-    def scores(self, group: HeadGroup, part: LabelledPart, classes: Sequence[str], *, kept: bool) -> dict[str, HeadScores]:
-        """Score all heads of a group on a part, as they are now or, `kept`, with the weights that were kept."""
-        batches, places = [], sorted(part.places, key=lambda place: part.features.counts[place])
-        for some in _cut(places, self.protocol.batch):
+    def judged(self, group: HeadGroup, part: LabelledPart, *, kept: bool) -> Iterator[tuple[list[int], FeatureBatch, Tensor]]:
+        """Yield places of recordings, their features, and the outputs of all heads (G, B, …), batch by batch."""
+        for some in _cut(sorted(part.places, key=lambda place: part.features.counts[place]), self.protocol.batch):
             given = part.features.batch(some)
-            outputs = group.heads.judged(*given, kept=kept)
-            batches.append(self.count(outputs, given, [part.answers[place] for place in some], classes))
-        names, speakers = part.manifest.speakers, part.manifest.speaker_codes
-        return joined(batches, [part.manifest.ids[place] for place in places], [names[speakers[place]] for place in places])
+            yield some, given, group.heads.judged(*given, kept=kept)
 
     def _measure(self, subject: Subject, corpora: Corpora, seed: int, device: str) -> list[Result]:
         started = perf_counter()
@@ -199,13 +200,15 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         stores = self.store or Stores()
         features = stores.of(subject, device)
         encode = features.pooled if self.pools else features.frames
-        parts = [LabelledPart(manifest, encode(manifest), self.answers(manifest, classes)) for manifest in (train, valid, test)]
+        parts = [self.part(manifest, encode(manifest), classes, learnt=manifest is train) for manifest in (train, valid, test)]
         for part in parts:
             if not part.places:
                 msg = f"{part.manifest.name} has no recording with a frame and an answer for {self.name}: is it the right manifest?"
                 raise UserError(msg)
         groups = self._groups(features, len(classes), seed, device)
         updates = self._learn(groups, parts[0], parts[1] if self.protocol.chosen_on == "valid" else parts[2], classes, seed, subject.name)
+        for group in groups:
+            self.decide(group, parts[1] if self.protocol.decided_on == "valid" else parts[2], classes)
         about = {
             "layers": list(features.stack.names),
             "rms": parts[0].features.rms(),
@@ -277,6 +280,8 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
             rate = max(found, key=lambda one: found[one])
             heads = chosen_by[rate]
             details = {**about, "rate": rate, "grid": {f"{one:g}": abs(value) for one, value in found.items()}}
+            if group.decided:
+                details["decided"] = [group.decided[head] for head in heads]
             if only is None:
                 shares = group.heads.best["sum.weights"][heads].softmax(1).mean(0)
                 details["weights"] = shares.tolist()
@@ -285,6 +290,22 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
                 value, interval = float(one.values[heads].mean()), one.interval(heads, where.seed)
                 way = group.way(only, about["layers"])
                 yield self.row(subject, way, metric, value, interval, where._replace(over=one.over), **details)
+
+
+class CountingTask(SuperbTask, ABC):
+    """A task whose metrics are ratios of what is counted in each utterance."""
+
+    @abstractmethod
+    def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[Any], classes: Sequence[str]) -> Counted:
+        """Count what each head has right or wrong in each utterance: outputs (G, B, …) -> (G, B) each."""
+
+    def scores(self, group: HeadGroup, part: LabelledPart, classes: Sequence[str], *, kept: bool) -> dict[str, HeadScores]:
+        """Divide one sum over utterances by another."""
+        batches, places = [], []
+        for some, given, outputs in self.judged(group, part, kept=kept):
+            places += some
+            batches.append(self.count(outputs, given, [part.answers[place] for place in some], classes))
+        return joined(batches, part.manifest, places)
 
 
 class Stores:

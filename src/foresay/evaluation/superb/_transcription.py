@@ -11,11 +11,11 @@ from torch import Tensor
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
-from foresay.evaluation.superb._task import SuperbTask
+from foresay.evaluation.superb._task import CountingTask
 from foresay.evaluation.superb.features import FeatureBatch
 
 
-class Transcription(SuperbTask, ABC):
+class Transcription(CountingTask, ABC):
     """Writes symbols. The classes are these symbols, without the blank."""
 
     @abstractmethod

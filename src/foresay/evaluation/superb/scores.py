@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from foresay.corpora.manifest import Manifest
 from foresay.evaluation.measure import Population
 from foresay.results import FEWEST
 from foresay.statistics.intervals import ConfidenceInterval, bootstrap
@@ -51,8 +52,9 @@ Counted: TypeAlias = Mapping[str, tuple[Floats, Floats]]
 """Metric -> counts and totals of a batch, (G, B) each."""
 
 
-def joined(batches: Sequence[Counted], ids: Sequence[str], speakers: Sequence[str] = ()) -> dict[str, HeadScores]:
-    """Put the counts of all batches together."""
+def joined(batches: Sequence[Counted], manifest: Manifest, places: Sequence[int]) -> dict[str, HeadScores]:
+    """Put the counts of all batches together, which are of the recordings in these places, in this order."""
+    ids, speakers = [manifest.ids[place] for place in places], [manifest.speakers[manifest.speaker_codes[place]] for place in places]
     found: dict[str, HeadScores] = {}
     for metric in batches[0]:
         counts, totals = (np.concatenate([batch[metric][part] for batch in batches], 1) for part in (0, 1))
