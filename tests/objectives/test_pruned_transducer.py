@@ -57,6 +57,26 @@ def test_the_simple_lattice_is_that_of_its_explicit_logits(labels: Tensor) -> No
     torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
 
 
+def test_fast_emit_is_for_both_networks(labels: Tensor) -> None:
+    joint, pruned = networks(3)
+    frames, predicted = drawn(10, 3, 6, J).requires_grad_(), drawn(11, 3, 5, J)
+    found = pruned(joint, frames, predicted, labels, FRAMES, COUNTS, 0.5)["simple"]
+    logits = pruned.frame(frames)[:, :, None] + pruned.prefix(predicted)[:, None]
+    whole = transducer_loss(logits, labels, FRAMES, COUNTS, 0.5)
+    gradients = [torch.autograd.grad(loss.sum(), frames, retain_graph=True) for loss in (found, whole)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+def test_half_precision_is_that_of_the_numbers_given_alone() -> None:
+    frames, prefixes = drawn(12, 2, 6, 50).bfloat16(), drawn(13, 2, 5, 50).bfloat16()
+    after = torch.ones(2, 5, dtype=torch.int64)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = additive_scores(frames, prefixes, after)
+    assert found.blank.dtype == torch.float32
+    exact = additive_scores(frames.double(), prefixes.double(), after)
+    torch.testing.assert_close(found.label, exact.label.float(), rtol=1e-5, atol=1e-5)
+
+
 def test_no_probability_is_above_one_where_the_product_underflows() -> None:
     frames, prefixes = torch.zeros(1, 1, 3), torch.zeros(1, 2, 3)
     frames[..., 1], prefixes[..., 2] = 300, 300  # sure of different symbols: exp(-300) is 0 in float32
