@@ -89,9 +89,8 @@ def additive_scores(frames: Tensor, prefixes: Tensor, after: Tensor) -> Arcs:
     highest, peaks = (given.detach().amax(2, keepdim=True) for given in (frames, prefixes))
     with torch.autocast(frames.device.type, enabled=False):
         product = (frames - highest).exp() @ (prefixes - peaks).exp().mT
+    # Where a frame and a prefix are sure of different symbols the product may underflow: it is taken for the least number above 0.
     normalizer = product.clamp_min(torch.finfo(product.dtype).tiny).log() + highest + peaks.mT
-    # Where a frame and a prefix are sure of different symbols the product may underflow; it is no less than what it is made of.
-    normalizer = torch.maximum(normalizer, torch.maximum(blank, label))
     return Arcs(blank - normalizer, label - normalizer)
 
 
