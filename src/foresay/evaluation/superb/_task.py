@@ -13,6 +13,7 @@ another one. For rankings of models depend on the head (Zaiem et al., arXiv:2306
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -55,8 +56,10 @@ class SuperbProtocol:
     """Of the linear layer that all features go through first."""
     hidden: int = 1024
     """Of what comes after it, where the head has that."""
-    stack: int = 1
-    """Frames that are made one, where the head takes time."""
+    frame: float | None = None
+    """Seconds. Where the head takes time, as many frames of a model are put side by side as are about so long; None: each for itself."""
+    augment: bool = False
+    """Whether features are warped and masked in training (SpecAugment), of a head that does."""
     rates: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
     """Learning rates, all of which are tried."""
     seeds: int = 1
@@ -71,18 +74,20 @@ class SuperbProtocol:
     """Whether each layer is also measured alone."""
     seconds: float | None = None
     """When learning ends, if it is not done before."""
+    slots: Literal["clean", "superb"] = "clean"
+    """Which values of slots are compared with which, where there are slots (`statistics/slots.py`)."""
     chosen_on: Literal["valid", "test"] = "valid"
     """What decides which weights and which rate count. By `test` the number is too good; some published ones are."""
     decided_on: Literal["valid", "test"] = "valid"
     """What decides on thresholds and the like, where the task has any, once the heads have learnt."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "rates", "updates", "batch", "size", "hidden", "stack", "seeds", "checks", "seconds")
+        require_positive(self, "rates", "updates", "batch", "size", "hidden", "frame", "seeds", "checks", "seconds")
 
 
 def protocols(published: SuperbProtocol, *, tiny: Mapping[str, Any]) -> dict[str, SuperbProtocol]:
     """Name the protocols of a task: `superb`, as it was published; `clean`, all chosen on valid; `tiny`, the same for minutes of speech."""
-    clean = replace(published, name="clean", normed=True, single=True, chosen_on="valid", decided_on="valid")
+    clean = replace(published, name="clean", normed=True, single=True, slots="clean", chosen_on="valid", decided_on="valid")
     return {"superb": published, "clean": clean, "tiny": replace(clean, name="tiny", **tiny)}
 
 
@@ -199,19 +204,21 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         classes = self.classes(train)
         stores = self.store or Stores()
         features = stores.of(subject, device)
-        encode = features.pooled if self.pools else features.frames
+        span = 1 if self.pools else features.span(self.protocol.frame)
+        encode = features.pooled if self.pools else partial(features.frames, span=span)
         parts = [self.part(manifest, encode(manifest), classes, learnt=manifest is train) for manifest in (train, valid, test)]
         for part in parts:
             if not part.places:
                 msg = f"{part.manifest.name} has no recording with a frame and an answer for {self.name}: is it the right manifest?"
                 raise UserError(msg)
-        groups = self._groups(features, len(classes), seed, device)
+        groups = self._groups(features, span, len(classes), seed, device)
         updates = self._learn(groups, parts[0], parts[1] if self.protocol.chosen_on == "valid" else parts[2], classes, seed, subject.name)
         for group in groups:
             self.decide(group, parts[1] if self.protocol.decided_on == "valid" else parts[2], classes)
         about = {
             "layers": list(features.stack.names),
             "rms": parts[0].features.rms(),
+            "span": span,
             "classes": len(classes),
             "updates": updates,
             "trained_on": train.name,
@@ -225,7 +232,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         where = Where("test", test, seed, started)
         return [row for group in groups for row in self._rows(subject, group, parts[2], classes, where, about)]
 
-    def _groups(self, features: FeatureStore, classes: int, seed: int, device: str) -> list[HeadGroup]:
+    def _groups(self, features: FeatureStore, span: int, classes: int, seed: int, device: str) -> list[HeadGroup]:
         """Build all heads."""
         protocol, layers = self.protocol, len(features.stack.names)
         found = []
@@ -236,7 +243,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
             heads = []
             for start in starts:
                 with draws.torch_seeded("heads, initially", seed, start.seed):
-                    heads.append(self.head(kind, layers, features.stack.size, classes, start, normed=normed))
+                    heads.append(self.head(kind, layers, span * features.stack.size, classes, start, normed=normed))
             rates = [start.rate for start in starts]
             side = SideBySide(heads, rates, decay=self.decay, seed=seed, grouped=kind not in self.alone, device=device)
             found.append(HeadGroup(kind, normed, starts, side))

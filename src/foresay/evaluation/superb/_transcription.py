@@ -44,11 +44,12 @@ class Transcription(CountingTask, ABC):
         heads, count, _, _ = outputs.shape
         labels, lengths = torch.tensor([one for answer in answers for one in answer]), torch.tensor(list(map(len, answers)))
         scores = outputs.log_softmax(-1).flatten(0, 1).transpose(0, 1)  # (T, G B, V)
-        counts = given.lengths // self.protocol.stack
-        losses = F.ctc_loss(scores, labels.repeat(heads), counts.repeat(heads), lengths.repeat(heads), reduction="none", zero_infinity=True)
+        losses = F.ctc_loss(
+            scores, labels.repeat(heads), given.lengths.repeat(heads), lengths.repeat(heads), reduction="none", zero_infinity=True
+        )
         return (losses.view(heads, count) / lengths.to(losses.device)).mean(1)
 
     def written(self, outputs: Tensor, given: FeatureBatch) -> list[list[list[int]]]:
         """Read off the symbols of the best path: (G, B, T, V) -> for each head and utterance, without blanks and repetitions."""
-        best, counts = outputs.argmax(-1).tolist(), (given.lengths // self.protocol.stack).tolist()
+        best, counts = outputs.argmax(-1).tolist(), given.lengths.tolist()
         return [[[one for one, _ in groupby(row[:count]) if one] for row, count in zip(rows, counts, strict=True)] for rows in best]

@@ -75,8 +75,13 @@ class FeatureStore:
         self._frames: dict[Key, NDArray[np.float16]] = {}
         self._pooled: dict[Key, Tensor] = {}
 
-    def frames(self, manifest: Manifest) -> "CorpusFeatures":
-        """Encode the frames of a corpus, those that it lacks.
+    def span(self, seconds: float | None) -> int:
+        """Count the frames of these layers that are about as long as `seconds`: one at least, and one for None."""
+        hop = self.subject.extractor.hop(self.stack.names[-1]) / self.subject.extractor.sample_rate
+        return max(1, round((seconds or hop) / hop))
+
+    def frames(self, manifest: Manifest, span: int = 1) -> "CorpusFeatures":
+        """Encode the frames of a corpus, those that it lacks. `span`: how many are put side by side as one, (T // span, L, span D).
 
         Raises:
             UserError: the disk has less room than the budget allows to fill.
@@ -88,7 +93,7 @@ class FeatureStore:
         if lacking and needed <= self._left:
             self._left -= needed
             self._fill(manifest, lacking, self._file(total, needed))
-        return CorpusFeatures(self, manifest, {place: keys[place] for place in counts}, counts)
+        return CorpusFeatures(self, manifest, counts, span)
 
     def pooled(self, manifest: Manifest) -> "PooledFeatures":
         """Pool the recordings of a corpus over time, those that it lacks; of frames that are kept, nothing is encoded."""
@@ -152,23 +157,26 @@ class FeatureStore:
 class CorpusFeatures:
     """The frames of the recordings of a corpus."""
 
-    def __init__(self, store: FeatureStore, manifest: Manifest, keys: Mapping[int, Key], counts: Mapping[int, int]) -> None:
-        self.places = tuple(keys)
-        """Recordings that have frames."""
-        self.counts = counts
+    def __init__(self, store: FeatureStore, manifest: Manifest, counts: Mapping[int, int], span: int) -> None:
+        """`counts`: place -> frames of the model. `span`: how many are put side by side as one."""
+        self.counts = {place: count // span for place, count in counts.items() if count >= span}
         """Place -> T."""
-        self._store, self._manifest, self._keys = store, manifest, keys
+        self.places = tuple(self.counts)
+        """Recordings that have frames."""
+        self._store, self._manifest, self._keys, self._span = store, manifest, _keys(manifest), span
 
     def batch(self, places: Sequence[int]) -> FeatureBatch:
         """Put some recordings side by side, padded with 0."""
-        rows = self._store.of([self._keys[place] for place in places], self._manifest, places)
+        rows = self._rows(places)
         return FeatureBatch(pad_sequence(rows, batch_first=True).to(self._store.device), torch.tensor([len(row) for row in rows]))
 
     def rms(self) -> list[float]:
         """Return the root mean square of each layer, of the first recordings."""
-        some = self.places[:RATED]
-        rows = torch.cat(self._store.of([self._keys[place] for place in some], self._manifest, some))
-        return rows.square().mean((0, 2)).sqrt().tolist()
+        return torch.cat(self._rows(self.places[:RATED])).square().mean((0, 2)).sqrt().tolist()
+
+    def _rows(self, places: Sequence[int]) -> list[Tensor]:
+        rows = self._store.of([self._keys[place] for place in places], self._manifest, places)
+        return [spliced(row, self._span) for row in rows]
 
 
 class PooledFeatures:
@@ -196,6 +204,11 @@ Features: TypeAlias = CorpusFeatures | PooledFeatures
 def normalized(frames: Tensor) -> Tensor:
     """Give each frame of each layer mean 0 and variance 1 over its features: (…, D)."""
     return F.layer_norm(frames, frames.shape[-1:])
+
+
+def spliced(frames: Tensor, span: int) -> Tensor:
+    """Put so many frames side by side as one: (T, L, D) -> (T // span, L, span D)."""
+    return frames[: len(frames) // span * span].unflatten(0, (-1, span)).movedim(1, 2).flatten(2)
 
 
 def _pool(frames: Tensor) -> Tensor:

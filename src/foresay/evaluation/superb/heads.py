@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from foresay.evaluation.superb.features import normalized
 from foresay.evaluation.superb.layer_sum import LayerSum
+from foresay.evaluation.superb.spec_augment import FeatureAugmentation, augmented
 from foresay.layers.bidirectional_lstm import BidirectionalLSTM
 from foresay.layers.dropout import Dropout
 
@@ -35,18 +36,18 @@ class PooledHead(nn.Module):
 
 
 class FrameHead(nn.Module):
-    """HeadScores each frame, or several as one: linear, linear."""
+    """Scores each frame: linear, linear."""
 
-    def __init__(self, added: LayerSum, sizes: tuple[int, int, int], *, normed: bool, stack: int = 1) -> None:
-        """`sizes`: D, of the linear layer, classes C. `stack`: frames that are made one."""
+    def __init__(self, added: LayerSum, sizes: tuple[int, int, int], *, normed: bool) -> None:
+        """`sizes`: D, of the linear layer, classes C."""
         super().__init__()
         size, projected, classes = sizes
-        self.sum, self.normed, self.stack = added, normed, stack
-        self.projector, self.output = nn.Linear(size, projected), nn.Linear(stack * projected, classes)
+        self.sum, self.normed = added, normed
+        self.projector, self.output = nn.Linear(size, projected), nn.Linear(projected, classes)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002 - as every head is called
-        """(B, T, L, D) -> scores (B, T // stack, C)."""
-        scores: Tensor = self.output(stacked(self.projector(summed(self.sum, frames, normed=self.normed)), self.stack))
+        """(B, T, L, D) -> scores (B, T, C)."""
+        scores: Tensor = self.output(self.projector(summed(self.sum, frames, normed=self.normed)))
         return scores
 
 
@@ -56,13 +57,8 @@ def summed(added: LayerSum, frames: Tensor, *, normed: bool) -> Tensor:
     return total
 
 
-def stacked(frames: Tensor, count: int) -> Tensor:
-    """Make so many frames one: (B, T, D) -> (B, T // count, count D)."""
-    return frames[:, : frames.shape[1] // count * count].unflatten(1, (-1, count)).flatten(2)
-
-
 class RecurrentHead(nn.Module):
-    """HeadScores each frame, or one of several: linear, LSTM in both directions, linear. Not computed in one call for all heads."""
+    """Scores each frame: linear, LSTM in both directions, linear. Not computed in one call for all heads."""
 
     def __init__(
         self,
@@ -72,19 +68,24 @@ class RecurrentHead(nn.Module):
         *,
         normed: bool,
         layers: int = 1,
-        stack: int = 1,
         dropout: float = 0.0,
+        augment: FeatureAugmentation | None = None,
     ) -> None:
-        """`sizes`: D, of the linear layer, classes C. `hidden`: units of each direction. `stack`: frames that are made one."""
+        """`sizes`: D, of the linear layer, classes C. `hidden`: units of each direction. `dropout`: of what each LSTM returns.
+
+        `augment`: of the added layers, in training.
+        """
         super().__init__()
         size, projected, classes = sizes
-        self.sum, self.normed, self.stack = added, normed, stack
+        self.sum, self.normed, self.augment = added, normed, augment
         self.projector = nn.Linear(size, projected)
-        self.lstm = BidirectionalLSTM(stack * projected, hidden, layers, dropout)
+        self.lstm = BidirectionalLSTM(projected, hidden, layers, dropout)
         self.dropout, self.output = Dropout(dropout), nn.Linear(2 * hidden, classes)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, L, D) -> scores (B, T // stack, C)."""
-        projected = stacked(self.projector(summed(self.sum, frames, normed=self.normed)), self.stack)
-        scores: Tensor = self.output(self.dropout(self.lstm(projected, (lengths // self.stack).to(projected.device))))
+        """(B, T, L, D) -> scores (B, T, C)."""
+        lengths, added = lengths.to(frames.device), summed(self.sum, frames, normed=self.normed)
+        if self.augment and self.training:
+            added = augmented(added, lengths, self.augment)
+        scores: Tensor = self.output(self.dropout(self.lstm(self.projector(added), lengths)))
         return scores

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from foresay.corpora.manifest import Manifest
 from foresay.evaluation.measure import Population
 from foresay.results import FEWEST
+from foresay.statistics.estimates import estimate
 from foresay.statistics.intervals import ConfidenceInterval, bootstrap
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -43,9 +44,16 @@ class Ratios(HeadScores):
         self.values = counts.sum(1) / totals.sum(1)
 
     def interval(self, heads: Sequence[int], seed: int) -> ConfidenceInterval:
-        """Return the interval of the ratio of sums over these heads, which all have the same totals."""
-        chosen = list(heads)
-        return bootstrap(self._counts[chosen].sum(0), self._totals[chosen].sum(0), seed=seed)
+        """Return the interval of the ratio of sums over these heads, which all have the same totals.
+
+        An utterance of which the total is 0 but the count is not (slots of one that has none) is drawn with the others.
+        """
+        counts, totals = (of[list(heads)].sum(0) for of in (self._counts, self._totals))
+        if totals.all():
+            return bootstrap(counts, totals, seed=seed)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw without totals has no value, and there is no interval
+            found = estimate(np.stack([counts, totals], 1), lambda drawn: {"ratio": drawn[:, 0] / drawn[:, 1]}, seed)["ratio"]
+        return found.interval or ConfidenceInterval((), ())
 
 
 Counted: TypeAlias = Mapping[str, tuple[Floats, Floats]]
