@@ -82,7 +82,8 @@ class Cell(NamedTuple):
 def table(results: Sequence[Result], *, published: bool = False) -> list[list[str]]:
     """Write models by tasks, the head first; `published`: with the rows of the papers, where the data are theirs."""
     found = _cells(results)
-    columns = list(dict.fromkeys(column for cells in found.values() for column in cells))
+    order = list(SHORT.values())
+    columns = sorted(dict.fromkeys(column for cells in found.values() for column in cells), key=lambda one: order.index(one.split()[0]))
     units = {column: cell.unit for cells in found.values() for column, cell in cells.items()}
     scores = superb_scores(found)
     rows = [["model", *(f"{column}, %" if units[column] == PERCENT else column for column in columns), "score"]]

@@ -1,0 +1,111 @@
+"""The score by hand, means over folds, agreement of heads, and what the page shows."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from foresay.reports.superb import COLUMNS, PUBLISHED, Cell, agreement, superb_scores, table
+from foresay.results import Draws, Result
+
+SUM = "sum"
+
+
+def row(model: str, measure: str, value: float, metric: str = "accuracy", layer: str = SUM, **more: object) -> Result:
+    given = {"direction": "higher", "unit": "%", "headline": True, **more}
+    return Result(model, measure, "tiny", metric, layer, "test", value, None, None, "x/test", None, 0, 1.0, **given)  # type: ignore[arg-type]
+
+
+def rate(model: str, value: float, **more: object) -> Result:
+    return row(model, "phoneme_recognition", value, "phone error rate", direction="lower", **more)
+
+
+def slots(model: str, f1: float, cer: float) -> list[Result]:
+    named = "slot_filling"
+    return [row(model, named, f1, "slot type F1"), row(model, named, cer, "slot value CER", direction="lower")]
+
+
+THREE = [
+    *(row(model, "keyword_spotting", value) for model, value in (("logmel", 0.2), ("good", 0.6), ("best", 1.0))),
+    *(rate(model, value) for model, value in (("logmel", 0.9), ("good", 0.3), ("best", 0.5))),
+    *slots("logmel", 0.5, 0.6),
+    *slots("good", 0.7, 0.2),
+    *slots("best", 0.9, 0.4),
+]
+
+
+def scores_of(results: Sequence[Result]) -> list[str]:
+    return [cells[-1] for cells in table(results)[1:]]
+
+
+def test_the_score_by_hand() -> None:
+    """KS: 0, 1/2, 1. PR: 0, 1, 2/3. SF, the mean of two metrics: 0, (1/2 + 1) / 2, (1 + 1/2) / 2."""
+    assert scores_of(THREE) == ["0", f"{1000 * (0.5 + 1 + 0.75) / 3:.0f}", f"{1000 * (1 + 2 / 3 + 0.75) / 3:.0f}"]
+
+
+def test_what_is_worse_than_the_baseline_is_below_0() -> None:
+    assert scores_of([row("logmel", "keyword_spotting", 0.5), row("a", "keyword_spotting", 0.4), row("b", "keyword_spotting", 0.7)]) == [
+        "0",
+        "-500",
+        "1000",
+    ]
+
+
+def test_there_is_no_score_where_it_would_not_be_one() -> None:
+    assert scores_of([one for one in THREE if one.model != "logmel"]) == ["", ""]
+    assert scores_of([one for one in THREE if (one.model, one.measure) != ("good", "slot_filling")]) == ["", "", ""]
+    assert scores_of([one for one in THREE if one.model == "logmel"]) == [""]
+    assert superb_scores({}) == {}
+    assert scores_of([row(model, "keyword_spotting", 0.5) for model in ("logmel", "a")]) == ["0", "0"]
+
+
+def test_the_table_has_the_published_head_in_the_order_of_the_paper() -> None:
+    other = [row("good", "keyword_spotting", 0.99, layer=layer) for layer in ("normed sum", "L3", "sum, statistics")]
+    query = row("good", "query_by_example", 0.25, "MTWV", "best layer", unit="")
+    head, *rows = table([*THREE, *other, query, row("good", "keyword_spotting", 0.1, "other", headline=False), row("good", "probe", 0.1)])
+    assert head == ["model", "PR phone error rate, %", "KS accuracy, %", "QbE MTWV", "SF slot type F1, %", "SF slot value CER, %", "score"]
+    assert [cells[0] for cells in rows] == ["logmel", "good", "best"]
+    assert rows[1][2] == "60.0"
+    assert rows[0][3] == rows[2][3] == ""
+
+
+def test_published_numbers_stand_in_their_own_columns() -> None:
+    head, *rows = table(THREE, published=True)
+    names = [cells[0] for cells in rows]
+    assert names[3:] == [f"{name} (published)" for name in PUBLISHED]
+    hubert = dict(zip(head, rows[names.index("HuBERT BASE (published)")], strict=True))
+    values = dict(zip(COLUMNS, PUBLISHED["HuBERT BASE"], strict=True))
+    assert [hubert[one] for one in head[1:-1]] == [f"{values[one]:g}" for one in ("PR", "KS", "SF F1", "SF CER")]
+    assert hubert["score"] == ""
+
+
+def drawn(value: float, spread: float) -> Result:
+    values = value + spread * np.linspace(-1, 1, 1001)
+    draws = Draws("utterances", tuple("abcde"), 0, values)
+    return row("a", "emotion_recognition", value, draws=draws, drawn=draws.drawn)
+
+
+def test_folds_are_one_number_with_the_interval_of_their_mean() -> None:
+    cell = Cell.of([drawn(0.4, 0.1), drawn(0.6, 0.3)])
+    assert cell.value == pytest.approx(0.5)
+    assert (cell.low, cell.high) == (pytest.approx(0.5 - 0.95 * 0.2), pytest.approx(0.5 + 0.95 * 0.2))
+    assert Cell.of([drawn(0.4, 0.1), row("a", "emotion_recognition", 0.6)]).low is None
+    assert Cell.of([dataclasses.replace(row("a", "emotion_recognition", 0.6), low=0.1, high=0.9)])[:3] == (0.6, 0.1, 0.9)
+
+
+def test_heads_that_rank_alike_and_heads_that_do_not() -> None:
+    def ranked(layer: str, *values: float) -> list[Result]:
+        return [row(model, "keyword_spotting", value, layer=layer) for model, value in zip("abc", values, strict=True)]
+
+    results = [
+        *ranked(SUM, 0.1, 0.2, 0.3),
+        *ranked("sum, lstm", 0.5, 0.6, 0.7),
+        *ranked("normed sum", 0.3, 0.2, 0.1),
+        *ranked("L1", 1, 2, 3),
+    ]
+    assert agreement(results) == [
+        "KS: `sum, lstm` ranks 3 models as `sum` does: Kendall's tau +1.00",
+        "KS: `normed sum` ranks 3 models as `sum` does: Kendall's tau -1.00",
+    ]
+    assert not agreement([one for one in results if one.model != "c"])
