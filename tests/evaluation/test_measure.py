@@ -43,7 +43,15 @@ def test_ones_own_module_is_a_measure_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert find_measure("my_lab.mine:only")([], None) == []
 
 
-SIGNED = {"abx.max_size_group", "abx.max_x_across", "robustness.snr", "segmentation.delays", "segmentation.shares", "probe.patience"}
+SIGNED = {
+    "abx.max_size_group",
+    "abx.max_x_across",
+    "probe.patience",
+    "query_by_example.threshold",
+    "robustness.snr",
+    "segmentation.delays",
+    "segmentation.shares",
+}
 """What may be 0 or less, or is checked when it is needed: ABX's sizes when they are asked for, patience where utterances are held out."""
 
 

@@ -13,9 +13,10 @@ from foresay.evaluation.measure import Corpora
 from foresay.evaluation.superb._classification import Classification
 from foresay.evaluation.superb.query_by_example import QueryByExample
 from foresay.reports.superb import table
-from foresay.results import RESULTS, Result
+from foresay.results import RESULTS, Result, read_results
 from foresay.workflows.superb import MiniatureSuperb, TenTasks, superb
 from reference.paired_levels import write_clips
+from reference.tiny_run import write_run
 
 TINY = ("updates=3", "rates=[0.1]", "seeds=1", "checks=1", "size=4", 'heads=["published"]', "normed=false", "single=false")
 
@@ -148,6 +149,67 @@ def test_nothing_is_measured_twice(corpus: Path, tmp_path: Path, calls: list[tup
     run(corpus, tmp_path, "ks", again=True)
     run(corpus, tmp_path, "ks", seed=1)
     assert len(calls) == 2
+
+
+def test_layers_that_are_asked_for_make_other_numbers(tmp_path: Path, corpus: Path, calls: list[tuple[str, str, str]]) -> None:
+    write_run(tmp_path / "run")
+    for layers in (["z"], None, ["c"], ["z"], None):
+        found = run(corpus, tmp_path, "ks", models=[tmp_path / "run"], layers=layers)
+        (row,) = (one for one in found.results if one.model == "run")
+        assert row.details["layers"] == (layers or ["z", "c"])
+        assert ("layers=" in row.protocol) is bool(layers)
+    assert [model for _, _, model in calls] == ["run", "logmel"] * 3
+
+
+def test_runs_of_the_same_weights_each_keep_the_numbers(tmp_path: Path, corpus: Path, calls: list[tuple[str, str, str]]) -> None:
+    runs = [tmp_path / "one", tmp_path / "two"]
+    for folder in runs:
+        write_run(folder)
+    found = superb(runs, corpus, protocol="tiny", tasks=("ks",), options=quick("ks"), device="cpu")
+    assert [model for _, _, model in calls] == ["one", "logmel"]
+    assert [row.model for row in found.results] == ["one", "two", "logmel"]
+    for folder in runs:
+        assert sorted(row.model for row in read_results(folder / RESULTS)) == ["logmel", folder.name]
+
+
+def test_a_row_whose_draws_were_lost_is_measured_again(tmp_path: Path, corpus: Path, calls: list[tuple[str, str, str]]) -> None:
+    changes = [*quick("ks"), "ks.normed=true"]
+    first = run(corpus, tmp_path, "ks", options=changes).results
+    (path,) = (tmp_path / "artifacts").glob("draws-*.npz")
+    kept = {name: values for name, values in np.load(path).items() if not name.startswith("sum|")}
+    np.savez_compressed(path, **kept)
+    again = run(corpus, tmp_path, "ks", options=changes).results
+    assert len(calls) == 2
+    assert sorted((row.layer, row.value) for row in again) == sorted((row.layer, row.value) for row in first)
+    assert run(corpus, tmp_path, "ks", options=changes).results
+    assert len(calls) == 2
+
+
+def test_what_cannot_be_read_is_left_out_listed_for_each_task_and_measured_once_it_can_be(tmp_path: Path) -> None:
+    spoiled = {}
+    for seed, task in enumerate(("ks", "sid")):
+        write_task(tmp_path / task, seed=seed)
+        path = tmp_path / task / "audio" / "test-1.wav"
+        spoiled[path] = path.read_bytes()
+        path.write_text("no audio")
+    found = run(tmp_path, tmp_path, "ks", "sid")
+    assert {tuple(row.details["utterances"]) for row in found.results} == {(12, 12, 11)}
+    assert all("1 recordings that cannot be read are left out" in row.details["note"] for row in found.results)
+    listed = [line.split(": ")[:2] for line in (tmp_path / "left-out.txt").read_text().splitlines()]
+    assert listed == [[str(tmp_path / task / "test.jsonl"), "test-1"] for task in ("ks", "sid")]
+    for path, content in spoiled.items():
+        path.write_bytes(content)
+    assert {tuple(row.details["utterances"]) for row in run(tmp_path, tmp_path, "ks", "sid").results} == {(12, 12, 12)}
+
+
+def test_a_task_given_twice_is_measured_and_shown_once(tmp_path: Path, corpus: Path, calls: list[tuple[str, str, str]]) -> None:
+    found = superb((), corpus, protocol="tiny", tasks=("ks", " ks"), options=quick("ks"), out=tmp_path, device="cpu")
+    assert len(found.results) == len(calls) == 1
+
+
+def test_the_shortest_budget(tmp_path: Path, corpus: Path) -> None:
+    (row,) = run(corpus, tmp_path, "ks", budget=0.001).results
+    assert row.details["updates"] >= 1
 
 
 def test_models_come_one_after_the_other(corpus: Path, tmp_path: Path, calls: list[tuple[str, str, str]]) -> None:

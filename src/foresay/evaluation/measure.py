@@ -96,6 +96,8 @@ class Measure(ABC, Generic[ProtocolT]):
     """What kind of number each metric is that the measure finds: its unit, which values are better, whether it is said first."""
     by_layer: ClassVar[bool] = True
     """Whether it measures each layer that is asked for; else the model as a whole, whose rows name what they are of instead."""
+    joint: ClassVar[bool] = False
+    """Whether its numbers are of all layers together that are asked for, such as of their sum."""
     files: Sequence[Path] = ()
     """What the measure reads beside the manifests: with another content it is measured anew."""
     alike: tuple[object, ...] = ()
@@ -171,10 +173,11 @@ class Measure(ABC, Generic[ProtocolT]):
         return self.metrics[name]
 
 
-def find_measure(name: str, options: Table | None = None) -> Measure[Any]:
+def find_measure(name: str, options: Table | None = None, layers: Sequence[str] = ()) -> Measure[Any]:
     """Find the measure of `probe:paper`, or of `my_lab.my_measure:its_protocol`. Where a measure has one protocol it need not be named.
 
-    `options` change fields of its protocol, which then bears their names and values beside its own.
+    `options` change fields of its protocol, which then bears their names and values beside its own. `layers` are those that are asked for,
+    if not all are, which the protocol bears too where numbers are of all of them together.
     """
     file, colon, wanted = name.partition(":")
     if "." not in file and file.replace("_", "-") not in list_names(PACKAGE, "Measure"):
@@ -184,7 +187,8 @@ def find_measure(name: str, options: Table | None = None) -> Measure[Any]:
     if len(matching) != 1:
         raise UserError(_unknown(name, [f"{file}:{protocol}" for protocol in measure.protocols]))
     protocol = measure.protocols[matching[0]]
-    return measure(_changed(protocol, options, file.replace("-", "_")) if options else protocol)
+    asked = {"layers": " ".join(layers)} if layers and measure.joint else {}
+    return measure(_changed(protocol, options or {}, asked, file.replace("-", "_")) if options or asked else protocol)
 
 
 def list_measures() -> list[str]:
@@ -202,7 +206,8 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return f"there is no measure {name!r}: {nearest(name, known)} A measure is named with its protocol, because protocols disagree."
 
 
-def _changed(protocol: Any, options: Table, measure: str) -> Any:  # noqa: ANN401 - each measure's own dataclass
+def _changed(protocol: Any, options: Table, asked: Table, measure: str) -> Any:  # noqa: ANN401 - each measure's own dataclass
     """Change fields of a protocol. Numbers measured otherwise must not be taken for the protocol's own, so its name says how."""
-    said = ", ".join(f"{key}={Path(str(value)).name}" for key, value in sorted(options.items()))  # of a file its name is enough
+    otherwise = sorted({**options, **asked}.items())
+    said = ", ".join(f"{key}={Path(str(value)).name}" for key, value in otherwise)  # of a file its name is enough
     return from_table(type(protocol), {**to_table(protocol), **options, "name": f"{protocol.name}({said})"}, measure)

@@ -58,7 +58,7 @@ def evaluate(
     _refuse_none(measures)
     at_least(0, seed=seed)
     changes = _options(options, measures)
-    chosen = _with_searches([find_measure(name, changes.get(_measure_name(name))) for name in measures], searches)
+    chosen = _with_searches([find_measure(name, changes.get(_measure_name(name)), layers or ()) for name in measures], searches)
     place = str(find_process(device).device)
     corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
     candidates = find_candidates(models, layers, seed, place)

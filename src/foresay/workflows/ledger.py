@@ -124,8 +124,9 @@ class Ledger:
 
         A layer whose untrained copy has lost its draws or arrays is measured again, for the copy is measured with it.
         """
-        if not self._measure.by_layer and any(stamp == self._prints[subject] for stamp, _ in self._done):
-            return ()
+        if not self._measure.by_layer:
+            done, lost = (any(stamp == self._prints[subject] for stamp, _ in keys) for keys in (self._done, self._lost))
+            return () if done and not lost else subject.layers
         copy = self._prints.get(subject.untrained, "") if subject.untrained else ""
         return tuple(layer for layer in subject.layers if (self._prints[subject], layer) not in self._done or (copy, layer) in self._lost)
 
@@ -198,7 +199,7 @@ class Ledger:
         """What those are called that a number is of: two runs may be the same, or one run may be given twice."""
         if not row.model_fingerprint:
             return [row.model]
-        return list(dict.fromkeys(name for subject, name in called.items() if self._prints[subject] == row.details["fingerprint"]))
+        return list(dict.fromkeys(name for subject, name in called.items() if self._prints.get(subject) == row.details["fingerprint"]))
 
     def _write(self, rows: Sequence[Result]) -> None:
         for book in self._books:

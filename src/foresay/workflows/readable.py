@@ -16,7 +16,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.encoding.recordings import SHORTEST
 from foresay.errors import AudioError
 from foresay.evaluation.measure import Corpora
-from foresay.files import make_folder, write_list
+from foresay.files import make_folder, read_text, write_list
 from foresay.progress import ProgressBar
 from foresay.results import Result
 
@@ -47,8 +47,7 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
     if not lines:
         return results
     for folder in folders:
-        make_folder(folder)
-        write_list(folder / LEFT_OUT, lines)
+        _list(folder / LEFT_OUT, lines, [str(manifest.path) for manifest in manifests])
     where = f", listed in {folders[0] / LEFT_OUT}" if folders else ""
     reasons = (
         ("cannot be read are left out of all numbers", faulty),
@@ -56,6 +55,14 @@ def with_readable(corpora: Corpora, folders: Sequence[Path], measured: Callable[
     )
     notes = [f"{len(some):,} recordings that {what}{where}; the first: {some[0]}" for what, some in reasons if some]
     return [_noted(result, len(lines), notes) for result in results]
+
+
+def _list(path: Path, lines: Sequence[str], manifests: Sequence[str]) -> None:
+    """Write what is left out of some manifests, beside what was of others."""
+    make_folder(path.parent)
+    there = read_text(path).splitlines() if path.exists() else []
+    others = [line for line in there if not line.startswith(tuple(f"{manifest}: " for manifest in manifests))]
+    write_list(path, [*others, *lines])
 
 
 def too_short(manifest: Manifest) -> list[str]:

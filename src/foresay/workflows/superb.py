@@ -8,7 +8,7 @@ A task without its manifests is left out and named, unless it was asked for. Emo
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from foresay.corpora.made.superb import MiniatureSuperb
 from foresay.corpora.manifest import Manifest
@@ -113,35 +113,36 @@ def superb(
         refuse_taken_names(folder, candidates, seed)
     learning = sum(corpora.train is not None for _, corpora in found) * len(candidates)
     share = None if budget is None else budget / max(1, learning)
-    experiments = [_Experiment(_measure(name, protocol, changes.get(name, {}), share, corpora), corpora) for name, corpora in found]
-    books = Book.all_of(candidates, folder)
-    ledgers = [Ledger(one.measure, candidates, one.corpora, books, seed, again=again) for one in experiments]
-    pairs = [(candidate, number) for candidate in candidates for number in range(len(experiments))]
-    stores = stores or Stores()
+    measures = [_measure(name, protocol, changes.get(name, {}), layers or (), share, corpora) for name, corpora in found]
+    work = _Work(Book.all_of(candidates, folder), stores or Stores(), seed, place, again)
+    pairs = [(candidate, number) for candidate in candidates for number in range(len(found))]
+    results: list[list[Result]] = [[] for _ in found]
     for candidate, number in ProgressBar(pairs, "SUPERB", "task of a model"):
-        one, ledger = experiments[number], ledgers[number]
-        if ledger.missing(candidate.subject):
-            ledger.refuse_closed()
-            one.measure.store = stores.only(candidate.subject)
-            ledger.add(one.of(candidate, seed, place, [book.folder for book in books]))
-    return TenTasks([row for ledger in ledgers for row in ledger.close()], left_out)
+        results[number] += work.of(candidate, measures[number], found[number][1])
+    return TenTasks([row for rows in results for row in rows], left_out)
 
 
-@dataclass
-class _Experiment:
-    """A task on its corpora."""
+class _Work(NamedTuple):
+    """How all tasks are measured."""
 
-    measure: Any
-    corpora: Corpora
+    books: Sequence[Book]
+    stores: Stores
+    seed: int
+    device: str
+    again: bool
 
-    def of(self, candidate: Candidate, seed: int, device: str, folders: Sequence[Path]) -> list[Result]:
-        """Measure a model, without recordings that cannot be read."""
+    def of(self, candidate: Candidate, measure: Any, corpora: Corpora) -> list[Result]:  # noqa: ANN401 - with a `store`
+        """Measure a task of a model, without recordings that cannot be read, or look it up."""
+        measure.store = self.stores.only(candidate.subject)
 
         def measured(corpora: Corpora) -> list[Result]:
-            found: list[Result] = self.measure([candidate.subject], corpora, seed=seed, device=device)
-            return found
+            ledger = Ledger(measure, [candidate], corpora, self.books, self.seed, again=self.again)
+            if ledger.missing(candidate.subject):
+                ledger.refuse_closed()
+                ledger.add(measure([candidate.subject], corpora, seed=self.seed, device=self.device))
+            return ledger.close()
 
-        return with_readable(self.corpora, folders, measured)
+        return with_readable(corpora, [book.folder for book in self.books], measured)
 
 
 def _where_and_how(corpus: str | Path, protocol: str | None, folder: Path | None) -> tuple[Path, str]:
@@ -167,11 +168,11 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
     return [one.alone for one in found]
 
 
-def _measure(task: str, protocol: str, changes: Table, seconds: float | None, corpora: Corpora) -> Measure[Any]:
+def _measure(task: str, protocol: str, changes: Table, layers: Sequence[str], seconds: float | None, corpora: Corpora) -> Measure[Any]:
     """Find the measure of a task, with all that its numbers depend on."""
     if seconds is not None and corpora.train:
-        changes = {**changes, "seconds": round(seconds, 1)}
-    measure = find_measure(f"{TASKS[task]}:{protocol}", changes or None)
+        changes = {**changes, "seconds": max(0.1, round(seconds, 1))}
+    measure = find_measure(f"{TASKS[task]}:{protocol}", changes, layers)
     measure.files = sorted(path for pattern in BESIDE for path in corpora.test.path.parent.glob(pattern))
     return measure
 
@@ -194,6 +195,7 @@ def _corpora(corpus: Path, asked: Sequence[str]) -> tuple[list[tuple[str, Corpor
     Raises:
         UserError: a task is unknown, or one that was asked for lacks its manifests, or all do.
     """
+    asked = list(dict.fromkeys(task.strip() for task in asked))
     for task in asked:
         if task not in TASKS:
             msg = f"there is no task {task!r}: {nearest(task, TASKS)}"

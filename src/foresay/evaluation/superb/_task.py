@@ -138,6 +138,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
     """A task that a head learns; the first of `metrics` is the one that it is chosen by."""
 
     by_layer = False
+    joint = True
     folder: ClassVar[str]
     """Where its manifests lie in a corpus for SUPERB, such as `ks`."""
     pools: ClassVar[bool] = False

@@ -28,6 +28,7 @@ from foresay.evaluation.superb.features import CorpusFeatures
 from foresay.evaluation.superb.matching import Distance, FeatureMoments, match
 from foresay.files import read_text
 from foresay.results import Metric, Result
+from foresay.settings import require_positive
 from foresay.statistics.estimates import Estimate
 from foresay.statistics.intervals import ConfidenceInterval
 from foresay.statistics.term_detection import QUESST14_BETA, QUESST14_THRESHOLD, normalize_by_query, term_weighted_value
@@ -53,12 +54,16 @@ class QueryProtocol:
     threshold: float = QUESST14_THRESHOLD
     """Of ATWV, in standard deviations of a query's scores."""
 
+    def __post_init__(self) -> None:
+        require_positive(self, "beta")
+
 
 class QueryByExample(Measure[QueryProtocol]):
     """Term weighted value of the best layer, and of each."""
 
     name = "query_by_example"
     by_layer = False
+    joint = True
     metrics: ClassVar = {MAXIMUM: Metric("higher", headline=True), ACTUAL: Metric("higher")}
     protocols: ClassVar = {name: QueryProtocol(name) for name in ("superb", "clean", "tiny")}
     store: Stores | None = None
