@@ -124,6 +124,11 @@ def test_answers_of_others_cannot_be_learnt(tmp_path: Path, task: str) -> None:
     assert row.value < 0.8 if task == "slot_filling" else row.value > 0.6
 
 
+def test_a_metric_to_choose_by_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no metric 'errors' to choose by"):
+        find_measure("phoneme_recognition:tiny", {"chosen_by": "errors"})([subject()], corpus(tmp_path, "phoneme_recognition"))
+
+
 def test_phones_are_counted_without_silences(tmp_path: Path) -> None:
     task = PhonemeRecognition(PhonemeRecognition.protocols["tiny"])
     labels = ("sil", "a", "a", "b", "", "z")
@@ -225,3 +230,4 @@ def test_heads_are_the_published_ones(task: type[SpelledTranscription]) -> None:
     tiny = task(task.protocols["tiny"]).head("published", 2, 8, 5, HeadStart(0.1, 0, None), normed=False)
     assert isinstance(tiny, RecurrentHead)
     assert tiny.augment is None
+    assert len(tiny.lstm.forwards) == 1

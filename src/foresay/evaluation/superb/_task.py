@@ -27,7 +27,7 @@ from foresay import draws
 from foresay.contracts import Extractor, FeatureExtractor
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject
-from foresay.errors import UserError
+from foresay.errors import UserError, nearest
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.evaluation.superb.features import FeatureBatch, Features, FeatureStore
 from foresay.evaluation.superb.scores import Counted, HeadScores, joined
@@ -56,6 +56,8 @@ class SuperbProtocol:
     """Of the linear layer that all features go through first."""
     hidden: int = 1024
     """Of what comes after it, where the head has that."""
+    depth: int = 1
+    """LSTM layers, of a head that has some."""
     frame: float | None = None
     """Seconds. Where the head takes time, as many frames of a model are put side by side as are about so long; None: each for itself."""
     augment: bool = False
@@ -78,11 +80,13 @@ class SuperbProtocol:
     """Which values of slots are compared with which, where there are slots (`statistics/slots.py`)."""
     chosen_on: Literal["valid", "test"] = "valid"
     """What decides which weights and which rate count. By `test` the number is too good; some published ones are."""
+    chosen_by: str | None = None
+    """The metric that decides; None: the first of the task."""
     decided_on: Literal["valid", "test"] = "valid"
     """What decides on thresholds and the like, where the task has any, once the heads have learnt."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "rates", "updates", "batch", "size", "hidden", "frame", "seeds", "checks", "seconds")
+        require_positive(self, "rates", "updates", "batch", "size", "hidden", "depth", "frame", "seeds", "checks", "seconds")
 
 
 def protocols(published: SuperbProtocol, *, tiny: Mapping[str, Any]) -> dict[str, SuperbProtocol]:
@@ -201,6 +205,9 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
 
     def _measure(self, subject: Subject, corpora: Corpora, seed: int, device: str) -> list[Result]:
         started = perf_counter()
+        if (by := self.protocol.chosen_by) not in {None, *self.metrics}:
+            msg = f"{self.name} has no metric {by!r} to choose by: {nearest(str(by), self.metrics)}"
+            raise UserError(msg)
         train, valid, test = corpora.three(self.name)
         classes = self.classes(train)
         stores = self.store or Stores()
@@ -254,7 +261,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         self, groups: Sequence[HeadGroup], train: LabelledPart, valid: LabelledPart, classes: Sequence[str], seed: int, name: str
     ) -> int:
         """Let all heads learn; keep the best weights of each. Return how many updates there were."""
-        protocol, started, headline = self.protocol, perf_counter(), next(iter(self.metrics))
+        protocol, started, headline = self.protocol, perf_counter(), self.protocol.chosen_by or next(iter(self.metrics))
         sign = 1 if self.metrics[headline].direction == "higher" else -1
         every = max(1, protocol.updates // protocol.checks)
         for update in ProgressBar(range(1, protocol.updates + 1), f"{self.name}, {name}", "update"):

@@ -36,7 +36,7 @@ class PhonemeRecognition(Transcription):
     metrics: ClassVar[Mapping[str, Metric]] = {RATE: Metric("lower", "%", headline=True)}
     protocols: ClassVar[Mapping[str, SuperbProtocol]] = protocols(
         SuperbProtocol("superb", updates=100_000, batch=32, hidden=256, heads=(PUBLISHED, RECURRENT)),
-        tiny={"updates": 200, "batch": 16, "size": 64, "hidden": 32, "frame": 0.03, "checks": 4, "rates": (3e-2, 1e-2, 3e-3)},
+        tiny={"updates": 300, "batch": 8, "size": 64, "hidden": 32, "frame": 0.03, "checks": 4, "rates": (1e-2, 3e-3)},
     )
 
     def symbols(self, item: Item) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class PhonemeRecognition(Transcription):
         return (
             FrameHead(added, sizes, normed=normed)
             if kind == PUBLISHED
-            else RecurrentHead(added, sizes, self.protocol.hidden, normed=normed)
+            else RecurrentHead(added, sizes, self.protocol.hidden, normed=normed, layers=self.protocol.depth)
         )
 
     def count(self, outputs: Tensor, given: FeatureBatch, answers: Sequence[tuple[int, ...]], classes: Sequence[str]) -> Counted:  # noqa: ARG002

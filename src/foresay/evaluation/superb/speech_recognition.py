@@ -27,8 +27,8 @@ class SpeechRecognition(SpelledTranscription):
 
     name = "speech_recognition"
     folder = "asr"
-    metrics: ClassVar[Mapping[str, Metric]] = {WORDS: Metric("lower", "%", headline=True), LETTERS: Metric("lower", "%")}
-    protocols: ClassVar[Mapping[str, SuperbProtocol]] = spelling()
+    metrics: ClassVar[Mapping[str, Metric]] = {WORDS: Metric("lower", "%", headline=True), LETTERS: Metric("lower", "%", headline=True)}
+    protocols: ClassVar[Mapping[str, SuperbProtocol]] = spelling(chosen_by=LETTERS)
 
     def symbols(self, item: Item) -> tuple[str, ...]:
         """Return the letters of an item's text, and the spaces between words.
