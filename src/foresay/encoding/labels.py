@@ -58,12 +58,12 @@ def _label(tokenizer: Tokenizer, manifest: Manifest, folder: Path, device: str) 
     encoder, layer, stamp = tokenizer.encoder, tokenizer.layer, _stamp(tokenizer.fingerprint, manifest)
     with LabelWriter(folder, stamp) as writer:
         _write(writer, tokenizer, manifest, device)
-        codes = writer.read()
+        codes, hop = writer.read(), encoder.hop(layer)
         about: Table = {
             "fingerprint": stamp,
             "tokenizer": tokenizer.fingerprint,
             "classes": tokenizer.vocabulary,
-            "frame_rate": encoder.sample_rate / encoder.hop(layer),
+            "frame_rate": encoder.sample_rate / hop,
             "first_center": encoder.first_center / encoder.sample_rate,
             "manifest": str(manifest.path.name),
             "data": manifest.digest,
@@ -71,7 +71,7 @@ def _label(tokenizer: Tokenizer, manifest: Manifest, folder: Path, device: str) 
         }
         vocabulary = {label: number for number, label in enumerate(checked_phones(manifest))}
         if vocabulary:
-            centers = [frame_centers(encoder, layer, len(part)) for part in codes]
+            centers = [frame_centers(encoder, hop, len(part)) for part in codes]
             phones = [labels_at(item.phones or (), times, vocabulary) for item, times in zip(manifest, centers, strict=False)]
             about |= _agreement(codes, phones, tokenizer.vocabulary)
         writer.finish(len(manifest), about)

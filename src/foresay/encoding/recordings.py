@@ -71,6 +71,7 @@ def encode_recordings(
         msg = f"none of the {len(manifest):,} recordings of {manifest.name} lasts {SHORTEST} s, as a frame does: is it the right one?"
         raise UserError(msg)
     places = [place for place in long_enough if items is None or place in items]
+    hops = {layer: extractor.hop(layer) for layer in subject.layers}
     for index, group in groupby(_Encoding(subject, manifest, device, unreadable).parts(places), key=lambda part: part[0]):
         parts = [part for _, part in group]
         if unreadable and index in unreadable:
@@ -83,13 +84,13 @@ def encode_recordings(
                     "damaged (`foresay corpus check` says)"
                 )
                 raise UserError(msg)
-        centers = {layer: frame_centers(extractor, layer, len(values)) for layer, values in features.items()}
+        centers = {layer: frame_centers(extractor, hops[layer], len(values)) for layer, values in features.items()}
         yield Recording(index, manifest[index], features, centers)
 
 
-def frame_centers(extractor: FeatureExtractor, layer: str, count: int) -> NDArray[np.float64]:
-    """Return the center of the receptive field of each frame of a recording, in seconds: (T,)."""
-    return (extractor.first_center + extractor.hop(layer) * np.arange(count)) / extractor.sample_rate
+def frame_centers(extractor: FeatureExtractor, hop: int, count: int) -> NDArray[np.float64]:
+    """Return the center of the receptive field of each frame of a recording, `hop` samples apart, in seconds: (T,)."""
+    return (extractor.first_center + hop * np.arange(count)) / extractor.sample_rate
 
 
 class _Encoding(NamedTuple):

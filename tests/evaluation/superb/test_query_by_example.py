@@ -73,6 +73,7 @@ def test_a_layer_that_knows_the_words_finds_them_all_and_one_that_does_not_finds
     assert rows["second", "MTWV"].value < 0.1
     assert best.details["grid"] == {layer: rows[layer, "MTWV"].details["valid"] for layer in ("first", "second")}
     assert best.details["grid"]["first"] == 1.0
+    assert (best.details["layers"], best.details["queries"], best.details["documents"]) == (["first", "second"], WORDS, 2 * WORDS * HOLDERS)
     assert best.draws is not None
     assert (best.draws.what, best.draws.names) == ("queries", tuple(f"test-{number}" for number in range(WORDS)))
 

@@ -224,7 +224,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         for group in groups:
             self.decide(group, parts[1] if self.protocol.decided_on == "valid" else parts[2], classes)
         about = {
-            "layers": list(features.stack.names),
+            **features.about,
             "rms": parts[0].features.rms(),
             "span": span,
             "classes": len(classes),
@@ -232,11 +232,6 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
             "trained_on": train.name,
             "utterances": [len(part.places) for part in parts],
         }
-        if features.stack.left_out:
-            about["note"] = (
-                f"{subject.name}: layers of another size or rate than the last one cannot be added and are left out: "
-                f"{', '.join(features.stack.left_out)}"
-            )
         where = Where("test", test, seed, started)
         return [row for group in groups for row in self._rows(subject, group, parts[2], classes, where, about)]
 

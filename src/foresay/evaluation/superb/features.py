@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -74,6 +74,15 @@ class FeatureStore:
         self._folder, self._left = folder or Path(tempfile.gettempdir()), round(gigabytes * 1e9)
         self._frames: dict[Key, NDArray[np.float16]] = {}
         self._pooled: dict[Key, Tensor] = {}
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What results say of the layers: their names, and which were left out."""
+        names = {"layers": list(self.stack.names)}
+        if not self.stack.left_out:
+            return names
+        left_out = ", ".join(self.stack.left_out)
+        return {**names, "note": f"{self.subject.name}: layers of another size or rate than the last one are left out: {left_out}"}
 
     def span(self, seconds: float | None) -> int:
         """Count the frames of these layers that are about as long as `seconds`: one at least, and one for None."""

@@ -106,7 +106,7 @@ class QueryByExample(Measure[QueryProtocol]):
         layers, queries = features.stack.names, splits[1][0]
         chosen = max(range(len(layers)), key=lambda layer: valid[layer][MAXIMUM].value)
         where = Where("test", queries, seed, started, Population("queries", queries.ids))
-        about = {"documents": len(searched.places), "queries": len(queries)}
+        about = {**features.about, "documents": len(searched.places), "queries": len(queries)}
         grid = {layer: value[MAXIMUM].value for layer, value in zip(layers, valid, strict=True)}
         for name, layer in ((BEST, chosen), *((name, layer) for layer, name in enumerate(layers))):
             details: dict[str, Any] = {"chosen": layers[layer], "grid": grid} if name == BEST else {"valid": grid[name]}
