@@ -168,3 +168,12 @@ def test_root_mean_square_of_each_layer(tmp_path: Path, *, pools: bool) -> None:
     store = FeatureStore(subject(scale=4.0), folder=tmp_path)
     found = (store.pooled if pools else store.frames)(manifest).rms()
     np.testing.assert_allclose(found, [(16 / 8) ** 0.5] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gigabytes", [1.0, 0.0])
+def test_what_half_precision_cannot_hold_is_refused_by_name(tmp_path: Path, gigabytes: float) -> None:
+    store = FeatureStore(subject(scale=1e5), folder=tmp_path, gigabytes=gigabytes)
+    with pytest.raises(UserError, match=r"pairs has features that are .* beyond 65,504, .* in first, second: choose other layers"):
+        store.frames(write(tmp_path)).batch([0])
+    with pytest.raises(UserError, match="in first, second"):
+        store.pooled(write(tmp_path))

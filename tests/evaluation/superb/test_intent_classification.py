@@ -63,8 +63,13 @@ def test_all_slots_must_be_right() -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="different numbers of slots"):
         TASK.classes(write(tmp_path / "uneven.jsonl", {"a": "on | lamp", "b": "on | lamp | hall"}))
-    with pytest.raises(UserError, match="different numbers of slots"):
+    with pytest.raises(UserError, match=r"none has 0 labels \(\), and intent_classification chooses among several"):
         TASK.classes(write(tmp_path / "none.jsonl", {"a": None}))
+    with pytest.raises(UserError, match=r"one has 1 labels \(on \| lamp\)"):
+        TASK.classes(write(tmp_path / "one.jsonl", {"a": "on | lamp", "b": "on | lamp"}))
+    fewer = write(tmp_path / "fewer.jsonl", {"a": "on | lamp | none", "b": "on | lamp", "c": "off"})
+    with pytest.raises(UserError, match=r"'on \| lamp' of b in .*fewer has not 3 slots .* and 1 others have not"):
+        TASK.answers(fewer, CLASSES)
     strange = write(tmp_path / "strange.jsonl", {"a": "on | cellar | none"})
     with pytest.raises(UserError, match=r"strange has values that the corpus to learn from lacks: 1 \| cellar"):
         TASK.answers(strange, CLASSES)

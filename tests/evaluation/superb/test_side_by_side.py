@@ -160,3 +160,9 @@ def test_dropout_is_of_learning_alone_and_the_same_for_all_heads(*, grouped: boo
     torch.testing.assert_close(judged[0], head.eval()(given))
     head.train()
     assert not torch.allclose(side(given), judged)  # dropout is back
+
+
+def test_what_is_kept_may_be_on_another_device() -> None:
+    side = SideBySide([nn.Linear(2, 3) for _ in range(2)], [0.1, 0.1], device="meta")
+    side.keep(torch.tensor([True, False]))
+    assert side.best["weight"].device.type == "meta"

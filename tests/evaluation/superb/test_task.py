@@ -202,6 +202,19 @@ def test_recordings_without_a_label_do_not_count(tmp_path: Path) -> None:
         measured(Corpora(none, train, valid))
 
 
+def test_what_has_no_frame_at_all_is_refused_by_name(corpora: Corpora, tmp_path: Path) -> None:
+    clicks = write_clips(tmp_path / "clicks.jsonl", {"one": [[0, 0]] * 2}, label={"one": "up"})
+    with pytest.raises(UserError, match="/clicks has no recording with a frame and an answer for keyword_spotting"):
+        measured(Corpora(clicks, corpora.train, corpora.valid))
+
+
+def test_heads_that_a_task_does_not_have_are_refused(corpora: Corpora) -> None:
+    with pytest.raises(UserError, match="keyword_spotting has no head 'statistic': did you mean \"statistics\""):
+        measured(corpora, heads=["published", "statistic"])
+    with pytest.raises(UserError, match="phoneme_recognition has no head 'statistics'"):
+        find_measure("phoneme_recognition:tiny", {"heads": ["statistics"]})
+
+
 def test_what_does_not_fit_is_refused_by_name(corpora: Corpora, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--train-corpus"):
         measured(Corpora(corpora.test))

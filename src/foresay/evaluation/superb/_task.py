@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, Literal, NamedTuple, Self
@@ -154,6 +154,18 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
     store: "Stores | None" = None
     """Where features are kept, for several tasks; None: this one alone."""
 
+    def __init__(self, protocol: SuperbProtocol) -> None:
+        """Take a protocol.
+
+        Raises:
+            UserError: the task has no such heads.
+        """
+        super().__init__(protocol)
+        known = self.protocols["superb"].heads
+        if strange := [kind for kind in protocol.heads if kind not in known]:
+            msg = f"{self.name} has no head {strange[0]!r}: {nearest(strange[0], known)}"
+            raise UserError(msg)
+
     @abstractmethod
     def classes(self, train: Manifest) -> tuple[str, ...]:
         """List what can be answered, by the manifest to learn from."""
@@ -259,8 +271,9 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         protocol, started, headline = self.protocol, perf_counter(), self.protocol.chosen_by or next(iter(self.metrics))
         sign = 1 if self.metrics[headline].direction == "higher" else -1
         every = max(1, protocol.updates // protocol.checks)
+        batches = _drawn(train, protocol.batch, seed)
         for update in ProgressBar(range(1, protocol.updates + 1), f"{self.name}, {name}", "update"):
-            places = _drawn(train, protocol.batch, seed, update - 1)
+            places = next(batches)
             given = train.features.batch(places)
             answers = [train.answers[place] for place in places]
             for group in groups:
@@ -344,12 +357,13 @@ def _cut(places: Sequence[int], size: int) -> list[list[int]]:
     return [list(places[first : first + size]) for first in range(0, len(places), size)]
 
 
-def _drawn(part: LabelledPart, size: int, seed: int, update: int) -> list[int]:
-    """Return the recordings of an update: an epoch has each once, in an order of its own, those of a batch about as long."""
+def _drawn(part: LabelledPart, size: int, seed: int) -> Iterator[list[int]]:
+    """Yield the recordings of update after update: an epoch has each once, in an order of its own, those of a batch about as long."""
     places = part.places
-    epoch, number = divmod(update, -(-len(places) // size))
-    random = draws.stream("order of heads", seed, epoch)
-    order = [places[place] for place in random.permutation(len(places))]
-    sorted_ = [place for some in _cut(order, POOL * size) for place in sorted(some, key=lambda place: part.features.counts[place])]
-    batches = _cut(sorted_, size)
-    return batches[random.permutation(len(batches))[number]]
+    for epoch in count():
+        random = draws.stream("order of heads", seed, epoch)
+        order = [places[place] for place in random.permutation(len(places))]
+        sorted_ = [place for some in _cut(order, POOL * size) for place in sorted(some, key=lambda place: part.features.counts[place])]
+        batches = _cut(sorted_, size)
+        for number in random.permutation(len(batches)):
+            yield batches[number]

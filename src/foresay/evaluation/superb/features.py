@@ -125,7 +125,7 @@ class FeatureStore:
         lengths = torch.tensor([len(waveform) for waveform in waveforms], device=self.device)
         with torch.no_grad():
             found = self.subject.extractor.features(pad_sequence(waveforms, batch_first=True).to(self.device), lengths, self.stack.names)
-        layers = torch.stack([found.values[name] for name in self.stack.names], 2).half().float()
+        layers = self._halved(found.values, 2).float()
         counts = found.lengths[self.stack.names[-1]].tolist()
         return [frames[:count] for frames, count in zip(layers, counts, strict=True)]
 
@@ -160,7 +160,22 @@ class FeatureStore:
         """Encode recordings: each one's place and frames (T, L, D) float16."""
         subject = Subject(self.subject.name, self.subject.model, self.stack.names)
         for recording in encode_recordings(subject, manifest, self.device, places):
-            yield recording.index, torch.stack([recording.features[name] for name in self.stack.names], 1).half()
+            yield recording.index, self._halved(recording.features, 1)
+
+    def _halved(self, features: Mapping[str, Tensor], dimension: int) -> Tensor:
+        """Stack the layers, in half precision.
+
+        Raises:
+            UserError: a layer has values that this cannot hold, or that are no numbers.
+        """
+        layers = {name: features[name].half() for name in self.stack.names}
+        if faulty := [name for name, values in layers.items() if not values.isfinite().all()]:
+            msg = (
+                f"{self.subject.name} has features that are infinite, no numbers, or beyond {torch.finfo(torch.half).max:,.0f}, the most "
+                f"that half precision holds, in {', '.join(faulty)}: choose other layers (--layers)"
+            )
+            raise UserError(msg)
+        return torch.stack(list(layers.values()), dimension)
 
 
 class CorpusFeatures:
@@ -195,7 +210,7 @@ class PooledFeatures:
         """`vectors`: place -> (2, 2, L, D)."""
         self.places, self.counts = tuple(vectors), counts
         self._rows = {place: row for row, place in enumerate(vectors)}
-        self._vectors = torch.stack(list(vectors.values()))
+        self._vectors = torch.stack(list(vectors.values())) if vectors else torch.zeros(0)
 
     def batch(self, places: Sequence[int]) -> FeatureBatch:
         """Put some recordings side by side."""

@@ -32,6 +32,10 @@ class IntentClassification(Classification):
     def classes(self, train: Manifest) -> tuple[str, ...]:
         """List the values of all slots."""
         found = {_values(item) for item in train if item.label}
+        if len(found) < 2:  # noqa: PLR2004 - one cannot be mistaken for another
+            labels = ", ".join(BAR.join(values) for values in found)
+            msg = f"{train.name} has {len(found)} labels ({labels}), and {self.name} chooses among several"
+            raise UserError(msg)
         if len({len(values) for values in found}) != 1:
             msg = f"the labels of {train.name} have different numbers of slots: each is like `activate | lights | kitchen`"
             raise UserError(msg)
@@ -45,6 +49,13 @@ class IntentClassification(Classification):
         }
         if strange := sorted({name for names in known.values() for name in names} - numbers.keys()):
             msg = f"{manifest.name} has values that the corpus to learn from lacks: {', '.join(strange[:8])}. Are they of one corpus?"
+            raise UserError(msg)
+        slots = len(_slots(classes))
+        if uneven := [place for place, names in known.items() if len(names) != slots]:
+            msg = (
+                f"{manifest[uneven[0]].label!r} of {manifest.ids[uneven[0]]} in {manifest.name} has not {slots} slots as the labels of the "
+                f"corpus to learn from, and {len(uneven) - 1} others have not: are they of one corpus?"
+            )
             raise UserError(msg)
         return {place: tuple(numbers[name] for name in names) for place, names in known.items()}
 

@@ -81,7 +81,7 @@ class SideBySide:
     def keep(self, which: Tensor) -> None:
         """Keep the weights of some heads (G,) bool as they are now."""
         for name, values in self.weights.items():
-            self.best[name] = torch.where(_rows(which, values), values, self.best[name]).detach()
+            self.best[name] = torch.where(_rows(which.to(values.device), values), values, self.best[name]).detach()
 
     def _call(self, weights: dict[str, Tensor], *given: Any) -> Tensor:  # noqa: ANN401 - what the head takes
         if self._grouped:
