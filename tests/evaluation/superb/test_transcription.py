@@ -221,6 +221,7 @@ def test_heads_are_the_published_ones(task: type[SpelledTranscription]) -> None:
     head = published.head("published", 2, 8, 5, HeadStart(0.1, 0, None), normed=False)
     assert isinstance(head, RecurrentHead)
     assert head.augment == task.augment
+    assert head.dropout.p == head.lstm.dropout.p == 0.2
     shapes = {name: tuple(weights.shape) for name, weights in head.named_parameters() if name.endswith(("weight", "weight_hh_l0"))}
     assert shapes == {
         "projector.weight": (1024, 8),

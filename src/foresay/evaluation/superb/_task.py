@@ -34,7 +34,7 @@ from foresay.evaluation.superb.scores import Counted, HeadScores, joined
 from foresay.evaluation.superb.side_by_side import SideBySide
 from foresay.progress import ProgressBar
 from foresay.results import Result
-from foresay.settings import require_positive
+from foresay.settings import require_positive, require_shares
 
 PUBLISHED = "published"
 """The head of the paper."""
@@ -58,6 +58,8 @@ class SuperbProtocol:
     """Of what comes after it, where the head has that."""
     depth: int = 1
     """LSTM layers, of a head that has some."""
+    dropout: float = 0.0
+    """Of what they return."""
     frame: float | None = None
     """Seconds. Where the head takes time, as many frames of a model are put side by side as are about so long; None: each for itself."""
     augment: bool = False
@@ -86,6 +88,7 @@ class SuperbProtocol:
     """What decides on thresholds and the like, where the task has any, once the heads have learnt."""
 
     def __post_init__(self) -> None:
+        require_shares(self, "dropout")
         require_positive(self, "rates", "updates", "batch", "size", "hidden", "depth", "frame", "seeds", "checks", "seconds")
 
 

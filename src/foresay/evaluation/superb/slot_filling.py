@@ -40,7 +40,7 @@ class SlotFilling(SpelledTranscription):
         TYPES: Metric("higher", "%", headline=True),
         VALUES: Metric("lower", "%", headline=True),
     }
-    protocols: ClassVar[Mapping[str, SuperbProtocol]] = spelling()
+    protocols: ClassVar[Mapping[str, SuperbProtocol]] = spelling(updates=500, batch=16, hidden=48, rates=(1e-2,))
 
     def symbols(self, item: Item) -> tuple[str, ...]:
         """Return letters, spaces and marks, each mark next to the word that it stands by.
