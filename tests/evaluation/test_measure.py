@@ -64,7 +64,7 @@ def test_numbers_that_make_no_sense_are_refused_in_any_protocol() -> None:
                 if isinstance(number, bool | str | None) or f"{cls.name}.{field}" in SIGNED:
                     continue
                 bad = [-1] if isinstance(number, int) else [-1.0, math.nan, math.inf]
-                for one in bad if field in {"held_out", "betas"} else [0 * number, *bad]:
+                for one in bad if field in {"held_out", "betas", "dropout"} else [0 * number, *bad]:
                     tried += 1
                     with pytest.raises(
                         UserError, match=rf"settings of \[{cls.name}\] do not fit: .*{field}|{cls.name}.{field} = .* is no number"
