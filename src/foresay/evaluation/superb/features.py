@@ -188,6 +188,12 @@ class CorpusFeatures:
         self.places = tuple(self.counts)
         """Recordings that have frames."""
         self._store, self._manifest, self._keys, self._span = store, manifest, _keys(manifest), span
+        extractor = store.subject.extractor
+        hop = extractor.hop(store.stack.names[-1])
+        self.seconds = span * hop / extractor.sample_rate
+        """Of a frame."""
+        self.start = (extractor.first_center - hop / 2) / extractor.sample_rate
+        """Seconds, where frame 0 begins."""
 
     def batch(self, places: Sequence[int]) -> FeatureBatch:
         """Put some recordings side by side, padded with 0."""

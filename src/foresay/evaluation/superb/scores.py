@@ -1,7 +1,8 @@
 """How many heads do on the same utterances: numbers for choosing among them, and intervals for those that are chosen."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 from foresay.corpora.manifest import Manifest
 from foresay.evaluation.measure import Population
 from foresay.results import FEWEST
-from foresay.statistics.estimates import estimate
+from foresay.statistics.estimates import Estimate, estimate, mean
 from foresay.statistics.intervals import ConfidenceInterval, bootstrap
+from foresay.statistics.verification import PRIORS, detection_cost, equal_error_rate, verification
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -54,6 +56,30 @@ class Ratios(HeadScores):
         with np.errstate(divide="ignore", invalid="ignore"):  # a draw without totals has no value, and there is no interval
             found = estimate(np.stack([counts, totals], 1), lambda drawn: {"ratio": drawn[:, 0] / drawn[:, 1]}, seed)["ratio"]
         return found.interval or ConfidenceInterval((), ())
+
+
+class TrialScores(HeadScores):
+    """A rate or a cost of trials, each of which asks whether two utterances are of one speaker. Speakers are drawn again."""
+
+    def __init__(self, metric: str, values: Floats, estimates: Callable[[int, int], Mapping[str, Estimate]], over: Population) -> None:
+        """`estimates`: of a head and a seed, all metrics."""
+        self.values, self.over = values, over
+        self._metric, self._estimates = metric, estimates
+
+    def interval(self, heads: Sequence[int], seed: int) -> ConfidenceInterval:
+        """Return the interval of the mean over some heads, draw by draw."""
+        return mean(self._estimates(head, seed)[self._metric] for head in heads).interval or ConfidenceInterval((), ())
+
+
+def of_trials(scores: Floats, speakers: NDArray[np.str_]) -> dict[str, HeadScores]:
+    """Rate trials with scores (G, N) of pairs of speakers (N, 2): `EER` and the costs."""
+    same = speakers[:, 0] == speakers[:, 1]
+    estimates = cache(lambda head, seed: verification(scores[head], speakers, seed))
+    over = Population("speakers", tuple(np.unique(speakers).tolist()))
+    values = {"EER": [equal_error_rate(row, same) for row in scores]} | {
+        f"minDCF({prior})": [detection_cost(row, same, prior) for row in scores] for prior in PRIORS
+    }
+    return {metric: TrialScores(metric, np.array(one), estimates, over) for metric, one in values.items()}
 
 
 Counted: TypeAlias = Mapping[str, tuple[Floats, Floats]]
