@@ -42,7 +42,7 @@ class XVectorHead(nn.Module):
 
 
 class TDNN(nn.Module):
-    """Layers over a frame and some before and after it, each with ReLU. What is shorter than all contexts together is padded with 0."""
+    """Layers over a frame and some before and after it, each with ReLU. What is shorter than all contexts together is padded, as in a batch."""
 
     def __init__(self, size: int, hidden: int, last: int) -> None:
         """`size`: D. `hidden`: of all layers but the `last`."""
@@ -55,7 +55,7 @@ class TDNN(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T, D) -> (B, T - LOST, last)."""
-        frames = F.pad(self.projector(frames), (0, 0, 0, max(0, LOST + 1 - frames.shape[1])))
+        frames = self.projector(F.pad(frames, (0, 0, 0, max(0, LOST + 1 - frames.shape[1]))))
         for layer, context, dilation in zip(self.layers, CONTEXTS, DILATIONS, strict=True):
             count = frames.shape[1] - (context - 1) * dilation
             around = [frames[:, place * dilation : place * dilation + count] for place in range(context)]
