@@ -49,7 +49,6 @@ def test_what_is_shorter_than_all_contexts_is_embedded_the_same_in_any_batch() -
     torch.testing.assert_close(model(batch, torch.tensor([5, 25]))[:1], alone)
 
 
-
 def test_in_training_cosines_with_speakers_and_else_embeddings() -> None:
     model, frames, lengths = head(), torch.randn(2, 20, 2, 4), torch.tensor([20, 17])
     cosines, embeddings = model(frames, lengths), model.eval()(frames, lengths)

@@ -74,7 +74,7 @@ class Diarization(SuperbTask):
     }
     protocols: ClassVar[Mapping[str, SuperbProtocol]] = protocols(
         SuperbProtocol("superb", updates=30_000, batch=32, hidden=512, heads=(PUBLISHED, LINEAR), decided_on="test"),
-        tiny={"updates": 150, "batch": 8, "size": 32, "hidden": 32, "checks": 5, "rates": (1e-1, 1e-2, 1e-3)},
+        tiny={"updates": 150, "batch": 8, "size": 32, "hidden": 32, "frame": 0.03, "checks": 5, "rates": (1e-1, 1e-2, 1e-3)},
     )
 
     def classes(self, train: Manifest) -> tuple[str, ...]:
