@@ -42,7 +42,7 @@ class XVectorHead(nn.Module):
 
 
 class TDNN(nn.Module):
-    """Layers over a frame and some before and after it, each with ReLU. What is shorter than all contexts together is padded, as in a batch."""
+    """Layers over a frame and some around it, each with ReLU. What is shorter than all contexts together is padded, as in a batch."""
 
     def __init__(self, size: int, hidden: int, last: int) -> None:
         """`size`: D. `hidden`: of all layers but the `last`."""
