@@ -15,10 +15,10 @@ from foresay.evaluation.superb.diarization import (
     DECISIONS,
     LINEAR,
     RATE,
-    Conversation,
     Decision,
     Diarization,
     ForwardHead,
+    TimedTurns,
     frames_of,
 )
 from foresay.evaluation.superb.features import FeatureBatch, FeatureStore
@@ -73,7 +73,7 @@ def test_errors_add_up_and_noise_does_as_badly_as_a_constant(tmp_path: Path) -> 
     total = found.pop(RATE)
     assert total == pytest.approx(sum(found.values()))
     constants = [
-        sum(Conversation(item.turns or (), SHIFT, FRAME).errors(np.tile(speaking, (40, 1)), Decision(0.5, 1))[0] for item in corpus.test)
+        sum(TimedTurns(item.turns or (), SHIFT, FRAME).errors(np.tile(speaking, (40, 1)), Decision(0.5, 1))[0] for item in corpus.test)
         for speaking in ([0.0, 0.0], [1.0, 0.0], [1.0, 1.0])
     ]
     speech = sum(turn.end - turn.start for item in corpus.test for turn in item.turns or ())
@@ -111,7 +111,7 @@ def test_a_frame_lies_around_its_center(tmp_path: Path) -> None:
 
 def test_errors_by_hand() -> None:
     """Frames of 0.5 s that begin at 0.25 s; one speaks from 0.25 to 1.25, the other from 1 to 1.75."""
-    conversation = Conversation((Interval(0.25, 1.25, "x"), Interval(1.0, 1.75, "y")), 0.25, 0.5)
+    conversation = TimedTurns((Interval(0.25, 1.25, "x"), Interval(1.0, 1.75, "y")), 0.25, 0.5)
     posteriors = np.array([[0.1, 0.9], [0.1, 0.6], [0.9, 0.1], [0.55, 0.1]])
     # output 2 speaks 0.25-1.25, output 1 1.25-2.25: missed 1-1.25 of y, made up 1.75-2.25
     assert conversation.errors(posteriors, Decision(0.5, 1)) == pytest.approx((0.75, 0.25, 0.5, 0.0, 1.75))

@@ -45,7 +45,7 @@ PLAIN = Decision(0.5, 1)
 DECISIONS = tuple(Decision(threshold, median) for median in MEDIANS for threshold in THRESHOLDS)
 
 
-class Conversation(NamedTuple):
+class TimedTurns(NamedTuple):
     """What a recording is scored by."""
 
     turns: tuple[Interval, ...]
@@ -102,7 +102,7 @@ class Diarization(SuperbTask):
         answers: Mapping[int, Any] = {
             place: frames_of(turns[place], frames.start + frames.seconds * np.arange(0.5, count), len(classes))
             if learnt
-            else Conversation(turns[place], frames.start, frames.seconds)
+            else TimedTurns(turns[place], frames.start, frames.seconds)
             for place, count in frames.counts.items()
         }
         return LabelledPart(manifest, features, answers)
@@ -179,7 +179,7 @@ def _numbers(outputs: Tensor) -> Floats:
     return numbers
 
 
-def _counted(answers: Sequence[Conversation], posteriors: Sequence[Sequence[Floats]], decisions: Sequence[Decision]) -> Counted:
+def _counted(answers: Sequence[TimedTurns], posteriors: Sequence[Sequence[Floats]], decisions: Sequence[Decision]) -> Counted:
     """Count the seconds of a batch, by the decision of each head."""
     seconds = np.array(
         [
