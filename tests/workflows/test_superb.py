@@ -14,6 +14,7 @@ from foresay.evaluation.superb._classification import Classification
 from foresay.evaluation.superb.query_by_example import QueryByExample
 from foresay.reports.superb import table
 from foresay.results import RESULTS, Result, read_results
+from foresay.workflows.evaluate import evaluate
 from foresay.workflows.superb import MiniatureSuperb, TenTasks, superb
 from reference.paired_levels import write_clips
 from reference.tiny_run import write_run
@@ -210,6 +211,34 @@ def test_a_task_given_twice_is_measured_and_shown_once(tmp_path: Path, corpus: P
 def test_the_shortest_budget(tmp_path: Path, corpus: Path) -> None:
     (row,) = run(corpus, tmp_path, "ks", budget=0.001).results
     assert row.details["updates"] >= 1
+
+
+def test_a_task_may_be_evaluated_as_any_measure_is(tmp_path: Path, corpus: Path) -> None:
+    write_run(tmp_path / "run")
+    train, valid, test = (corpus / "ks" / f"{part}.jsonl" for part in ("train", "valid", "test"))
+    options = [f"keyword_spotting.{change}" for change in TINY]
+    given = {"measures": ["keyword_spotting:tiny"], "options": options, "out": tmp_path, "device": "cpu"}
+    found = evaluate([tmp_path / "run"], test, train, valid, **given)
+    assert {(row.model, row.layer) for row in found} == {(name, "sum") for name in ("run", "run (untrained)", "logmel", "mfcc")}
+    ours = run(corpus, tmp_path, "ks", models=[tmp_path / "run"], options=quick("ks")).results
+    assert {(row.model, row.value, row.seconds) for row in ours} < {(row.model, row.value, row.seconds) for row in found}
+    with pytest.raises(UserError, match="give --valid-corpus, usually the valid.jsonl beside"):
+        evaluate([tmp_path / "run"], test, train, **given, again=True)
+    (row,) = (one for one in evaluate([tmp_path / "run"], test, train, valid, **given, layers=["z"]) if one.model == "run")
+    assert row.details["layers"] == ["z"]
+
+
+@pytest.mark.parametrize("beside", ["test-relevant.txt", "documents.jsonl"])
+def test_what_lies_beside_manifests_counts_in_an_evaluation_too(tmp_path: Path, calls: list[tuple[str, str, str]], beside: str) -> None:
+    write_queries(tmp_path)
+    given = {"valid_corpus": tmp_path / "valid-queries.jsonl", "measures": ["query_by_example:tiny"], "out": tmp_path / "out"}
+    for _ in range(2):
+        evaluate(["mfcc"], tmp_path / "test-queries.jsonl", **given)
+    assert len(calls) == 2  # of MFCC and log-mel
+    text = (tmp_path / beside).read_text()
+    (tmp_path / beside).write_text(text.replace("d1", "d2") if beside.endswith("txt") else "\n".join(text.splitlines()[:-1]) + "\n")
+    evaluate(["mfcc"], tmp_path / "test-queries.jsonl", **given)
+    assert len(calls) == 4
 
 
 def test_models_come_one_after_the_other(corpus: Path, tmp_path: Path, calls: list[tuple[str, str, str]]) -> None:

@@ -28,6 +28,8 @@ class Options:
     """Manifest to test on."""
     train_corpus: Path | None = None
     """Manifest that measures learn on which learn something themselves, such as the probe."""
+    valid_corpus: Path | None = None
+    """Manifest that measures choose on which learn several heads, as those of SUPERB do."""
     measures: str = ""
     """Names with protocols, with commas between: probe:converged,abx:phone. Papers disagree about them, so that none is the default."""
     option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MEASURE.FIELD=VALUE")] = field(default=())
@@ -56,6 +58,7 @@ def run(arguments: list[str]) -> None:
             options.models,
             options.corpus,
             options.train_corpus,
+            options.valid_corpus,
             measures=[measure for measure in options.measures.split(",") if measure],
             options=options.option,
             searches=options.search,

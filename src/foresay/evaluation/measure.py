@@ -100,6 +100,8 @@ class Measure(ABC, Generic[ProtocolT]):
     """Whether its numbers are of all layers together that are asked for, such as of their sum."""
     files: Sequence[Path] = ()
     """What the measure reads beside the manifests: with another content it is measured anew."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Patterns of what it reads beside the manifest to test on, which counts as the `files` do."""
     alike: tuple[object, ...] = ()
     """What else numbers must have in common to be compared."""
 

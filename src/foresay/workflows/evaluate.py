@@ -28,6 +28,7 @@ def evaluate(
     models: Sequence[str | Path],
     corpus: str | Path,
     train_corpus: str | Path | None = None,
+    valid_corpus: str | Path | None = None,
     *,
     measures: Sequence[str] = (),
     options: Sequence[str] = (),
@@ -38,7 +39,7 @@ def evaluate(
     device: str | None = None,
     again: bool = False,
 ) -> list[Result]:
-    """Measure models on the manifest `corpus`; measures that learn something themselves learn it on `train_corpus`.
+    """Measure models on the manifest `corpus`; what learns something itself learns on `train_corpus`, and may choose on `valid_corpus`.
 
     `models`: runs, `RUN@step`, model folders, other people's checkpoints (`hf:NAME`, a `.pt` file; to be kept in `out`). Every baseline
     that can be, and an untrained copy of each model of ours, is measured beside them.
@@ -60,7 +61,8 @@ def evaluate(
     changes = _options(options, measures)
     chosen = _with_searches([find_measure(name, changes.get(_measure_name(name)), layers or ()) for name in measures], searches)
     place = str(find_process(device).device)
-    corpora = Corpora(Manifest.open(corpus), Manifest.open(train_corpus) if train_corpus else None)
+    train, valid = (Manifest.open(path) if path else None for path in (train_corpus, valid_corpus))
+    corpora = Corpora(Manifest.open(corpus), train, valid)
     candidates = find_candidates(models, layers, seed, place)
     folder = Path(out) if out else None
     if folder:

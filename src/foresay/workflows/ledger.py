@@ -93,7 +93,8 @@ class Ledger:
             manifest and (manifest.digest, manifest.sound)
             for manifest in (corpora.test, corpora.train, *([corpora.valid] if corpora.valid else []))
         ]
-        self._files = [of_file(path) for path in measure.files]
+        beside = [path for pattern in measure.beside for path in sorted(corpora.test.path.parent.glob(pattern))]
+        self._files = [of_file(path) for path in (*measure.files, *beside)]
         settings = {key: value for key, value in to_table(measure.protocol).items() if str(value) not in map(str, measure.files)}
         context = (measure.name, sorted(settings.items()), manifests, seed, __version__, self._files)
         self._shared = fingerprint(context)  # of rows that are no candidate's, such as the majority class

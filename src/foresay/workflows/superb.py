@@ -54,8 +54,6 @@ SOURCES = {
 """Where the manifests of each come from."""
 MANIFESTS = {"qbe": (None, "valid-queries.jsonl", "test-queries.jsonl")}
 """Train, valid and test, where they have other names."""
-BESIDE = ("*-trials.txt", "*-relevant.txt", "documents.jsonl")
-"""What lies beside manifests."""
 
 
 @dataclass(frozen=True)
@@ -169,12 +167,10 @@ def _candidates(models: Sequence[str | Path], layers: Sequence[str] | None, seed
 
 
 def _measure(task: str, protocol: str, changes: Table, layers: Sequence[str], seconds: float | None, corpora: Corpora) -> Measure[Any]:
-    """Find the measure of a task, with all that its numbers depend on."""
+    """Find the measure of a task, with a share of the budget if it learns."""
     if seconds is not None and corpora.train:
         changes = {**changes, "seconds": max(0.1, round(seconds, 1))}
-    measure = find_measure(f"{TASKS[task]}:{protocol}", changes, layers)
-    measure.files = sorted(path for pattern in BESIDE for path in corpora.test.path.parent.glob(pattern))
-    return measure
+    return find_measure(f"{TASKS[task]}:{protocol}", changes, layers)
 
 
 def _options(texts: Sequence[str], tasks: Sequence[str]) -> dict[str, Table]:

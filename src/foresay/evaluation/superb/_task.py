@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from foresay import draws
 from foresay.contracts import Extractor, FeatureExtractor
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.subjects import Subject
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError, nearest
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.evaluation.superb.features import FeatureBatch, Features, FeatureStore
@@ -40,6 +40,8 @@ PUBLISHED = "published"
 """The head of the paper."""
 SUM, NORMED = "sum", "normed sum"
 """Ways to add layers: as published, and of layers each of whose frames has mean 0 and variance 1."""
+BESIDE = ("*-trials.txt", "*-relevant.txt", "documents.jsonl")
+"""Lists that lie beside manifests."""
 POOL = 8
 """Batches whose recordings are sorted by length before they are cut, so that little is padded."""
 
@@ -146,6 +148,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
 
     by_layer = False
     joint = True
+    beside = BESIDE
     folder: ClassVar[str]
     """Where its manifests lie in a corpus for SUPERB, such as `ks`."""
     pools: ClassVar[bool] = False
@@ -210,7 +213,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
         Raises:
             UserError: a corpus is missing, or its answers do not fit.
         """
-        return [row for subject in subjects for row in self._measure(subject, corpora, seed, device)]
+        return [row for subject in with_untrained(subjects) for row in self._measure(subject, corpora, seed, device)]
 
     def judged(self, group: HeadGroup, part: LabelledPart, *, kept: bool) -> Iterator[tuple[list[int], FeatureBatch, Tensor]]:
         """Yield places of recordings, their features, and the outputs of all heads (G, B, …), batch by batch."""

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from foresay.contracts import Extractor, FeatureExtractor
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.subjects import Subject
+from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
-from foresay.evaluation.superb._task import Stores
+from foresay.evaluation.superb._task import BESIDE, Stores
 from foresay.evaluation.superb.features import CorpusFeatures
 from foresay.evaluation.superb.matching import Distance, FeatureMoments, match
 from foresay.files import read_text
@@ -64,6 +64,7 @@ class QueryByExample(Measure[QueryProtocol]):
     name = "query_by_example"
     by_layer = False
     joint = True
+    beside = BESIDE
     metrics: ClassVar = {MAXIMUM: Metric("higher", headline=True), ACTUAL: Metric("higher")}
     protocols: ClassVar = {name: QueryProtocol(name) for name in ("superb", "clean", "tiny")}
     store: Stores | None = None
@@ -91,7 +92,7 @@ class QueryByExample(Measure[QueryProtocol]):
             (queries, relevant(folder / f"{split}-relevant.txt", queries, documents))
             for split, queries in (("valid", corpora.valid), ("test", corpora.test))
         ]
-        return [row for subject in subjects for row in self._measure(subject, splits, documents, seed, device)]
+        return [row for subject in with_untrained(subjects) for row in self._measure(subject, splits, documents, seed, device)]
 
     def _measure(
         self, subject: Subject, splits: Sequence[tuple[Manifest, NDArray[np.bool_]]], documents: Manifest, seed: int, device: str
