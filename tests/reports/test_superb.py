@@ -2,12 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from foresay.reports.superb import COLUMNS, PUBLISHED, Cell, agreement, superb_scores, table
+from foresay.reports.comparisons import compare
+from foresay.reports.markup import Html
+from foresay.reports.record import Record
+from foresay.reports.superb import COLUMNS, PUBLISHED, Cell, _shares, agreement, superb_scores, superb_section, table
 from foresay.results import Draws, Result
+from reference.html_checker import Checker
 
 SUM = "sum"
 
@@ -109,3 +114,27 @@ def test_heads_that_rank_alike_and_heads_that_do_not() -> None:
         "KS: `normed sum` ranks 3 models as `sum` does: Kendall's tau -1.00",
     ]
     assert not agreement([one for one in results if one.model != "c"])
+
+
+def record(results: Sequence[Result]) -> Record:
+    return Record(name="run", folder=Path("run"), recipe={}, data={}, lines=(), results=tuple(results), examples=())
+
+
+def test_the_page_draws_what_layers_count_of_models_with_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    painted: list[tuple[str, str]] = []
+
+    def draw(name: str, title: str, *_: object) -> Html:
+        painted.append((name, title))
+        return Html("")
+
+    monkeypatch.setattr("foresay.reports.superb.draw", draw)
+    layers = {"layers": ["L0", "L1"], "weights": [0.75, 0.25], "rms": [1.0, 9.0]}
+    results = [row("hub", "keyword_spotting", 0.5, details=layers), row("logmel", "keyword_spotting", 0.4, details={"weights": [1.0]})]
+    html = superb_section(compare([record(results)]))
+    assert html is not None
+    Checker(str(html))
+    for text in ("KS accuracy, %", "hub", "logmel", "50.0", "1000", "root mean square"):
+        assert text in str(html)
+    assert painted == [("layers-0", "What layers of hub count in each task")]
+    assert _shares(results)["hub"].tasks["KS"].tolist() == [0.25, 0.75]
+    assert superb_section(compare([record([row("hub", "probe", 0.5)])])) is None
