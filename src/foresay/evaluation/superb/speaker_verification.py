@@ -47,7 +47,7 @@ class SpeakerVerification(SuperbTask):
         SuperbProtocol(
             "superb", updates=200_000, batch=50, size=512, hidden=1500, checks=10, heads=(PUBLISHED, STATISTICS), chosen_on="test"
         ),
-        tiny={"updates": 150, "batch": 16, "size": 32, "hidden": 64, "frame": 0.03, "checks": 5, "rates": (1e-2, 1e-3), "single": False},
+        tiny={"updates": 300, "batch": 16, "size": 32, "hidden": 64, "frame": 0.03, "checks": 6, "rates": (3e-3, 1e-3), "single": False},
     )
 
     def classes(self, train: Manifest) -> tuple[str, ...]:
