@@ -29,7 +29,7 @@ from foresay.results import Metric
 from foresay.statistics.diarization_error import MEDIANS, THRESHOLDS, active_speakers, errors_of_turns, turns_of_frames
 
 LINEAR = "linear"
-RATE, MISSED, FALSE_ALARM, CONFUSED = "diarization error rate", "missed speech", "false alarms", "confused speakers"
+RATE, MISSED, FALSE_ALARM, CONFUSED = "diarization error rate", "share missed", "share made up", "share confused"
 
 
 class Decision(NamedTuple):
