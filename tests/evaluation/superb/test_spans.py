@@ -1,4 +1,4 @@
-"""Frames side by side as one: which, how many, and for models of any rate."""
+"""Frames side by side as one: which, how many, and for models of any rate; and what is counted without a total."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from foresay.evaluation.superb.features import FeatureStore, spliced
+from foresay.evaluation.superb.scores import Ratios
 from reference.paired_levels import subject, write_clips
 
 
@@ -34,3 +35,14 @@ def test_a_recording_shorter_than_a_span_is_left_out(tmp_path: Path) -> None:
     assert features.shape == (2, 3, 2, 24)
     assert lengths.tolist() == [2, 3]
     assert found.rms() == pytest.approx([0.125**0.5] * 2)
+
+
+def test_counts_without_a_total_move_the_interval() -> None:
+    """Slots that are written where there are none: `bootstrap` would leave the utterance out."""
+    totals, ids = np.array([[0.0, 10.0, 10.0, 10.0, 10.0, 10.0]]), [f"u{n}" for n in range(6)]
+    with_errors, without = (Ratios(np.array([[count, 1.0, 1.0, 1.0, 1.0, 1.0]]), totals, ids) for count in (30.0, 0.0))
+    interval = with_errors.interval([0], 0)
+    assert with_errors.values.tolist() == [35 / 50]
+    assert interval[1] > 1 > interval[0]
+    assert len(interval.places) == 6
+    assert without.interval([0], 0) == pytest.approx((0.1, 0.1))
