@@ -100,10 +100,11 @@ def test_published_numbers_stand_beside_ours_where_the_data_are_theirs(
     asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["superb", "a", "--corpus", str(tmp_path), "--protocol", "superb"]) == 0
-    assert "HuBERT BASE (published)" in capsys.readouterr().out
+    assert "HuBERT BASE (published, original data)" in capsys.readouterr().out
     assert main(["superb", "a", "--corpus", str(tmp_path), "--protocol", "tiny"]) == 0
     (tmp_path / "corpus.toml").touch()
     assert main(["superb", "a", "--corpus", str(tmp_path), "--protocol", "superb"]) == 0
+    assert main(["superb", "a", "--corpus", "embedded", "--protocol", "superb"]) == 0
     assert "published" not in capsys.readouterr().out
     assert asked
 

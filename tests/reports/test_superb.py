@@ -78,8 +78,8 @@ def test_the_table_has_the_published_head_in_the_order_of_the_paper() -> None:
 def test_published_numbers_stand_in_their_own_columns() -> None:
     head, *rows = table(THREE, published=True)
     names = [cells[0] for cells in rows]
-    assert names[3:] == [f"{name} (published)" for name in PUBLISHED]
-    hubert = dict(zip(head, rows[names.index("HuBERT BASE (published)")], strict=True))
+    assert names[3:] == [f"{name} (published, original data)" for name in PUBLISHED]
+    hubert = dict(zip(head, rows[names.index("HuBERT BASE (published, original data)")], strict=True))
     values = dict(zip(COLUMNS, PUBLISHED["HuBERT BASE"], strict=True))
     assert [hubert[one] for one in head[1:-1]] == [f"{values[one]:g}" for one in ("PR", "KS", "SF F1", "SF CER")]
     assert hubert["score"] == ""
@@ -110,8 +110,8 @@ def test_heads_that_rank_alike_and_heads_that_do_not() -> None:
         *ranked("L1", 1, 2, 3),
     ]
     assert agreement(results) == [
-        "KS: `sum, lstm` ranks 3 models as `sum` does: Kendall's tau +1.00",
-        "KS: `normed sum` ranks 3 models as `sum` does: Kendall's tau -1.00",
+        "KS accuracy: `sum, lstm` ranks 3 models as `sum` does: Kendall's tau +1.00",
+        "KS accuracy: `normed sum` ranks 3 models as `sum` does: Kendall's tau -1.00",
     ]
     assert not agreement([one for one in results if one.model != "c"])
 
@@ -136,5 +136,53 @@ def test_the_page_draws_what_layers_count_of_models_with_several(monkeypatch: py
     for text in ("KS accuracy, %", "hub", "logmel", "50.0", "1000", "root mean square"):
         assert text in str(html)
     assert painted == [("layers-0", "What layers of hub count in each task")]
-    assert _shares(results)["hub"].tasks["KS"].tolist() == [0.25, 0.75]
+    assert _shares(results)["hub", ("L0", "L1")]["KS"].tolist() == [0.25, 0.75]
     assert superb_section(compare([record([row("hub", "probe", 0.5)])])) is None
+
+
+def test_editions_of_a_task_stand_beside_each_other() -> None:
+    def edition(model: str, value: float, **more: str) -> Result:
+        return dataclasses.replace(row(model, "keyword_spotting", value), **more)
+
+    results = [
+        edition("a", 0.2),
+        edition("a", 0.8, protocol="clean"),
+        edition("a", 0.4, data_fingerprint="abcdefg"),
+        edition("logmel", 0.1),
+    ]
+    head, *rows = table(results)
+    columns = ("KS (tiny, x/test) accuracy, %", "KS (clean, x/test) accuracy, %", "KS (tiny, x/test, abcd) accuracy, %")
+    assert head == ["model", *columns, "score"]
+    assert rows == [["a", "20.0", "80.0", "40.0", ""], ["logmel", "10.0", "", "", ""]]
+    folds = [dataclasses.replace(drawn(0.4, 0.1), corpus=f"fold{n}/test", data_fingerprint=str(n)) for n in (1, 2)]
+    assert table(folds)[0] == ["model", "ER accuracy, %", "score"]
+
+
+def test_two_metrics_of_a_task_are_ranked_apart() -> None:
+    """F1 ranks alike, CER the other way round; both as one number would rank by nothing."""
+    own = [(0.1, 0.9), (0.2, 0.5), (0.3, 0.2)]
+    results = [one for model, values in zip("abc", own, strict=True) for one in slots(model, *values)]
+    others = [(0.3, 0.2), (0.5, 0.3), (0.9, 0.4)]
+    results += [
+        dataclasses.replace(one, layer="normed sum") for model, pair in zip("abc", others, strict=True) for one in slots(model, *pair)
+    ]
+    taus = [line.rpartition(" ")[2] for line in agreement(results)]
+    assert taus == ["+1.00", "-1.00"]
+
+
+def test_models_that_are_all_alike_have_no_ranking() -> None:
+    results = [row(model, "keyword_spotting", 0.5, layer=layer) for model in "abc" for layer in (SUM, "normed sum")]
+    assert agreement(results) == ["KS accuracy: by `normed sum` or by `sum` all 3 models are alike, so that there is no ranking"]
+
+
+def test_the_page_draws_numbers_of_different_layers_apart() -> None:
+    pytest.importorskip("matplotlib")
+
+    def weighted(layers: list[str], **more: str) -> Result:
+        details = {"weights": [1 / len(layers)] * len(layers), "rms": [1.0] * len(layers), "layers": layers}
+        return dataclasses.replace(row("a", "keyword_spotting", 0.5, details=details), **more)
+
+    results = [weighted(["L1", "L2", "L3"]), weighted(["L1", "L2"], protocol="tiny(layers=L1 L2)")]
+    section = superb_section(compare([record(results)]))
+    assert section is not None
+    assert str(section).count("What layers of a count in each task") == 2

@@ -17,7 +17,7 @@ from foresay.errors import UserError
 from foresay.evaluation.superb._task import Stores
 from foresay.reports.superb import agreement, table
 from foresay.trust import trusting
-from foresay.workflows.superb import superb
+from foresay.workflows.superb import EMBEDDED, superb
 
 MADE = "corpus.toml"
 """What lies beside a corpus that was made here: published numbers are not of it."""
@@ -76,7 +76,8 @@ def run(arguments: list[str]) -> None:
             device=options.device,
             again=options.again,
         )
-    theirs = options.protocol in {"superb", "clean"} and not (Path(options.corpus) / MADE).exists()
+    made = options.corpus == EMBEDDED or (Path(options.corpus) / MADE).exists()
+    theirs = options.protocol in {"superb", "clean"} and not made
     print_table(table(found.results, published=theirs))
     for line in agreement(found.results):
         print(line)

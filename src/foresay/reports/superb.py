@@ -5,7 +5,7 @@ log-mel, 1000 for what is the best in everything (SUPERB's leaderboard, where s_
 of the table.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,34 @@ COLUMNS = ("PR", "ASR", "KS", "QbE", "SID", "ASV", "SD", "ER", "IC", "SF F1", "S
 """Theirs."""
 
 
+class Edition(NamedTuple):
+    """A task as it was measured: numbers of two editions stand beside each other, and are never one."""
+
+    measure: str
+    protocol: str
+    corpus: str
+    data: str
+    """A digest of what the corpora hold; nothing for folds, which are one."""
+
+    @classmethod
+    def of(cls, result: Result) -> "Edition":
+        """Read it off a number."""
+        fold = result.corpus.startswith("fold")
+        return cls(result.measure, result.protocol, *(("folds", "") if fold else (result.corpus, result.data_fingerprint)))
+
+
+def _labels(results: Sequence[Result]) -> dict[Edition, str]:
+    """Name tasks by their short names, with protocol and corpus where there are several editions."""
+    found = list(dict.fromkeys(Edition.of(one) for one in results if one.measure in SHORT))
+    several = {one.measure for one in found if sum(other.measure == one.measure for other in found) > 1}
+    return {
+        one: f"{SHORT[one.measure]} ({', '.join(filter(None, (one.protocol, one.corpus, one.data[:4])))})"
+        if one.measure in several
+        else SHORT[one.measure]
+        for one in found
+    }
+
+
 class Cell(NamedTuple):
     """A number of a model in a task, a mean over folds where there are any."""
 
@@ -92,7 +120,8 @@ def table(results: Sequence[Result], *, published: bool = False) -> list[list[st
     if published:
         for name, values in PUBLISHED.items():
             known = dict(zip(COLUMNS, values, strict=True))
-            rows.append([f"{name} (published)", *(f"{known[one]:g}" if one in known else "" for one in map(_task, columns)), ""])
+            theirs = (f"{known[one]:g}" if one in known else "" for one in map(_task, columns))
+            rows.append([f"{name} (published, original data)", *theirs, ""])
     return rows
 
 
@@ -116,16 +145,22 @@ def superb_scores(cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, float]:
 def agreement(results: Sequence[Result]) -> list[str]:
     """Say of each task whether another head, or normalized layers, rank the models as the published head does: Kendall's tau."""
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
+    labels = _labels(results)
     for one in results:
         if one.headline and one.split == "test" and one.measure in SHORT:
-            found.setdefault((one.measure, one.layer), {}).setdefault(one.model, []).append(one.value)
+            column = f"{labels[Edition.of(one)]} {one.metric}"
+            found.setdefault((column, one.layer), {}).setdefault(one.model, []).append(one.value)
     lines = []
-    for (measure, layer), values in found.items():
-        own = found.get((measure, MAIN[0]), {})
+    for (column, layer), values in found.items():
+        own = found.get((column, MAIN[0]), {})
         models = sorted(own.keys() & values.keys())
         if layer not in MAIN and layer.startswith(("sum", "normed sum")) and len(models) >= RANKED:
-            tau = kendalltau([np.mean(own[model]) for model in models], [np.mean(values[model]) for model in models]).statistic
-            lines.append(f"{SHORT[measure]}: `{layer}` ranks {len(models)} models as `{MAIN[0]}` does: Kendall's tau {tau:+.2f}")
+            both = [[float(np.mean(rows[model])) for model in models] for rows in (own, values)]
+            if any(len(set(numbers)) == 1 for numbers in both):
+                lines.append(f"{column}: by `{layer}` or by `{MAIN[0]}` all {len(models)} models are alike, so that there is no ranking")
+            else:
+                tau = kendalltau(*both).statistic
+                lines.append(f"{column}: `{layer}` ranks {len(models)} models as `{MAIN[0]}` does: Kendall's tau {tau:+.2f}")
     return lines
 
 
@@ -135,7 +170,7 @@ def superb_section(comparisons: Sequence[Comparison]) -> Html | None:
     if not results:
         return None
     head, *rows = table(results)
-    pictures = [_picture(model, shares, f"layers-{number}") for number, (model, shares) in enumerate(_shares(results).items())]
+    pictures = [_picture(*of, tasks, f"layers-{number}") for number, (of, tasks) in enumerate(_shares(results).items())]
     text = (
         "Ten tasks, each with a small head on the frozen model. The score is 0 for log-mel and 1000 for what is the best of this table in "
         "everything; intervals are over utterances, or over speakers where there are five."
@@ -156,34 +191,27 @@ def superb_section(comparisons: Sequence[Comparison]) -> Html | None:
     )
 
 
-class Shares(NamedTuple):
-    """What layers count."""
-
-    layers: tuple[str, ...]
-    tasks: dict[str, NDArray[np.float64]]
-    """Task -> (L,), 1 in all."""
-
-
-def _shares(results: Sequence[Result]) -> dict[str, Shares]:
-    """Read off what each layer counts, of models with several."""
-    found: dict[str, Shares] = {}
+def _shares(results: Sequence[Result]) -> dict[tuple[str, tuple[str, ...]], dict[str, NDArray[np.float64]]]:
+    """Read off what each layer counts: model and its layers, where they are several -> task -> shares (L,), a mean over folds."""
+    found: dict[tuple[str, tuple[str, ...]], dict[str, list[NDArray[np.float64]]]] = {}
+    labels = _labels(results)
     for one in results:
         details: Mapping[str, Any] = one.details
         if one.layer == MAIN[0] and one.headline and len(details.get("weights", ())) > 1:
             counted = np.asarray(details["weights"]) * np.asarray(details["rms"])
-            shares = found.setdefault(one.model, Shares(tuple(details["layers"]), {}))
-            shares.tasks[SHORT[one.measure]] = counted / counted.sum()
-    return found
+            tasks = found.setdefault((one.model, tuple(details["layers"])), {})
+            tasks.setdefault(labels[Edition.of(one)], []).append(counted / counted.sum())
+    return {of: {task: np.mean(several, 0) for task, several in tasks.items()} for of, tasks in found.items()}
 
 
-def _picture(model: str, shares: Shares, name: str) -> Html:
-    values = np.stack(list(shares.tasks.values()))
+def _picture(model: str, layers: Sequence[str], shares: Mapping[str, NDArray[np.float64]], name: str) -> Html:
+    values = np.stack(list(shares.values()))
 
     def paint(figure: Any) -> None:  # noqa: ANN401 - matplotlib is an optional extra
         axes = figure.subplots()
         image = axes.imshow(values, aspect="auto", cmap="viridis", vmin=0.0)
-        axes.set_yticks(range(len(values)), labels=list(shares.tasks))
-        axes.set_xticks(range(len(shares.layers)), labels=shares.layers)
+        axes.set_yticks(range(len(values)), labels=list(shares))
+        axes.set_xticks(range(len(layers)), labels=layers)
         axes.grid(visible=False)
         axes.set(title=model, xlabel="layer")
         figure.colorbar(image, label="share")
@@ -193,18 +221,12 @@ def _picture(model: str, shares: Shares, name: str) -> Html:
 
 def _cells(results: Sequence[Result]) -> dict[str, dict[str, Cell]]:
     """Model -> column -> number, tasks in their order; folds of a task are one."""
-    folds: dict[str, dict[tuple[str, str], list[Result]]] = {}
+    folds: dict[str, dict[str, list[Result]]] = {}
+    labels = _labels(results)
     for one in results:
         if one.headline and one.layer in MAIN and one.split == "test" and one.measure in SHORT:
-            folds.setdefault(one.model, {}).setdefault((one.measure, one.metric), []).append(one)
-    return {model: dict(_columns(found)) for model, found in folds.items()}
-
-
-def _columns(found: Mapping[tuple[str, str], Sequence[Result]]) -> Iterator[tuple[str, Cell]]:
-    for measure, short in SHORT.items():
-        for (of, metric), results in found.items():
-            if of == measure:
-                yield f"{short} {metric}", Cell.of(results)
+            folds.setdefault(one.model, {}).setdefault(f"{labels[Edition.of(one)]} {one.metric}", []).append(one)
+    return {model: {column: Cell.of(some) for column, some in columns.items()} for model, columns in folds.items()}
 
 
 def _task(column: str) -> str:
