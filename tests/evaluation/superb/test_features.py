@@ -177,3 +177,12 @@ def test_what_half_precision_cannot_hold_is_refused_by_name(tmp_path: Path, giga
         store.frames(write(tmp_path)).batch([0])
     with pytest.raises(UserError, match="in first, second"):
         store.pooled(write(tmp_path))
+
+
+def test_the_folder_for_features_is_made_unless_it_is_a_file(tmp_path: Path) -> None:
+    manifest, (folder, file) = write(tmp_path), (tmp_path / "some" / "where", tmp_path / "file")
+    assert FeatureStore(subject(), folder=folder).frames(manifest).places
+    assert folder.is_dir()
+    file.touch()
+    with pytest.raises(UserError, match="file"):
+        FeatureStore(subject(), folder=file).frames(manifest)

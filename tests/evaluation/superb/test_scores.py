@@ -1,10 +1,14 @@
 """Ratios of heads against sums by hand, and who is drawn again."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from foresay.evaluation.superb.scores import Ratios
+from foresay.errors import UserError
+from foresay.evaluation.superb.scores import Ratios, joined
 from foresay.statistics.intervals import bootstrap
+from reference.paired_levels import write_clips
 
 COUNTS = np.array([[1.0, 0, 2, 3, 0, 1], [0.0, 0, 0, 1, 1, 2]])
 TOTALS = np.array([[2.0, 1, 4, 3, 1, 5]] * 2)
@@ -41,3 +45,17 @@ def test_of_five_speakers_speakers_are_drawn(speakers: str) -> None:
 
 def test_of_fewer_speakers_utterances_are_drawn() -> None:
     assert Ratios(COUNTS, TOTALS, IDS, list("vwxyvw")).over == ("utterances", IDS)
+
+
+def test_what_is_a_share_of_nothing_is_refused(tmp_path: Path) -> None:
+    manifest = write_clips(tmp_path / "some.jsonl", {"a": [[0, 0]] * 4, "b": [[0, 0]] * 4})
+    nothing = {"rate": (np.ones((1, 2)), np.zeros((1, 2)))}
+    with pytest.raises(UserError, match="rate of .*/some is a share of nothing"):
+        joined([nothing], manifest, [0, 1])
+
+
+def test_where_a_draw_may_have_nothing_to_divide_by_there_is_no_interval() -> None:
+    counts, totals = np.array([[1.0] * 6]), np.array([[0.0] * 5 + [2.0]])
+    assert len(Ratios(counts, totals, "abcdef").interval([0], 0).draws) == 0
+    totals[0, :] = 2.0
+    assert len(Ratios(counts, totals, "abcdef").interval([0], 0).draws) > 0

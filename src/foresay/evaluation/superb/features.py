@@ -27,6 +27,7 @@ from foresay.corpora.manifest import Manifest
 from foresay.encoding.recordings import SHORTEST, encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
+from foresay.files import make_folder
 
 Key: TypeAlias = tuple[str, float, int | None, float]
 """A recording: file, start, channel, duration."""
@@ -138,6 +139,7 @@ class FeatureStore:
 
     def _file(self, total: int, needed: int) -> NDArray[np.float16]:
         """Make a file for so many frames, or say that the disk is too small."""
+        make_folder(self._folder)
         free = shutil.disk_usage(self._folder).free
         if free < needed + SPARE:
             msg = (

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
 from foresay.evaluation.measure import Population
 from foresay.results import FEWEST
 from foresay.statistics.estimates import Estimate, estimate, mean
@@ -55,6 +56,8 @@ class Ratios(HeadScores):
             return bootstrap(counts, totals, seed=seed)
         with np.errstate(divide="ignore", invalid="ignore"):  # a draw without totals has no value, and there is no interval
             found = estimate(np.stack([counts, totals], 1), lambda drawn: {"ratio": drawn[:, 0] / drawn[:, 1]}, seed)["ratio"]
+        if found.draws is None or not np.isfinite(found.draws).all():
+            return ConfidenceInterval((), ())
         return found.interval or ConfidenceInterval((), ())
 
 
@@ -87,10 +90,17 @@ Counted: TypeAlias = Mapping[str, tuple[Floats, Floats]]
 
 
 def joined(batches: Sequence[Counted], manifest: Manifest, places: Sequence[int]) -> dict[str, HeadScores]:
-    """Put the counts of all batches together, which are of the recordings in these places, in this order."""
+    """Put the counts of all batches together, which are of the recordings in these places, in this order.
+
+    Raises:
+        UserError: there is nothing to divide by.
+    """
     ids, speakers = [manifest.ids[place] for place in places], [manifest.speakers[manifest.speaker_codes[place]] for place in places]
     found: dict[str, HeadScores] = {}
     for metric in batches[0]:
         counts, totals = (np.concatenate([batch[metric][part] for batch in batches], 1) for part in (0, 1))
+        if not totals.any():
+            msg = f"{metric} of {manifest.name} is a share of nothing: nobody speaks in any of its turns, or no slot begins and ends"
+            raise UserError(msg)
         found[metric] = Ratios(counts, totals, ids, speakers)
     return found
