@@ -1,6 +1,7 @@
 """What it takes to do it again: settings, commands, citations."""
 
 import base64
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from foresay.extras import install
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.record import Record
+from foresay.reports.superb import SHORT
 from foresay.reports.wording import setting
 from foresay.settings import write_toml
 from foresay.version import __version__
@@ -100,11 +102,14 @@ def _commands(record: Record) -> list[str]:
     if record.recipe:
         commands.append(f"foresay pretrain {recipe} --corpus {train} --valid {valid} --run {run}")
     measured = [result for result in record.results if result.step is not None] or list(record.results)
-    protocols = dict.fromkeys((result.measure, *_options(result.protocol)) for result in measured) or {("probe", "paper"): None}
+    all_protocols = list(dict.fromkeys((result.measure, *_options(result.protocol)) for result in measured)) or [("probe", "paper")]
+    commands += _superb(run, [one for one in all_protocols if one[0] in SHORT])
+    protocols = [one for one in all_protocols if one[0] not in SHORT]
     measures = ",".join(dict.fromkeys(f"{measure}:{protocol}" for measure, protocol, *_ in protocols))
     options = dict.fromkeys(f"--option {shlex.quote(f'{measure}.{option}')}" for measure, _, *options in protocols for option in options)
     what = " ".join([f"--measures {shlex.quote(measures)}", *options])
-    commands.append(f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus {train} {what}")
+    if protocols:
+        commands.append(f"foresay evaluate {run} --corpus TEST.jsonl --train-corpus {train} {what}")
     return [*commands, f"foresay report {run}"]
 
 
@@ -115,7 +120,23 @@ def _options(protocol: str) -> list[str]:
     ['phone', 'max_size_group=10', 'max_x_across=5']
     """
     name, _, options = protocol.removesuffix(")").partition("(")
-    return [name, *(options.split(", ") if options else [])]
+    return [name, *(re.split(r", (?=\w+=)", options) if options else [])]
+
+
+def _superb(run: str, protocols: Sequence[Sequence[str]]) -> list[str]:
+    """Commands that measure tasks of SUPERB again, one for each protocol and choice of layers."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for measure, name, *options in protocols:
+        task = SHORT[measure].lower()
+        chosen = [option.removeprefix("layers=").replace(" ", ",") for option in options if option.startswith("layers=")]
+        how = " ".join([f"--protocol {name}", *(f"--layers {shlex.quote(layers)}" for layers in chosen)])
+        tasks, changes = found.setdefault(how, ([], []))
+        tasks.append(task)
+        changes += [f"--option {shlex.quote(f'{task}.{option}')}" for option in options if not option.startswith("layers=")]
+    return [
+        " ".join([f"foresay superb {run} --corpus SUPERB {how} --tasks {','.join(dict.fromkeys(tasks))}", *changes])
+        for how, (tasks, changes) in found.items()
+    ]
 
 
 def _recipe_file(record: Record) -> str:
