@@ -1,5 +1,6 @@
 """SUPERB on corpora that lack tasks, with folds, options and budgets: what is measured, left out, refused, and not measured twice."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -272,3 +273,14 @@ def test_the_miniature_is_made_and_has_its_own_protocol(
     superb((), "embedded", out=tmp_path, options=quick("ks"), device="cpu")
     assert (tmp_path / "superb-corpus" / "ks").is_dir()
     assert [protocol.partition("(")[0] for _, protocol, _ in calls] == ["tiny"]
+
+
+def test_numbers_that_were_chosen_on_other_recordings_are_of_other_data(tmp_path: Path, corpus: Path) -> None:
+    shutil.copytree(corpus / "ks", tmp_path / "fewer" / "ks")
+    valid = tmp_path / "fewer" / "ks" / "valid.jsonl"
+    valid.write_text("".join(valid.read_text().splitlines(keepends=True)[:-1]))
+    places = (corpus, tmp_path / "fewer")
+    found = [superb(["mfcc"], one, protocol="tiny", tasks=["ks"], options=quick("ks"), out=tmp_path / one.name) for one in places]
+    first, second = ({row.data_fingerprint for row in one.results} for one in found)
+    assert len(first) == len(second) == 1
+    assert first != second

@@ -182,6 +182,7 @@ class Ledger:
         kind = self._measure.metric(result.metric)
         stamp = self._prints[subject] if subject else self._shared
         learnt = self._corpora.train if "trained_on" in result.details else None
+        chosen = [self._corpora.valid.digest] if self._corpora.valid else []
         arrays = {"arrays": sorted(result.arrays)} if result.arrays else {}
         return replace(
             result,
@@ -189,7 +190,7 @@ class Ledger:
             unit=kind.unit,
             headline=kind.headline,
             model_fingerprint=self._models[subject] if subject else "",
-            data_fingerprint=fingerprint(self._corpora.test.digest, learnt and learnt.digest, self._files, *self._measure.alike),
+            data_fingerprint=fingerprint(self._corpora.test.digest, learnt and learnt.digest, *chosen, self._files, *self._measure.alike),
             details={**result.details, **arrays, "tested_on": self._corpora.test.digest, "fingerprint": stamp},
         )
 
