@@ -33,6 +33,8 @@ MOST = 10**300
 """JSON holds integers that no float can be."""
 FEWEST = 5
 """Utterances, speakers or items that an interval takes: fewer can be drawn again in so few ways that their spread says nothing."""
+COVERAGE = 95.0
+"""% of the draws that lie in an interval."""
 EXAMPLE = "example-"
 """What the names of artifacts begin with that hold an utterance each, with its features; a number follows, from 1."""
 
@@ -43,6 +45,13 @@ NAMES = "names-"
 """What stands before the digest of what was drawn, where its names are kept."""
 
 Direction = Literal["higher", "lower", "none"]
+
+
+def middle(draws: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of the middle 95 % of (n,) draws."""
+    tail = (100.0 - COVERAGE) / 2.0
+    low, high = np.percentile(draws, [tail, 100.0 - tail])
+    return float(low), float(high)
 
 
 @dataclasses.dataclass(frozen=True)

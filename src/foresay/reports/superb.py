@@ -17,8 +17,7 @@ from foresay.reports.canvas import draw
 from foresay.reports.comparisons import Comparison
 from foresay.reports.markup import Html, join, row, tag
 from foresay.reports.wording import PERCENT, amount
-from foresay.results import Result
-from foresay.statistics.intervals import middle
+from foresay.results import Result, middle
 
 SHORT = {
     "phoneme_recognition": "PR",

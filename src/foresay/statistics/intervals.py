@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foresay.draws import stream
-from foresay.results import FEWEST
+from foresay.results import FEWEST, middle
 
-COVERAGE = 95.0
 DRAWS = 1000
 
 
@@ -35,13 +34,6 @@ class ConfidenceInterval(tuple[float, ...]):  # noqa: SLOT001 - there are few, a
         self = super().__new__(cls, middle(values) if known else ())
         self.draws, self.places = values if known else np.zeros(0), drawn
         return self
-
-
-def middle(draws: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of the middle 95 % of (n,) draws."""
-    tail = (100.0 - COVERAGE) / 2.0
-    low, high = np.percentile(draws, [tail, 100.0 - tail])
-    return float(low), float(high)
 
 
 def bootstrap(counts: ArrayLike, totals: ArrayLike, *, n: int = 1000, seed: int = 0) -> ConfidenceInterval:

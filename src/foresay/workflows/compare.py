@@ -13,10 +13,9 @@ from foresay.errors import UserError, at_least
 from foresay.evaluation.probes.probe import GAIN
 from foresay.fingerprint import of_saved
 from foresay.loading import locate
-from foresay.results import FEWEST, RESULTS, Direction, Result, read_results, with_draws
+from foresay.results import FEWEST, RESULTS, Direction, Result, middle, read_results, with_draws
 from foresay.runs import read_weights
 from foresay.settings import read_toml_file
-from foresay.statistics.intervals import middle
 
 Side: TypeAlias = str | Path | Sequence[str | Path]
 

@@ -14,8 +14,7 @@ from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.progress import stage
 from foresay.reports.wording import amount
-from foresay.results import RESULTS, Result, read_results, with_draws
-from foresay.statistics.intervals import middle
+from foresay.results import RESULTS, Result, middle, read_results, with_draws
 from foresay.text.normalization import Normalizer
 from foresay.text.vocabulary import Vocabulary
 from foresay.workflows.side_by_side import side_by_side

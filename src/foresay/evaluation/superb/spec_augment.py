@@ -48,8 +48,8 @@ def augmented(frames: Tensor, lengths: Tensor, policy: FeatureAugmentation) -> T
 def warp(frames: Tensor, lengths: Tensor, most: int) -> Tensor:
     """Move one frame of each utterance by up to `most`, and all others in proportion; short ones stay as they are. (B, T, D)."""
     counts = lengths[:, None]
-    center = most + (torch.rand_like(frames[:, 0, :1]) * (counts - 2 * most)).long()  # most ... T - most - 1
-    moved = center + 1 + (torch.rand_like(frames[:, 0, :1]) * 2 * most).long() - most
+    center = most + (_drawn(frames, len(frames), 1) * (counts - 2 * most)).long()  # most ... T - most - 1
+    moved = center + 1 + (_drawn(frames, len(frames), 1) * 2 * most).long() - most
     long_enough = counts > 2 * most
     center, moved = (torch.where(long_enough, places, counts).clamp(min=1) for places in (center, moved))
     times = torch.arange(frames.shape[1], device=frames.device) + 0.5  # the middles of frames
@@ -66,10 +66,15 @@ def warp(frames: Tensor, lengths: Tensor, most: int) -> Tensor:
 def _spans(sizes: Tensor, size: int, widest: Tensor, counts: Tensor) -> Tensor:
     """Draw `counts` (B,) spans in the first `sizes` (B,) of `size` places, each shorter than `widest` (B,): (B, size) bool."""
     most = int(counts.max())
-    draws = torch.rand(2, len(sizes), most, device=sizes.device)
+    draws = _drawn(sizes, 2, len(sizes), most)
     widths = (draws[0] * torch.minimum(widest, sizes)[:, None]).long()
     starts = (draws[1] * (sizes[:, None] - widths + 1)).long()
     drawn = torch.arange(most, device=sizes.device) < counts[:, None]
     places = torch.arange(size, device=sizes.device)
     inside = (places >= starts[..., None]) & (places < (starts + widths)[..., None]) & drawn[..., None]
     return inside.any(1)
+
+
+def _drawn(like: Tensor, *size: int) -> Tensor:
+    """Draw from 0 to 1 where a tensor is, from the stream that dropout draws from: `side_by_side` opens it for each update."""
+    return torch.empty(size, device=like.device).uniform_()
