@@ -110,8 +110,8 @@ def test_heads_that_rank_alike_and_heads_that_do_not() -> None:
         *ranked("L1", 1, 2, 3),
     ]
     assert agreement(results) == [
-        "KS accuracy: `sum, lstm` ranks 3 models as `sum` does: Kendall's tau +1.00",
-        "KS accuracy: `normed sum` ranks 3 models as `sum` does: Kendall's tau -1.00",
+        "KS accuracy: `sum` and `sum, lstm` rank 3 models, Kendall's tau +1.00",
+        "KS accuracy: `sum` and `normed sum` rank 3 models, Kendall's tau -1.00",
     ]
     assert not agreement([one for one in results if one.model != "c"])
 

@@ -22,8 +22,8 @@ def page(records: Sequence[Record]) -> str:
     comparisons = compare(records)
     errors, superb = errors_section(comparisons), superb_section(comparisons)
     sections = {
-        "results": ("What was learned", results_section(comparisons)),
         **({"superb": ("Ten tasks (SUPERB)", superb)} if superb else {}),
+        "results": ("What was learned", results_section(comparisons)),
         **({"errors": ("What is recognized wrongly", errors)} if errors else {}),
         "utterances": ("Utterances, and the models' features", listening_section(records)),
         "training": ("Training", training_section(records)),

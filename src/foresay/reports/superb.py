@@ -159,7 +159,7 @@ def agreement(results: Sequence[Result]) -> list[str]:
                 lines.append(f"{column}: by `{layer}` or by `{MAIN[0]}` all {len(models)} models are alike, so that there is no ranking")
             else:
                 tau = kendalltau(*both).statistic
-                lines.append(f"{column}: `{layer}` ranks {len(models)} models as `{MAIN[0]}` does: Kendall's tau {tau:+.2f}")
+                lines.append(f"{column}: `{MAIN[0]}` and `{layer}` rank {len(models)} models, Kendall's tau {tau:+.2f}")
     return lines
 
 
@@ -168,7 +168,7 @@ def superb_section(comparisons: Sequence[Comparison]) -> Html | None:
     results = [line.result for comparison in comparisons for line in comparison.lines if comparison.kind.measure in SHORT]
     if not results:
         return None
-    head, *rows = table(results)
+    head, *rows = zip(*table(results), strict=True)  # a row for each task: a page is higher than wide
     pictures = [_picture(*of, tasks, f"layers-{number}") for number, (of, tasks) in enumerate(_shares(results).items())]
     text = (
         "Ten tasks, each with a small head on the frozen model. The score is 0 for log-mel and 1000 for what is the best of this table in "
@@ -178,12 +178,13 @@ def superb_section(comparisons: Sequence[Comparison]) -> Html | None:
         "What each layer counts in each task: its learnt weight times the root mean square of its features, for layers differ in size, "
         "as shares of all."
     )
-    alike = [tag("ul", *(tag("li", line) for line in agreement(results)))]
+    lines = [tag("li", line) for line in agreement(results)]
+    alike = [tag("details", tag("summary", "Do other heads rank the models alike?"), tag("ul", *lines))] if lines else []
     drawn = [tag("p", of_layers, class_="caption"), tag("div", *pictures, class_="panels")] if pictures else []
     return join(
         [
             tag("p", text),
-            tag("div", markup.table(head, [row(*cells) for cells in rows], class_="results wide"), class_="scroll"),
+            tag("div", markup.table(["", *head[1:]], [row(*cells) for cells in rows], class_="results wide"), class_="scroll"),
             *alike,
             *drawn,
         ]
