@@ -132,8 +132,8 @@ class HeadGroup:
     normed: bool
     starts: list[HeadStart]
     heads: SideBySide
-    scores: np.ndarray[Any, np.dtype[np.float64]] = field(init=False)
-    """(G,): the best so far of each on what it is chosen on."""
+    scores: np.ndarray[Any, np.dtype[np.float64]]
+    """(G,): the best so far of each on what it is chosen on, higher being better; at first none."""
     decided: list[Any] = field(default_factory=list)
     """(G,): what was decided for each once it had learnt, such as a threshold; nothing, where a task has nothing to decide."""
 
@@ -267,7 +267,7 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
                     heads.append(self.head(kind, layers, span * features.stack.size, classes, start, normed=normed))
             rates = [start.rate for start in starts]
             side = SideBySide(heads, rates, decay=self.decay, seed=seed, grouped=kind not in self.alone, device=device)
-            found.append(HeadGroup(kind, normed, starts, side))
+            found.append(HeadGroup(kind, normed, starts, side, np.full(len(side), -np.inf)))
         return found
 
     def _learn(
@@ -288,8 +288,8 @@ class SuperbTask(Measure[SuperbProtocol], ABC):
             if update % every == 0 or update == protocol.updates or late:
                 for group in groups:
                     values = sign * self.scores(group, valid, classes, kept=False)[headline].values
-                    better = values > group.scores if update > every else np.ones(len(values), dtype=bool)
-                    group.scores = np.where(better, values, group.scores if update > every else values)
+                    better = values > group.scores
+                    group.scores = np.where(better, values, group.scores)
                     group.heads.keep(torch.from_numpy(better))
             if late:
                 break
