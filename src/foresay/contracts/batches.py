@@ -36,6 +36,8 @@ class Batch:
     A function of (seed, step, place in the global batch), so the draw is the same on one device and on eight."""
     speakers: Tensor | None = None
     """(B,) int64."""
+    speaker_names: tuple[str, ...] | None = None
+    """Who speaks in each utterance, by the manifest."""
     labels: Tensor | None = None
     """(B, T) int64 on the CPU: the classes of frames; -1: none."""
     text: tuple[str, ...] | None = None

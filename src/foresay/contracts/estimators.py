@@ -1,7 +1,7 @@
 """What a model promises that is fitted in passes over a corpus, and what a corpus gives it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
@@ -19,6 +19,15 @@ class Transcribed(NamedTuple):
     transcript: str
 
 
+class Recorded(NamedTuple):
+    """A recording of a corpus."""
+
+    id: str
+    speaker: str
+    frames: Tensor
+    """(T, D) float32."""
+
+
 class FitData(Protocol):
     """A corpus as an estimator goes through it: each call is one pass."""
 
@@ -31,6 +40,12 @@ class FitData(Protocol):
 
     def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Literal["text", "phones"]) -> Iterable[Transcribed]:
         """Go through the recordings that have a transcript, with their frames of a layer."""
+
+    def speakers(self) -> Sequence[str]:
+        """Return the names of those who speak, sorted."""
+
+    def recordings(self, encoder: FeatureExtractor, layer: str, *, hours: float) -> Iterable[Recorded]:
+        """Go through the recordings, or as many as last about so many hours, drawn at random, with their frames of a layer."""
 
     def leave_out(self, name: str, why: str) -> None:
         """Note that nothing can be learnt from the utterance of this id; the run lists it."""

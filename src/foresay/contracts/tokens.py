@@ -3,7 +3,9 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from foresay.contracts.frames import FeatureExtractor
 from foresay.errors import UserError
@@ -22,9 +24,9 @@ class Tokens:
     fingerprint: str
     """Digest of what made them. Wherever tokens meet a model, it is compared."""
     frame_rate: float | None = None
-    """Symbols per second; None: they follow no clock."""
+    """Symbols per second; None: they follow no clock, as runs of equal ones are merged."""
     durations: Tensor | None = None
-    """(B, T) int64, frames that each symbol stands for, where runs of equal symbols are merged."""
+    """(B, T) int64, frames that each symbol stands for, where runs of equal symbols are merged and it is known for how long each lasts."""
 
     def require(self, fingerprint: str, of: str) -> None:
         """Make sure that the tokens are those that something was made for; `of` names it in the message.
@@ -38,6 +40,33 @@ class Tokens:
                 "mean other things. Encode the audio with the tokenizer that it was trained on"
             )
             raise UserError(msg)
+
+    def merged(self) -> "Tokens":
+        """Merge runs of equal symbols, and say how long each lasts; of several levels, runs in which all are equal. On the CPU."""
+        ids, durations = [], []
+        for row, length in zip(self.ids.cpu(), self.lengths.tolist(), strict=True):
+            different, counts = torch.unique_consecutive(row[:, :length], dim=1, return_counts=True)
+            ids.append(different.T)
+            durations.append(counts)
+        lengths = torch.tensor([len(counts) for counts in durations])
+        padded = pad_sequence(ids, batch_first=True).transpose(1, 2)
+        return Tokens(padded, lengths, self.vocabulary, self.fingerprint, durations=pad_sequence(durations, batch_first=True))
+
+    def expanded(self, frame_rate: float) -> "Tokens":
+        """Repeat each symbol as long as it lasts: the inverse of `merged`. On the CPU.
+
+        Raises:
+            ValueError: nobody knows how long.
+        """
+        if self.durations is None:
+            msg = "these tokens have no durations: they cannot be repeated"
+            raise ValueError(msg)
+        rows = [
+            row[:, :length].repeat_interleave(durations[:length], dim=1).T
+            for row, durations, length in zip(self.ids.cpu(), self.durations.cpu(), self.lengths.tolist(), strict=True)
+        ]
+        lengths = torch.tensor([len(row) for row in rows])
+        return Tokens(pad_sequence(rows, batch_first=True).transpose(1, 2), lengths, self.vocabulary, self.fingerprint, frame_rate)
 
 
 class Tokenizer(ABC):
@@ -55,6 +84,11 @@ class Tokenizer(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Digest of the weights and settings that the tokens come from."""
+
+    @property
+    def frame_rate(self) -> float:
+        """Symbols per second, before runs of equal ones are merged."""
+        return self.encoder.sample_rate / self.encoder.hop(self.layer)
 
     @abstractmethod
     def quantize(self, frames: Tensor) -> Tensor:

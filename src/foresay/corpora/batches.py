@@ -369,6 +369,7 @@ def _collate(
         images=torch.from_numpy(np.stack(images)) if images else None,
         keys=None if keys is None else torch.from_numpy(keys),
         speakers=torch.tensor([one.window.speaker for one in examples]),
+        speaker_names=tuple(manifest.speakers[one.window.speaker] for one in examples),
         labels=None if labels is None else _stack_labels([labels(one.window) for one in examples]),
         text=None if texts is None else tuple(transcript_of(manifest[one.window.segments[0].item], texts) for one in examples),
     )

@@ -1,15 +1,15 @@
 """A corpus as an estimator goes through it, pass by pass."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from foresay import progress
-from foresay.contracts import FeatureExtractor, Transcribed
-from foresay.corpora.item import Transcript, transcript_of
+from foresay.contracts import FeatureExtractor, Recorded, Transcribed
+from foresay.corpora.item import UNKNOWN, Transcript, transcript_of
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.fitted_clusters import draw_frames
 from foresay.encoding.recordings import draw_recordings, encode_recordings
@@ -47,6 +47,20 @@ class CorpusPasses:
             reasons = Counter(why.partition(":")[0] for why in self.left_out.values())
             counted = "; ".join(f"{why} ({count:,})" for why, count in reasons.most_common(SHOWN))
             self.note(f"{len(self.left_out):,} of {len(texts):,} utterances are left out: {counted}")
+
+    def speakers(self) -> Sequence[str]:
+        """Return the names of those who speak, sorted."""
+        return sorted({self.manifest.speakers[code] for code in self.manifest.speaker_codes})
+
+    def recordings(self, encoder: FeatureExtractor, layer: str, *, hours: float) -> Iterator[Recorded]:
+        """Go through the recordings, or as many as last about so many hours, drawn at random, with their frames of a layer."""
+        drawn = draw_recordings(self.manifest, 3600 * hours, self.seed)
+        unreadable: dict[int, AudioError] = {}
+        for recording in encode_recordings(Subject("the encoder", encoder, (layer,)), self.manifest, self.device, set(drawn), unreadable):
+            item = recording.item
+            yield Recorded(item.id, item.speaker or UNKNOWN, recording.features[layer])
+        for place, error in unreadable.items():
+            self.leave_out(self.manifest[place].id, str(error))
 
     def leave_out(self, name: str, why: str) -> None:
         """Note that nothing can be learnt from the utterance of this id."""

@@ -1,0 +1,74 @@
+"""Generation: what models sequences of tokens, and how it is sampled from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from foresay.contracts.frames import FeatureExtractor
+from foresay.contracts.language_models import LanguageModel
+from foresay.contracts.models import Trainable
+from foresay.contracts.tokens import Tokenizer, Tokens
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next symbol is drawn: from the distribution at a temperature, cut off by rank or by probability."""
+
+    temperature: float
+    """What log p is divided by: below 1 the likely becomes likelier; 0: always the likeliest."""
+    top_k: int | None = None
+    """Draw among so many of the likeliest symbols; None: among all."""
+    top_p: float | None = None
+    """Draw among the likeliest symbols that together have at least this probability (nucleus sampling); None: among all."""
+    longest: int = 500
+    """Symbols that are drawn at most."""
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            msg = f"temperature = {self.temperature}: it must be 0 (always the likeliest) or more"
+            raise ValueError(msg)
+        if self.top_k is not None and self.top_k < 1:
+            msg = f"top_k = {self.top_k}: at least one symbol must be left to draw"
+            raise ValueError(msg)
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            msg = f"top_p = {self.top_p} is a probability, above 0 and at most 1"
+            raise ValueError(msg)
+        if self.longest < 1:
+            msg = f"longest = {self.longest}: at least one symbol must be drawn"
+            raise ValueError(msg)
+
+
+class TokenModel(Trainable, FeatureExtractor, ABC):
+    """A language model of the tokens of speech, together with what makes them; its layers are what it computes of them, on their clock."""
+
+    tokenizer: Tokenizer
+    """A part, not trained."""
+
+    @property
+    @abstractmethod
+    def language_model(self) -> LanguageModel:
+        """The same as a model of symbols, which are the numbers of units as text."""
+
+    @abstractmethod
+    def prepared(self, tokens: Tokens) -> Tokens:
+        """Bring tokens of the tokenizer into the form that is modelled, such as with runs of equal ones merged.
+
+        Raises:
+            UserError: they are those of another tokenizer.
+        """
+
+    @abstractmethod
+    def log_probabilities(self, tokens: Tokens) -> Tensor:
+        """Score each symbol by those before it: tokens (B, 1, U), in any form, -> log p (B, U) in nats, 0 beyond an utterance's length.
+
+        U is that of the form that is modelled (`prepared`). Ends of utterances are not scored.
+        """
+
+    @abstractmethod
+    def generate(self, prompts: Tokens, sampling: Sampling, keys: Sequence[int]) -> Tokens:
+        """Continue each of B prompts, which may be of length 0, with symbols that are drawn by its key: what was drawn alone, (B, 1, U).
+
+        The tokens that are returned are in the form that is modelled. An utterance ends where its end is drawn, or at `sampling.longest`.
+        """
