@@ -9,7 +9,7 @@ from torch import Tensor
 
 from foresay import progress
 from foresay.building import describe
-from foresay.contracts import FeatureExtractor, Transcribed
+from foresay.contracts import FeatureExtractor, Recorded, Transcribed
 from foresay.corpora.item import Transcript
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
@@ -25,6 +25,7 @@ from foresay.text.vocabulary import Unit
 from foresay.training.trainer import described
 
 MANIFEST = ".jsonl"
+NO_AUDIO = "there are only texts, and no audio to go through"
 SPAN = 8
 """Words in a row of a test transcript that give a sentence away as taken from it, or from where it came from."""
 
@@ -148,8 +149,13 @@ class _Sentences:
         return iter(self._sentences)
 
     def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[Transcribed]:  # noqa: ARG002 - the contract's
-        msg = "there are only texts, and no audio to go through"
-        raise UserError(msg)
+        raise UserError(NO_AUDIO)
+
+    def recordings(self, encoder: FeatureExtractor, layer: str, *, hours: float) -> Iterator[Recorded]:  # noqa: ARG002 - the contract's
+        raise UserError(NO_AUDIO)
+
+    def speakers(self) -> Sequence[str]:
+        return ()
 
     def leave_out(self, name: str, why: str) -> None:
         self.note(f"{name} is left out: {why}")
@@ -161,8 +167,7 @@ class _Sentences:
         self.note(f"pass {number} of {count}: {dict(numbers)}")
 
     def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:  # noqa: ARG002 - the contract's
-        msg = "there are only texts, and no audio to draw frames from"
-        raise UserError(msg)
+        raise UserError(NO_AUDIO)
 
 
 class _Tested:
