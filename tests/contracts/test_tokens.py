@@ -33,7 +33,7 @@ def test_merging_is_run_length_coding(rows: list[list[int]]) -> None:
 @given(ROWS)
 def test_repeating_inverts_merging(rows: list[list[int]]) -> None:
     again = _tokens(rows).merged().expanded(50.0)
-    assert again.frame_rate == 50.0  # noqa: PLR2004 - as given
+    assert again.frame_rate == 50.0
     assert [row[0, :length].tolist() for row, length in zip(again.ids, again.lengths.tolist(), strict=True)] == rows
 
 
