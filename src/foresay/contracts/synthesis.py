@@ -57,6 +57,10 @@ class PitchEncoder(Model, ABC):
     def encode(self, normalized: Tensor) -> Tensor:
         """Turn normalized frames (B, T, 2) into what a synthesizer takes: (B, ceil(T hop / code_hop), D)."""
 
+    @abstractmethod
+    def decode(self, encoded: Tensor, frames: int) -> Tensor:
+        """Return the normalized frames (B, T, 2) that `encoded` (B, T', D) stands for, as far as it keeps them; `frames`: T."""
+
 
 class SpeakerEncoder(Model, ABC):
     """What a synthesizer takes of a voice: a vector for each speaker, by name or by a recording."""
