@@ -52,6 +52,7 @@ MeasuringPurpose: TypeAlias = Literal[
     "frames",
     "pairs",
     "trials",
+    "shuffled units",
     "tokens",
     "phones of a map",
     "items of a map",

@@ -15,10 +15,12 @@ from foresay.models.representation.multimodal_cpc import MultimodalCPC
 from foresay.results import Result, load_artifact, read_results
 from foresay.runs import Run
 from foresay.settings import write_toml
+from foresay.trust import trusting
 from foresay.workflows.evaluate import evaluate
 from reference.levels import write_corpus
 from reference.pairs import write_pairs
 from reference.tiny_run import write_run
+from reference.toy_synthesizer import toy_synthesizer, write_synthesizer
 
 MEASURES = ["probe:converged"]
 
@@ -276,3 +278,10 @@ def test_mistakes_are_named(tmp_path: Path, corpora: tuple[Path, Path]) -> None:
             evaluate(models, *corpora, **{"measures": ["probe:paper"], **named})
     with pytest.raises(UserError, match="--train-corpus"):
         evaluate([tmp_path / "mine"], corpora[0], measures=["probe:paper"])
+
+
+def test_a_synthesizer_is_measured_by_measures_of_synthesis_only(tmp_path: Path) -> None:
+    manifest = write_corpus(tmp_path / "test.jsonl", 6)
+    run = write_synthesizer(tmp_path / "vocoder", toy_synthesizer(manifest))
+    with trusting(), pytest.raises(UserError, match=r"vocoder is a synthesizer: it makes speech and no features.*vocoder#tokenizer"):
+        evaluate([run], manifest.path, measures=["slowness:k50"])

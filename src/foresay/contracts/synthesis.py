@@ -106,12 +106,15 @@ class Synthesizer(Trainable, Extractor, ABC):
     layer_names = ("speech",)
     modalities: Sequence[Modality] = ("audio",)
     sample_rate: int
+    """Hz, of what is synthesized, and of what its parts take."""
     tokenizer: Tokenizer
     """A part, not trained."""
     pitch: PitchEncoder
     """A part, not trained."""
     speaker: SpeakerEncoder
     """A part, not trained."""
+    met: Tensor
+    """(V,) bool, a buffer: the tokens that it was trained on. What others sound like, nobody knows."""
 
     @abstractmethod
     def predict_pitch(self, tokens: Tokens, voices: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from foresay.contracts import Batch, Extractor, FeatureExtractor, Frames, ImageExtractor
+from foresay.contracts import Batch, Extractor, FeatureExtractor, Frames, ImageExtractor, Synthesizer
 from foresay.encoding.kept import KeptFeatures
 from foresay.errors import UserError, nearest
 
@@ -38,10 +38,16 @@ class Subject:
         """The extractor of audio features.
 
         Raises:
-            UserError: it takes images only.
+            UserError: it takes images only, or makes speech and no features.
         """
         if isinstance(self.model, FeatureExtractor) and "audio" in self.model.modalities:
             return self.model
+        if isinstance(self.model, Synthesizer):
+            msg = (
+                f"{self.name} is a synthesizer: it makes speech and no features. It is evaluated by the measures of synthesis, such as "
+                f"intelligibility:greedy, and the encoder of its units by itself (its part: {self.name}#tokenizer)"
+            )
+            raise UserError(msg)
         msg = f"{self.name} takes images and no audio. Image models are evaluated by the measures of whole items, such as item_probe:mean"
         raise UserError(msg)
 
@@ -55,6 +61,18 @@ class Subject:
         if isinstance(self.model, ImageExtractor) and "image" in self.model.modalities:
             return self.model
         msg = f"{self.name} takes audio and no images: give a corpus of audio, or a model that was trained on images"
+        raise UserError(msg)
+
+    @property
+    def synthesizer(self) -> Synthesizer:
+        """The synthesizer of speech.
+
+        Raises:
+            UserError: it is none.
+        """
+        if isinstance(self.model, Synthesizer):
+            return self.model
+        msg = f"{self.name} synthesizes no speech: this measure is one of synthesizers (foresay train unit-vocoder-tiny --units RUN …)"
         raise UserError(msg)
 
     def encode(self, batch: Batch) -> Frames:
