@@ -35,3 +35,6 @@ class ToyPitch(PitchEncoder):
 
     def encode(self, normalized: Tensor) -> Tensor:
         return normalized
+
+    def decode(self, encoded: Tensor, frames: int) -> Tensor:
+        return encoded[:, :frames]
