@@ -1,16 +1,11 @@
 """Language models of texts: n-grams are estimated, written as a model folder or an ARPA file, read again, and measured by perplexity."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from torch import Tensor
-
-from foresay import progress
 from foresay.building import describe
-from foresay.contracts import FeatureExtractor, Recorded, Transcribed
-from foresay.corpora.item import Transcript
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.files import make_folder, text_lines
@@ -25,7 +20,6 @@ from foresay.text.vocabulary import Unit
 from foresay.training.trainer import described
 
 MANIFEST = ".jsonl"
-NO_AUDIO = "there are only texts, and no audio to go through"
 SPAN = 8
 """Words in a row of a test transcript that give a sentence away as taken from it, or from where it came from."""
 
@@ -90,7 +84,7 @@ def train_ngram(
         msg = f"all {len(overlapping):,} sentences overlap with transcripts to be tested on (--exclude), and none is left: add other text"
         raise UserError(msg)
     model = NGram(settings).eval()
-    model.fit(_Sentences(sentences))
+    model.learn(sentences)
     model.settings = replace(settings, normalization=normalization, outside=outside)  # the sentences are normalized already
     grams = model.tables()
     make_folder(place.parent)
@@ -135,39 +129,6 @@ def read_sentences(path: str | Path) -> Iterator[str]:
         msg = f"{manifest.name} has no texts: none of its {len(manifest):,} items has the key `text`"
         raise UserError(msg)
     yield from texts
-
-
-class _Sentences:
-    """The passes over sentences (`FitData`)."""
-
-    seed = 0
-
-    def __init__(self, sentences: Sequence[str]) -> None:
-        self._sentences = sentences
-
-    def texts(self) -> Iterator[str]:
-        return iter(self._sentences)
-
-    def utterances(self, encoder: FeatureExtractor, layer: str, transcript: Transcript) -> Iterator[Transcribed]:  # noqa: ARG002 - the contract's
-        raise UserError(NO_AUDIO)
-
-    def recordings(self, encoder: FeatureExtractor, layer: str, *, hours: float) -> Iterator[Recorded]:  # noqa: ARG002 - the contract's
-        raise UserError(NO_AUDIO)
-
-    def speakers(self) -> Sequence[str]:
-        return ()
-
-    def leave_out(self, name: str, why: str) -> None:
-        self.note(f"{name} is left out: {why}")
-
-    def note(self, line: str) -> None:
-        progress.say(line)
-
-    def passed(self, number: int, count: int, numbers: Mapping[str, float]) -> None:
-        self.note(f"pass {number} of {count}: {dict(numbers)}")
-
-    def frames(self, encoder: FeatureExtractor, layer: str, *, hours: float, most: int) -> Tensor:  # noqa: ARG002 - the contract's
-        raise UserError(NO_AUDIO)
 
 
 class _Tested:

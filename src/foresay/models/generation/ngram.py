@@ -104,7 +104,15 @@ class NGram(Estimator, LanguageModel):
         Raises:
             UserError: it has no texts, or `<s>`, `</s>` or `<unk>` stands in one.
         """
-        stream, words = _read(map(self.split, data.texts()))
+        self.learn(data.texts())
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Estimate the n-grams of texts.
+
+        Raises:
+            UserError: there are none, or `<s>`, `</s>` or `<unk>` stands in one.
+        """
+        stream, words = _read(map(self.split, texts))
         found = estimate(stream, words, self.settings.order, self.settings.prune)
         if found.fallen_back:
             orders = ", ".join(map(str, found.fallen_back))

@@ -1,0 +1,114 @@
+"""The units of recordings, as a token model's tokenizer gives them, and how likely they are: by the model, and by counting n-grams."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from foresay.contracts import LanguageModel, TokenModel, Tokens
+from foresay.corpora.manifest import Manifest
+from foresay.encoding.kept import KeptFeatures
+from foresay.encoding.recordings import encode_recordings
+from foresay.encoding.subjects import Subject
+from foresay.errors import UserError
+from foresay.models.generation.ngram import NGram, NGramSettings
+
+Units: TypeAlias = Mapping[int, Tensor]
+"""By the places of recordings: (U,) int64 on the CPU."""
+
+TOGETHER = 32
+"""Recordings that are scored at once."""
+
+
+def token_model(subject: Subject, measure: str) -> TokenModel:
+    """Return the token model that a subject is; `measure` needs one.
+
+    Raises:
+        UserError: it is none.
+    """
+    if isinstance(subject.model, TokenModel):
+        return subject.model
+    msg = (
+        f"{measure} asks what a language model of units finds likely, and {subject.name} is none: train one on units "
+        "(`foresay train unit-lm-tiny --units RUN …`)"
+    )
+    raise UserError(msg)
+
+
+def encode_units(
+    model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
+) -> Units:
+    """Encode recordings, those in some places or all, as the units that the model models. What is too short for a unit is left out.
+
+    Raises:
+        UserError: the tokenizer has several levels.
+        AudioError: a recording cannot be read.
+    """
+    tokenizer = model.tokenizer
+    if tokenizer.levels != 1:
+        msg = f"the model's tokenizer gives {tokenizer.levels} symbols to each frame, and what is measured here is of one: choose another"
+        raise UserError(msg)
+    subject = Subject("the tokenizer's encoder", tokenizer.encoder, (tokenizer.layer,), kept=kept or KeptFeatures(0))
+    found: dict[int, Tensor] = {}
+    for recording in encode_recordings(subject, manifest, device, places):
+        frames = recording.features[tokenizer.layer]
+        if len(frames):
+            found[recording.index] = tokenizer.quantize(frames)[:, 0].cpu()
+    return {place: units for some in _batches(found) for place, units in _modelled(model, some).items()}
+
+
+def score_units(model: TokenModel, units: Units, device: str) -> Mapping[int, Tensor]:
+    """Score the units that `encode_units` gave by those before them: log p (U,) in nats on the CPU."""
+    scores: dict[int, Tensor] = {}
+    with torch.no_grad():
+        for some in _batches(units):
+            tokens = _tokens(model, some, None)
+            found = model.log_probabilities(replace(tokens, ids=tokens.ids.to(device))).float().cpu()
+            scores |= {place: row[: len(own)] for (place, own), row in zip(some.items(), found, strict=True)}
+    return scores
+
+
+def count_units(units: Units, order: int) -> NGram:
+    """Estimate n-grams of units: interpolated modified Kneser-Ney smoothing."""
+    model = NGram(NGramSettings(order)).eval()
+    model.learn(" ".join(map(str, own.tolist())) for own in units.values())
+    return model
+
+
+def score_symbols(model: LanguageModel, units: Units) -> Mapping[int, Tensor]:
+    """Score units by a model of their numbers as text, each by those before it: log p (U,) in nats."""
+    numbers = {symbol: number for number, symbol in enumerate(model.symbols)}
+    scores: dict[int, Tensor] = {}
+    with torch.no_grad():
+        for some in _batches(units):
+            rows = [torch.tensor([numbers.get(str(unit), -1) for unit in own.tolist()]) for own in some.values()]
+            symbols = pad_sequence(rows, batch_first=True)  # (B, U)
+            states, found = torch.full((len(rows),), model.start), []
+            for place in range(symbols.shape[1]):
+                score, states = model.advance(states, symbols[:, place])
+                found.append(score)
+            scores |= {place: row[: len(own)] for (place, own), row in zip(some.items(), torch.stack(found, 1), strict=True)}
+    return scores
+
+
+def _batches(units: Units) -> Iterator[Units]:
+    """Yield some recordings at a time, of about one length."""
+    order = sorted(units, key=lambda place: len(units[place]))
+    for first in range(0, len(order), TOGETHER):
+        yield {place: units[place] for place in order[first : first + TOGETHER]}
+
+
+def _tokens(model: TokenModel, units: Units, frame_rate: float | None) -> Tokens:
+    ids = pad_sequence(list(units.values()), batch_first=True)[:, None]
+    lengths = torch.tensor([len(own) for own in units.values()])
+    return Tokens(ids, lengths, model.tokenizer.vocabulary, model.tokenizer.fingerprint, frame_rate)
+
+
+def _modelled(model: TokenModel, units: Units) -> Units:
+    """Bring the units of frames into the form that is modelled."""
+    tokens = model.prepared(_tokens(model, units, model.tokenizer.frame_rate))
+    rows = zip(units, tokens.ids[:, 0].cpu(), tokens.lengths.tolist(), strict=True)
+    return {place: row[:length] for place, row, length in rows}

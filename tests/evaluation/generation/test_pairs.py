@@ -1,0 +1,248 @@
+"""Pairs whose outcome is known: by hand-made scores, and by a language of which the model knows every word."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foresay.encoding.subjects import Subject
+from foresay.errors import UserError
+from foresay.evaluation.generation._pairs import BIGRAM, GAIN, LENGTH, MODEL, UNIGRAM, Pair, judge
+from foresay.evaluation.generation._units import count_units, encode_units, score_symbols, score_units
+from foresay.evaluation.generation.swuggy import BANDS, band
+from foresay.evaluation.measure import Corpora, Measure, find_measure
+from foresay.results import Result
+from reference.ngram_dictionary import DictionaryNGram
+from reference.toy_token_model import toy_model, write_units
+
+TEXTS = ["0 1 2 3", "0 1 4", "2 3 0 1", "4 5 0 1 2 3", "0 1 2 3 6"] * 3
+LEXICAL = ("filename", "id", "voice", "frequency", "word", "phones", "length", "correct")
+SYNTACTIC = ("filename", "id", "voice", "type", "subtype", "transcription", "correct")
+WORDS = {  # id: voice: the word and the non-word
+    "1": {"a": ("0 1 2 3", "0 2 1 3"), "b": ("0 1 2", "0 2 1")},
+    "2": {"a": ("4 5 0", "4 0 5")},
+    "3": {"a": ("0 1 4", "0 1 4"), "b": ("3 1", "0 1")},  # a tie, and one that is lost
+}
+FREQUENCIES = {"1": 5, "2": 0, "3": 21}
+
+
+def write_gold(path: Path, columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+@pytest.fixture
+def lexical(tmp_path: Path) -> Corpora:
+    """The lexical task in the published layout, and a corpus to count units in."""
+    spoken, rows = {}, []
+    for name, voices in WORDS.items():
+        for voice, members in voices.items():
+            for correct, units in zip((1, 0), members, strict=True):
+                file = f"{voice}{name}{correct}"
+                spoken[f"lexical/dev/{file}"] = units
+                frequency = FREQUENCIES[name] if correct else ""
+                rows.append((file, name, voice, frequency, "", "", len(units.split()), correct))
+    write_gold(tmp_path / "lexical/dev/gold.csv", LEXICAL, rows)
+    train = write_units(tmp_path / "train", {str(place): text for place, text in enumerate(TEXTS)})
+    return Corpora(write_units(tmp_path, spoken), train)
+
+
+def subject(*texts: str) -> Subject:
+    model = toy_model(*(texts or TEXTS))
+    return Subject("toy", model, model.layer_names)
+
+
+def measured(measure: Measure, corpora: Corpora) -> dict[tuple[str, str], Result]:
+    return {(row.layer, row.metric): row for row in measure([subject()], corpora)}
+
+
+def test_a_pair_is_won_lost_or_tied_and_voices_are_averaged_before_pairs() -> None:
+    scores = {"r1": -1.0, "w1": -2.0, "r2": -3.0, "w2": -2.0, "r3": -1.5, "w3": -1.5}
+    pairs = [Pair("x", "a", "r1", "w1"), Pair("x", "b", "r1", "w1"), Pair("x", "c", "r2", "w2"), Pair("y", "a", "r3", "w3")]
+    found = judge(pairs, scores)
+    assert list(found.ids) == ["x", "y"]
+    assert found.values.tolist() == pytest.approx([2 / 3, 1 / 2])
+    assert found.ties == 1
+
+
+def test_swuggy_is_what_the_bigrams_of_its_language_say(lexical: Corpora) -> None:
+    oracle = DictionaryNGram([text.split() for text in TEXTS], 2)
+
+    def nats(text: str) -> list[float]:
+        words = text.split()
+        return [np.log(oracle.probability(word, ("<s>", *words)[: place + 1])) for place, word in enumerate(words)]
+
+    found = measured(find_measure("swuggy:repaired"), lexical)
+    for metric, pooled in (("accuracy", np.mean), ("accuracy by sum", np.sum)):
+        wins = {
+            name: np.mean([0.5 + 0.5 * np.sign(round(pooled(nats(w)) - pooled(nats(n)), 5)) for w, n in voices.values()])
+            for name, voices in WORDS.items()
+        }
+        assert found[MODEL, metric].value == pytest.approx(np.mean(list(wins.values())))
+        assert found[BIGRAM, metric].value == found[MODEL, metric].value
+    assert found[MODEL, "accuracy in vocabulary"].value == pytest.approx(np.mean([1.0, 0.25]))
+    assert found[MODEL, "accuracy in vocabulary"].details["pairs"] == 2
+    assert found[MODEL, GAIN].value == 0.0
+
+
+def test_swuggy_says_what_was_counted(lexical: Corpora) -> None:
+    found = measured(find_measure("swuggy:repaired"), lexical)
+    details = found[MODEL, "accuracy"].details
+    assert (details["pairs"], details["voices"], details["comparisons"], details["ties"]) == (3, 2, 5, 1)
+    assert details["units_right"] == pytest.approx((4 + 3 + 3 + 3 + 2) / 5)
+    assert details["by"]["frequency"] == {"1-5": (1.0, 1), "oov": (1.0, 1), "21-100": (0.25, 1)}
+    assert details["by"]["length"] == {"2": (0.0, 1), "3": (5 / 6, 3), "4": (1.0, 1)}
+    assert "note" not in details
+
+
+def test_what_needs_no_model_stands_beside_it(lexical: Corpora) -> None:
+    found = measured(find_measure("swuggy:repaired"), lexical)
+    assert found[LENGTH, "accuracy"].value == 0.5  # all members are of one length
+    assert (LENGTH, "accuracy by sum") not in found
+    unigram = DictionaryNGram([text.split() for text in TEXTS], 1)
+    assert unigram.probability("3", ()) < unigram.probability("0", ())
+    assert found[UNIGRAM, "accuracy"].details["by"]["frequency"]["21-100"] == (0.25, 1)
+    assert found[UNIGRAM, "accuracy"].value == pytest.approx((0.5 + 0.5 + 0.25) / 3)  # orders do not change the sum
+
+
+def test_a_model_that_knows_another_language_is_another_number(lexical: Corpora) -> None:
+    rows = find_measure("swuggy:repaired")([subject("3 2 1 0", "2 1", "0 5 4", "5 0")], lexical)
+    accuracies = {row.layer: row.value for row in rows if row.metric == "accuracy"}
+    gain = next(row.value for row in rows if row.metric == GAIN)
+    assert accuracies[MODEL] < accuracies[BIGRAM]
+    assert gain == pytest.approx(accuracies[MODEL] - accuracies[BIGRAM])
+
+
+def test_bands_of_frequency_as_labelled_and_as_published() -> None:
+    right = {0: "oov", 1: "1-5", 5: "1-5", 6: "6-20", 20: "6-20", 21: "21-100", 100: "21-100", 101: ">100"}
+    assert {frequency: band(frequency, published=False) for frequency in right} == right
+    published = {0: "oov", 1: "1-5", 4: "1-5", 5: "6-20", 19: "6-20", 20: "21-100", 99: "21-100", 100: ">100"}
+    assert {frequency: band(frequency, published=True) for frequency in published} == published
+    assert set(right.values()) == set(BANDS)
+
+
+def syntactic(folder: Path, rows: list[tuple[object, ...]]) -> Corpora:
+    """The syntactic task: `right` sentences are `0 1 2 3`, others are not."""
+    write_gold(folder / "syntactic/dev/gold.csv", SYNTACTIC, rows)
+    spoken = {f"syntactic/dev/{row[0]}": "0 1 2 3" if row[-1] else "3 2 1 0" for row in rows}
+    train = write_units(folder / "train", {str(place): text for place, text in enumerate(TEXTS)})
+    return Corpora(write_units(folder, spoken), train)
+
+
+ORDERED = [
+    ("r1", 1, "a", "order", "x", "", 1),
+    ("w1", 1, "a", "order", "x", "", 0),
+    ("r2", 1, "a", "number", "y", "", 1),
+    ("w2", 1, "a", "number", "y", "", 0),
+]
+
+
+def test_sblimp_by_type(tmp_path: Path) -> None:
+    found = measured(find_measure("sblimp:repaired"), syntactic(tmp_path, ORDERED))
+    assert found[MODEL, "accuracy"].value == 1.0
+    assert found[MODEL, "accuracy"].details["by"] == {"type": {"number": (1.0, 1), "order": (1.0, 1)}}
+    assert found[MODEL, "accuracy"].details["pairs"] == 2
+
+
+def test_sblimp_in_another_order_pairs_strangers_only_as_published(tmp_path: Path) -> None:
+    corpora = syntactic(tmp_path, [ORDERED[0], ORDERED[3], ORDERED[2], ORDERED[1]])
+    repaired, official = (find_measure(f"sblimp:{name}").pairs(corpora.test) for name in ("repaired", "official"))
+    assert [(pair.right, pair.wrong) for pair in repaired] == [("r1", "w1"), ("r2", "w2")]
+    assert [(pair.right, pair.wrong) for pair in official] == [("r1", "w2"), ("r2", "w1")]
+
+
+def test_a_pair_without_recording_is_left_out_and_counted_or_refused(tmp_path: Path) -> None:
+    corpora = syntactic(tmp_path, ORDERED)
+    fewer = Corpora(corpora.test.without([3]), corpora.train)
+    details = measured(find_measure("sblimp:repaired"), fewer)[MODEL, "accuracy"].details
+    assert (details["pairs"], details["left_out_pairs"]) == (1, 1)
+    assert "w2" in details["note"]
+    with pytest.raises(UserError, match="w2.*would count their pairs as lost.*sblimp:repaired"):
+        measured(find_measure("sblimp:official"), fewer)
+
+
+def test_a_recording_shorter_than_a_unit_is_left_out(tmp_path: Path) -> None:
+    corpora = syntactic(tmp_path, ORDERED)
+    lines = (tmp_path / "manifest.jsonl").read_text().splitlines()
+    (tmp_path / "manifest.jsonl").write_text("\n".join([*lines[:1], lines[1].replace("0.12", "0.02"), *lines[2:]]))
+    details = measured(find_measure("sblimp:repaired"), Corpora(type(corpora.test).open(corpora.test.path), corpora.train))
+    assert details[MODEL, "accuracy"].details["left_out_pairs"] == 1
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (ORDERED[:3], "r2 .*has no counterpart"),
+        ([*ORDERED, ("r3", 1, "a", "order", "x", "", 1)], "r1 .*is not the only one with correct = 1"),
+        ([*ORDERED[:3], (*ORDERED[3][:-1], "yes")], "w2 is 'yes'"),
+    ],
+)
+def test_rows_that_are_no_pairs_are_refused(tmp_path: Path, rows: list[tuple[object, ...]], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        find_measure("sblimp:repaired").pairs(syntactic(tmp_path, rows).test)
+
+
+def test_as_many_of_both_are_needed_to_pair_by_place(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="2 correct rows and 1 incorrect"):
+        find_measure("sblimp:official").pairs(syntactic(tmp_path, ORDERED[:3]).test)
+
+
+def test_a_frequency_must_be_a_number(lexical: Corpora) -> None:
+    path = lexical.test.path.parent / "lexical/dev/gold.csv"
+    path.write_text(path.read_text().replace(",5,", ",often,"))
+    with pytest.raises(UserError, match="the frequency of a11 is 'often'"):
+        find_measure("swuggy:repaired").pairs(lexical.test)
+
+
+def test_a_lost_gold_file_and_recordings_of_another_data_set(lexical: Corpora) -> None:
+    with pytest.raises(UserError, match="syntactic/dev/gold.csv says which recordings are right, and is not there"):
+        find_measure("sblimp:repaired")([subject()], lexical)
+    assert lexical.train is not None
+    (lexical.train.path.parent / "lexical/dev").mkdir(parents=True)
+    gold = "lexical/dev/gold.csv"
+    (lexical.train.path.parent / gold).write_text((lexical.test.path.parent / gold).read_text())
+    with pytest.raises(UserError, match="has no pair of lexical/dev/gold.csv"):
+        find_measure("swuggy:repaired")([subject()], Corpora(lexical.train, lexical.test))
+
+
+def test_names_with_an_ending_and_a_gold_file_elsewhere(lexical: Corpora, tmp_path: Path) -> None:
+    gold = (tmp_path / "lexical/dev/gold.csv").read_text().splitlines()
+    elsewhere = tmp_path / "mine.csv"
+    elsewhere.write_text("\n".join([gold[0], *(line.replace(",", ".wav,", 1) for line in gold[1:])]))
+    measure = find_measure("swuggy:repaired", {"gold": str(elsewhere)})
+    assert measure.files == [elsewhere]
+    assert measured(measure, lexical)[MODEL, "accuracy"].details["comparisons"] == 5
+
+
+def test_what_is_no_language_model_is_refused(lexical: Corpora) -> None:
+    with pytest.raises(UserError, match="levels is none: train one on units"):
+        find_measure("swuggy:repaired")([Subject("levels", toy_model("0 1").tokenizer.encoder, ("level",))], lexical)
+    with pytest.raises(UserError, match="give the first with --train-corpus"):
+        find_measure("swuggy:repaired")([subject()], Corpora(lexical.test))
+
+
+def test_units_are_scored_alone_as_in_a_batch(lexical: Corpora) -> None:
+    model = toy_model(*TEXTS)
+    units = encode_units(model, lexical.test, "cpu")
+    assert [" ".join(map(str, units[place].tolist())) for place in range(4)] == ["0 1 2 3", "0 2 1 3", "0 1 2", "0 2 1"]
+    together, counted = score_units(model, units, "cpu"), score_symbols(model.language_model, units)
+    for place, own in units.items():
+        assert torch.equal(score_units(model, {place: own}, "cpu")[place], together[place])
+        assert torch.allclose(counted[place], together[place])
+        assert len(own) == len(counted[place])
+
+
+def test_a_unit_that_was_never_met_is_unknown_to_the_counts() -> None:
+    ngram = count_units({0: torch.tensor([0, 1, 0])}, 2)
+    (scores,) = score_symbols(ngram, {7: torch.tensor([0, 5])}).values()
+    expected, state = ngram.advance(torch.tensor([ngram.start]), torch.tensor([0]))
+    assert scores.tolist() == pytest.approx([float(expected), float(ngram.advance(state, torch.tensor([-1]))[0])])
+
+
+def test_what_is_served(lexical: Corpora) -> None:
+    model = toy_model("0 1")
+    assert find_measure("swuggy:official").serves(model, lexical)
+    assert not find_measure("swuggy:official").serves(model.tokenizer.encoder, lexical)
