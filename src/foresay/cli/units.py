@@ -1,0 +1,117 @@
+"""Find discrete units in a layer of a model, and write a corpus in them.
+
+Example:
+    foresay units fit runs/hubert --layer L6 --clusters 100 --corpus corpus/train.jsonl --run runs/units
+    foresay units fit hf:facebook/hubert-base-ls960 --layer L6 --centers km.bin --run runs/gslm-units
+    foresay units encode runs/units --corpus corpus/test.jsonl --out units/test
+"""
+
+from collections.abc import Callable
+from math import log2
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from foresay.contracts import Tokenizer
+from foresay.errors import UserError, nearest
+from foresay.reports.wording import plural
+from foresay.workflows.units import encode_units, fit_units, import_units
+
+HELP = f"""\
+usage: foresay units fit|encode …        each has a --help of its own
+
+{__doc__}
+  fit MODEL       k-means of a layer, or centers that were found elsewhere; the run holds its encoder too
+  encode UNITS    the units of every frame of a corpus, packed in a folder"""
+
+SHOWN = 10
+"""Recordings that are named on the terminal, of those left out."""
+
+
+def run(arguments: list[str]) -> int:
+    """Do what the first word says."""
+    actions: dict[str, Callable[[list[str]], None]] = {"fit": _fit, "encode": _encode}
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        print(HELP)
+        return 0 if arguments else 2
+    action, *rest = arguments
+    if action not in actions:
+        msg = f"foresay units {action}: {nearest(action, actions)}"
+        raise UserError(msg)
+    actions[action](rest)
+    return 0
+
+
+Units = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="UNITS")]
+
+
+def _fit(arguments: list[str]) -> None:
+    def fit(
+        model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")],
+        run: Path,
+        layer: str,
+        clusters: int | None = None,
+        corpus: Path | None = None,
+        centers: Path | None = None,
+        hours: float | None = None,
+        frames: int | None = None,
+        seed: int = 0,
+        device: str | None = None,
+    ) -> None:
+        """Find the units of a layer: centers of k-means, of this corpus or from elsewhere.
+
+        Args:
+            model: A run, a model folder, a baseline, hf:NAME, a .pt file of fairseq; untrained:MODEL.
+            run: Folder of the run.
+            layer: Of the model: the frames that are clustered.
+            clusters: How many units there are.
+            corpus: Manifest of the audio to find them in.
+            centers: Instead: a file of centers, such as km.bin of fairseq, any k-means of scikit-learn, or a .npy of (K, D).
+            hours: Of the corpus, drawn at random, at most. Default: 100.
+            frames: Of these, drawn at random, at most. Default: a million.
+            seed: Of what is drawn.
+            device: cpu, cuda, cuda:1, … Default: a GPU if there is one.
+        """
+        if centers is not None:
+            given = {"--clusters": clusters, "--corpus": corpus, "--hours": hours, "--frames": frames}
+            if idle := [option for option, value in given.items() if value is not None]:
+                msg = f"--centers {centers} are fitted already: leave out {', '.join(idle)}"
+                raise UserError(msg)
+            units = import_units(model, centers, run, layer=layer)
+        elif corpus is None or clusters is None:
+            msg = "say how many units there shall be (--clusters) and in what audio they are found (--corpus); or give --centers FILE"
+            raise UserError(msg)
+        else:
+            units = fit_units(model, corpus, run, layer=layer, clusters=clusters, hours=hours, frames=frames, seed=seed, device=device)
+        print(f"{run}: {_what(units)}")
+
+    tyro.cli(fit, prog="foresay units fit", args=arguments)
+
+
+def _encode(arguments: list[str]) -> None:
+    def encode(units: Units, corpus: Path, out: Path, device: str | None = None) -> None:
+        """Write the units of every frame of a corpus, packed in a folder.
+
+        Args:
+            units: A run of `foresay units fit`, or RUN#tokenizer of a run that is made of one.
+            corpus: Manifest of the audio.
+            out: Folder for the units; what was begun there goes on.
+            device: cpu, cuda, cuda:1, … Default: a GPU if there is one.
+        """
+        done = encode_units(units, corpus, out, device=device)
+        print(f"{out}: {plural(done.recordings - len(done.left_out), 'recording')} in {_what(done.tokenizer)}")
+        for line in done.left_out[:SHOWN]:
+            print(f"left out: {line}")
+        if len(done.left_out) > SHOWN:
+            print(f"{plural(len(done.left_out), 'recording')} could not be read: all are listed in {out}")
+
+    tyro.cli(encode, prog="foresay units encode", args=arguments)
+
+
+def _what(units: Tokenizer) -> str:
+    most = units.frame_rate * log2(units.vocabulary)
+    return (
+        f"{units.vocabulary} units of layer {units.layer}, {units.frame_rate:g} a second, {most:.0f} bit/s if all were as frequent "
+        f"(tokenizer {units.fingerprint})"
+    )

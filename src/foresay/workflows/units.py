@@ -1,0 +1,149 @@
+"""Units: discrete symbols of any layer of any model, fitted on one's own audio or imported, and a corpus written in them.
+
+MODEL, layer ──► k-means over a corpus, or centers from elsewhere ──► a run of `kmeans`, its encoder in it ──► units of a manifest, packed
+"""
+
+from dataclasses import dataclass, field
+from json import dumps
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from foresay.building import describe
+from foresay.contracts import StateRecognizer, Tokenizer
+from foresay.corpora.labels import ABOUT, LEFT_OUT, FrameLabels, read_about
+from foresay.corpora.manifest import Manifest
+from foresay.encoding.labels import are_made, make_labels
+from foresay.errors import UserError, with_article
+from foresay.files import read_text
+from foresay.fingerprint import of_file
+from foresay.hub.kmeans import read_centers
+from foresay.loading import load
+from foresay.locks import exclusive
+from foresay.models.units.hmm_states import HMMStates, HMMStatesSettings
+from foresay.models.units.kmeans import KMeansUnits
+from foresay.runs import Data, Run
+from foresay.training.devices import find_process
+from foresay.training.recipe import Recipe, read_recipe
+from foresay.training.trainer import described
+from foresay.workflows.entry import refuse_other_recipe
+from foresay.workflows.parts import Parts
+from foresay.workflows.train import run_recipe
+
+
+def fit_units(
+    model: str,
+    corpus: str | Path,
+    run: str | Path,
+    *,
+    layer: str,
+    clusters: int,
+    hours: float | None = None,
+    frames: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+) -> Tokenizer:
+    """Find the centers of clusters of a model's layer in frames of a corpus, into a run of `kmeans`; return its tokenizer.
+
+    `model`: a run, a model folder, a baseline, `hf:NAME`, `untrained:MODEL`. `hours`, `frames`: of how much of the corpus, drawn at random;
+    None: as of the recipe `kmeans`.
+
+    Raises:
+        UserError: there are fewer frames than clusters, the model has no such layer, or the run was begun otherwise.
+    """
+    limits = {name: value for name, value in (("hours", hours), ("frames", frames)) if value is not None}
+    overrides = _overrides(model, layer, clusters, seed) + [f"model.{name}={value}" for name, value in limits.items()]
+    run_recipe("train", "kmeans", corpus, run, overrides=overrides, device=device)
+    return load_tokenizer(run)
+
+
+def import_units(model: str, centers: str | Path, run: str | Path, *, layer: str) -> Tokenizer:
+    """Make a run of `kmeans` of centers that were found elsewhere in a layer of this model (`hub/kmeans.py`); return its tokenizer.
+
+    Raises:
+        UserError: the file holds no centers, they are not of the layer's size, or the run was begun otherwise.
+    """
+    path = Path(centers)
+    found = read_centers(path)
+    recipe, place = read_recipe("kmeans", _overrides(model, layer, len(found), 0)), Run(Path(run))
+    refuse_other_recipe(place, recipe)
+    source = Data(str(centers), 0, 0.0, of_file(path))
+    if begun := place.read_data().get("train"):
+        if begun.digest != source.digest:
+            msg = f"{place.folder} was begun with other centers ({begun.manifest}): choose another --run"
+            raise UserError(msg)
+    elif place.folder.exists() and any(place.folder.iterdir()):
+        msg = f"{place.folder} is not empty and is no run: choose another --run"
+        raise UserError(msg)
+    _write_run(place, recipe, found, source)
+    return load_tokenizer(run)
+
+
+def _overrides(model: str, layer: str, clusters: int, seed: int) -> list[str]:
+    return [f"parts.encoder={dumps(model)}", f"model.layer={dumps(layer)}", f"model.clusters={clusters}", f"trainer.seed={seed}"]
+
+
+def _write_run(run: Run, recipe: Recipe, centers: Tensor, source: Data) -> None:
+    """Write a run as if it had been fitted, of data that are a file of centers (K, D)."""
+    parts = Parts(recipe, {}, run, find_process("cpu"), None)
+    units = recipe.build_model(parts.of_model)
+    assert isinstance(units, KMeansUnits)  # noqa: S101 - the recipe's model
+    if (size := units.kmeans.centers.shape[1]) != centers.shape[1]:
+        msg = (
+            f"{source.manifest} holds centers of {centers.shape[1]} dimensions, and layer {units.layer} of {recipe.parts['encoder']} has "
+            f"{size}: they were found in another layer, or of another model"
+        )
+        raise UserError(msg)
+    units.kmeans.centers.copy_(centers)
+    with run.alone():
+        if not run.checkpoints():
+            run.begin(recipe.toml(), {"train": source})
+            parts.record()
+            run.save(1, units.state_dict(), {}, described(recipe.name, 1, describe(units)), keep=1)
+
+
+def load_tokenizer(name: str | Path, device: str = "cpu") -> Tokenizer:
+    """Load units: a run of `kmeans`, or a recognizer by hidden Markov models, whose states are units; `RUN#tokenizer` of what has them.
+
+    Raises:
+        UserError: it has none.
+    """
+    loaded: nn.Module = load(name, device)
+    units = HMMStates(HMMStatesSettings(), loaded).eval() if isinstance(loaded, StateRecognizer) else loaded
+    if not isinstance(units, Tokenizer):
+        msg = (
+            f"{name} is {with_article(type(loaded))}, which gives no units: `foresay units fit {name} --layer L --clusters K …` finds some"
+        )
+        raise UserError(msg)
+    return units
+
+
+@dataclass(frozen=True)
+class EncodedUnits:
+    """A corpus written in units."""
+
+    tokenizer: Tokenizer
+    labels: FrameLabels
+    recordings: int
+    left_out: list[str] = field(default_factory=list)
+    """Recordings that could not be read, and why."""
+
+
+def encode_units(units: str | Path, corpus: str | Path, out: str | Path, *, device: str | None = None) -> EncodedUnits:
+    """Write the units of every frame of every recording of a manifest into a folder (`corpora/labels.py`); go on where that was stopped.
+
+    Raises:
+        UserError: the folder has the units of another tokenizer or manifest, or there is no recording to be encoded.
+    """
+    place, manifest, folder = str(find_process(device).device), Manifest.open(corpus), Path(out)
+    tokenizer = load_tokenizer(units, place)
+    with exclusive(folder, "Wait until it has ended, or choose another --out"):
+        if (about := read_about(folder)) and not are_made(folder, tokenizer.fingerprint, manifest):
+            what = "corpus" if about.get("tokenizer") == tokenizer.fingerprint else "tokenizer"
+            msg = f"{folder / ABOUT} is of the units of another {what}: choose another --out, or delete this one"
+            raise UserError(msg)
+        with torch.no_grad():
+            labels = make_labels(tokenizer, {folder.name: manifest}, folder.parent, device=place)[folder.name]
+    left_out = folder / LEFT_OUT
+    return EncodedUnits(tokenizer, labels, len(manifest), read_text(left_out).splitlines() if left_out.exists() else [])

@@ -1,0 +1,138 @@
+"""Units from one command: fitted, imported, and a corpus written in them; whose they are is never in doubt."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from foresay import cli
+from foresay.corpora.labels import FrameLabels
+from foresay.corpora.manifest import Manifest
+from foresay.errors import UserError
+from foresay.loading import load
+from foresay.models.units.kmeans import KMeansUnits
+from foresay.workflows.train import run_recipe
+from foresay.workflows.units import encode_units, fit_units, import_units, load_tokenizer
+from reference.levels import write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("units") / "train.jsonl", 6).path
+
+
+@pytest.fixture(scope="module")
+def units(corpus: Path) -> Path:
+    fit_units("logmel", corpus, corpus.parent / "units", layer="logmel", clusters=8)
+    return corpus.parent / "units"
+
+
+def test_fitting_is_a_run_of_k_means(units: Path, corpus: Path, tmp_path: Path) -> None:
+    overrides = ["parts.encoder=logmel", "model.layer=logmel", "model.clusters=8"]
+    run_recipe("train", "kmeans", corpus, tmp_path / "run", overrides=overrides)
+    assert load_tokenizer(units).fingerprint == load_tokenizer(tmp_path / "run").fingerprint
+    fitted = fit_units("logmel", corpus, tmp_path / "other", layer="logmel", clusters=8, hours=1, frames=100, seed=1)
+    assert isinstance(fitted, KMeansUnits)
+    assert (fitted.settings.hours, fitted.settings.frames) == (1.0, 100)
+    with pytest.raises(UserError, match=r"begun with another recipe \(model.clusters: 8 -> 9\)"):
+        fit_units("logmel", corpus, units, layer="logmel", clusters=9)
+
+
+def test_what_cannot_be_fitted_is_refused(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"are too few to find 60000 clusters in"):
+        fit_units("logmel", corpus, tmp_path / "many", layer="logmel", clusters=60_000)
+    with pytest.raises(UserError, match="has no layer 'L6' to find clusters in"):
+        fit_units("logmel", corpus, tmp_path / "layer", layer="L6", clusters=8)
+
+
+def test_imported_centers_give_the_units_that_they_gave_before(units: Path, corpus: Path, tmp_path: Path) -> None:
+    ours = load_tokenizer(units)
+    assert isinstance(ours, KMeansUnits)
+    np.save(tmp_path / "centers.npy", ours.kmeans.centers.numpy())
+    imported = import_units("logmel", tmp_path / "centers.npy", tmp_path / "run", layer="logmel")
+    assert imported.fingerprint == ours.fingerprint
+    again = import_units("logmel", tmp_path / "centers.npy", tmp_path / "run", layer="logmel")
+    assert again.fingerprint == imported.fingerprint
+    np.save(tmp_path / "others.npy", 2 * ours.kmeans.centers.numpy())
+    with pytest.raises(UserError, match="was begun with other centers .*centers.npy"):
+        import_units("logmel", tmp_path / "others.npy", tmp_path / "run", layer="logmel")
+    with pytest.raises(UserError, match="was begun on another corpus"):
+        fit_units("logmel", corpus, tmp_path / "run", layer="logmel", clusters=8)
+    with pytest.raises(UserError, match=r"begun with another recipe"):
+        import_units("mfcc", tmp_path / "centers.npy", tmp_path / "run", layer="mfcc")
+
+
+def test_centers_of_another_layer_and_folders_of_other_things(units: Path, tmp_path: Path) -> None:
+    ours = load_tokenizer(units)
+    assert isinstance(ours, KMeansUnits)
+    np.save(tmp_path / "centers.npy", ours.kmeans.centers.numpy())
+    with pytest.raises(UserError, match="holds centers of 80 dimensions, and layer mfcc of mfcc has 39"):
+        import_units("mfcc", tmp_path / "centers.npy", tmp_path / "run", layer="mfcc")
+    with pytest.raises(UserError, match="is not empty and is no run"):
+        import_units("logmel", tmp_path / "centers.npy", tmp_path, layer="logmel")
+
+
+def test_a_corpus_in_units_is_what_the_tokenizer_says_of_each_recording(units: Path, corpus: Path, tmp_path: Path) -> None:
+    done = encode_units(units, corpus, tmp_path / "encoded")
+    manifest = Manifest.open(corpus)
+    labels = FrameLabels(tmp_path / "encoded", manifest)
+    assert (done.recordings, done.left_out) == (len(manifest), [])
+    assert done.labels.about["tokenizer"] == done.tokenizer.fingerprint
+    for place in range(len(manifest)):
+        waveform = torch.from_numpy(manifest.read(place, 16_000))[None]
+        tokens = done.tokenizer.encode(waveform, torch.tensor([waveform.shape[1]]))
+        times = labels.first_center + np.arange(int(tokens.lengths[0])) / labels.frame_rate
+        assert labels.at(place, times).tolist() == tokens.ids[0, 0].tolist()
+
+
+def test_a_folder_of_other_units_is_not_written_over(units: Path, corpus: Path, tmp_path: Path) -> None:
+    encode_units(units, corpus, tmp_path / "encoded")
+    before = (tmp_path / "encoded" / "codes.npy").stat().st_mtime_ns
+    encode_units(units, corpus, tmp_path / "encoded")
+    assert (tmp_path / "encoded" / "codes.npy").stat().st_mtime_ns == before
+    fit_units("mfcc", corpus, tmp_path / "other", layer="mfcc", clusters=4)
+    with pytest.raises(UserError, match="is of the units of another tokenizer"):
+        encode_units(tmp_path / "other", corpus, tmp_path / "encoded")
+    with pytest.raises(UserError, match="is of the units of another corpus"):
+        encode_units(units, write_corpus(tmp_path / "b.jsonl", 3, seed=5).path, tmp_path / "encoded")
+
+
+def test_what_has_no_units_is_refused(tmp_path: Path, corpus: Path) -> None:
+    with pytest.raises(UserError, match="mfcc is an MFCC, which gives no units: `foresay units fit mfcc"):
+        encode_units("mfcc", corpus, tmp_path / "encoded")
+    assert load("mfcc").layer_names == ("mfcc",)
+
+
+def test_the_command_says_what_was_made(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit = ["units", "fit", "logmel", "--layer", "logmel", "--run", str(tmp_path / "run")]
+    assert cli.main([*fit, "--clusters", "4", "--corpus", str(corpus)]) == 0
+    said = capsys.readouterr().out
+    assert "4 units of layer logmel, 100 a second, 200 bit/s if all were as frequent" in said
+    assert load_tokenizer(tmp_path / "run").fingerprint in said
+    manifest = Manifest.open(corpus)
+    broken = manifest[2].audio
+    assert broken is not None
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no audio")
+    try:
+        assert cli.main(["units", "encode", str(tmp_path / "run"), "--corpus", str(corpus), "--out", str(tmp_path / "out")]) == 0
+    finally:
+        broken.write_bytes(whole)
+    said = capsys.readouterr().out
+    assert "5 recordings in 4 units of layer logmel" in said
+    assert "left out: train-2: " in said
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["fit", "logmel", "--layer", "logmel"], "say how many units there shall be"),
+        (["fit", "logmel", "--layer", "logmel", "--centers", "km.bin", "--clusters", "5"], "are fitted already: leave out --clusters"),
+        (["fitt"], "fit"),
+    ],
+)
+def test_mistakes_on_the_command_line(words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [*words, "--run", str(tmp_path / "run")] if words[0] == "fit" else words
+    assert cli.main(["units", *given]) == 2
+    assert message in capsys.readouterr().err
