@@ -1,7 +1,7 @@
 """`foresay.load`: any extractor of audio or image features, by one name.
 
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
-a baseline (`mfcc`, `plp`, `logmel`, `pixels`), a checkpoint of the Hugging Face hub, by name or folder (`hf:NAME_OR_FOLDER`), or a
+a baseline (`mfcc`, `plp`, `logmel`, `yin`, `pixels`), a checkpoint of the Hugging Face hub, by name or folder (`hf:NAME_OR_FOLDER`), or a
 `.pt` file of fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
 After a `#` stands the part of a model that is meant: `runs/asr#encoder`.
 """

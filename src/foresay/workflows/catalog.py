@@ -8,6 +8,7 @@ CONTRACTS = {
     "SpeechModel": "learn features of audio",
     "ImageExtractor": "learn features of images",
     "Tokenizer": "make units of audio",
+    "PitchEncoder": "measure and encode pitch",
     "Recognizer": "recognize speech",
     "LanguageModel": "predict what comes next in text or units",
 }

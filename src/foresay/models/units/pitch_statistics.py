@@ -3,7 +3,7 @@
 Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355), section 3.1: what remains
 of pitch says how something is said, and little of who says it; restored in another speaker's range it is another voice's melody.
 
-    waveform (B, S) --> tracker --> Hz (B, T) --> (log F0 - mean) / deviation, voiced or not (B, T, 2) --> another's mean and deviation --> Hz
+    waveform (B, S) --> tracker --> Hz (B, T) --> (log F0 - mean) / deviation, and whether voiced (B, T, 2) --> another's --> Hz
 
 It is an estimator: one pass over part of a corpus measures the mean and the deviation of each speaker, who are kept by their names.
 """
@@ -25,6 +25,8 @@ from foresay.settings import require_positive
 
 NARROWEST = 0.5
 """Of an unknown speaker's deviation: it is at least so many of a usual one's, or else a monotonous utterance would become a lively one."""
+SHOWN = 8
+"""Names in a note."""
 _BUFFERS = {"written": torch.uint8, "means": torch.float32, "deviations": torch.float32}
 
 
@@ -79,12 +81,12 @@ class PitchStatistics(Estimator, PitchEncoder):
         named = [name for name, found in kept.items() if found.speaker != UNKNOWN]
         if not kept:
             msg = (
-                f"none of {len(moments):,} speakers has {self.settings.least:g} s of voiced speech whose pitch moves: is this speech, at the "
-                "right sample rate? Give more audio, raise model.hours, or lower model.least"
+                f"none of {len(moments):,} speakers has {self.settings.least:g} s of voiced speech whose pitch moves: is this speech? Give "
+                "more audio, raise model.hours, or lower model.least"
             )
             raise UserError(msg)
         if few := sorted({found.speaker for found in moments.values()} - {UNKNOWN} - set(named)):
-            listed = ", ".join(few[:8]) + (", …" if len(few) > 8 else "")
+            listed = ", ".join(few[:SHOWN]) + (", …" if len(few) > SHOWN else "")
             data.note(f"{len(few):,} speakers have less than {self.settings.least:g} s of voiced speech, and stay unknown: {listed}")
         if any(found.speaker == UNKNOWN for found in moments.values()):
             data.note("recordings without a speaker count as one each: their range is known of all speakers together alone")
@@ -125,6 +127,10 @@ class PitchStatistics(Estimator, PitchEncoder):
     def encode(self, normalized: Tensor) -> Tensor:
         """Return the normalized frames (B, T, 2) as they are."""
         return normalized
+
+    def decode(self, encoded: Tensor, frames: int) -> Tensor:
+        """Return the first of the normalized frames (B, T, 2), as many as are asked for."""
+        return encoded[:, :frames]
 
     def _ranges(self, speakers: Sequence[str | None]) -> tuple[Tensor, Tensor, Tensor]:
         """Return each speaker's mean (B,), deviation (B,), and whether they are known (B,); of an unknown one, those of all."""
