@@ -1,4 +1,4 @@
-"""Pitch relative to a speaker's range: log F0 in standard deviations from the speaker's mean.
+"""Pitch statistics: log F0 in standard deviations from its speaker's mean (normalized pitch), and back.
 
 Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355), section 3.1: what remains
 of pitch says how something is said, and little of who says it; restored in another speaker's range it is another voice's melody.
