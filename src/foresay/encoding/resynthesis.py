@@ -87,8 +87,10 @@ class Resynthesizer:
         self.synthesizer, self.device = synthesizer, device
 
     @torch.no_grad()
-    def analyze(self, waveform: Waveform, speaker: str) -> list[Analyzed]:
-        """Take a recording (S,) at the synthesizer's rate apart; nothing, if it is too short for a unit. `speaker` may be unknown.
+    def analyze(self, waveform: Waveform, speaker: str, voice: Tensor | None = None) -> list[Analyzed]:
+        """Take a recording (S,) at the synthesizer's rate apart; nothing, if it is too short for a unit.
+
+        `speaker`: who speaks, known or not. `voice`: that of somebody else, (1, D), in its place.
 
         Raises:
             UserError: the speaker is unknown, and the synthesizer knows voices by name only.
@@ -102,9 +104,10 @@ class Resynthesizer:
         counts = [int(pitch.lengths[0]) for pitch in tracked]
         hertz = torch.cat([pitch.hertz[:, :count] for pitch, count in zip(tracked, counts, strict=True)], dim=1)
         pitches = model.pitch.normalize(Pitch(hertz, torch.tensor([hertz.shape[1]])), [speaker]).split(counts, dim=1)
-        voices = torch.cat([model.speaker.of_batch([speaker], piece, lengths) for piece, lengths in given])
-        shares = torch.tensor([len(piece) / len(waveform) for piece in cut], device=voices.device)
-        voice = (shares[:, None] * voices).sum(0, keepdim=True)
+        if voice is None:
+            voices = torch.cat([model.speaker.of_batch([speaker], piece, lengths) for piece, lengths in given])
+            shares = torch.tensor([len(piece) / len(waveform) for piece in cut], device=voices.device)
+            voice = (shares[:, None] * voices).sum(0, keepdim=True)
         return [Analyzed(unit, pitch, voice, len(piece)) for unit, pitch, piece in zip(units, pitches, cut, strict=True)]
 
     @torch.no_grad()
@@ -131,13 +134,14 @@ def spoken_again(
     manifest: Manifest,
     changes: Mapping[str, Change],
     *,
+    voice: Tensor | None = None,
     places: Sequence[int] | None = None,
     unreadable: dict[int, AudioError] | None = None,
 ) -> Iterator[tuple[int, dict[str, Waveform]]]:
     """Yield the place of each recording and, for each of the changes, how it is spoken then: (S,), all of the recording's length.
 
-    One that is too short for a unit is left out. `places`: these only. `unreadable` takes in what cannot be read, by its place, and why;
-    without it, that is an error.
+    One that is too short for a unit is left out. `voice`: (1, D), of somebody else, for all. `places`: these only. `unreadable` takes in
+    what cannot be read, by its place, and why; without it, that is an error.
     """
     rate = resynthesizer.synthesizer.sample_rate
     for place in ProgressBar(range(len(manifest)) if places is None else places, "synthesizing", "recording"):
@@ -148,7 +152,7 @@ def spoken_again(
                 raise
             unreadable[place] = error
             continue
-        if pieces := resynthesizer.analyze(waveform, speaker_of(manifest, place)):
+        if pieces := resynthesizer.analyze(waveform, speaker_of(manifest, place), voice):
             yield place, {name: resynthesizer.speak(change(pieces, place)) for name, change in changes.items()}
 
 

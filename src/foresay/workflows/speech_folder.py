@@ -1,0 +1,100 @@
+"""A folder of synthesized speech: a file for each recording that it was made of, and their manifest. What was interrupted goes on.
+
+```text
+OUT/manifest.jsonl    a line for each file
+OUT/ID.wav
+OUT/made-by.toml      what made it, and how: what something else made is not mixed in
+OUT/left-out.txt      what could not be made, and why
+```
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from foresay.corpora.item import Item, item_of, record_of
+from foresay.corpora.manifest import write_manifest
+from foresay.corpora.reader import READABLE
+from foresay.errors import UserError
+from foresay.files import make_folder, write_bytes, write_list, write_text
+from foresay.results import read_lines
+from foresay.settings import Table, read_toml_file, write_toml
+from foresay.version import __version__
+from foresay.workflows.extract import LEFT_OUT, safe_name
+
+MANIFEST, MADE_BY = "manifest.jsonl", "made-by.toml"
+
+
+class SpeechFolder:
+    """Where speech is written, and what was before.
+
+    Args:
+        out: The folder.
+        stamp: A digest of all that the speech follows from, but the recordings.
+        about: What made it, for people.
+        ids: Of the recordings, in order.
+
+    Raises:
+        UserError: the folder holds something else, or two recordings have one id.
+    """
+
+    def __init__(self, out: Path, stamp: str, about: Table, ids: Sequence[str]) -> None:
+        self.out, self.manifest = out, out / MANIFEST
+        if repeated := [name for name, count in Counter(ids).items() if count > 1]:
+            msg = f"two recordings are called {repeated[0]}: give the folder above both, or a manifest, so that each has a name of its own"
+            raise UserError(msg)
+        self._order = {name: place for place, name in enumerate(ids)}
+        stems = {name: name.removesuffix(end) if (end := Path(name).suffix).lower() in READABLE else name for name in ids}
+        self._stems = stems if len(set(stems.values())) == len(ids) else dict(zip(ids, ids, strict=True))
+        self._begin(stamp, about)
+        self.done = {item.id: item for item in self._whole()}
+        """What was written before, or is now, by the ids."""
+        if strange := sorted(self.done.keys() - self._order.keys()):
+            msg = f"{out} holds speech of recordings that are not among these, such as {strange[0]}: choose another --out"
+            raise UserError(msg)
+        self._list()
+
+    def path(self, name: str) -> Path:
+        """Return the file of a recording, by its id."""
+        return self.out / safe_name(self._stems[name], "wav")
+
+    def add(self, item: Item) -> None:
+        """Write down that the file of an item is there."""
+        self.done[item.id] = item
+        with self.manifest.open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(record_of(item, self.out.resolve()), ensure_ascii=False) + "\n")
+
+    def close(self, left_out: Mapping[str, str]) -> None:
+        """Put the lines in the order of the recordings, and list what is left out, by its id, and why."""
+        self._list()
+        path = self.out / LEFT_OUT
+        if left_out:
+            write_list(path, (f"{name}: {why}" for name, why in left_out.items()))
+        else:
+            path.unlink(missing_ok=True)
+
+    def _begin(self, stamp: str, about: Table) -> None:
+        """Make the folder, unless something else made it."""
+        made_by = self.out / MADE_BY
+        if made_by.exists() and read_toml_file(made_by).get("fingerprint") != stamp:
+            msg = f"{self.out} holds speech that was made otherwise, as {made_by} says: choose another --out, or delete that folder"
+            raise UserError(msg)
+        if self.manifest.exists() and not made_by.exists():
+            msg = f"{self.manifest} is there already, and is none of this command's: choose another --out, so that nothing of it is lost"
+            raise UserError(msg)
+        make_folder(self.out)
+        write_text(made_by, write_toml({**about, "version": __version__, "fingerprint": stamp}))
+
+    def _whole(self) -> Iterator[Item]:
+        """Yield what was written before; a line that was cut short, and one that has lost its file, are left out."""
+        for line in read_lines(self.manifest):
+            item = item_of(line, self.out)
+            if item.audio is not None and item.audio.is_file():
+                yield item
+
+    def _list(self) -> None:
+        if self.done:
+            write_manifest(self.manifest, sorted(self.done.values(), key=lambda item: self._order[item.id]))
+        elif self.manifest.exists():
+            write_bytes(self.manifest, b"")
