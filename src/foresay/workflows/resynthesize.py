@@ -189,7 +189,7 @@ class _Speaking:
     def _speak(self, manifest: Manifest) -> None:
         rate, unreadable = self.model.sample_rate, dict[int, AudioError]()
         missing = [place for place, name in enumerate(manifest.ids) if name not in self.folder.done]
-        voice = self.voice and self.voice.vector
+        voice = None if self.voice is None else self.voice.vector
         speaking = Resynthesizer(self.model, self.device)
         for place, spoken in spoken_again(speaking, manifest, {"": self._changed}, voice=voice, places=missing, unreadable=unreadable):
             item, waveform = manifest[place], spoken[""]
