@@ -106,7 +106,7 @@ def load_synthesizer(name: str | Path, device: str) -> Synthesizer:
 
 
 @dataclass(frozen=True)
-class Voice:
+class ChosenVoice:
     """In whose voice is spoken."""
 
     name: str
@@ -116,7 +116,7 @@ class Voice:
     """A digest of the recording that it is known by, if it is one."""
 
 
-def voice_of(model: Synthesizer, speaker: str, device: str) -> Voice:
+def voice_of(model: Synthesizer, speaker: str, device: str) -> ChosenVoice:
     """Find a voice by the name of a speaker, or by a recording.
 
     Raises:
@@ -126,16 +126,16 @@ def voice_of(model: Synthesizer, speaker: str, device: str) -> Voice:
     known, path = model.speaker.names, Path(speaker)
     with torch.no_grad():
         if speaker in known:
-            return Voice(speaker, model.speaker.of_names([speaker]).to(device), "")
+            return ChosenVoice(speaker, model.speaker.of_names([speaker]).to(device), "")
         if not path.is_file():
             msg = f"--speaker {speaker} is neither a voice that this synthesizer knows nor a recording: {nearest(speaker, known)}"
             raise UserError(msg)
         waveform = torch.from_numpy(read_audio(path, model.sample_rate))[None]
         vector = model.speaker.of_audio(waveform.to(device), torch.tensor([waveform.shape[1]]))
-        return Voice(path.stem, vector, of_file(path))
+        return ChosenVoice(path.stem, vector, of_file(path))
 
 
-def _only_voice(model: Synthesizer, manifests: Sequence[Manifest], device: str) -> Voice | None:
+def _only_voice(model: Synthesizer, manifests: Sequence[Manifest], device: str) -> ChosenVoice | None:
     """Return the only voice there is, for recordings of speakers that are unknown to a synthesizer that knows voices by name only.
 
     Raises:
@@ -165,7 +165,7 @@ class _Speaking:
     """What is spoken by what, into which folder."""
 
     model: Synthesizer
-    voice: Voice | None
+    voice: ChosenVoice | None
     folder: SpeechFolder
     flat: bool
     predicted: bool
