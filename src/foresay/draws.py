@@ -36,6 +36,7 @@ LearningPurpose: TypeAlias = Literal[
     "scheduled sampling",
     "codes",
     "codes of targets",
+    "restarted codewords",
     "distractors",
     "negatives",
     "negatives, backwards",

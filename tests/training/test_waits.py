@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from foresay.contracts import Batch, SpeechModel, StateRecognizer, Trainable
+from foresay.baselines.yin import PitchTrack
+from foresay.contracts import Batch, FeatureExtractor, PitchEncoder, SpeechModel, StateRecognizer, Trainable
+from foresay.models.units.pitch_statistics import PitchStatistics, PitchStatisticsSettings
 from foresay.settings import parts_of
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
@@ -106,6 +108,8 @@ def _batch(model: SpeechModel) -> Batch:
     size, samples = max(2, model.group), 12_000
     lengths = torch.full((size,), samples)
     batch = Batch(tuple(map(str, range(size))), 0.1 * torch.randn(size, samples), lengths, keys=torch.arange(size))
+    if not isinstance(model, FeatureExtractor):
+        return batch
     frames = int(model.frame_count(lengths, model.layer_names[-1])[0])
     images = torch.rand(size, 3, 64, 64) if "image" in model.needs else None
     return replace(batch, labels=torch.arange(size * frames).view(size, frames) % 5, images=images, text=("a b", "b") * (size // 2))
@@ -119,7 +123,9 @@ def _model(recipe: str) -> SpeechModel:
 
 
 def _part(contract: type) -> nn.Module:
-    """What models are made of: an encoder, or hidden Markov models on one."""
+    """What models are made of: an encoder, or hidden Markov models on one, or pitch in a speaker's range."""
+    if issubclass(contract, PitchEncoder):
+        return PitchStatistics(PitchStatisticsSettings(), PitchTrack())
     encoder = read_recipe("wav2vec2-tiny", SMALL.get("wav2vec2-tiny", ())).build_model().eval()
     if not issubclass(contract, StateRecognizer):
         return encoder

@@ -14,7 +14,7 @@ import torch
 
 from foresay import draws
 from foresay.building import describe
-from foresay.contracts import Estimator, FeatureExtractor, LanguageModel, Modality, Model, Recognizer, SpeechModel, Trainable
+from foresay.contracts import Estimator, FeatureExtractor, LanguageModel, Modality, Model, PitchEncoder, Recognizer, SpeechModel, Trainable
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.item import transcript_of
 from foresay.corpora.labels import Clock, LabelReader
@@ -267,7 +267,7 @@ def prepare(
 
 
 def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
-    if isinstance(model, FeatureExtractor) and model.sample_rate != recipe.data.sample_rate:
+    if isinstance(model, FeatureExtractor | PitchEncoder) and model.sample_rate != recipe.data.sample_rate:
         msg = f"the model encodes audio of {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
     if "labels" in model.needs and LABELS not in recipe.parts:
