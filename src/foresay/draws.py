@@ -55,6 +55,7 @@ MeasuringPurpose: TypeAlias = Literal[
     "trials",
     "shuffled units",
     "tokens",
+    "sampled symbols",
     "phones of a map",
     "items of a map",
     "disturbance",

@@ -15,7 +15,7 @@ from foresay.cli import INTERRUPTED
 from foresay.contracts import Estimator
 from foresay.errors import UserError
 from foresay.training.devices import leave, speaks
-from foresay.training.recipe import read_recipe
+from foresay.training.recipe import TOKENIZER, read_recipe
 from foresay.trust import trusting
 from foresay.workflows.rehearsal import rehearse
 from foresay.workflows.self_test import check_learning
@@ -71,6 +71,19 @@ class OnEncoderOptions(Options):
     def overrides(self) -> tuple[str, ...]:
         """All that is changed of the recipe."""
         return self.set if self.encoder is None else (*self.set, f"parts.encoder={json.dumps(self.encoder)}")
+
+
+@dataclass(frozen=True)
+class TokenOptions(OnEncoderOptions):
+    """What to train on which encoder or units, on what, into which folder."""
+
+    units: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """The tokenizer whose units the model learns from and keeps, as --set parts.tokenizer=MODEL says it: a run of `foresay units fit`."""
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """All that is changed of the recipe."""
+        return super().overrides if self.units is None else (*super().overrides, f"parts.{TOKENIZER}={json.dumps(self.units)}")
 
 
 @dataclass(frozen=True)

@@ -52,12 +52,17 @@ class TokenModel(Trainable, FeatureExtractor, ABC):
         """The same as a model of symbols, which are the numbers of units as text."""
 
     @abstractmethod
+    def modelled(self, tokens: Tokens) -> Tokens:
+        """Bring tokens, which are known to be the tokenizer's, into the form that is modelled, such as with runs of equal ones merged."""
+
     def prepared(self, tokens: Tokens) -> Tokens:
-        """Bring tokens of the tokenizer into the form that is modelled, such as with runs of equal ones merged.
+        """Bring tokens of the tokenizer into the form that is modelled.
 
         Raises:
             UserError: they are those of another tokenizer.
         """
+        tokens.require(self.tokenizer.fingerprint, "this language model")
+        return self.modelled(tokens)
 
     @abstractmethod
     def log_probabilities(self, tokens: Tokens) -> Tensor:

@@ -74,15 +74,21 @@ class FrameLabels:
         """Seconds."""
         self._codes, self._ends = _read(folder, len(manifest))
 
+    def of_item(self, item: int) -> NDArray[np.int64]:
+        """Labels of all frames of a recording, in order: (T,); none, if it could not be read."""
+        return self._of(item).astype(np.int64)
+
     def at(self, item: int, times: NDArray[np.float64]) -> NDArray[np.int64]:
         """Label of a recording at each of some times in seconds, (T,): that of the nearest frame, -1 where there is none near."""
-        begin = int(self._ends[item - 1]) if item else 0
-        codes = self._codes[begin : int(self._ends[item])]
+        codes = self._of(item)
         if not len(codes):
             return np.full(len(times), NO_CLASS)
         places = (times - self.first_center) * self.frame_rate
         nearest = np.clip(np.rint(places), 0, len(codes) - 1).astype(np.int64)
         return np.where(np.abs(places - nearest) <= FARTHEST, codes[nearest].astype(np.int64), NO_CLASS)
+
+    def _of(self, item: int) -> NDArray[np.uint16]:
+        return self._codes[int(self._ends[item - 1]) if item else 0 : int(self._ends[item])]
 
     def of_window(self, window: Window, clock: Clock) -> NDArray[np.int64]:
         """Label of each frame that a model with this clock has in a window: (T,)."""

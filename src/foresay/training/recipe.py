@@ -48,6 +48,8 @@ from foresay.trust import named_in
 SECTIONS = ("base", "model", "parts", "data", "optimizer", "trainer")
 LABELS = "labels"
 """The part that gives `Batch.labels`, to models that learn them: a tokenizer."""
+TOKENIZER = "tokenizer"
+"""The part that gives `Batch.labels`, or the texts of its symbols, to models that are made of it, and of which they keep it."""
 UNTRAINED = "untrained:"
 """Before the name of a model of whose settings a part shall be built, with weights of its own."""
 
@@ -135,6 +137,13 @@ class Recipe:
             return find_model(self.model)
 
     @property
+    def labelled_by(self) -> str | None:
+        """The part whose symbols are learnt from, as labels or as texts; None: there is none."""
+        if TOKENIZER in parts_of(self.kind):
+            return TOKENIZER
+        return LABELS if LABELS in self.parts else None
+
+    @property
     def depends_on_length(self) -> bool:
         """Whether an update depends on how many there will be: by the learning rate, or by a schedule of the model."""
         kind = self.kind
@@ -216,7 +225,9 @@ def _loop(table: Table, kind: type[Model]) -> dict[str, Any]:
 
 def _checked_parts(parts: Mapping[str, Part], kind: type[Model], name: str) -> dict[str, Part]:
     """Check the names of parts, and complete those that are built anew with their defaults."""
-    known = [*parts_of(kind), LABELS] if issubclass(kind, Trainable) else [*parts_of(kind)]
+    known = [*parts_of(kind)]
+    if issubclass(kind, Trainable) and TOKENIZER not in known:
+        known.append(LABELS)
     for part in parts:
         if part not in known:
             msg = f"unknown part {part!r}: {nearest(part, known) if known else f'{name} is made of no other models'}"

@@ -9,8 +9,8 @@ from foresay.runs import Data, Run
 from foresay.settings import read_toml_file
 from foresay.training.recipe import Recipe, differences, resolve
 
-PARTS = "parts"
-"""The folder of the parts that are fitted before the run begins."""
+BEFORE = ("parts", "labels")
+"""The folders of what is made before the run begins: parts that are fitted, and the texts of a model of tokens."""
 
 
 def enter(run: Run, recipe: Recipe, corpora: Mapping[str, Manifest]) -> list[str]:
@@ -19,18 +19,28 @@ def enter(run: Run, recipe: Recipe, corpora: Mapping[str, Manifest]) -> list[str
     Raises:
         UserError: it was begun with others, or the folder is none of a run.
     """
-    data = {purpose: _described(manifest) for purpose, manifest in corpora.items()}
-    begun: dict[str, Data] = {}
+    data = {purpose: described_data(manifest) for purpose, manifest in corpora.items()}
+    begun = refuse_others(run, data)
+    run.begin(recipe.toml(), {**begun, **data})
+    moved = [purpose for purpose in begun.keys() & data.keys() if begun[purpose].manifest != data[purpose].manifest]
+    return [f"the same data, in another place: {data[purpose].manifest}, before {begun[purpose].manifest}" for purpose in sorted(moved)]
+
+
+def refuse_others(run: Run, data: Mapping[str, Data]) -> Mapping[str, Data]:
+    """Make sure that a folder is none, empty, or that of a run on these data; return what the run was begun on.
+
+    Raises:
+        UserError: it is another.
+    """
     if run.recipe.exists():
         begun = run.read_data()
         for purpose, first in begun.items():
             _refuse_other_data(run, purpose, first, data.get(purpose, first))
-    elif [path for path in finished(run.folder.iterdir()) if path.name != PARTS]:
+        return begun
+    if run.folder.is_dir() and [path for path in finished(run.folder.iterdir()) if path.name not in BEFORE]:
         msg = f"{run.folder} is not empty and is no run: it holds no recipe.toml. Choose another --run."
         raise UserError(msg)
-    run.begin(recipe.toml(), begun | data)
-    moved = [purpose for purpose in begun.keys() & data.keys() if begun[purpose].manifest != data[purpose].manifest]
-    return [f"the same data, in another place: {data[purpose].manifest}, before {begun[purpose].manifest}" for purpose in sorted(moved)]
+    return {}
 
 
 def refuse_other_recipe(run: Run, recipe: Recipe) -> None:
@@ -53,7 +63,7 @@ def refuse_other_recipe(run: Run, recipe: Recipe) -> None:
         raise UserError(msg)
 
 
-def _described(manifest: Manifest) -> Data:
+def described_data(manifest: Manifest) -> Data:
     """Say what a manifest holds."""
     return Data(manifest.given, len(manifest), round(float(manifest.durations.sum()) / 3600, 6), manifest.digest)
 

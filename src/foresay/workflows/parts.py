@@ -3,6 +3,7 @@
     encoder = "runs/hubert"                        loaded
     labels = {name = "kmeans", encoder = …}        fitted on the run's corpus, into RUN/parts/labels, a run of its own
     labels = "runs/hmm"                            loaded: the states of hidden Markov models
+    tokenizer = "runs/units"                       loaded: its symbols are the labels, or the texts, of a model that is made of it
     encoder = {name = "cpc"}                       built untrained
     encoder = "untrained:runs/hubert"              built untrained, of the same settings: the control from scratch
 
@@ -15,7 +16,7 @@ import functools
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from torch import nn
 
@@ -33,7 +34,7 @@ from foresay.models.units.hmm_states import HMMStates, HMMStatesSettings
 from foresay.runs import Run
 from foresay.settings import Table, parts_of, read_toml_file, write_toml
 from foresay.training.devices import Process
-from foresay.training.recipe import LABELS, UNTRAINED, Recipe
+from foresay.training.recipe import LABELS, TOKENIZER, UNTRAINED, Recipe
 from foresay.trust import named_in
 
 FitPart: TypeAlias = Callable[[Recipe, Mapping[str, Manifest], Run, Process], object]
@@ -61,34 +62,44 @@ class Parts:
     @functools.cached_property
     def labels(self) -> dict[str, FrameLabels]:
         """The labels of the run's corpora, made by its tokenizer when they are first asked for: then the run is known to be valid."""
-        folder = self.run.folder / "labels"
         if self.process.leads:  # the others wait, and then find them made
-            self._make_labels(folder)
+            self.make_labels()
         self.process.wait()
-        return {purpose: FrameLabels(folder / purpose, manifest) for purpose, manifest in self.corpora.items()}
+        return {purpose: FrameLabels(self.labels_folder(purpose), manifest) for purpose, manifest in self.corpora.items()}
+
+    def labels_folder(self, purpose: str) -> Path:
+        """Where the labels of a corpus lie, `train` or `valid`."""
+        return self.run.folder / "labels" / purpose
 
     def record(self) -> None:
         """Write down what each part of the model is."""
         if self.of_model:
             self._keep({name: self._about(name, part) for name, part in self.of_model.items()})
 
-    def _make_labels(self, folder: Path) -> None:
-        known = str(self._known().get(LABELS, {}).get("fingerprint"))
-        if all(are_made(folder / purpose, known, manifest) for purpose, manifest in self.corpora.items()):
+    def make_labels(self) -> None:
+        """Make the labels of the run's corpora, unless they are made."""
+        known = str(self._known().get(self.recipe.labelled_by or "", {}).get("fingerprint"))
+        if all(are_made(self.labels_folder(purpose), known, manifest) for purpose, manifest in self.corpora.items()):
             return  # whatever has become of their source
         tokenizer = self.tokenizer()
         assert isinstance(tokenizer, nn.Module)  # noqa: S101 - every part is one
-        self._refuse_other(LABELS, of_model(tokenizer))
-        self._keep({LABELS: self._about(LABELS, tokenizer)})
+        if self.recipe.labelled_by == LABELS:
+            self._refuse_other(LABELS, of_model(tokenizer))
+            self._keep({LABELS: self._about(LABELS, tokenizer)})
         tokenizer.to(self.process.device).eval()
-        make_labels(tokenizer, self.corpora, folder, device=str(self.process.device))
+        make_labels(tokenizer, self.corpora, self.run.folder / "labels", device=str(self.process.device))
 
     def tokenizer(self) -> Tokenizer:
         """Load, fit or build what makes the labels; of hidden Markov models, these are their states.
 
+        The tokenizer that the model is made of is, once the run has a checkpoint, in its weights.
+
         Raises:
             UserError: it is none.
         """
+        if self.recipe.labelled_by == TOKENIZER:
+            own: Any = load(f"{self.run.folder}#{TOKENIZER}") if self.run.checkpoints() else self.of_model[TOKENIZER]
+            return cast("Tokenizer", own)
         tokenizer = self._made(LABELS, self.recipe.parts[LABELS], fitted_by=Process(self.process.device))
         if isinstance(tokenizer, StateRecognizer):
             tokenizer = HMMStates(HMMStatesSettings(), tokenizer)

@@ -1,5 +1,6 @@
 """A rehearsal of a run: its first few updates, of which nothing is kept, and what the whole would take."""
 
+import contextlib
 import dataclasses
 import itertools
 import resource
@@ -12,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from foresay.contracts import Estimator, Trainable
+from foresay.contracts import Estimator, TokenModel, Trainable
 from foresay.corpora.labels import LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.runs import Run
 from foresay.training.devices import Process, find_process
 from foresay.training.recipe import LABELS, Recipe
+from foresay.training.trainer import Trainer
 from foresay.workflows.parts import Parts
 from foresay.workflows.train import (
     Verb,
@@ -31,6 +33,7 @@ from foresay.workflows.train import (
     prepare,
     refuse_more_classes,
 )
+from foresay.workflows.unit_texts import imagined_unit_texts
 from foresay.workflows.warm_start import WarmStart, read_recipe_from
 
 
@@ -81,8 +84,14 @@ def _rehearsed(recipe: Recipe, manifest: Manifest, run: Run, process: Process, s
         refuse_more_classes(parts.tokenizer().vocabulary, model)
     if start:
         start.into(model)
-    corpora = {"train": manifest}
-    trainer = prepare(model, recipe, corpora, run, process, no_labels, labelled_of(model, recipe, corpora))
+    labelled = labelled_of(model, recipe, {"train": manifest})
+    with imagined_unit_texts(model, manifest) if isinstance(model, TokenModel) else contextlib.nullcontext(manifest) as learnt:
+        trainer = prepare(model, recipe, {"train": learnt}, run, process, no_labels, labelled)
+        return _measured(trainer, recipe, manifest, process, updates)
+
+
+def _measured(trainer: Trainer, recipe: Recipe, manifest: Manifest, process: Process, updates: int) -> Rehearsal:
+    """Do the first updates."""
     seconds, items = [], 0
     with trainer.loader() as loader:
         for _, batches in itertools.islice(loader.updates(), updates):

@@ -14,10 +14,22 @@ import torch
 
 from foresay import draws
 from foresay.building import describe
-from foresay.contracts import Estimator, FeatureExtractor, LanguageModel, Modality, Model, PitchEncoder, Recognizer, SpeechModel, Trainable
+from foresay.contracts import (
+    Estimator,
+    FeatureExtractor,
+    LanguageModel,
+    Modality,
+    Model,
+    PitchEncoder,
+    Recognizer,
+    SpeechModel,
+    Synthesizer,
+    TokenModel,
+    Trainable,
+)
 from foresay.corpora.batches import BatchLoader, plan_batches, plan_groups
 from foresay.corpora.item import transcript_of
-from foresay.corpora.labels import Clock, LabelReader
+from foresay.corpora.labels import Clock, FrameLabels, LabelReader
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.plans.windows import Plan
 from foresay.corpora.texts import opened_texts
@@ -27,9 +39,10 @@ from foresay.runs import Run
 from foresay.training.devices import Process, find_process, keep_freed_memory
 from foresay.training.recipe import LABELS, Recipe
 from foresay.training.trainer import Progress, Trainer, described
-from foresay.workflows.entry import enter, refuse_other_recipe
+from foresay.workflows.entry import described_data, enter, refuse_other_recipe, refuse_others
 from foresay.workflows.labelled import Labelled, all_notes, list_left_out, read_labelled
 from foresay.workflows.parts import Parts
+from foresay.workflows.unit_texts import open_unit_texts, write_unit_texts
 from foresay.workflows.warm_start import WarmStart, keep_origin, read_recipe_from
 
 Verb: TypeAlias = Literal["pretrain", "finetune", "train"]
@@ -108,7 +121,8 @@ def train(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pr
     model = build_model(recipe, process, parts)
     labelled = labelled_of(model, recipe, corpora)
     origin = start.into(model) if start and not run.checkpoints() else None
-    trainer = prepare(model, recipe, corpora, run, process, _labels_of(parts), labelled)
+    learnt = _unit_texts(model, parts) if isinstance(model, TokenModel) else corpora
+    trainer = prepare(model, recipe, learnt, run, process, _labels_of(parts), labelled)
     notes = [str(origin)] if origin else []
     if not run.checkpoints():
         notes += all_notes(labelled) + never_trained(model, recipe.trainer.steps)
@@ -177,6 +191,19 @@ def _fit(recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Pro
     return Progress(step=1)
 
 
+def _unit_texts(model: TokenModel, parts: Parts) -> dict[str, Manifest]:
+    """Write the units of each corpus as texts, in one process of several, for which the others wait; return them instead of the corpora."""
+    if parts.process.leads:
+        refuse_others(parts.run, {purpose: described_data(manifest) for purpose, manifest in parts.corpora.items()})
+        with parts.run.alone():
+            parts.make_labels()
+            for purpose, manifest in parts.corpora.items():
+                folder = parts.labels_folder(purpose)
+                write_unit_texts(model, FrameLabels(folder, manifest), manifest, folder)
+    parts.process.wait()
+    return {purpose: open_unit_texts(manifest, parts.labels_folder(purpose)) for purpose, manifest in parts.corpora.items()}
+
+
 MakeReader: TypeAlias = Callable[[str, Trainable], LabelReader]
 """Makes what reads the labels of a corpus, `train` or `valid`, at the frames of a model."""
 
@@ -184,7 +211,8 @@ MakeReader: TypeAlias = Callable[[str, Trainable], LabelReader]
 def _labels_of(parts: Parts) -> MakeReader:
     def reader(purpose: str, model: Trainable) -> LabelReader:
         labels = parts.labels[purpose]
-        refuse_more_classes(labels.classes, model)
+        if parts.recipe.labelled_by == LABELS:
+            refuse_more_classes(labels.classes, model)
         return labels.reader(clock_of(model))
 
     return reader
@@ -205,28 +233,43 @@ def refuse_more_classes(labels: int, model: Trainable) -> None:
 
 
 def clock_of(model: Trainable) -> Clock:
-    """Return when the frames are that a model learns labels of.
+    """Return when the frames are that a model learns labels of: those of its tokenizer, if speech is made of them, or else its own.
 
     Raises:
         UserError: it has none.
     """
+    if isinstance(model, Synthesizer):
+        return _clock(model.tokenizer.encoder, model.tokenizer.layer, model.sample_rate)
     if not isinstance(model, FeatureExtractor):
         msg = f"{type(model).__name__} has no frames that labels could be of: leave out parts.{LABELS}"
         raise UserError(msg)
-    layer = model.layer_names[-1]
+    return _clock(model, model.layer_names[-1], model.sample_rate)
+
+
+def _clock(encoder: FeatureExtractor, layer: str, sample_rate: int) -> Clock:
+    """Return when the frames of a layer are, in samples at some rate, which need not be the encoder's."""
+    longer = sample_rate / encoder.sample_rate
     return Clock(
-        model.sample_rate, model.first_center, model.hop(layer), lambda samples: int(model.frame_count(torch.tensor([samples]), layer)[0])
+        sample_rate,
+        encoder.first_center * longer,
+        encoder.hop(layer) * longer,
+        lambda samples: int(encoder.frame_count(torch.tensor([samples * encoder.sample_rate // sample_rate]), layer)[0]),
     )
 
 
 def build_model(recipe: Recipe, process: Process, parts: Parts) -> Trainable:
-    """Build the model around its parts, untrained, from the recipe's seed."""
+    """Build the model around its parts, untrained, from the recipe's seed.
+
+    Raises:
+        UserError: the rest of the recipe does not fit the model.
+    """
     if process.device.type == "cpu":
         keep_freed_memory()
     made = parts.of_model
     draws.seed_torch("weights", recipe.trainer.seed)  # after parts, which draw more or less when they are fitted, loaded or built
     model = recipe.build_model(made)
     assert isinstance(model, Trainable)  # noqa: S101 - a model is that or an estimator
+    _refuse_misfits(model, recipe)
     return model
 
 
@@ -242,9 +285,8 @@ def prepare(
     """Plan the batches, and make what trains on them. `labelled`: of each corpus, what a recognizer cannot learn from.
 
     Raises:
-        UserError: the recipe does not fit the model or the corpora.
+        UserError: the recipe does not fit the corpora.
     """
-    _refuse_misfits(model, recipe)
     manifest, held_out = corpora["train"], corpora.get("valid")
     plan = plan_batches(
         manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model), unfit=_unfit(labelled, "train")
@@ -255,7 +297,7 @@ def prepare(
         return BatchLoader(
             manifest,
             plan,
-            labels=labels("train", model) if LABELS in recipe.parts else None,
+            labels=labels("train", model) if "labels" in model.needs else None,
             rank=process.rank,
             world=process.world,
             workers=settings.workers,
@@ -267,10 +309,11 @@ def prepare(
 
 
 def _refuse_misfits(model: Trainable, recipe: Recipe) -> None:
-    if isinstance(model, FeatureExtractor | PitchEncoder) and model.sample_rate != recipe.data.sample_rate:
+    reads_audio = isinstance(model, FeatureExtractor | PitchEncoder | Synthesizer) and "audio" in model.needs
+    if reads_audio and model.sample_rate != recipe.data.sample_rate:
         msg = f"the model encodes audio of {model.sample_rate} Hz, but data.sample_rate = {recipe.data.sample_rate}: set both alike"
         raise UserError(msg)
-    if "labels" in model.needs and LABELS not in recipe.parts:
+    if "labels" in model.needs and recipe.labelled_by is None:
         msg = f"{recipe.model} learns labels, and the recipe says not whose: add [parts.labels] (`foresay recipes hubert-tiny`)"
         raise UserError(msg)
     if "labels" not in model.needs and LABELS in recipe.parts:
@@ -303,7 +346,7 @@ def _validation(
     """Make the loader of held-out audio, as recorded: the same groups every time, one a batch, on any number of devices."""
     plan = plan_groups(manifest, recipe.data, seed=recipe.trainer.seed, group=model.group, modalities=_modalities(model), unfit=unfit)
     return lambda: BatchLoader(
-        manifest, plan, labels=labels("valid", model) if LABELS in recipe.parts else None, workers=recipe.trainer.workers
+        manifest, plan, labels=labels("valid", model) if "labels" in model.needs else None, workers=recipe.trainer.workers
     )
 
 

@@ -126,10 +126,14 @@ class TransformerLM(Trainable, LanguageModel):
 
     def logits(self, given: Tensor) -> Tensor:
         """Score what follows each place: (B, U) numbers -> (B, U, V + 2); of what comes later nothing is used."""
+        return self._scored(self.states(given)[-1])
+
+    def states(self, given: Tensor) -> list[Tensor]:
+        """Return what block 1 is given, what it gives, … what the last one gives, normalized: (B, U) numbers -> (B, U, D) each."""
         places = torch.arange(given.shape[1], device=given.device)
         later = torch.full((1, 1, len(places), len(places)), -torch.inf, device=given.device).triu(1)
-        hidden = self.transformer(self._embedded(given, places), position_bias=lambda frames, _: later.to(frames.dtype))[-1]
-        return self._scored(hidden)
+        hidden: list[Tensor] = self.transformer(self._embedded(given, places), position_bias=lambda frames, _: later.to(frames.dtype))
+        return hidden
 
     def split(self, text: str) -> list[str]:
         """Split a text into the symbols that are predicted."""
