@@ -91,8 +91,10 @@ class UnitLM(TokenModel):
         return self.network
 
     def modelled(self, tokens: Tokens) -> Tokens:
-        """Merge runs of equal units, if that is what is modelled."""
-        return tokens.merged() if self.settings.merged and tokens.frame_rate is not None else tokens
+        """Merge runs of equal units or, where units of frames are modelled, repeat each as long as it lasts."""
+        if self.settings.merged:
+            return tokens if tokens.frame_rate is None else tokens.merged()
+        return tokens.expanded(self.tokenizer.frame_rate) if tokens.frame_rate is None else tokens
 
     def log_probabilities(self, tokens: Tokens) -> Tensor:
         """Score each unit by those before it: tokens (B, 1, T or U) -> log p (B, U) in nats, 0 beyond an utterance's length."""
