@@ -94,7 +94,7 @@ class UnitLM(TokenModel):
         """Merge runs of equal units or, where units of frames are modelled, repeat each as long as it lasts."""
         if self.settings.merged:
             return tokens if tokens.frame_rate is None else tokens.merged()
-        return tokens.expanded(self.tokenizer.frame_rate) if tokens.frame_rate is None else tokens
+        return tokens if tokens.durations is None else tokens.expanded(self.tokenizer.frame_rate)
 
     def log_probabilities(self, tokens: Tokens) -> Tensor:
         """Score each unit by those before it: tokens (B, 1, T or U) -> log p (B, U) in nats, 0 beyond an utterance's length."""
