@@ -54,7 +54,15 @@ def load_extractor(name: str | Path, device: str = "cpu") -> Extractor:
     Raises:
         UserError: the model makes none.
     """
-    loaded = load(name, device)
+    return as_extractor(load(name, device), name)
+
+
+def as_extractor(loaded: nn.Module, name: str | Path) -> Extractor:
+    """Make sure that what was loaded by a name makes frames.
+
+    Raises:
+        UserError: it makes none.
+    """
     if not isinstance(loaded, Extractor):
         msg = f"{name} is {with_article(type(loaded))}, which gives no features: name the encoder that it is made of, or another model"
         raise UserError(msg)

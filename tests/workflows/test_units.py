@@ -12,8 +12,10 @@ from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.units.kmeans import KMeansUnits
+from foresay.results import read_results
+from foresay.workflows.evaluate import evaluate
 from foresay.workflows.train import run_recipe
-from foresay.workflows.units import encode_units, fit_units, import_units, load_tokenizer
+from foresay.workflows.units import describe_units, encode_units, fit_units, import_units, load_tokenizer
 from reference.levels import write_corpus
 
 
@@ -102,6 +104,37 @@ def test_what_has_no_units_is_refused(tmp_path: Path, corpus: Path) -> None:
     with pytest.raises(UserError, match="mfcc is an MFCC, which gives no units: `foresay units fit mfcc"):
         encode_units("mfcc", corpus, tmp_path / "encoded")
     assert load("mfcc").layer_names == ("mfcc",)
+
+
+def test_units_are_described_beside_their_layer_and_units_of_log_mel(corpus: Path, tmp_path: Path) -> None:
+    fit_units("mfcc", corpus, tmp_path / "units", layer="mfcc", clusters=4)
+    test = write_corpus(tmp_path / "test.jsonl", 6, seed=1).path
+    found = describe_units(tmp_path / "units", test, corpus, options=["speaker.window=2", "speaker.shortest=1.9"])
+    assert list(found.left_out) == ["abx:phone"]
+    assert "does not say how many tokens of a phone by one speaker are compared" in found.left_out["abx:phone"]
+    models = {(row.model, row.measure) for row in found.results}
+    assert {("units", "units"), ("control-logmel-4", "units"), ("units", "speaker"), ("control-logmel-4", "speaker")} <= models
+    speakers = {row.layer for row in found.results if (row.model, row.measure) == ("units", "speaker")}
+    assert speakers == {"mfcc", "units"}
+    assert len(read_results(tmp_path / "units" / "results.jsonl")) > 20
+    again = describe_units(tmp_path / "units", test, corpus, options=["speaker.window=2", "speaker.shortest=1.9"])
+    assert [(row.layer, row.value, row.seconds) for row in again.results] == [(row.layer, row.value, row.seconds) for row in found.results]
+
+
+def test_without_another_corpus_there_is_no_control(units: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["abx.max_size_group=2", "abx.max_x_across=1"]
+    found = describe_units(units, corpus, options=options, out=tmp_path)
+    assert list(found.left_out) == ["control", "speaker:mean"]
+    assert {row.layer for row in found.results if row.measure == "abx" and row.model == "units"} == {"logmel", "units"}
+    monkeypatch.setattr("foresay.workflows.units.evaluate", lambda *_, **__: [])
+    assert describe_units(units, corpus, corpus).left_out == {"control": "these units are of logmel themselves"}
+    with pytest.raises(UserError, match="--option takes MEASURE.FIELD=VALUE, of units, abx, speaker, not 'probe.epochs=3'"):
+        describe_units(units, corpus, options=["probe.epochs=3"])
+
+
+def test_units_are_evaluated_as_any_model(units: Path, corpus: Path, tmp_path: Path) -> None:
+    rows = evaluate([units], corpus, measures=["slowness:k50"], layers=["units"], options=["slowness.clusters=3"], out=tmp_path)
+    assert ("units", "units") in {(row.model, row.layer) for row in rows}
 
 
 def test_the_command_says_what_was_made(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,10 @@
-"""Find discrete units in a layer of a model, and write a corpus in them.
+"""Find discrete units in a layer of a model, write a corpus in them, and say how good they are.
 
 Example:
     foresay units fit runs/hubert --layer L6 --clusters 100 --corpus corpus/train.jsonl --run runs/units
     foresay units fit hf:facebook/hubert-base-ls960 --layer L6 --centers km.bin --run runs/gslm-units
     foresay units encode runs/units --corpus corpus/test.jsonl --out units/test
+    foresay units describe runs/units --corpus corpus/test.jsonl --train-corpus corpus/train.jsonl --option abx.max_size_group=10
 """
 
 from collections.abc import Callable
@@ -13,17 +14,19 @@ from typing import Annotated
 
 import tyro
 
+from foresay.cli._table import print_results
 from foresay.contracts import Tokenizer
 from foresay.errors import UserError, nearest
 from foresay.reports.wording import plural
-from foresay.workflows.units import encode_units, fit_units, import_units
+from foresay.workflows.units import describe_units, encode_units, fit_units, import_units
 
 HELP = f"""\
-usage: foresay units fit|encode …        each has a --help of its own
+usage: foresay units fit|encode|describe …        each has a --help of its own
 
 {__doc__}
   fit MODEL       k-means of a layer, or centers that were found elsewhere; the run holds its encoder too
-  encode UNITS    the units of every frame of a corpus, packed in a folder"""
+  encode UNITS    the units of every frame of a corpus, packed in a folder
+  describe UNITS  use, bits, durations, agreement with phones, ABX, and what is left of the speaker, beside units of log-mel"""
 
 SHOWN = 10
 """Recordings that are named on the terminal, of those left out."""
@@ -31,7 +34,7 @@ SHOWN = 10
 
 def run(arguments: list[str]) -> int:
     """Do what the first word says."""
-    actions: dict[str, Callable[[list[str]], None]] = {"fit": _fit, "encode": _encode}
+    actions: dict[str, Callable[[list[str]], None]] = {"fit": _fit, "encode": _encode, "describe": _describe}
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(HELP)
         return 0 if arguments else 2
@@ -107,6 +110,39 @@ def _encode(arguments: list[str]) -> None:
             print(f"{plural(len(done.left_out), 'recording')} could not be read: all are listed in {out}")
 
     tyro.cli(encode, prog="foresay units encode", args=arguments)
+
+
+def _describe(arguments: list[str]) -> None:
+    def describe(
+        units: Units,
+        corpus: Path,
+        train_corpus: Path | None = None,
+        option: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MEASURE.FIELD=VALUE")] = (),
+        out: Path | None = None,
+        seed: int = 0,
+        device: str | None = None,
+        again: bool = False,  # noqa: FBT001, FBT002 - an option
+    ) -> None:
+        """Measure units on a corpus, beside the layer they are of and as many units of log-mel.
+
+        Args:
+            units: A run of `foresay units fit`.
+            corpus: Manifest to test on. PNMI, purities and ABX take phone times.
+            train_corpus: Manifest to find the units of log-mel on, and for the speaker probe, of the same speakers.
+            option: A field of a measure's protocol, such as abx.max_size_group=10; may be given several times.
+            out: Folder for results.jsonl and the control. Default: the units' run.
+            seed: Of the control, the probe, and the intervals.
+            device: cpu, cuda, cuda:1, … Default: a GPU if there is one.
+            again: Measure again what stands in results.jsonl already.
+        """
+        found = describe_units(units, corpus, train_corpus, options=option, out=out, seed=seed, device=device, again=again)
+        print_results(found.results)
+        for note in sorted({result.details["note"] for result in found.results if "note" in result.details}):
+            print(note)
+        for what, why in found.left_out.items():
+            print(f"{what} is left out: {why}")
+
+    tyro.cli(describe, prog="foresay units describe", args=arguments)
 
 
 def _what(units: Tokenizer) -> str:

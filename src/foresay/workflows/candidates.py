@@ -7,12 +7,13 @@ from typing import Self
 
 from foresay import draws
 from foresay.building import untrained_copy
-from foresay.contracts import Extractor, SpeechModel
+from foresay.contracts import Extractor, SpeechModel, Tokenizer
 from foresay.encoding.kept import KeptFeatures
 from foresay.encoding.subjects import Subject
+from foresay.encoding.unit_frames import UnitFrames
 from foresay.errors import UserError
 from foresay.fingerprint import of_model, of_saved, weights_of
-from foresay.loading import is_foreign, load_extractor, locate
+from foresay.loading import as_extractor, is_foreign, load, locate
 from foresay.reports.comparisons import UNTRAINED
 from foresay.runs import Run
 from foresay.settings import list_names, read_toml_file
@@ -65,7 +66,7 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
     kept = KeptFeatures()
     copies: dict[Path, Subject] = {}  # shared by all steps of a run
     for (folder, step), text in given.items():
-        extractor = load_extractor(text, device)
+        extractor = _extractor(text, device)
         run = folder if Run(folder).recipe.exists() else None
         subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run), kept=kept)
         if isinstance(extractor, SpeechModel):
@@ -78,11 +79,18 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
         candidates.append(Candidate(subject, fingerprints, run, finished=Path(text).resolve() == folder))
     asked = [name for name in baselines if name in map(str, models) and name not in BESIDE]
     for name in (*foreign, *asked, *BESIDE):
-        extractor = load_extractor(name, device)
+        extractor = _extractor(name, device)
         chosen = tuple(layers or extractor.layer_names) if name in foreign else extractor.layer_names
         subject = Subject(name, extractor, chosen, kept=kept)
         candidates.append(Candidate(subject, {subject: of_model(extractor)}, baseline=name in BESIDE))
     return candidates
+
+
+def _extractor(name: str, device: str) -> Extractor:
+    """Load what makes frames; of a tokenizer its units are frames, beside the layer that they are of."""
+    loaded = load(name, device)
+    alone = isinstance(loaded, Tokenizer) and not isinstance(loaded, Extractor)
+    return UnitFrames(loaded).eval() if alone else as_extractor(loaded, name)
 
 
 def folder_and_step(model: str | Path) -> tuple[Path, int | None]:

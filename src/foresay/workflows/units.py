@@ -3,6 +3,7 @@
 MODEL, layer ──► k-means over a corpus, or centers from elsewhere ──► a run of `kmeans`, its encoder in it ──► units of a manifest, packed
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from json import dumps
 from pathlib import Path
@@ -23,11 +24,13 @@ from foresay.loading import load
 from foresay.locks import exclusive
 from foresay.models.units.hmm_states import HMMStates, HMMStatesSettings
 from foresay.models.units.kmeans import KMeansUnits
+from foresay.results import Result
 from foresay.runs import Data, Run
 from foresay.training.devices import find_process
 from foresay.training.recipe import Recipe, read_recipe
 from foresay.training.trainer import described
 from foresay.workflows.entry import refuse_other_recipe
+from foresay.workflows.evaluate import evaluate
 from foresay.workflows.parts import Parts
 from foresay.workflows.train import run_recipe
 
@@ -147,3 +150,72 @@ def encode_units(units: str | Path, corpus: str | Path, out: str | Path, *, devi
             labels = make_labels(tokenizer, {folder.name: manifest}, folder.parent, device=place)[folder.name]
     left_out = folder / LEFT_OUT
     return EncodedUnits(tokenizer, labels, len(manifest), read_text(left_out).splitlines() if left_out.exists() else [])
+
+
+MEASURES = ("units:unigram", "abx:phone", "speaker:mean")
+"""What describes units, each beside the layer that they are of."""
+CONTROL = "logmel"
+"""The baseline whose units stand beside any others."""
+
+
+@dataclass(frozen=True)
+class DescribedUnits:
+    """What was found of units, and what was not."""
+
+    results: list[Result]
+    left_out: dict[str, str]
+    """Measures that were left out, or `control`, and why."""
+
+
+def describe_units(
+    units: str | Path,
+    corpus: str | Path,
+    train_corpus: str | Path | None = None,
+    *,
+    options: Sequence[str] = (),
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    again: bool = False,
+) -> DescribedUnits:
+    """Measure units on a manifest by each of `MEASURES`: use, bits, durations, phones, ABX, and what of the speaker is left in them.
+
+    Beside them stands a control: as many units of log-mel, found on `train_corpus`, a run in the folder `control-logmel-K` of the units'
+    run, or of `out`. What the corpora cannot show is left out, and said.
+    `options`: `MEASURE.FIELD=VALUE` for fields of a measure's protocol (ABX wants two of them).
+
+    Raises:
+        UserError: the units cannot be loaded; a manifest cannot be read.
+    """
+    tokenizer, changes = load_tokenizer(units), _by_measure(options)
+    models, left_out = [units], dict[str, str]()
+    if train_corpus is None:
+        left_out["control"] = f"units of {CONTROL} are found on another corpus than they are tested on: give --train-corpus"
+    elif tokenizer.layer == CONTROL:
+        left_out["control"] = f"these units are of {CONTROL} themselves"
+    else:
+        place = Path(out or units) / f"control-{CONTROL}-{tokenizer.vocabulary}"
+        fit_units(CONTROL, train_corpus, place, layer=CONTROL, clusters=tokenizer.vocabulary, seed=seed, device=device)
+        models.append(place)
+    results: list[Result] = []
+    for measure, own in changes.items():
+        try:
+            results += evaluate(
+                models, corpus, train_corpus, measures=[measure], options=own, out=out, seed=seed, device=device, again=again
+            )
+        except UserError as error:
+            left_out[measure] = str(error)
+    return DescribedUnits(results, left_out)
+
+
+def _by_measure(options: Sequence[str]) -> dict[str, list[str]]:
+    """Sort options by the measure that they change."""
+    names = {measure.partition(":")[0]: measure for measure in MEASURES}
+    found: dict[str, list[str]] = {measure: [] for measure in MEASURES}
+    for option in options:
+        name = option.partition(".")[0]
+        if name not in names:
+            msg = f"--option takes MEASURE.FIELD=VALUE, of {', '.join(names)}, not {option!r}"
+            raise UserError(msg)
+        found[names[name]].append(option)
+    return found
