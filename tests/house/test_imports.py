@@ -14,6 +14,7 @@ from house.tree import MODELS, PACKAGE, SOURCES, imported, inner_imports, line_c
 OPTIONAL = {
     "PIL",
     "espeakng_loader",
+    "faster_whisper",
     "huggingface_hub",
     "matplotlib",
     "onnx",

@@ -26,6 +26,8 @@ class ToySynthesizerSettings:
     """Hz of unit 0."""
     apart: float = 200.0
     """Hz from each unit to the next."""
+    hum: float = 0.5
+    """How loud the pitch is, beside the unit."""
     louder: float = 0.0
     """What is added to the loudness, so that it clips."""
 
@@ -54,19 +56,21 @@ class ToySynthesizer(Synthesizer):
         hum = F.pad(hum, (0, max(0, hertz.shape[1] - hum.shape[1])))[:, : hertz.shape[1]]
         phases = [(tau * values / self.sample_rate).cumsum(1) for values in (hertz, hum)]
         loudness = (voices * self.loudness).sum(1, keepdim=True)
-        return Synthesized(loudness * (phases[0].sin() + 0.5 * phases[1].sin()), tokens.lengths.cpu() * self._hop)
+        return Synthesized(loudness * (phases[0].sin() + self.settings.hum * phases[1].sin()), tokens.lengths.cpu() * self._hop)
 
     @property
     def _hop(self) -> int:
         return self.tokenizer.encoder.hop(self.tokenizer.layer)
 
 
-def toy_synthesizer(corpus: Manifest, *, louder: float = 0.0, names: tuple[str, ...] = ("speaker 0", "speaker 1")) -> ToySynthesizer:
+def toy_synthesizer(
+    corpus: Manifest, *, hum: float = 0.5, louder: float = 0.0, names: tuple[str, ...] = ("speaker 0", "speaker 1")
+) -> ToySynthesizer:
     """Fit units, and build a synthesizer of them."""
     units = KMeansUnits(KMeansUnitsSettings("logmel", 6), load("logmel")).eval()
     units.fit(CorpusPasses(corpus, 0))
     pitch, speaker = ToyPitch(ToyPitchSettings()), ToySpeakers(ToySpeakersSettings(names))
-    return ToySynthesizer(ToySynthesizerSettings(louder=louder), units, pitch, speaker).eval()
+    return ToySynthesizer(ToySynthesizerSettings(hum=hum, louder=louder), units, pitch, speaker).eval()
 
 
 def write_synthesizer(folder: Path, model: ToySynthesizer, step: int = 7) -> Path:

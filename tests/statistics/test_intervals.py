@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from foresay.statistics.intervals import ConfidenceInterval, bootstrap, bootstrap_difference
+from foresay.statistics.intervals import ConfidenceInterval, bootstrap, bootstrap_difference, by_speaker
 
 
 def draw(random: np.random.Generator, utterances: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,3 +95,17 @@ def test_a_draw_without_a_value_leaves_no_interval() -> None:
 
 def test_all_right_is_certain() -> None:
     assert bootstrap([5, 6, 7, 8, 9], [5, 6, 7, 8, 9]) == (1.0, 1.0)
+
+
+def test_few_speakers_are_not_drawn() -> None:
+    ids = [str(number) for number in range(8)]
+    blocks = by_speaker(ids, [f"speaker {number % 4}" for number in range(8)], [1] * 8, [2] * 8)
+    assert (blocks.what, blocks.names) == ("utterances", ids)
+    assert (blocks.counts.tolist(), blocks.totals.tolist()) == ([1] * 8, [2] * 8)
+
+
+def test_utterances_of_a_speaker_are_drawn_together() -> None:
+    ids = [str(number) for number in range(10)]
+    blocks = by_speaker(ids, [f"speaker {number % 5}" for number in range(10)], range(10), [2] * 10)
+    assert (blocks.what, blocks.names) == ("speakers", [f"speaker {n}" for n in range(5)])
+    assert (blocks.counts.tolist(), blocks.totals.tolist()) == ([5, 7, 9, 11, 13], [4] * 5)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from foresay.reports.comparisons import CONTROL
 from foresay.reports.wording import GAIN, amount, gains, heading, too_few
 from foresay.results import Result
 
@@ -39,7 +40,8 @@ def _print_rows(rows: Sequence[Result], gained: dict[tuple[str, int | None, str]
     lines = [[r.model, f"{r.step:,}" if r.step is not None else "", r.layer, *_cells(r), *_gain(gained.get(_place(r)))] for r in rows]
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     sign = {"lower": -1, "higher": 1, "none": 0}[rows[0].direction]
-    best = max(range(len(rows)), key=lambda i: sign * rows[i].value) if sign else None
+    rated = [place for place, row in enumerate(rows) if sign and not row.details.get(CONTROL)]
+    best = max(rated, key=lambda place: sign * rows[place].value, default=None)
     print(_line(header, widths))
     for place, line in enumerate(lines):
         emphasis = (BOLD, PLAIN) if place == best and sys.stdout.isatty() else ("", "")

@@ -24,6 +24,8 @@ class Subject:
     """Its untrained copy: what is gained over it was learnt."""
     image_side: int = 128
     """Pixels in height and width of the pictures that it is shown."""
+    trained_on: frozenset[str] = frozenset()
+    """Digests of the manifests that it was trained on, as far as its run says."""
     kept: KeptFeatures = field(default_factory=lambda: KeptFeatures(0))
     """What was encoded before, of all subjects of an evaluation; nothing, where each measure is asked for by itself."""
 

@@ -38,6 +38,8 @@ TITLES = {
     "emotion_recognition": "Emotion recognition (SUPERB)",
     "intent_classification": "Intent classification (SUPERB)",
     "slot_filling": "Slot filling (SUPERB)",
+    "intelligibility": "Intelligibility of synthesized speech",
+    "voice_conversion": "Voice conversion",
 }
 """Measures, by their names in `--measures`."""
 
@@ -88,9 +90,20 @@ EXPLANATIONS = {
         "By class: is any picture of its class?"
     ),
     "wer": "Words that were substituted, deleted and inserted, by all words of the references: 0% is perfect, and it may exceed 100%.",
+    "intelligibility": (
+        "What a recognizer writes of synthesized speech, compared with what was said: of recordings, of the same resynthesized from their "
+        "units, converted into another voice, and with their units shuffled, which says nothing."
+    ),
+    "voice_conversion": (
+        "Whether speech that was converted into another voice is taken for that speaker, by a verifier that learnt the voices from other "
+        "recordings. Source unchanged: the same before it was converted."
+    ),
     "per": "Phones that were substituted, deleted and inserted, by all phones of the references.",
 }
 """What a measure measures, in a sentence or two."""
+
+CONTROL = "control"
+"""The detail by which a measure marks a row of a model that is none of its making: with shuffled units, by chance, as it was recorded."""
 
 UNTRAINED = " (untrained)"
 """How the untrained copy of a model is named in the results."""
@@ -189,10 +202,13 @@ class Comparison:
         return None if self.seen else self.best_of(self.lines)
 
     def best_of(self, lines: Iterable[Line]) -> Line | None:
-        """Return the best of some lines, or None where the metric does not rate. Chance, which by nature has no interval, is never it."""
+        """Return the best of some lines, or None where the metric does not rate.
+
+        Chance, which by nature has no interval, is never it, nor is a control, such as the recordings that a synthesizer imitates.
+        """
         if self.declared.direction == "none":
             return None
-        everyone = list(lines)
+        everyone = [line for line in lines if not line.result.details.get(CONTROL)]
         measured = [line for line in everyone if line.result.low is not None or line.result.drawn is not None]
         return max(measured or everyone, key=lambda line: self.sign * line.result.value, default=None)
 

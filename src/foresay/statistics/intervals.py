@@ -4,7 +4,8 @@ Frames of one utterance share a voice, a room and a sentence, so utterances are 
 (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004).
 """
 
-from typing import Self
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,3 +79,27 @@ def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[n
     """Count how often each utterance is in each draw: (draws, U)."""
     alike = np.full(utterances, 1.0 / utterances)
     return stream("utterances", seed).multinomial(utterances, alike, size=draws).astype(np.float64)
+
+
+class Blocks(NamedTuple):
+    """What is drawn again, and the sums of each."""
+
+    what: str
+    """`speakers`, or `utterances` where there are too few of them."""
+    names: Sequence[str]
+    counts: NDArray[np.float64]
+    """(U,)."""
+    totals: NDArray[np.float64]
+    """(U,)."""
+
+
+def by_speaker(ids: Sequence[str], speakers: Sequence[str], counts: ArrayLike, totals: ArrayLike) -> Blocks:
+    """Sum counts (N,) and totals (N,) of utterances for each speaker, where there are enough speakers to draw; else each stands by itself.
+
+    Utterances of one speaker are alike: drawn one by one they would make an interval too narrow.
+    """
+    table = np.stack([np.asarray(column, dtype=np.float64) for column in (counts, totals)])
+    names, codes = np.unique(np.asarray(speakers), return_inverse=True)
+    if len(names) < FEWEST:
+        return Blocks("utterances", ids, *table)
+    return Blocks("speakers", names.tolist(), *(np.bincount(codes, column) for column in table))

@@ -68,7 +68,8 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
     for (folder, step), text in given.items():
         extractor = _extractor(text, device)
         run = folder if Run(folder).recipe.exists() else None
-        subject = Subject(names[folder], extractor, tuple(layers or extractor.layer_names), step, image_side=_image_side(run), kept=kept)
+        chosen, side = tuple(layers or extractor.layer_names), _image_side(run)
+        subject = Subject(names[folder], extractor, chosen, step, image_side=side, trained_on=_trained_on(run), kept=kept)
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
                 copy = _untrained(extractor, seed, device)
@@ -119,6 +120,12 @@ def _image_side(run: Path | None) -> int:
     """Pixels of the pictures that a run learnt from, or as many as in any recipe that does not say."""
     recipe = read_toml_file(Run(run).recipe) if run else {}
     return int(recipe.get("data", {}).get("image_side", Subject.image_side))
+
+
+def _trained_on(run: Path | None) -> frozenset[str]:
+    """Digests of what a run was trained on."""
+    data = Run(run).read_data() if run else {}
+    return frozenset(one.digest for purpose, one in data.items() if purpose == "train" and one.digest)
 
 
 def _untrained(model: SpeechModel, seed: int, device: str) -> Extractor:

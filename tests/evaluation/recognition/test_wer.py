@@ -18,7 +18,7 @@ from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, find_measure
 from foresay.evaluation.recognition import _error_rate
-from foresay.evaluation.recognition._error_rate import ErrorRate, _blocks
+from foresay.evaluation.recognition._error_rate import ErrorRate
 from foresay.evaluation.recognition.kept import KeptErrors
 from foresay.loading import load
 from foresay.models.recognition.ctc import CTC, CTCSettings
@@ -53,13 +53,6 @@ def test_rates_are_sums_over_sums_and_the_interval_draws_speakers(tmp_path: Path
     drawn = rows["word error rate"].draws
     assert drawn is not None
     assert (drawn.what, len(drawn.names)) == ("speakers", 6)
-
-
-def test_few_speakers_are_not_drawn() -> None:
-    pairs = [Compared(str(number), f"speaker {number % 4}", "a", "b") for number in range(8)]
-    assert _blocks(pairs, [1] * 8, [2] * 8) == ([str(number) for number in range(8)], [1] * 8, [2] * 8)
-    pairs = [Compared(str(number), f"speaker {number % 5}", "a", "b") for number in range(10)]
-    assert _blocks(pairs, list(range(10)), [2] * 10) == ([f"speaker {n}" for n in range(5)], [5, 7, 9, 11, 13], [4] * 5)
 
 
 def test_what_has_no_text_or_recognizes_none_is_refused(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ from foresay.errors import UserError
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.evaluation.recognition.errors import LISTED, count_words, find_errors
 from foresay.evaluation.recognition.kept import Unit
-from foresay.results import FEWEST, Metric, Result
+from foresay.results import Metric, Result
 from foresay.statistics.edit_distance import align, edit_distance
-from foresay.statistics.intervals import bootstrap
+from foresay.statistics.intervals import bootstrap, by_speaker
 from foresay.statistics.word_errors import Compared
 
 ANOTHER_ALPHABET = 0.5
@@ -160,10 +160,10 @@ class ErrorRate(Measure[SearchProtocol], ABC):
         (layer,) = recognizer.layer_names
         rows = []
         for metric, counted in counts.items():
-            names, errors, totals = _blocks(pairs, *counted)
-            over = Population("speakers" if len(names) < len(pairs) else "utterances", names)
-            where = Where("test", manifest, seed, started, over)
-            rate, interval = sum(errors) / sum(totals), bootstrap(errors, totals, seed=seed)
+            blocks = by_speaker([pair.id for pair in pairs], [pair.speaker for pair in pairs], *counted)
+            where = Where("test", manifest, seed, started, Population(blocks.what, blocks.names))
+            rate = sum(counted[0]) / sum(counted[1])
+            interval = bootstrap(blocks.counts, blocks.totals, seed=seed)
             rows.append(self.row(subject, layer, metric, rate, interval, where, **(about if metric == headline else {})))
         return [replace(row, arrays=found.arrays) if row.metric == headline else row for row in rows]
 
@@ -179,19 +179,6 @@ class ErrorRate(Measure[SearchProtocol], ABC):
         said = {"search": decoder.about | chosen.about(recognizer)}
         notes = [*decoder.notes, *chosen.notes(recognizer, name)]
         return decoder, said | ({"note": "\n".join(notes)} if notes else {})
-
-
-def _blocks(pairs: Sequence[Compared], errors: Sequence[int], totals: Sequence[int]) -> tuple[list[str], list[int], list[int]]:
-    """Sum the counts of each speaker, where there are enough of them to draw; else each utterance stands by itself."""
-    speakers = sorted({pair.speaker for pair in pairs})
-    if len(speakers) < FEWEST:
-        return [pair.id for pair in pairs], list(errors), list(totals)
-    places = {speaker: place for place, speaker in enumerate(speakers)}
-    summed, whole = [0] * len(speakers), [0] * len(speakers)
-    for pair, error, total in zip(pairs, errors, totals, strict=True):
-        summed[places[pair.speaker]] += error
-        whole[places[pair.speaker]] += total
-    return speakers, summed, whole
 
 
 def _kind(settings: SearchSettings) -> Kind:
