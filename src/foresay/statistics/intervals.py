@@ -81,7 +81,7 @@ def draw_utterances(utterances: int, seed: int, draws: int = DRAWS) -> NDArray[n
     return stream("utterances", seed).multinomial(utterances, alike, size=draws).astype(np.float64)
 
 
-class Blocks(NamedTuple):
+class DrawnSums(NamedTuple):
     """What is drawn again, and the sums of each."""
 
     what: str
@@ -93,7 +93,7 @@ class Blocks(NamedTuple):
     """(U,)."""
 
 
-def by_speaker(ids: Sequence[str], speakers: Sequence[str], counts: ArrayLike, totals: ArrayLike) -> Blocks:
+def by_speaker(ids: Sequence[str], speakers: Sequence[str], counts: ArrayLike, totals: ArrayLike) -> DrawnSums:
     """Sum counts (N,) and totals (N,) of utterances for each speaker, where there are enough speakers to draw; else each stands by itself.
 
     Utterances of one speaker are alike: drawn one by one they would make an interval too narrow.
@@ -101,5 +101,5 @@ def by_speaker(ids: Sequence[str], speakers: Sequence[str], counts: ArrayLike, t
     table = np.stack([np.asarray(column, dtype=np.float64) for column in (counts, totals)])
     names, codes = np.unique(np.asarray(speakers), return_inverse=True)
     if len(names) < FEWEST:
-        return Blocks("utterances", ids, *table)
-    return Blocks("speakers", names.tolist(), *(np.bincount(codes, column) for column in table))
+        return DrawnSums("utterances", ids, *table)
+    return DrawnSums("speakers", names.tolist(), *(np.bincount(codes, column).astype(np.float64) for column in table))
