@@ -4,6 +4,7 @@
     RUN/artifacts/draws-*.npz    what intervals were taken from, and the names of what was drawn
     RUN/artifacts/arrays-*.npz   what else belongs to a number and is too long for a line: transcripts, tables
     RUN/artifacts/example-*.npz  utterances and their features
+    RUN/artifacts/sounds-*.npz   synthesized speech, to be listened to
 
 An artifact is written before the lines that speak of it: whoever finds a line finds its artifact, whenever a process was killed.
 """
@@ -37,6 +38,8 @@ COVERAGE = 95.0
 """% of the draws that lie in an interval."""
 EXAMPLE = "example-"
 """What the names of artifacts begin with that hold an utterance each, with its features; a number follows, from 1."""
+SOUNDS = "sounds-"
+"""And those that hold sounds which belong together, such as an utterance as it was recorded and as it was resynthesized."""
 
 APART = ("draws", "arrays")
 """What of a result stands in artifacts and not in its line."""
@@ -364,27 +367,27 @@ def load_artifact(folder: Path, name: str) -> dict[str, npt.NDArray[Any]] | None
         raise UserError(msg) from error
 
 
-def save_examples(folder: Path, examples: Sequence[Mapping[str, npt.NDArray[Any]]], stamp: str) -> None:
-    """Keep examples, and drop those kept before, unless there are no new ones. `stamp`: what they are of."""
+def save_examples(folder: Path, examples: Sequence[Mapping[str, npt.NDArray[Any]]], stamp: str, kind: str = EXAMPLE) -> None:
+    """Keep examples, or `SOUNDS`, and drop those kept before, unless there are no new ones. `stamp`: what they are of."""
     for number, arrays in enumerate(examples, start=1):
         known = {"fingerprint": np.array(stamp), "examples": np.array(len(examples))}
-        save_artifact(folder, f"{EXAMPLE}{number}", {**arrays, **known})
+        save_artifact(folder, f"{kind}{number}", {**arrays, **known})
     number = len(examples) + 1
-    while examples and (left := _artifact(folder, f"{EXAMPLE}{number}")).exists():
+    while examples and (left := _artifact(folder, f"{kind}{number}")).exists():
         left.unlink()
         number += 1
 
 
-def has_examples(folder: Path, stamp: str) -> bool:
-    """Whether all examples with a stamp are there.
+def has_examples(folder: Path, stamp: str, kind: str = EXAMPLE) -> bool:
+    """Whether all examples, or `SOUNDS`, with a stamp are there.
 
     Raises:
         UserError: one is damaged.
     """
     number, count = 1, 1
     while number <= count:
-        kept = load_artifact(folder, f"{EXAMPLE}{number}") or {}
+        kept = load_artifact(folder, f"{kind}{number}") or {}
         if str(kept.get("fingerprint")) != stamp or "examples" not in kept:
             return False
         number, count = number + 1, int(kept["examples"])
-    return not _artifact(folder, f"{EXAMPLE}{number}").exists()
+    return not _artifact(folder, f"{kind}{number}").exists()

@@ -40,12 +40,12 @@ def examples(extractor: FeatureExtractor, manifest: Manifest, *, seed: int = 0, 
     """
     fitting = np.flatnonzero((manifest.durations >= SHORTEST) & (manifest.durations <= LONGEST)).tolist()
     transcribed = isinstance(extractor, Recognizer)
-    chosen = _choose(manifest, fitting, lambda item: bool(item.phones or (transcribed and item.text)))
+    chosen = choose_utterances(manifest, fitting, lambda item: bool(item.phones or (transcribed and item.text)))
     codes = _find_codes(extractor, manifest, seed, device) if chosen else {}
     return [_example(extractor, manifest, [*fitting[place:], *fitting[:place]], codes, device) for place in chosen]
 
 
-def _choose(manifest: Manifest, fitting: Sequence[int], will_do: Callable[[Item], bool]) -> list[int]:
+def choose_utterances(manifest: Manifest, fitting: Sequence[int], will_do: Callable[[Item], bool]) -> list[int]:
     """Return places in `fitting`: the first utterance that will do of each of the first speakers; of fewer speakers, what follows."""
     first: dict[str | None, int] = {}
     others: list[int] = []

@@ -46,7 +46,8 @@ def listening_section(records: Sequence[Record]) -> Html:
             groups.append(group)
         group.append(Listening(place, record.name, example))
     parts = [_utterance(group, number) for number, group in enumerate(groups, start=1)]
-    without = [record.name for place, record in enumerate(records) if record.has_audio and place not in {p for p, _, _ in found}]
+    shown = {place for place, _, _ in found}
+    without = [one.name for place, one in enumerate(records) if one.has_audio and not one.sounds and place not in shown]
     if without:
         note = join([f"There is no example of {listed(without)} yet: ", tag("code", "foresay evaluate"), " keeps one, for the pictures."])
         parts.append(tag("p", note, class_="missing"))

@@ -10,6 +10,7 @@ from foresay.reports.listening import listening_section
 from foresay.reports.markup import Html, join, tag
 from foresay.reports.provenance import citation_section, reproduction_section, settings_section
 from foresay.reports.record import Record
+from foresay.reports.sounds import sounds_section
 from foresay.reports.summary import summary
 from foresay.reports.superb import superb_section
 from foresay.reports.tables import results_section
@@ -21,11 +22,14 @@ def page(records: Sequence[Record]) -> str:
     """Lay out the report of one or several runs as an HTML document."""
     comparisons = compare(records)
     errors, superb = errors_section(comparisons), superb_section(comparisons)
+    sounds = sounds_section(records)
+    utterances = "" if all(record.sounds and not record.examples for record in records) else listening_section(records)
     sections = {
         **({"superb": ("Ten tasks (SUPERB)", superb)} if superb else {}),
         "results": ("What was learned", results_section(comparisons)),
         **({"errors": ("What is recognized wrongly", errors)} if errors else {}),
-        "utterances": ("Utterances, and the models' features", listening_section(records)),
+        **({"sounds": ("Synthesized speech", sounds)} if sounds else {}),
+        **({"utterances": ("Utterances, and the models' features", utterances)} if utterances else {}),
         "training": ("Training", training_section(records)),
         "settings": ("Settings", settings_section(records)),
         "reproduce": ("Do it again", reproduction_section(records)),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foresay.errors import UserError
-from foresay.results import EXAMPLE, Result, load_artifact, read_lines, read_results, with_arrays
+from foresay.results import EXAMPLE, SOUNDS, Result, load_artifact, read_lines, read_results, with_arrays
 from foresay.settings import Table, from_table, read_toml_file
 
 FILES = ("recipe.toml", "metrics.jsonl", "results.jsonl")
@@ -34,6 +34,8 @@ class Record:
     results: tuple[Result, ...]
     examples: tuple[dict[str, NDArray[Any]], ...]
     """The arrays of artifacts/example-1.npz and so on."""
+    sounds: tuple[dict[str, NDArray[Any]], ...] = ()
+    """The arrays of artifacts/sounds-1.npz and so on."""
     recipe_name: str | None = None
     """What its recipe is called, as model/model.toml says from the first checkpoint on."""
 
@@ -132,7 +134,8 @@ def _read(folder: Path, name: str) -> Record:
         data=_tables(folder / "data.toml"),
         lines=tuple(_logged(folder / "metrics.jsonl")),
         results=tuple(with_arrays(folder, read_results(folder / "results.jsonl"))),
-        examples=tuple(_examples(folder)),
+        examples=tuple(_examples(folder, EXAMPLE)),
+        sounds=tuple(_examples(folder, SOUNDS)),
         recipe_name=_name(folder / "model" / "model.toml"),
     )
 
@@ -190,9 +193,9 @@ def _logged(path: Path) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _examples(folder: Path) -> Iterator[dict[str, NDArray[Any]]]:
+def _examples(folder: Path, kind: str) -> Iterator[dict[str, NDArray[Any]]]:
     for number in count(1):
-        arrays = load_artifact(folder, f"{EXAMPLE}{number}")
+        arrays = load_artifact(folder, f"{kind}{number}")
         if arrays is None:
             return
         yield arrays

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foresay.contracts import FeatureExtractor
+from foresay.contracts import FeatureExtractor, Synthesizer
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.search_files import SearchFile
 from foresay.encoding.subjects import Subject
@@ -13,15 +13,17 @@ from foresay.errors import UserError, at_least
 from foresay.evaluation.example import examples
 from foresay.evaluation.measure import Corpora, Measure, find_measure, list_measures
 from foresay.evaluation.recognition._error_rate import ErrorRate
+from foresay.evaluation.spoken_examples import spoken_examples
 from foresay.fingerprint import fingerprint
 from foresay.progress import ProgressBar
-from foresay.results import Result, has_examples, save_examples, writing_results
+from foresay.results import SOUNDS, Result, has_examples, save_examples, writing_results
 from foresay.settings import Table, assignment, merge
 from foresay.training.devices import find_process
 from foresay.version import __version__
 from foresay.workflows.candidates import Candidate, find_candidates
 from foresay.workflows.ledger import Book, Ledger, refuse_taken_names, reporting_full_disks
 from foresay.workflows.readable import with_readable
+from foresay.workflows.sounds import keep_sounds
 
 
 def evaluate(
@@ -145,15 +147,17 @@ def _by_copy(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
 
 
 def _keep_examples(candidate: Candidate, manifest: Manifest, seed: int, device: str) -> None:
-    """Give a run utterances to draw, unless it has all of those of these weights and this corpus."""
-    extractor = candidate.subject.model
+    """Give a run utterances to draw, or speech to play, unless it has all of those of these weights and this corpus."""
+    model = candidate.subject.model
     if candidate.run is None or not candidate.finished:
         return
-    if not isinstance(extractor, FeatureExtractor) or "audio" not in extractor.modalities:
-        return
     stamp = fingerprint(candidate.fingerprints[candidate.subject], manifest.digest, seed, __version__)
-    if has_examples(candidate.run, stamp):
+    if isinstance(model, Synthesizer):
+        if not has_examples(candidate.run, stamp, SOUNDS):
+            keep_sounds(candidate.run, spoken_examples(model, manifest, seed=seed, device=device), stamp)
         return
-    found = examples(extractor, manifest, seed=seed, device=device)
+    if not isinstance(model, FeatureExtractor) or "audio" not in model.modalities or has_examples(candidate.run, stamp):
+        return
+    found = examples(model, manifest, seed=seed, device=device)
     with reporting_full_disks(candidate.run), writing_results(candidate.run):
         save_examples(candidate.run, found, stamp)
