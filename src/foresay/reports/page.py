@@ -23,7 +23,7 @@ def page(records: Sequence[Record]) -> str:
     comparisons = compare(records)
     errors, superb = errors_section(comparisons), superb_section(comparisons)
     sounds = sounds_section(records)
-    utterances = "" if all(record.sounds and not record.examples for record in records) else listening_section(records)
+    utterances = None if all(record.sounds and not record.examples for record in records) else listening_section(records)
     sections = {
         **({"superb": ("Ten tasks (SUPERB)", superb)} if superb else {}),
         "results": ("What was learned", results_section(comparisons)),

@@ -54,7 +54,7 @@ def _sound(name: str, note: str, samples: NDArray[np.int16], rate: int, longest:
         figure.set_layout_engine("none")
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set_axis_off()
-        energy = mel_spectrogram(samples.astype(np.float32) / 2**15, rate, bands=48)
+        energy = mel_spectrogram(samples.astype(np.float32) * np.float32(2**-15), rate, bands=48)
         loudest = max(float(energy.max()), QUIETEST)
         colors = {"cmap": "magma", "vmin": loudest - LOUDNESS_RANGE, "vmax": loudest}
         axes.imshow(energy, origin="lower", aspect="auto", extent=(0.0, seconds, 0.0, 1.0), **colors)
