@@ -7,7 +7,7 @@ import pytest
 
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.resynthesis import Resynthesizer
-from foresay.evaluation.spoken_examples import Sound, as_arrays, spoken_examples
+from foresay.evaluation.spoken_examples import Playable, as_arrays, spoken_examples
 from foresay.results import load_artifact
 from foresay.trust import trusting
 from foresay.workflows.evaluate import evaluate
@@ -55,7 +55,7 @@ def test_a_strange_voice_is_converted_only(corpus: Manifest) -> None:
 
 
 def test_sounds_are_limited() -> None:
-    arrays = as_arrays("one", "", 8_000, [Sound("loud", "", np.array([0.0, 1.5, -1.5], np.float32))])
+    arrays = as_arrays("one", "", 8_000, [Playable("loud", "", np.array([0.0, 1.5, -1.5], np.float32))])
     assert arrays["sound_1"].tolist() == [0, 2**15 - 1, -(2**15) + 1]
 
 

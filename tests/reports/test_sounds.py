@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from foresay.evaluation.spoken_examples import Sound, as_arrays
+from foresay.evaluation.spoken_examples import Playable, as_arrays
 from foresay.reports.page import page
 from foresay.reports.record import read_records
 from foresay.reports.sounds import sounds_section
@@ -27,9 +27,13 @@ def tone(seconds: float, hertz: float = 440.0) -> np.ndarray:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = write_run(tmp_path / "vocoder", steps=0, results=False, example=False)
-    sounds = [Sound("recorded", "<eva>", tone(0.5)), Sound("resynthesized", "", tone(0.4)), Sound("silent", "", np.zeros(800, np.float32))]
+    sounds = [
+        Playable("recorded", "<eva>", tone(0.5)),
+        Playable("resynthesized", "", tone(0.4)),
+        Playable("silent", "", np.zeros(800, np.float32)),
+    ]
     save_artifact(folder, "sounds-1", as_arrays("one", "so it began & ended", RATE, sounds))
-    save_artifact(folder, "sounds-2", as_arrays("two", "", RATE, [*sounds[:1], Sound("nothing", "", np.zeros(0, np.float32))]))
+    save_artifact(folder, "sounds-2", as_arrays("two", "", RATE, [*sounds[:1], Playable("nothing", "", np.zeros(0, np.float32))]))
     return folder
 
 
@@ -52,7 +56,7 @@ def test_every_sound_is_played_and_drawn(run: Path) -> None:
 
 def test_of_several_runs_each_is_named(run: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", steps=0, results=False, example=False)
-    save_artifact(other, "sounds-1", as_arrays("three", "", RATE, [Sound("recorded", "", tone(0.1))]))
+    save_artifact(other, "sounds-1", as_arrays("three", "", RATE, [Playable("recorded", "", tone(0.1))]))
     assert "vocoder: one" in Checker(sounds_section(read_records([run, other]))).text
 
 

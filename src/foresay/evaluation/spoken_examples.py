@@ -19,7 +19,7 @@ VOICES = 2
 """Other voices that each utterance is converted into, at most."""
 
 
-class Sound(NamedTuple):
+class Playable(NamedTuple):
     """A sound of several that belong together."""
 
     name: str
@@ -29,7 +29,7 @@ class Sound(NamedTuple):
     """(S,)."""
 
 
-def as_arrays(title: str, text: str, sample_rate: int, sounds: Sequence[Sound]) -> Arrays:
+def as_arrays(title: str, text: str, sample_rate: int, sounds: Sequence[Playable]) -> Arrays:
     """Write sounds that belong together as arrays.
 
     `title`, `text`, `sample_rate`, `names (n,)`, `notes (n,)`, and `sound_1 (S,)` to `sound_n (S,)`: int16, limited to full scale.
@@ -51,12 +51,15 @@ def spoken_examples(synthesizer: Synthesizer, manifest: Manifest, *, seed: int =
     found = []
     for place in chosen:
         item, waveform = manifest[place], manifest.read(place, synthesizer.sample_rate)
-        sounds = [Sound(RECORDED, item.speaker or "", waveform), *_spoken(synthesizer, waveform, speaker_of(manifest, place), seed, device)]
+        sounds = [
+            Playable(RECORDED, item.speaker or "", waveform),
+            *_spoken(synthesizer, waveform, speaker_of(manifest, place), seed, device),
+        ]
         found.append(as_arrays(item.id, item.text or "", synthesizer.sample_rate, sounds))
     return found
 
 
-def _spoken(synthesizer: Synthesizer, waveform: Waveform, speaker: str, seed: int, device: str) -> list[Sound]:
+def _spoken(synthesizer: Synthesizer, waveform: Waveform, speaker: str, seed: int, device: str) -> list[Playable]:
     """Speak a recording (S,): in its own voice, if that is known, with other pitch, with its units shuffled, and in other voices."""
     model = Resynthesizer(synthesizer, device)
     others = [name for name in synthesizer.speaker.names if name != speaker][:VOICES]
@@ -75,12 +78,12 @@ def _spoken(synthesizer: Synthesizer, waveform: Waveform, speaker: str, seed: in
         "predicted pitch": ("from the units", [piece.without_pitch() for piece in own]),
         SHUFFLED: ("the control", [piece.shuffled(seed, number) for number, piece in enumerate(own)]),
     }
-    spoken = [Sound(name, note, model.speak(pieces)) for name, (note, pieces) in changed.items()]
+    spoken = [Playable(name, note, model.speak(pieces)) for name, (note, pieces) in changed.items()]
     return [spoken[0], *(_converted(model, own, name, voice) for name, voice in voices.items()), *spoken[1:]]
 
 
-def _converted(model: Resynthesizer, pieces: Sequence[Analyzed], name: str, voice: Tensor) -> Sound:
-    return Sound(CONVERTED, f"into the voice of {name}", model.speak([piece.in_voice(voice) for piece in pieces]))
+def _converted(model: Resynthesizer, pieces: Sequence[Analyzed], name: str, voice: Tensor) -> Playable:
+    return Playable(CONVERTED, f"into the voice of {name}", model.speak([piece.in_voice(voice) for piece in pieces]))
 
 
 def _int16(waveform: Waveform) -> NDArray[np.int16]:

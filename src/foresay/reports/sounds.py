@@ -61,6 +61,6 @@ def _sound(name: str, note: str, samples: NDArray[np.int16], rate: int, longest:
         axes.set_xlim(0.0, longest)
 
     about = join([tag("strong", name), tag("span", f"{note}, {span(seconds)}" if note else span(seconds), class_="note")])
-    player = tag("audio", controls=True, preload="none", src=flac(samples, rate))
+    player = tag("audio", controls=True, preload="metadata", src=flac(samples, rate))
     picture = draw(key, f"Spectrogram of {name}", (WIDTH, HEIGHT), paint, class_="picture") if len(samples) else Html("")
     return tag("div", tag("p", about), player, picture, class_="sound")

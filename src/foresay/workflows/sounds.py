@@ -6,7 +6,7 @@ from pathlib import Path
 from foresay.corpora.manifest import Manifest
 from foresay.errors import UserError
 from foresay.evaluation.example import Arrays
-from foresay.evaluation.spoken_examples import Sound, as_arrays
+from foresay.evaluation.spoken_examples import Playable, as_arrays
 from foresay.fingerprint import fingerprint
 from foresay.results import SOUNDS, has_examples, read_lines, save_examples, writing_results
 from foresay.version import __version__
@@ -51,7 +51,7 @@ def keep_continuations(run: str | Path, spoken: str | Path) -> int:
             if line["temperature"] not in temperatures:
                 temperatures.add(line["temperature"])
                 units = f"{len(line['units']):,} units, {len(set(line['units'])):,} different ones"
-                sounds.append(Sound(f"temperature {line['temperature']:g}", units, manifest.read(places[line["id"]], rate)))
+                sounds.append(Playable(f"temperature {line['temperature']:g}", units, manifest.read(places[line["id"]], rate)))
         groups.append(as_arrays(f"{prompt}, continued", "", rate, sounds))
     keep_sounds(Path(run), groups, stamp)
     return len(prompts)
