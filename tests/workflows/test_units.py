@@ -1,14 +1,18 @@
 """Units from one command: fitted, imported, and a corpus written in them; whose they are is never in doubt."""
 
+import re
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from foresay import cli
 from foresay.corpora.labels import FrameLabels
-from foresay.corpora.manifest import Manifest
+from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.units.kmeans import KMeansUnits
@@ -79,13 +83,37 @@ def test_a_corpus_in_units_is_what_the_tokenizer_says_of_each_recording(units: P
     done = encode_units(units, corpus, tmp_path / "encoded")
     manifest = Manifest.open(corpus)
     labels = FrameLabels(tmp_path / "encoded", manifest)
-    assert (done.recordings, done.left_out) == (len(manifest), [])
+    assert (len(done.manifest), done.left_out) == (len(manifest), [])
     assert done.labels.about["tokenizer"] == done.tokenizer.fingerprint
     for place in range(len(manifest)):
         waveform = torch.from_numpy(manifest.read(place, 16_000))[None]
         tokens = done.tokenizer.encode(waveform, torch.tensor([waveform.shape[1]]))
         times = labels.first_center + np.arange(int(tokens.lengths[0])) / labels.frame_rate
         assert labels.at(place, times).tolist() == tokens.ids[0, 0].tolist()
+
+
+def test_recordings_of_less_than_a_frame_are_counted(units: Path, corpus: Path, tmp_path: Path) -> None:
+    items = [*Manifest.open(corpus)][:2]
+    soundfile.write(tmp_path / "short.wav", np.zeros(100), 16_000)
+    short = Item("short", audio=tmp_path / "short.wav", duration=100 / 16_000, sample_rate=16_000)
+    write_manifest(tmp_path / "some.jsonl", [replace(items[0], phones=None), short, replace(items[1], phones=None)])
+    done = encode_units(units, tmp_path / "some.jsonl", tmp_path / "encoded")
+    assert (done.too_short, done.left_out) == (1, [])
+    done.write_text(tmp_path / "units.txt", merged=True)
+    assert [line.partition("|")[0] for line in (tmp_path / "units.txt").read_text().splitlines()] == [items[0].id, items[1].id]
+
+
+def test_units_as_text_are_those_of_the_folder(units: Path, corpus: Path, tmp_path: Path) -> None:
+    done = encode_units(units, corpus, tmp_path / "encoded")
+    for merged in (False, True):
+        done.write_text(tmp_path / "units.txt", merged=merged)
+        lines = (tmp_path / "units.txt").read_text().splitlines()
+        assert len(lines) == len(done.manifest)
+        for place, line in enumerate(lines):
+            name, _, written = line.rpartition("|")
+            expected = done.labels.of_item(place).tolist()
+            assert name == done.manifest.ids[place]
+            assert [int(unit) for unit in written.split()] == ([unit for unit, _ in groupby(expected)] if merged else expected)
 
 
 def test_a_folder_of_other_units_is_not_written_over(units: Path, corpus: Path, tmp_path: Path) -> None:
@@ -149,12 +177,15 @@ def test_the_command_says_what_was_made(corpus: Path, tmp_path: Path, capsys: py
     whole = broken.read_bytes()
     broken.write_bytes(b"no audio")
     try:
-        assert cli.main(["units", "encode", str(tmp_path / "run"), "--corpus", str(corpus), "--out", str(tmp_path / "out")]) == 0
+        encode = ["units", "encode", str(tmp_path / "run"), "--corpus", str(corpus), "--out", str(tmp_path / "out")]
+        assert cli.main([*encode, "--merged-text", str(tmp_path / "units.txt")]) == 0
     finally:
         broken.write_bytes(whole)
     said = capsys.readouterr().out
     assert "5 recordings in 4 units of layer logmel" in said
     assert "left out: train-2: " in said
+    assert re.search(r"PNMI with the phones of the corpus: 0\.\d+", said)
+    assert len((tmp_path / "units.txt").read_text().splitlines()) == 5
 
 
 @pytest.mark.parametrize(

@@ -87,23 +87,40 @@ def _fit(arguments: list[str]) -> None:
             raise UserError(msg)
         else:
             units = fit_units(model, corpus, run, layer=layer, clusters=clusters, hours=hours, frames=frames, seed=seed, device=device)
-        print(f"{run}: {_what(units)}")
+        print(f"{run}: {_what(units)}\nHow good they are: foresay units describe {run} --corpus TEST.jsonl --train-corpus TRAIN.jsonl")
 
     tyro.cli(fit, prog="foresay units fit", args=arguments)
 
 
 def _encode(arguments: list[str]) -> None:
-    def encode(units: Units, corpus: Path, out: Path, device: str | None = None) -> None:
+    def encode(
+        units: Units,
+        corpus: Path,
+        out: Path,
+        text: Path | None = None,
+        merged_text: Path | None = None,
+        device: str | None = None,
+    ) -> None:
         """Write the units of every frame of a corpus, packed in a folder.
 
         Args:
             units: A run of `foresay units fit`, or RUN#tokenizer of a run that is made of one.
             corpus: Manifest of the audio.
             out: Folder for the units; what was begun there goes on.
+            text: Also a text file with a line `ID|71 71 11 8` for each recording, as fairseq's scripts write them.
+            merged_text: The same, with runs of equal units as one: `ID|71 11 8`.
             device: cpu, cuda, cuda:1, … Default: a GPU if there is one.
         """
         done = encode_units(units, corpus, out, device=device)
-        print(f"{out}: {plural(done.recordings - len(done.left_out), 'recording')} in {_what(done.tokenizer)}")
+        for path, merged in ((text, False), (merged_text, True)):
+            if path is not None:
+                done.write_text(path, merged=merged)
+        written = len(done.manifest) - len(done.left_out) - done.too_short
+        print(f"{out}: {plural(written, 'recording')} in {_what(done.tokenizer)}")
+        if done.too_short:
+            print(f"{plural(done.too_short, 'recording')} of less than a frame, without units")
+        if "pnmi" in done.labels.about:
+            print(f"PNMI with the phones of the corpus: {done.labels.about['pnmi']}")
         for line in done.left_out[:SHOWN]:
             print(f"left out: {line}")
         if len(done.left_out) > SHOWN:

@@ -17,7 +17,7 @@ from foresay.corpora.labels import ABOUT, LEFT_OUT, FrameLabels, read_about
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import are_made, make_labels
 from foresay.errors import UserError, with_article
-from foresay.files import read_text
+from foresay.files import read_text, write_list
 from foresay.fingerprint import of_file
 from foresay.hub.kmeans import read_centers
 from foresay.loading import load
@@ -26,6 +26,7 @@ from foresay.models.units.hmm_states import HMMStates, HMMStatesSettings
 from foresay.models.units.kmeans import KMeansUnits
 from foresay.results import Result
 from foresay.runs import Data, Run
+from foresay.statistics.unit_rates import merged_runs
 from foresay.training.devices import find_process
 from foresay.training.recipe import Recipe, read_recipe
 from foresay.training.trainer import described
@@ -127,10 +128,25 @@ class EncodedUnits:
     """A corpus written in units."""
 
     tokenizer: Tokenizer
+    manifest: Manifest
     labels: FrameLabels
-    recordings: int
     left_out: list[str] = field(default_factory=list)
     """Recordings that could not be read, and why."""
+
+    @property
+    def too_short(self) -> int:
+        """How many recordings hold no frame."""
+        return sum(not len(self.labels.of_item(item)) for item in range(len(self.manifest))) - len(self.left_out)
+
+    def write_text(self, path: str | Path, *, merged: bool) -> None:
+        """Write a line for each recording that has units, `ID|71 71 11 8`, as fairseq's scripts do; `merged`: runs of equal ones as one."""
+        lines = []
+        for item, name in enumerate(self.manifest.ids):
+            units = self.labels.of_item(item)
+            kept = merged_runs(units)[0] if merged else units
+            if len(units):
+                lines.append(f"{name}|{' '.join(map(str, kept.tolist()))}")
+        write_list(Path(path), lines)
 
 
 def encode_units(units: str | Path, corpus: str | Path, out: str | Path, *, device: str | None = None) -> EncodedUnits:
@@ -149,7 +165,7 @@ def encode_units(units: str | Path, corpus: str | Path, out: str | Path, *, devi
         with torch.no_grad():
             labels = make_labels(tokenizer, {folder.name: manifest}, folder.parent, device=place)[folder.name]
     left_out = folder / LEFT_OUT
-    return EncodedUnits(tokenizer, labels, len(manifest), read_text(left_out).splitlines() if left_out.exists() else [])
+    return EncodedUnits(tokenizer, manifest, labels, read_text(left_out).splitlines() if left_out.exists() else [])
 
 
 MEASURES = ("units:unigram", "abx:phone", "speaker:mean")
