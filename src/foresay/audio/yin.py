@@ -80,10 +80,10 @@ class YIN(nn.Module):
         right = (count - 1) * self.hop + self.receptive_field - left - samples
         stretches = functional.pad(torch.where(inside, waveforms, 0.0), (left, right)).unfold(1, self.receptive_field, self.hop)
         real = torch.arange(count, device=waveforms.device) < self.frame_count(lengths)[:, None]
-        power = torch.where(real, stretches.square().mean(-1), 0.0)
+        pieces = stretches.split(max(1, AT_ONCE // len(waveforms)), dim=1)
+        power = torch.where(real, torch.cat([piece.square().mean(-1) for piece in pieces], dim=1), 0.0)
         loud = power > QUIET * power.amax(1, keepdim=True)  # no frame of digital silence is
-        dips = [self._dips(self.difference(piece)) for piece in stretches.flatten(0, 1).split(AT_ONCE)]
-        lags, depths = (torch.cat(parts).unflatten(0, (-1, count)) for parts in zip(*dips, strict=True))
+        lags, depths = (torch.cat(parts, dim=1) for parts in zip(*(self._dips(self.difference(piece)) for piece in pieces), strict=True))
         return self._path(_Dips(lags, depths.masked_fill(~loud[..., None], torch.inf)))
 
     def difference(self, stretches: Tensor) -> Tensor:
@@ -102,10 +102,10 @@ class YIN(nn.Module):
         return functional.pad(torch.where(before > 0, mean[..., 1:] / before, 1.0), (1, 0), value=1.0)
 
     def _dips(self, difference: Tensor) -> _Dips:
-        """Find the deepest local minima of d (N, lags), and where a parabola through each and its neighbors is lowest (step 5)."""
-        before, here, after = (difference[:, self.shortest + shift : self.longest + 1 + shift] for shift in (-1, 0, 1))
-        depths, found = torch.where((here < before) & (here <= after), here, torch.inf).topk(CANDIDATES, dim=1, largest=False)
-        left, right = before.gather(1, found), after.gather(1, found)
+        """Find the deepest local minima of d (…, lags), and where a parabola through each and its neighbors is lowest (step 5)."""
+        before, here, after = (difference[..., self.shortest + shift : self.longest + 1 + shift] for shift in (-1, 0, 1))
+        depths, found = torch.where((here < before) & (here <= after), here, torch.inf).topk(CANDIDATES, largest=False)
+        left, right = before.gather(-1, found), after.gather(-1, found)
         curvature = left - 2 * depths + right
         fraction = torch.where(depths.isfinite(), (left - right) / (2 * curvature), 0.0)
         return _Dips(found + self.shortest + fraction, depths)

@@ -37,6 +37,11 @@ class PitchEncoder(Model, ABC):
     code_hop: int
     """Samples from each frame of `encode` to the next: `hop`, or a multiple of it."""
 
+    @property
+    def bits_per_second(self) -> float | None:
+        """What `encode` takes to be sent; None: it is not quantized."""
+        return None
+
     @abstractmethod
     def track(self, waveforms: Tensor, lengths: Tensor) -> Pitch:
         """Measure the pitch of waveforms (B, S), of which `lengths` (B,) samples are real, without a gradient."""

@@ -28,12 +28,16 @@ def mel_cepstra(log_mel: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def frame_distortions(reference: ArrayLike, log_mel: ArrayLike) -> NDArray[np.float64]:
-    """Return the MCD of each of T frames in dB, of log-mel frames (T, bands) of both sides, or one frame for all: (T,)."""
-    return DECIBELS * np.sqrt(2 * np.square(mel_cepstra(reference) - mel_cepstra(log_mel)).sum(1))
+def frame_distortions(reference: ArrayLike, cepstra: ArrayLike) -> NDArray[np.float64]:
+    """Return the MCD of each frame in dB, of cepstra (T, 13) of both sides, or of one frame (1, 13) for all: (T,)."""
+    return _decibels(np.asarray(reference) - np.asarray(cepstra))
 
 
-def cross_distortions(reference: ArrayLike, log_mel: ArrayLike) -> NDArray[np.float64]:
-    """Return the MCD of each frame with each in dB, to align by, of log-mel frames (N, bands) and (M, bands): (N, M)."""
-    one, other = mel_cepstra(reference), mel_cepstra(log_mel)
-    return DECIBELS * np.sqrt(2 * np.square(one[:, None] - other[None]).sum(2))
+def cross_distortions(reference: ArrayLike, cepstra: ArrayLike) -> NDArray[np.float64]:
+    """Return the MCD of each frame with each in dB, to align by, of cepstra (N, 13) and (M, 13): (N, M)."""
+    return _decibels(np.asarray(reference)[:, None] - np.asarray(cepstra)[None])
+
+
+def _decibels(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = DECIBELS * np.sqrt(2 * np.square(differences).sum(-1))
+    return found
