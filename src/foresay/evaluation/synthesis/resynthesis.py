@@ -73,7 +73,7 @@ class _Frames(NamedTuple):
     """(T,)."""
 
 
-class Resynthesis(Measure[ResynthesisProtocol]):
+class ResynthesisQuality(Measure[ResynthesisProtocol]):
     """How near resynthesized speech comes to the recordings."""
 
     name = "resynthesis"
