@@ -24,9 +24,10 @@ CANDIDATES = 8
 AT_ONCE = 4096
 """Frames, for they take memory."""
 
-UNVOICED = 0.6
-"""What a frame without pitch costs; one with pitch costs what d is at its dip. Of 0.4 to 0.7 it agrees best with Praat on real speech."""
-OCTAVE = 0.05
+UNVOICED = 0.5
+"""What a frame without pitch costs; one with pitch costs what d is at its dip. This and the next were chosen on real speech, so that
+pitch is most as Praat's (`benchmarks/pitch.py`)."""
+OCTAVE = 0.005
 """What each octave below the highest pitch costs: a multiple of the period is as good as the period."""
 JUMP = 0.35
 """What an octave up or down from a frame to the next costs; of the costs of paths, this and the next are Boersma's."""
