@@ -42,8 +42,9 @@ LearningPurpose: TypeAlias = Literal[
     "negatives, backwards",
     "perturbed audio",
     "perturbed images",
+    "excitation",
 ]
-"""Of training. `masked frames`, `masked channels`: of fine-tuning.
+"""Of training. `masked frames`, `masked channels`: of fine-tuning. `excitation`: the noise that a vocoder filters.
 `past`, `future`: effects on what is encoded and on what is predicted; `codes of targets`: of another version of it."""
 MeasuringPurpose: TypeAlias = Literal[
     "k-means",

@@ -1,0 +1,1 @@
+"""Decoders: from frames to waveforms."""

@@ -1,0 +1,1 @@
+"""Discriminators: networks that learn to distinguish recorded waveforms from synthesized ones."""

@@ -1,0 +1,1 @@
+"""Synthesis models: from tokens to speech."""

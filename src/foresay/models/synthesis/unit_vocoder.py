@@ -1,0 +1,280 @@
+"""Unit vocoder: speech resynthesized from discrete units, pitch and a speaker's vector.
+
+Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355); durations that are
+predicted: Lee et al., "Direct speech-to-speech translation with discrete units" (arXiv:2107.05604, section 3.3).
+
+    waveform --> tokenizer --> units (B, T) ---------> embeddings --+
+         | \\--> pitch: normalized, encoded (B, T') ----> linear ----+-- (B, T'', 3 E) --> generator --> waveform (B, S)
+         \\----> speaker: vector (B, D) ----------------> linear ----+
+                                                                             loss = multi-scale mel distance
+    units, vector --> pitch and voicing     merged units --> durations     of units that have none, such as those of a language model
+    vector --> mean and deviation of log F0: in another voice, pitch lies in the range of that voice
+
+The generator is a source-filter vocoder (`decoders/istft_vocoder.py`), which learns in minutes from a spectral loss alone. It departs from
+the paper's HiFi-GAN in what makes the harmonics: not the network but pulses at the pitch, as far as the pitch encoder keeps it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foresay import draws
+from foresay.contracts import Batch, Losses, PitchEncoder, SpeakerEncoder, Synthesized, Synthesizer, Term, Tokenizer, Tokens, sent
+from foresay.decoders.istft_vocoder import ISTFTVocoder
+from foresay.errors import UserError
+from foresay.objectives.multi_scale_mel import MultiScaleMel
+from foresay.predictors.prosody import DurationPredictor, PitchPredictor, duration_loss, pitch_losses
+from foresay.settings import require_positive
+
+MIDDLE, DEVIATION = 150.0, 0.2
+"""Hz, and of log F0: the range of every voice, at first."""
+
+
+@dataclass(frozen=True)
+class UnitVocoderSettings:
+    """Sizes of the generator and of what predicts pitch and durations."""
+
+    embedding: int = 128
+    """E: of units, of pitch and of voices (section 3.2)."""
+    size: int = 512
+    """Of the generator's frames, as in Vocos."""
+    blocks: int = 8
+    inner: int = 1536
+    coefficients: int = 128
+    """Of each filter's cepstrum."""
+    hop: int = 160
+    """Samples of each of the generator's frames."""
+    fft: int = 1024
+    mel_windows: tuple[int, ...] = (256, 512, 1024, 2048)
+    """Samples: the scales of the loss."""
+    mel_bands: tuple[int, ...] = (20, 40, 80, 160)
+    mel_weight: float = 45.0
+    """As in HiFi-GAN (arXiv:2010.05646, section 2.3)."""
+    predictor_size: int = 128
+    """Of what predicts pitch and durations."""
+    predictor_blocks: int = 3
+    """Of what predicts pitch."""
+    predictor_kernel: int = 15
+    """Frames of pitch that each of these looks at."""
+    predictor_dropout: float = 0.5
+    """Of what predicts durations (arXiv:2107.05604)."""
+
+    def __post_init__(self) -> None:
+        require_positive(self, "embedding", "size", "blocks", "inner", "coefficients", "hop", "fft", "mel_weight", "predictor_size")
+        if not self.mel_windows or len(self.mel_windows) != len(self.mel_bands):
+            msg = f"mel_windows = {list(self.mel_windows)} and mel_bands = {list(self.mel_bands)}: it takes bands for each window"
+            raise ValueError(msg)
+
+
+class Speech(NamedTuple):
+    """What the generator makes speech of."""
+
+    units: Tensor
+    """(B, T) int64 on the tokenizer's clock, on the host; V: none."""
+    lengths: Tensor
+    """(B,) int64 on the host, samples."""
+    pitch: Tensor
+    """(B, T', 2), normalized, as far as the pitch encoder keeps it."""
+    encoded: Tensor
+    """(B, T'', D), the same, encoded."""
+    hertz: Tensor
+    """(B, T')"""
+    voices: Tensor
+    """(B, D')"""
+
+
+class UnitVocoder(Synthesizer):
+    """A tokenizer, a pitch encoder and a speaker encoder, none of which is trained, and the generator of their speech."""
+
+    needs = ("audio", "labels")
+    met: Tensor
+    """(V,) bool: the units that it was trained on."""
+
+    def __init__(self, settings: UnitVocoderSettings, tokenizer: Tokenizer, pitch: PitchEncoder, speaker: SpeakerEncoder) -> None:
+        """All three take audio of one sample rate.
+
+        Raises:
+            UserError: they do not, or the tokenizer gives several symbols a frame.
+        """
+        super().__init__()
+        _refuse_misfits(tokenizer, pitch)
+        s = self.settings = settings
+        self.tokenizer, self.pitch, self.speaker = tokenizer, pitch, speaker
+        self.sample_rate, self.classes = pitch.sample_rate, tokenizer.vocabulary
+        self.unit_center, self.unit_hop = tokenizer.encoder.first_center, tokenizer.encoder.hop(tokenizer.layer)
+        self.of_unit = nn.Embedding(self.classes + 1, s.embedding, padding_idx=self.classes)
+        self.of_pitch, self.of_voice = nn.Linear(pitch.size, s.embedding), nn.Linear(speaker.size, s.embedding)
+        self.generator = ISTFTVocoder(3 * s.embedding, s.size, s.blocks, s.inner, s.coefficients, self.sample_rate, s.hop, s.fft)
+        self.pitch_predictor = PitchPredictor(self.classes, speaker.size, s.predictor_size, s.predictor_blocks, s.predictor_kernel)
+        self.duration_predictor = DurationPredictor(self.classes, s.predictor_size, s.predictor_dropout)
+        self.range = nn.Linear(speaker.size, 2)
+        nn.init.zeros_(self.range.weight)
+        self.range.bias.data = torch.tensor([math.log(MIDDLE), DEVIATION])
+        self.mel = MultiScaleMel(self.sample_rate, s.mel_windows, s.mel_bands, s.mel_weight)
+        self.register_buffer("met", torch.zeros(self.classes, dtype=torch.bool))
+        for part in self._parts:
+            part.requires_grad_(requires_grad=False)
+
+    @property
+    def _parts(self) -> tuple[nn.Module, ...]:
+        return tuple(part for part in (self.tokenizer, self.pitch, self.speaker) if isinstance(part, nn.Module))
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's own argument
+        """Train the generator and the predictors; the parts stay as they are."""
+        super().train(mode)
+        for part in self._parts:
+            part.eval()
+        return self
+
+    def trained(self, phase: str) -> Iterable[nn.Parameter]:
+        """Yield all parameters but those of the parts."""
+        of_parts = {parameter for part in self._parts for parameter in part.parameters()}
+        return (parameter for parameter in self.parameters() if parameter not in of_parts)
+
+    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
+        """Loss of the speech that is resynthesized from a batch's own units, pitch and speakers."""
+        waveforms, lengths = batch.audio
+        units = self._units(batch)
+        if self.training:
+            known = torch.bincount(units.flatten(), minlength=self.classes + 1)[:-1] > 0
+            self.met |= sent(known, self.met.device)
+        names = batch.speaker_names or ("",) * len(units)
+        with torch.no_grad():
+            voices = self.speaker.of_batch(names, waveforms, lengths)
+            normalized = self.pitch.normalize(self.pitch.track(waveforms, lengths), names)
+            encoded = self.pitch.encode(normalized)
+            kept = self.pitch.decode(encoded, normalized.shape[1])
+            hertz = self.pitch.restore(kept, names)
+        given = Speech(units, lengths, kept, encoded, hertz, voices)
+        synthesized = self.generate(given, batch.drawn_by.tolist())
+        terms = self.mel(synthesized[:, : waveforms.shape[1]], waveforms[:, : synthesized.shape[1]], lengths)
+        return Losses(terms | self._predicted_from_units(given, normalized), {})
+
+    def generate(self, given: Speech, keys: Sequence[int]) -> Tensor:
+        """Generate B waveforms (B, S), whole frames; `keys`: of each, what its noise is drawn by."""
+        hop, device = self.settings.hop, given.voices.device
+        frames = -(-int(given.lengths.max()) // hop)
+        real = _inside(-(-given.lengths // hop), frames, device)
+        units = sent(self._at(given.units, frames, hop), device)
+        centers = (torch.arange(frames, device=device) + 0.5) * hop
+        codes = (centers // self.pitch.code_hop).long().clamp(max=given.encoded.shape[1] - 1)
+        states = [self.of_unit(units), self.of_pitch(given.encoded[:, codes]), self.of_voice(given.voices)[:, None].expand(-1, frames, -1)]
+        noise = np.stack([draws.stream("excitation", key).standard_normal(frames * hop, dtype=np.float32) for key in keys])
+        hertz = _at_samples(given.hertz, frames * hop, self.pitch.hop)
+        generated: Tensor = self.generator(torch.cat(states, -1), real, hertz, sent(torch.from_numpy(noise), device))
+        return generated
+
+    @torch.no_grad()
+    def predict_pitch(self, tokens: Tokens, voices: Tensor) -> Tensor:
+        """Predict normalized pitch from tokens on the clock (B, 1, T) and voices (B, D): (B, T', 2), on the clock of `pitch.hop`."""
+        tokens.require(self.tokenizer.fingerprint, "this vocoder")
+        return self._predict_pitch(tokens.ids[:, 0].cpu(), tokens.lengths.cpu() * self.unit_hop, voices)
+
+    @torch.no_grad()
+    def synthesize(self, tokens: Tokens, voices: Tensor, pitch: Tensor | None = None) -> Synthesized:
+        """Synthesize tokens (B, 1, T or U) in voices (B, D), vectors of `speaker`.
+
+        Tokens that are merged last as long as they say or, where they do not, as long as is predicted.
+        `pitch`: normalized frames (B, T', 2) of `pitch`, padded or cut where they do not fit exactly; None: predicted from the tokens.
+
+        Raises:
+            UserError: the tokens are those of another tokenizer.
+        """
+        tokens.require(self.tokenizer.fingerprint, "this vocoder")
+        timed = self._timed(tokens)
+        units, lengths = timed.ids[:, 0].cpu(), timed.lengths.cpu() * self.unit_hop
+        if not units.shape[1]:
+            return Synthesized(voices.new_zeros(len(units), 0), lengths)
+        normalized = self._predict_pitch(units, lengths, voices) if pitch is None else self._fitted(pitch, lengths, voices.device)
+        encoded = self.pitch.encode(normalized)
+        kept = self.pitch.decode(encoded, normalized.shape[1])
+        mean, deviation = self.range(voices)[:, None].unbind(-1)
+        hertz = (mean + deviation * kept[..., 0]).exp() * (kept[..., 1] > 0.5)  # noqa: PLR2004 - between unvoiced, 0, and voiced, 1
+        waveforms = self.generate(Speech(units, lengths, kept, encoded, hertz, voices), [0] * len(units))[:, : int(lengths.max())]
+        return Synthesized(waveforms * _inside(lengths, waveforms.shape[1], voices.device)[..., 0], lengths)
+
+    def _units(self, batch: Batch) -> Tensor:
+        """Return the units of a batch: (B, T) on the host, V where there is none."""
+        if batch.labels is None:
+            msg = "UnitVocoder learns from units, and this batch has none: they are made by the part `tokenizer` (parts.tokenizer)"
+            raise UserError(msg)
+        return torch.where(batch.labels < 0, self.classes, batch.labels)
+
+    def _timed(self, tokens: Tokens) -> Tokens:
+        """Put tokens on the clock, for as long as they say or as is predicted."""
+        if tokens.frame_rate is not None:
+            return tokens
+        if tokens.durations is None:
+            device = self.met.device
+            real = _inside(tokens.lengths.cpu(), tokens.ids.shape[2], device)
+            durations = self.duration_predictor.predict(tokens.ids[:, 0].to(device), real)
+            tokens = Tokens(tokens.ids, tokens.lengths, tokens.vocabulary, tokens.fingerprint, durations=durations)
+        return tokens.expanded(self.tokenizer.frame_rate)
+
+    def _at(self, units: Tensor, frames: int, hop: int) -> Tensor:
+        """Read units (B, T), on the tokenizer's clock, at frames of another hop: the nearest of each, (B, frames)."""
+        centers = (torch.arange(frames) + 0.5) * hop
+        places = ((centers - self.unit_center) / self.unit_hop).round().long().clamp(0, units.shape[1] - 1)
+        return units[:, places]
+
+    def _predict_pitch(self, units: Tensor, lengths: Tensor, voices: Tensor) -> Tensor:
+        """Predict normalized pitch of units (B, T), which last `lengths` (B,) samples: (B, T', 2)."""
+        frames = -(-int(lengths.max()) // self.pitch.hop)
+        real = _inside(-(-lengths // self.pitch.hop), frames, voices.device)
+        return self.pitch_predictor.predict(sent(self._at(units, frames, self.pitch.hop), voices.device), voices, real)
+
+    def _fitted(self, pitch: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+        """Pad or cut normalized pitch (B, T', 2) to the lengths (B,) of the speech."""
+        frames = -(-int(lengths.max()) // self.pitch.hop)
+        padded = nn.functional.pad(pitch.to(device), (0, 0, 0, max(frames - pitch.shape[1], 0)))[:, :frames]
+        return padded * _inside(-(-lengths // self.pitch.hop), frames, device)
+
+    def _predicted_from_units(self, given: Speech, normalized: Tensor) -> dict[str, Term]:
+        """Losses of what is predicted of pitch, of durations, and of the range of each voice."""
+        device, frames = normalized.device, normalized.shape[1]
+        real = _inside(given.lengths // self.pitch.hop, frames, device)
+        units = sent(self._at(given.units, frames, self.pitch.hop), device)
+        merged = Tokens(given.units[:, None], torch.full((len(units),), given.units.shape[1]), self.classes + 1, "").merged()
+        assert merged.durations is not None  # noqa: S101 - merged tokens have them
+        inner = _inside(merged.lengths - 1, merged.ids.shape[2], "cpu")[..., 0] * (merged.ids[:, 0] < self.classes)
+        inner[:, 0] = 0  # the first and the last unit of a window are cut
+        durations = self.duration_predictor(sent(merged.ids[:, 0], device), _inside(merged.lengths, merged.ids.shape[2], device))
+        mean, deviation = self.range(given.voices)[:, None].unbind(-1)
+        voiced = (given.hertz > 0) * real[..., 0]
+        distance = (given.hertz.clamp(min=1).log() - mean - deviation * given.pitch[..., 0]).abs() * voiced
+        return {
+            **pitch_losses(self.pitch_predictor(units, given.voices, real), normalized, real),
+            "duration": duration_loss(durations, sent(merged.durations, device), sent(inner, device)),
+            "range": Term(distance.sum(), voiced.sum()),
+        }
+
+
+def _refuse_misfits(tokenizer: Tokenizer, pitch: PitchEncoder) -> None:
+    if tokenizer.encoder.sample_rate != pitch.sample_rate:
+        msg = (
+            f"the tokenizer takes audio of {tokenizer.encoder.sample_rate} Hz, and the pitch encoder of {pitch.sample_rate} Hz: a vocoder "
+            "has one sample rate. Take another pitch encoder (parts.pitch)"
+        )
+        raise UserError(msg)
+    if tokenizer.levels != 1:
+        msg = f"the tokenizer gives {tokenizer.levels} symbols a frame, and a unit vocoder takes one: `foresay units fit` makes such a tokenizer"
+        raise UserError(msg)
+
+
+def _inside(lengths: Tensor, count: int, device: torch.device | str) -> Tensor:
+    """(B,) on the host -> (B, count, 1) float: 1 within each length, 0 beyond it."""
+    return sent((torch.arange(count) < lengths[:, None]).float()[..., None], device)
+
+
+def _at_samples(hertz: Tensor, samples: int, hop: int) -> Tensor:
+    """Read pitch (B, T), 0 where nothing is voiced, at each sample (B, samples): on a line between frames, if both are voiced."""
+    places = ((torch.arange(samples, device=hertz.device) + 0.5) / hop - 0.5).clamp(0, hertz.shape[1] - 1)
+    before, share = places.long(), places % 1
+    here, after = hertz[:, before], hertz[:, (before + 1).clamp(max=hertz.shape[1] - 1)]
+    nearest = torch.where(share < 0.5, here, after)  # noqa: PLR2004 - halfway
+    return torch.where((here > 0) & (after > 0), torch.lerp(here, after, share), nearest)

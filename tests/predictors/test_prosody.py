@@ -1,0 +1,72 @@
+"""Pitch and durations of units: what is learnt of them, what is counted, and that padding is not looked at."""
+
+import math
+
+import torch
+
+from foresay.predictors.prosody import DurationPredictor, PitchPredictor, duration_loss, pitch_losses
+
+V = 5
+
+
+def test_losses_of_pitch_against_loops() -> None:
+    predicted, normalized, real = torch.randn(2, 6, 2), torch.randn(2, 6, 2), torch.ones(2, 6, 1)
+    normalized[..., 1] = torch.tensor([[1, 0, 1, 1, 0, 1], [0, 1, 1, 0, 0, 1]])
+    real[1, 4:] = 0
+    errors, entropy, voiced, frames = 0.0, 0.0, 0, 0
+    for row in range(2):
+        for frame in range(6 if row == 0 else 4):
+            share = 1 / (1 + math.exp(-float(predicted[row, frame, 1])))
+            is_voiced = bool(normalized[row, frame, 1])
+            entropy -= math.log(share if is_voiced else 1 - share)
+            frames += 1
+            if is_voiced:
+                voiced += 1
+                errors += float(predicted[row, frame, 0] - normalized[row, frame, 0]) ** 2
+    found = pitch_losses(predicted, normalized, real)
+    assert float(found["pitch"].count) == voiced
+    assert float(found["voicing"].count) == frames
+    torch.testing.assert_close(float(found["pitch"].sum), errors, rtol=1e-4, atol=0)
+    torch.testing.assert_close(float(found["voicing"].sum), entropy, rtol=1e-4, atol=0)
+
+
+def test_units_that_are_cut_are_not_counted() -> None:
+    predicted = torch.tensor([[0.0, math.log(4.0), 1.0]])
+    found = duration_loss(predicted, torch.tensor([[7, 3, 9]]), torch.tensor([[0.0, 1.0, 0.0]]))
+    assert float(found.count) == 1
+    assert float(found.sum) < 1e-10  # log(1 + 3)
+
+
+def test_durations_are_whole_frames_and_at_least_one() -> None:
+    predictor = DurationPredictor(V, 8, 0.5).eval()
+    for logarithm, frames in ((-3.0, 1), (0.2, 1), (math.log(1 + 4.4), 4), (math.log(1 + 4.6), 5)):
+        torch.nn.init.zeros_(predictor.head.weight)
+        torch.nn.init.constant_(predictor.head.bias, logarithm)
+        assert predictor.predict(torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 3, 1)).tolist() == [[frames] * 3]
+
+
+@torch.no_grad()
+def test_neither_looks_at_padding() -> None:
+    units, real = torch.randint(V, (2, 12)), torch.ones(2, 12, 1)
+    real[1, 7:] = 0
+    pitch, durations = PitchPredictor(V, 3, 8, 2, 5).eval(), DurationPredictor(V, 8, 0.5).eval()
+    voices = torch.randn(2, 3)
+    torch.testing.assert_close(pitch.predict(units, voices, real)[1, :7], pitch.predict(units[1:, :7], voices[1:], real[1:, :7])[0])
+    torch.testing.assert_close(durations(units, real)[1, :7], durations(units[1:, :7], real[1:, :7])[0])
+    assert not pitch.predict(units, voices, real)[1, 7:].any()
+
+
+def test_a_pitch_that_units_and_voices_say_is_learnt() -> None:
+    torch.manual_seed(0)
+    units, voices, real = torch.randint(V, (16, 20)), torch.eye(2).repeat(8, 1), torch.ones(16, 20, 1)
+    voiced = (units > 1).float()
+    normalized = torch.stack([(units - 3.0 + voices[:, :1]) * voiced, voiced], -1)
+    predictor = PitchPredictor(V, 2, 16, 1, 3)
+    optimizer = torch.optim.Adam(predictor.parameters(), 2e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        sum(term.sum / term.count for term in pitch_losses(predictor(units, voices, real), normalized, real).values()).backward()
+        optimizer.step()
+    found = predictor.predict(units, voices, real)
+    assert torch.equal(found[..., 1], voiced)
+    assert float((found - normalized)[..., 0].abs().max()) < 0.5
