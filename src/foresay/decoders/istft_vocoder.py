@@ -4,11 +4,11 @@
     pitch (B, S) Hz  --> pulses, band-limited (B, S) --> STFT --> x filter of the pulses --+
                          white noise (B, S) --------> STFT --> x filter of the noise ---(+)--> inverse STFT --> waveform (B, S)
 
-Vocos (Siuzdak, arXiv:2306.00814) predicts magnitude and phase of each frame of a spectrogram, all at the rate of frames, which is what makes
-it fast; its phases come from a discriminator. Here they come from the source, so that a spectral loss suffices: a train of pulses at the
-given pitch, as in neural source-filter models (Wang et al., arXiv:1904.12088; in the spectrogram: HiFTNet, arXiv:2309.09493), and noise (both
-filtered apart: DDSP, arXiv:2001.04643). A filter is given by its cepstrum, which makes it minimum-phase, as a vocal tract nearly is
-(Oppenheim, "Speech analysis-synthesis system based on homomorphic filtering", JASA 1969).
+Vocos (Siuzdak, arXiv:2306.00814) predicts magnitude and phase of each frame of a spectrogram, all at the rate of frames, which makes it
+fast; its phases come from a discriminator. Here they come from the source, so that a spectral loss suffices: pulses at the given pitch, as in
+neural source-filter models (Wang et al., arXiv:1904.12088; in the spectrogram: HiFTNet, arXiv:2309.09493), and noise, filtered apart (DDSP,
+arXiv:2001.04643). A filter is given by its cepstrum, which makes it minimum-phase, as a vocal tract nearly is (Oppenheim, "Speech
+analysis-synthesis system based on homomorphic filtering", JASA 1969).
 """
 
 import math
@@ -26,6 +26,8 @@ AT_FIRST = 0.01
 class ISTFTVocoder(nn.Module):
     """From frames, pitch and noise to a waveform."""
 
+    decay: Tensor
+
     def __init__(self, inputs: int, size: int, blocks: int, inner: int, coefficients: int, sample_rate: int, hop: int, fft: int) -> None:
         """`inputs`: D of the frames; `coefficients`: C, of each filter's cepstrum; `hop`: samples of a frame; `fft`: of the filters."""
         super().__init__()
@@ -39,6 +41,8 @@ class ISTFTVocoder(nn.Module):
         nn.init.normal_(self.cepstra.weight, std=0.02)
         nn.init.zeros_(self.cepstra.bias)
         nn.init.constant_(self.cepstra.bias[::coefficients], math.log(AT_FIRST))
+        # As those of resonances fall: or else an update would move all of them alike, and the loss rises.
+        self.register_buffer("decay", 1 / torch.arange(1, coefficients + 1), persistent=False)
         self.filters = MinimumPhase(coefficients, fft)
         self.frames = OverlappingFrames(hop, fft)
 
@@ -56,7 +60,7 @@ class ISTFTVocoder(nn.Module):
         """
         states = self.blocks(self.first((frames * real).transpose(1, 2)).transpose(1, 2), real)
         with torch.autocast(frames.device.type, enabled=False):
-            of_pulses, of_noise = self.filters(self.cepstra(states).float().unflatten(-1, (2, -1))).unbind(2)
+            of_pulses, of_noise = self.filters(self.cepstra(states).float().unflatten(-1, (2, -1)) * self.decay).unbind(2)
             source = pulses(hertz, self.sample_rate)
             return self.frames.joined(of_pulses * self.frames(source) + of_noise * self.frames(noise))  # (B, T, F) each
 

@@ -1,6 +1,6 @@
 """ConvNeXt blocks in one dimension: convolutions in time, channel by channel, and a network on each frame.
 
-Liu et al., "A ConvNet for the 2020s" (arXiv:2201.03545); in one dimension, without pooling: Siuzdak, "Vocos" (arXiv:2306.00814), section 3.2.
+Liu et al., "A ConvNet for the 2020s" (arXiv:2201.03545); in one dimension: Siuzdak, "Vocos" (arXiv:2306.00814), section 3.2.
 
     x (B, T, D) --> x + scale * Linear(GELU(Linear(norm(depthwise convolution(x)))))     each block
 """

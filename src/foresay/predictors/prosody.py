@@ -38,7 +38,7 @@ class PitchPredictor(nn.Module):
 
 
 def pitch_losses(predicted: Tensor, normalized: Tensor, real: Tensor) -> dict[str, Term]:
-    """Compare (B, T, 2), of `PitchPredictor.forward`, with normalized frames (B, T, 2): squared errors, and the cross-entropy of voicing."""
+    """Compare (B, T, 2), of `PitchPredictor`, with normalized frames (B, T, 2): squared errors, and the cross-entropy of voicing."""
     pitch, voiced = normalized.unbind(-1)
     errors = (predicted[..., 0] - pitch).square() * voiced * real[..., 0]
     entropies = F.binary_cross_entropy_with_logits(predicted[..., 1], voiced, reduction="none") * real[..., 0]

@@ -1,11 +1,11 @@
-"""Unit vocoder: speech resynthesized from discrete units, pitch and a speaker's vector.
+r"""Unit vocoder: speech resynthesized from discrete units, pitch and a speaker's vector.
 
 Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355); durations that are
 predicted: Lee et al., "Direct speech-to-speech translation with discrete units" (arXiv:2107.05604, section 3.3).
 
     waveform --> tokenizer --> units (B, T) ---------> embeddings --+
-         | \\--> pitch: normalized, encoded (B, T') ----> linear ----+-- (B, T'', 3 E) --> generator --> waveform (B, S)
-         \\----> speaker: vector (B, D) ----------------> linear ----+
+         | \--> pitch: normalized, encoded (B, T') ----> linear ----+-- (B, T'', 3 E) --> generator --> waveform (B, S)
+         \----> speaker: vector (B, D) ----------------> linear ----+
                                                                              loss = multi-scale mel distance
     units, vector --> pitch and voicing     merged units --> durations     of units that have none, such as those of a language model
     vector --> mean and deviation of log F0: in another voice, pitch lies in the range of that voice
@@ -105,18 +105,19 @@ class UnitVocoder(Synthesizer):
         _refuse_misfits(tokenizer, pitch)
         s = self.settings = settings
         self.tokenizer, self.pitch, self.speaker = tokenizer, pitch, speaker
-        self.sample_rate, self.classes = pitch.sample_rate, tokenizer.vocabulary
+        self.sample_rate, self.vocabulary = pitch.sample_rate, tokenizer.vocabulary
+        self.classes = self.vocabulary
         self.unit_center, self.unit_hop = tokenizer.encoder.first_center, tokenizer.encoder.hop(tokenizer.layer)
-        self.of_unit = nn.Embedding(self.classes + 1, s.embedding, padding_idx=self.classes)
+        self.of_unit = nn.Embedding(self.vocabulary + 1, s.embedding, padding_idx=self.vocabulary)
         self.of_pitch, self.of_voice = nn.Linear(pitch.size, s.embedding), nn.Linear(speaker.size, s.embedding)
         self.generator = ISTFTVocoder(3 * s.embedding, s.size, s.blocks, s.inner, s.coefficients, self.sample_rate, s.hop, s.fft)
-        self.pitch_predictor = PitchPredictor(self.classes, speaker.size, s.predictor_size, s.predictor_blocks, s.predictor_kernel)
-        self.duration_predictor = DurationPredictor(self.classes, s.predictor_size, s.predictor_dropout)
+        self.pitch_predictor = PitchPredictor(self.vocabulary, speaker.size, s.predictor_size, s.predictor_blocks, s.predictor_kernel)
+        self.duration_predictor = DurationPredictor(self.vocabulary, s.predictor_size, s.predictor_dropout)
         self.range = nn.Linear(speaker.size, 2)
         nn.init.zeros_(self.range.weight)
         self.range.bias.data = torch.tensor([math.log(MIDDLE), DEVIATION])
         self.mel = MultiScaleMel(self.sample_rate, s.mel_windows, s.mel_bands, s.mel_weight)
-        self.register_buffer("met", torch.zeros(self.classes, dtype=torch.bool))
+        self.register_buffer("met", torch.zeros(self.vocabulary, dtype=torch.bool))
         for part in self._parts:
             part.requires_grad_(requires_grad=False)
 
@@ -141,7 +142,7 @@ class UnitVocoder(Synthesizer):
         waveforms, lengths = batch.audio
         units = self._units(batch)
         if self.training:
-            known = torch.bincount(units.flatten(), minlength=self.classes + 1)[:-1] > 0
+            known = torch.bincount(units.flatten(), minlength=self.vocabulary + 1)[:-1] > 0
             self.met |= sent(known, self.met.device)
         names = batch.speaker_names or ("",) * len(units)
         with torch.no_grad():
@@ -203,7 +204,7 @@ class UnitVocoder(Synthesizer):
         if batch.labels is None:
             msg = "UnitVocoder learns from units, and this batch has none: they are made by the part `tokenizer` (parts.tokenizer)"
             raise UserError(msg)
-        return torch.where(batch.labels < 0, self.classes, batch.labels)
+        return torch.where(batch.labels < 0, self.vocabulary, batch.labels)
 
     def _timed(self, tokens: Tokens) -> Tokens:
         """Put tokens on the clock, for as long as they say or as is predicted."""
@@ -239,9 +240,9 @@ class UnitVocoder(Synthesizer):
         device, frames = normalized.device, normalized.shape[1]
         real = _inside(given.lengths // self.pitch.hop, frames, device)
         units = sent(self._at(given.units, frames, self.pitch.hop), device)
-        merged = Tokens(given.units[:, None], torch.full((len(units),), given.units.shape[1]), self.classes + 1, "").merged()
+        merged = Tokens(given.units[:, None], torch.full((len(units),), given.units.shape[1]), self.vocabulary + 1, "").merged()
         assert merged.durations is not None  # noqa: S101 - merged tokens have them
-        inner = _inside(merged.lengths - 1, merged.ids.shape[2], "cpu")[..., 0] * (merged.ids[:, 0] < self.classes)
+        inner = _inside(merged.lengths - 1, merged.ids.shape[2], "cpu")[..., 0] * (merged.ids[:, 0] < self.vocabulary)
         inner[:, 0] = 0  # the first and the last unit of a window are cut
         durations = self.duration_predictor(sent(merged.ids[:, 0], device), _inside(merged.lengths, merged.ids.shape[2], device))
         mean, deviation = self.range(given.voices)[:, None].unbind(-1)
@@ -262,7 +263,7 @@ def _refuse_misfits(tokenizer: Tokenizer, pitch: PitchEncoder) -> None:
         )
         raise UserError(msg)
     if tokenizer.levels != 1:
-        msg = f"the tokenizer gives {tokenizer.levels} symbols a frame, and a unit vocoder takes one: `foresay units fit` makes such a tokenizer"
+        msg = f"the tokenizer gives {tokenizer.levels} symbols a frame, and a unit vocoder takes one: `foresay units fit` makes such"
         raise UserError(msg)
 
 

@@ -1,7 +1,7 @@
 """Speaker table: the voices of a corpus by name, each a one-hot vector, of which a synthesizer learns an embedding.
 
-Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355), section 3.1: a lookup table
-does a little better than vectors of a verifier, for the speakers that are in it.
+Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355), section 3.1: a lookup
+table does a little better than vectors of a verifier, for the speakers that are in it.
 
     names (B,) --> one-hot (B, D)
 

@@ -1,0 +1,229 @@
+"""Unit vocoder: what is made of units, pitch and voice, each by itself, and what is learnt."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from foresay.contracts import Batch, Tokens
+from foresay.errors import UserError
+from foresay.loading import load
+from foresay.models.synthesis.unit_vocoder import UnitVocoder, UnitVocoderSettings
+from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
+from reference.toy_pitch import ToyPitch, ToyPitchSettings
+from reference.toy_speakers import ToySpeakers, ToySpeakersSettings
+
+RATE, HOP, V = 16_000, 160, 6
+SMALL = UnitVocoderSettings(
+    embedding=8,
+    size=16,
+    blocks=1,
+    inner=32,
+    coefficients=24,
+    fft=640,
+    mel_windows=(256, 1024),
+    mel_bands=(20, 40),
+    predictor_size=8,
+    predictor_blocks=1,
+    predictor_kernel=3,
+)
+
+
+def _vocoder(settings: UnitVocoderSettings = SMALL) -> UnitVocoder:
+    torch.manual_seed(0)
+    units = KMeansUnits(KMeansUnitsSettings("logmel", V), load("logmel"))
+    units.kmeans.centers.normal_()
+    return UnitVocoder(settings, units.eval(), ToyPitch(ToyPitchSettings()), ToySpeakers(ToySpeakersSettings())).eval()
+
+
+@pytest.fixture
+def vocoder() -> UnitVocoder:
+    return _vocoder()
+
+
+def _tokens(vocoder: UnitVocoder, ids: list[list[int]]) -> Tokens:
+    lengths = torch.tensor([len(row) for row in ids])
+    padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in ids], batch_first=True)
+    return Tokens(padded[:, None], lengths, V, vocoder.tokenizer.fingerprint, 100.0)
+
+
+def _pitch(hertz: float, frames: int) -> Tensor:
+    """(1, T', 2): of the toy, whose hop is 200 samples, and whose middle is 200 Hz."""
+    return torch.tensor([math.log(hertz / 200), 1.0]).repeat(1, frames, 1)
+
+
+def _period(waveform: Tensor, shortest: int = 40, longest: int = 200) -> int:
+    """Samples of the shortest lag, about as good as the best, in a stretch of the middle."""
+    middle = waveform[len(waveform) // 2 :][:2_000]
+    scores = torch.stack([(middle[:-longest] * middle[lag : lag - longest or None]).sum() for lag in range(shortest, longest)])
+    return shortest + int((scores > 0.8 * scores.max()).nonzero()[0])
+
+
+def _batch(size: int = 4, samples: int = 3_200) -> Batch:
+    time = torch.arange(samples) / RATE
+    waveforms = torch.stack([0.2 * torch.sin(2 * torch.pi * (150 + 40 * row) * time) + 0.02 * torch.randn(samples) for row in range(size)])
+    labels = ((torch.arange(samples // HOP) // 4)[None] + torch.arange(size)[:, None]) % (V - 1)  # the last unit is never met
+    return Batch(
+        tuple(map(str, range(size))),
+        waveforms,
+        torch.full((size,), samples),
+        keys=torch.arange(size),
+        labels=labels,
+        speaker_names=("anna", "ben") * (size // 2),
+    )
+
+
+def test_loss_falls_on_one_batch(vocoder: UnitVocoder) -> None:
+    batch = _batch()
+    optimizer = torch.optim.Adam(vocoder.trained("train"), lr=5e-3)
+    first = vocoder(batch, 0).total().item()
+    vocoder.train()
+    for step in range(12):
+        optimizer.zero_grad()
+        vocoder(batch, step).total().backward()
+        optimizer.step()
+    assert vocoder.eval()(batch, 0).total().item() < 0.8 * first
+
+
+def test_all_but_the_parts_is_trained(vocoder: UnitVocoder) -> None:
+    vocoder.train()(_batch(), 0).total().backward()
+    trained = {id(parameter) for parameter in vocoder.trained("train")}
+    for name, parameter in vocoder.named_parameters():
+        of_a_part = name.startswith(("tokenizer.", "pitch.", "speaker."))
+        assert (id(parameter) in trained) != of_a_part, name
+        assert of_a_part or (parameter.grad is not None and bool(parameter.grad.isfinite().all())), name
+    assert not any(part.training for part in (vocoder.tokenizer, vocoder.pitch, vocoder.speaker) if isinstance(part, torch.nn.Module))
+
+
+def test_units_that_were_met_are_known(vocoder: UnitVocoder) -> None:
+    vocoder(_batch(), 0)
+    assert not vocoder.met.any()  # nothing is learnt in validation
+    batch = _batch()
+    assert batch.labels is not None
+    batch.labels[0, :4] = -1
+    vocoder.train()(batch, 0)
+    assert vocoder.met.tolist() == [True] * (V - 1) + [False]
+
+
+def test_equal_keys_give_an_equal_loss_and_others_another(vocoder: UnitVocoder) -> None:
+    batch = _batch()
+    assert vocoder(batch, 0).total() == vocoder(batch, 1).total()
+    other = Batch(batch.ids, batch.waveforms, batch.lengths, torch.arange(4) + 9, labels=batch.labels, speaker_names=batch.speaker_names)
+    assert vocoder(other, 0).total() != vocoder(batch, 0).total()
+
+
+def test_without_units_there_is_nothing_to_learn(vocoder: UnitVocoder) -> None:
+    batch = _batch()
+    with pytest.raises(UserError, match="tokenizer"):
+        vocoder(Batch(batch.ids, batch.waveforms, batch.lengths, keys=batch.keys, speaker_names=batch.speaker_names), 0)
+
+
+@pytest.mark.parametrize("hertz", [125.0, 200.0, 320.0])
+def test_speech_has_the_pitch_that_is_given(vocoder: UnitVocoder, hertz: float) -> None:
+    vocoder.range.bias.data = torch.tensor([math.log(200.0), 1.0])  # of the toy
+    found = vocoder.synthesize(_tokens(vocoder, [[1] * 40]), torch.eye(2)[:1], _pitch(hertz, 32))
+    assert found.lengths.tolist() == [40 * HOP]
+    assert abs(_period(found.waveforms[0]) - RATE / hertz) <= 1
+
+
+def test_another_voice_speaks_in_its_own_range(vocoder: UnitVocoder) -> None:
+    vocoder.range.weight.data = torch.tensor([[math.log(125.0), math.log(250.0)], [0.1, 0.1]])
+    vocoder.range.bias.data.zero_()
+    flat = torch.tensor([0.0, 1.0]).repeat(1, 32, 1)
+    for voice, hertz in ((0, 125.0), (1, 250.0)):
+        found = vocoder.synthesize(_tokens(vocoder, [[1] * 40]), torch.eye(2)[[voice]], flat)
+        assert abs(_period(found.waveforms[0]) - RATE / hertz) <= 1
+
+
+def test_a_voice_comes_in_by_its_vector_alone(vocoder: UnitVocoder) -> None:
+    tokens, pitch = _tokens(vocoder, [[1, 1, 2, 2, 3, 3, 4, 4]]), _pitch(200.0, 7)
+    anna, ben = (vocoder.synthesize(tokens, torch.eye(2)[[row]], pitch).waveforms for row in (0, 1))
+    assert not torch.equal(anna, ben)
+    for path in (vocoder.of_voice, vocoder.range):
+        path.weight.data.zero_()
+    anna, ben = (vocoder.synthesize(tokens, torch.eye(2)[[row]], pitch).waveforms for row in (0, 1))
+    assert torch.equal(anna, ben)
+
+
+def test_unvoiced_speech_is_noise_alone(vocoder: UnitVocoder) -> None:
+    vocoder.generator.cepstra.weight.data.zero_()
+    vocoder.generator.cepstra.bias.data[0] = 3.0  # however loud pulses are
+    tokens = _tokens(vocoder, [[1] * 20])
+    quiet = vocoder.synthesize(tokens, torch.eye(2)[:1], torch.zeros(1, 16, 2)).waveforms
+    loud = vocoder.synthesize(tokens, torch.eye(2)[:1], _pitch(200.0, 16)).waveforms
+    assert float(quiet.square().mean()) < 1e-3 < float(loud.square().mean())
+
+
+def test_durations_that_are_said_are_kept(vocoder: UnitVocoder) -> None:
+    timed = _tokens(vocoder, [[1, 1, 1, 2, 3, 3], [4, 4, 0, 0, 0]])
+    voices, pitch = torch.eye(2), _pitch(200.0, 5).expand(2, -1, -1)
+    one, other = (vocoder.synthesize(tokens, voices, pitch) for tokens in (timed, timed.merged()))
+    assert torch.equal(one.waveforms, other.waveforms)
+    assert one.lengths.tolist() == other.lengths.tolist() == [6 * HOP, 5 * HOP]
+
+
+def test_durations_that_are_not_said_are_predicted(vocoder: UnitVocoder) -> None:
+    torch.nn.init.zeros_(vocoder.duration_predictor.head.weight)
+    torch.nn.init.constant_(vocoder.duration_predictor.head.bias, math.log(1 + 3))
+    merged = _tokens(vocoder, [[1, 2, 3], [4, 0]]).merged()
+    without = Tokens(merged.ids, merged.lengths, V, merged.fingerprint)
+    assert vocoder.synthesize(without, torch.eye(2)).lengths.tolist() == [9 * HOP, 6 * HOP]
+
+
+def test_what_is_synthesized_does_not_depend_on_its_batch(vocoder: UnitVocoder) -> None:
+    ids = [[1] * 12 + [2] * 8, [3, 4, 0, 0, 5, 1, 1]]
+    together = vocoder.synthesize(_tokens(vocoder, ids), torch.eye(2))
+    for row, units in enumerate(ids):
+        alone = vocoder.synthesize(_tokens(vocoder, [units]), torch.eye(2)[[row]])
+        count = len(units) * HOP
+        torch.testing.assert_close(together.waveforms[row, : count - HOP], alone.waveforms[0, : count - HOP], atol=1e-5, rtol=0)
+        assert not together.waveforms[row, count:].any()
+
+
+def test_nothing_is_synthesized_of_nothing(vocoder: UnitVocoder) -> None:
+    empty = Tokens(torch.zeros(1, 1, 0, dtype=torch.int64), torch.tensor([0]), V, vocoder.tokenizer.fingerprint, 100.0)
+    assert vocoder.synthesize(empty, torch.eye(2)[:1]).waveforms.shape == (1, 0)
+
+
+def test_pitch_that_does_not_fit_is_padded_or_cut(vocoder: UnitVocoder) -> None:
+    tokens = _tokens(vocoder, [[1] * 10])
+    exact = vocoder.synthesize(tokens, torch.eye(2)[:1], _pitch(200.0, 8)).waveforms
+    assert torch.equal(exact, vocoder.synthesize(tokens, torch.eye(2)[:1], _pitch(200.0, 30)).waveforms)
+    padded = torch.cat([_pitch(200.0, 4), torch.zeros(1, 4, 2)], 1)
+    voices = torch.eye(2)[:1]
+    assert torch.equal(vocoder.synthesize(tokens, voices, padded).waveforms, vocoder.synthesize(tokens, voices, padded[:, :4]).waveforms)
+
+
+def test_predicted_pitch_is_on_the_clock_of_the_encoder(vocoder: UnitVocoder) -> None:
+    found = vocoder.predict_pitch(_tokens(vocoder, [[1] * 10, [2] * 5]), torch.eye(2))
+    assert found.shape == (2, 8, 2)  # 1,600 samples, 200 a frame
+    assert set(found[..., 1].unique().tolist()) <= {0.0, 1.0}
+    assert not found[1, 4:].any()
+
+
+def test_units_are_read_at_the_nearest_frame(vocoder: UnitVocoder) -> None:
+    """Those of logmel are 160 samples apart, the first centered at 79: at a hop of 80, frames are centered at 40, 120, 200, …"""
+    assert vocoder._at(torch.tensor([[0, 1, 2]]), 7, 80).tolist() == [[0, 0, 1, 1, 2, 2, 2]]
+    assert vocoder._at(torch.tensor([[0, 1, 2]]), 3, 160).tolist() == [[0, 1, 2]]
+
+
+def test_tokens_of_another_tokenizer_are_refused(vocoder: UnitVocoder) -> None:
+    other = Tokens(torch.zeros(1, 1, 4, dtype=torch.int64), torch.tensor([4]), V, "another", 100.0)
+    with pytest.raises(UserError, match="other things"):
+        vocoder.synthesize(other, torch.eye(2)[:1])
+    with pytest.raises(UserError, match="other things"):
+        vocoder.predict_pitch(other, torch.eye(2)[:1])
+
+
+def test_parts_of_other_rates_are_refused() -> None:
+    pitch = ToyPitch(ToyPitchSettings())
+    pitch.sample_rate = 8_000
+    units = KMeansUnits(KMeansUnitsSettings("logmel", V), load("logmel"))
+    with pytest.raises(UserError, match="8000 Hz"):
+        UnitVocoder(SMALL, units, pitch, ToySpeakers(ToySpeakersSettings()))
+
+
+def test_bands_are_said_for_each_window() -> None:
+    with pytest.raises(ValueError, match="bands for each window"):
+        UnitVocoderSettings(mel_windows=(256, 512), mel_bands=(20,))
