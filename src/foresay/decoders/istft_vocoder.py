@@ -5,10 +5,10 @@
                          white noise (B, S) --------> STFT --> x filter of the noise ---(+)--> inverse STFT --> waveform (B, S)
 
 Vocos (Siuzdak, arXiv:2306.00814) predicts magnitude and phase of each frame of a spectrogram, all at the rate of frames, which makes it
-fast; its phases come from a discriminator. Here they come from the source, so that a spectral loss suffices: pulses at the given pitch, as in
-neural source-filter models (Wang et al., arXiv:1904.12088; in the spectrogram: HiFTNet, arXiv:2309.09493), and noise, filtered apart (DDSP,
-arXiv:2001.04643). A filter is given by its cepstrum, which makes it minimum-phase, as a vocal tract nearly is (Oppenheim, "Speech
-analysis-synthesis system based on homomorphic filtering", JASA 1969).
+fast; its phases come from a discriminator. Here they come from the source, so that a spectral loss suffices: pulses at the given pitch,
+as in neural source-filter models (Wang et al., arXiv:1904.12088; in the spectrogram: HiFTNet, arXiv:2309.09493), and noise, filtered
+apart (DDSP, arXiv:2001.04643). A filter is given by its cepstrum, which makes it minimum-phase, as a vocal tract nearly is (Oppenheim,
+"Speech analysis-synthesis system based on homomorphic filtering", JASA 1969).
 """
 
 import math
