@@ -83,7 +83,7 @@ def test_pulses_of_a_long_utterance_keep_their_period() -> None:
 
 
 def test_a_waveform_does_not_depend_on_its_batch() -> None:
-    vocoder = ISTFTVocoder(6, 8, 2, 16, 12, RATE, HOP, 640).eval()
+    vocoder = ISTFTVocoder(6, RATE, size=8, blocks=2, inner=16, coefficients=12, fft=640).eval()
     frames, hertz, noise = torch.randn(2, 30, 6), torch.full((2, 30 * HOP), 120.0), torch.randn(2, 30 * HOP)
     real = torch.ones(2, 30, 1)
     real[1, 20:] = 0
@@ -94,4 +94,4 @@ def test_a_waveform_does_not_depend_on_its_batch() -> None:
 
 def test_a_transform_that_holds_no_filter_is_refused() -> None:
     with pytest.raises(ValueError, match="holds no filter"):
-        ISTFTVocoder(6, 8, 2, 16, 12, RATE, HOP, 512)
+        ISTFTVocoder(6, RATE, coefficients=12, fft=512)

@@ -46,7 +46,14 @@ CONTRACTS = (
 KNOWN_TO_ALL = {"settings.py", "draws.py", *(f"contracts/{file}.py" for file in CONTRACTS)}
 MOST_FILES = 13
 """Of a model whose parts stand alone: encoder, context, prediction heads, negatives, objectives, each a file."""
-PARTS = {"encoder": "encoders", "context": "context", "predictor": "predictors", "negatives": "negatives", "objective": "objectives"}
+PARTS = {
+    "encoder": "encoders",
+    "context": "context",
+    "predictor": "predictors",
+    "negatives": "negatives",
+    "objective": "objectives",
+    "generator": "decoders",
+}
 """Endings of settings' names, and the packages of the parts that they name."""
 
 

@@ -17,19 +17,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foresay.decoders import Generator
 from foresay.layers.convnext import ConvNeXt
 
 AT_FIRST = 0.01
 """What filters multiply a source of power 1 by, at first: speech is not that loud, and it would take hundreds of updates to find out."""
 
 
-class ISTFTVocoder(nn.Module):
-    """From frames, pitch and noise to a waveform."""
+class ISTFTVocoder(Generator):
+    """From frames, pitch and noise to a waveform; the sizes are those of Vocos."""
 
     decay: Tensor
 
-    def __init__(self, inputs: int, size: int, blocks: int, inner: int, coefficients: int, sample_rate: int, hop: int, fft: int) -> None:
-        """`inputs`: D of the frames; `coefficients`: C, of each filter's cepstrum; `hop`: samples of a frame; `fft`: of the filters."""
+    def __init__(
+        self,
+        inputs: int,
+        sample_rate: int,
+        *,
+        size: int = 512,
+        blocks: int = 8,
+        inner: int = 1536,
+        coefficients: int = 128,
+        hop: int = 160,
+        fft: int = 1024,
+    ) -> None:
+        """`inputs`: D of the frames; `coefficients`: C, of each filter's cepstrum; `fft`: samples of a filter's transform."""
         super().__init__()
         if not coefficients < fft // 2 or fft < 4 * hop:
             msg = f"a transform of {fft} samples holds no filter of {coefficients} coefficients with windows of {2 * hop} samples"
@@ -47,17 +59,7 @@ class ISTFTVocoder(nn.Module):
         self.frames = OverlappingFrames(hop, fft)
 
     def forward(self, frames: Tensor, real: Tensor, hertz: Tensor, noise: Tensor) -> Tensor:
-        """Synthesize.
-
-        Args:
-            frames: (B, T, D).
-            real: (B, T, 1), 1 within an utterance's length, 0 beyond it.
-            hertz: (B, T hop), the pitch of each sample; 0 where nothing is voiced.
-            noise: (B, T hop), of variance 1.
-
-        Returns:
-            (B, T hop)
-        """
+        """(B, T, D), (B, T, 1), (B, T hop), (B, T hop) -> (B, T hop)."""
         states = self.blocks(self.first((frames * real).transpose(1, 2)).transpose(1, 2), real)
         with torch.autocast(frames.device.type, enabled=False):
             of_pulses, of_noise = self.filters(self.cepstra(states).float().unflatten(-1, (2, -1)) * self.decay).unbind(2)

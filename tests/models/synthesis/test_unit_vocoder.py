@@ -1,5 +1,6 @@
 """Unit vocoder: what is made of units, pitch and voice, each by itself, and what is learnt."""
 
+import dataclasses
 import math
 
 import pytest
@@ -17,11 +18,7 @@ from reference.toy_speakers import ToySpeakers, ToySpeakersSettings
 RATE, HOP, V = 16_000, 160, 6
 SMALL = UnitVocoderSettings(
     embedding=8,
-    size=16,
-    blocks=1,
-    inner=32,
-    coefficients=24,
-    fft=640,
+    generator_options={"size": 16, "blocks": 1, "inner": 32, "coefficients": 24, "fft": 640},
     mel_windows=(256, 1024),
     mel_bands=(20, 40),
     predictor_size=8,
@@ -35,6 +32,13 @@ def _vocoder(settings: UnitVocoderSettings = SMALL) -> UnitVocoder:
     units = KMeansUnits(KMeansUnitsSettings("logmel", V), load("logmel"))
     units.kmeans.centers.normal_()
     return UnitVocoder(settings, units.eval(), ToyPitch(ToyPitchSettings()), ToySpeakers(ToySpeakersSettings())).eval()
+
+
+JUDGES = ("multi-period", "multi-scale", "multi-scale-stft")
+JUDGED = dataclasses.replace(SMALL, discriminators=JUDGES, discriminator_width=1 / 8)
+HIFIGAN = dataclasses.replace(
+    SMALL, generator="hifigan", generator_options={"channels": 16, "rates": [5, 4, 4, 2], "kernels": [11, 8, 8, 4]}
+)
 
 
 @pytest.fixture
@@ -222,6 +226,59 @@ def test_parts_of_other_rates_are_refused() -> None:
     units = KMeansUnits(KMeansUnitsSettings("logmel", V), load("logmel"))
     with pytest.raises(UserError, match="8000 Hz"):
         UnitVocoder(SMALL, units, pitch, ToySpeakers(ToySpeakersSettings()))
+
+
+@pytest.mark.parametrize("phase", ["discriminate", "generate"])
+def test_each_phase_moves_its_own_networks_alone(phase: str) -> None:
+    vocoder = _vocoder(JUDGED).train()
+    own = set(vocoder.trained(phase))
+    (other,) = set(vocoder.phases) - {phase}
+    assert own.isdisjoint(vocoder.trained(other))
+    vocoder(_batch(), 0, phase).total().backward()
+    for name, parameter in vocoder.named_parameters():
+        if parameter in own:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert name.startswith("discriminators.") == (phase == "discriminate")
+
+
+def test_what_is_learnt_without_discriminators_is_learnt_in_one_phase(vocoder: UnitVocoder) -> None:
+    assert vocoder.phases == ("train",)
+    assert set(_vocoder(JUDGED)(_batch(), 0, "generate").terms) - set(vocoder(_batch(), 0).terms) == {"adversarial", "features"}
+
+
+def test_discriminators_learn_to_distinguish() -> None:
+    torch.manual_seed(0)
+    vocoder, batch = _vocoder(dataclasses.replace(JUDGED, discriminators=("multi-period",))).train(), _batch()
+    optimizer = torch.optim.Adam(vocoder.trained("discriminate"), 5e-3)
+    losses = []
+    for step in range(20):
+        optimizer.zero_grad()
+        loss = vocoder(batch, step, "discriminate").total()
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_hifi_gan_is_a_generator_too() -> None:
+    vocoder = _vocoder(HIFIGAN)
+    assert vocoder.generator.hop == HOP
+    vocoder.train()(_batch(), 0).total().backward()
+    assert [name for name, p in vocoder.generator.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    tokens = _tokens(vocoder.eval(), [[1, 1, 2, 2], [3, 4]])
+    found = vocoder.synthesize(tokens, torch.eye(2))
+    assert found.lengths.tolist() == [4 * HOP, 2 * HOP]
+    torch.testing.assert_close(found.waveforms[1, : 2 * HOP], vocoder.synthesize(_tokens(vocoder, [[3, 4]]), torch.eye(2)[1:]).waveforms[0])
+
+
+def test_a_setting_that_no_generator_has_is_refused() -> None:
+    with pytest.raises(UserError, match="model.generator_options.blocks"):
+        _vocoder(dataclasses.replace(HIFIGAN, generator_options={"blocks": 3}))
+    with pytest.raises(UserError, match="istft-vocoder"):
+        _vocoder(dataclasses.replace(SMALL, generator="istft"))
+    with pytest.raises(UserError, match="multi-period"):
+        _vocoder(dataclasses.replace(SMALL, discriminators=("periods",)))
 
 
 def test_bands_are_said_for_each_window() -> None:

@@ -6,18 +6,19 @@ predicted: Lee et al., "Direct speech-to-speech translation with discrete units"
     waveform --> tokenizer --> units (B, T) ---------> embeddings --+
          | \--> pitch: normalized, encoded (B, T') ----> linear ----+-- (B, T'', 3 E) --> generator --> waveform (B, S)
          \----> speaker: vector (B, D) ----------------> linear ----+
-                                                                             loss = multi-scale mel distance
+                                      loss = multi-scale mel distance [+ least squares of discriminators + 2 x feature matching]
     units, vector --> pitch and voicing     merged units --> durations     of units that have none, such as those of a language model
     vector --> mean and deviation of log F0: in another voice, pitch lies in the range of that voice
 
-The generator is a source-filter vocoder (`decoders/istft_vocoder.py`), which learns in minutes from a spectral loss alone. It departs from
-the paper's HiFi-GAN in what makes the harmonics: not the network but pulses at the pitch, as far as the pitch encoder keeps it.
+The generator is the paper's HiFi-GAN (`decoders/hifigan.py`), or by default a source-filter vocoder (`decoders/istft_vocoder.py`), which
+learns in minutes from a spectral loss alone: what makes its harmonics is not the network but pulses at the pitch, as far as the pitch
+encoder keeps it. With discriminators an update has two phases: they learn to distinguish, then the generator learns to be mistaken.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -25,11 +26,13 @@ from torch import Tensor, nn
 
 from foresay import draws
 from foresay.contracts import Batch, Losses, PitchEncoder, SpeakerEncoder, Synthesized, Synthesizer, Term, Tokenizer, Tokens, sent
-from foresay.decoders.istft_vocoder import ISTFTVocoder
+from foresay.decoders import Generator
+from foresay.discriminators import Discriminator
 from foresay.errors import UserError
+from foresay.objectives.adversarial import discriminator_loss, feature_matching, generator_loss
 from foresay.objectives.multi_scale_mel import MultiScaleMel
-from foresay.predictors.prosody import DurationPredictor, PitchPredictor, duration_loss, pitch_losses
-from foresay.settings import require_positive
+from foresay.layers.prosody import DurationPredictor, PitchPredictor, duration_loss, pitch_losses
+from foresay.settings import find_class, options_of, require_not_negative, require_positive, require_shares
 
 MIDDLE, DEVIATION = 150.0, 0.2
 """Hz, and of log F0: the range of every voice, at first."""
@@ -41,15 +44,16 @@ class UnitVocoderSettings:
 
     embedding: int = 128
     """E: of units, of pitch and of voices (section 3.2)."""
-    size: int = 512
-    """Of the generator's frames, as in Vocos."""
-    blocks: int = 8
-    inner: int = 1536
-    coefficients: int = 128
-    """Of each filter's cepstrum."""
-    hop: int = 160
-    """Samples of each of the generator's frames."""
-    fft: int = 1024
+    generator: str = "istft-vocoder"
+    """Or `hifigan`."""
+    generator_options: dict[str, Any] = field(default_factory=dict)
+    """Its sizes."""
+    discriminators: tuple[str, ...] = ()
+    """Such as `multi-period`, `multi-scale`, `multi-scale-stft`; none: the generator learns from mel distances alone."""
+    discriminator_width: float = 1.0
+    """Share of the papers' channels that they have."""
+    feature_weight: float = 2.0
+    """Of feature matching (arXiv:2010.05646, eq. 4)."""
     mel_windows: tuple[int, ...] = (256, 512, 1024, 2048)
     """Samples: the scales of the loss."""
     mel_bands: tuple[int, ...] = (20, 40, 80, 160)
@@ -65,13 +69,15 @@ class UnitVocoderSettings:
     """Of what predicts durations (arXiv:2107.05604)."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "embedding", "size", "blocks", "inner", "coefficients", "hop", "fft", "mel_weight", "predictor_size")
+        require_positive(self, "embedding", "discriminator_width", "mel_weight", "predictor_size", "predictor_kernel")
+        require_not_negative(self)
+        require_shares(self, "predictor_dropout")
         if not self.mel_windows or len(self.mel_windows) != len(self.mel_bands):
             msg = f"mel_windows = {list(self.mel_windows)} and mel_bands = {list(self.mel_bands)}: it takes bands for each window"
             raise ValueError(msg)
 
 
-class Speech(NamedTuple):
+class Conditions(NamedTuple):
     """What the generator makes speech of."""
 
     units: Tensor
@@ -110,7 +116,12 @@ class UnitVocoder(Synthesizer):
         self.unit_center, self.unit_hop = tokenizer.encoder.first_center, tokenizer.encoder.hop(tokenizer.layer)
         self.of_unit = nn.Embedding(self.vocabulary + 1, s.embedding, padding_idx=self.vocabulary)
         self.of_pitch, self.of_voice = nn.Linear(pitch.size, s.embedding), nn.Linear(speaker.size, s.embedding)
-        self.generator = ISTFTVocoder(3 * s.embedding, s.size, s.blocks, s.inner, s.coefficients, self.sample_rate, s.hop, s.fft)
+        generator = find_class("foresay.decoders", s.generator, Generator)
+        options = options_of(generator, s.generator_options, "model.generator_options")
+        self.generator: Generator = generator(3 * s.embedding, self.sample_rate, **options)
+        judges = [find_class("foresay.discriminators", name, Discriminator) for name in s.discriminators]
+        self.discriminators = nn.ModuleList(judge(s.discriminator_width) for judge in judges)
+        self.phases = ("discriminate", "generate") if judges else ("train",)
         self.pitch_predictor = PitchPredictor(self.vocabulary, speaker.size, s.predictor_size, s.predictor_blocks, s.predictor_kernel)
         self.duration_predictor = DurationPredictor(self.vocabulary, s.predictor_size, s.predictor_dropout)
         self.range = nn.Linear(speaker.size, 2)
@@ -133,9 +144,11 @@ class UnitVocoder(Synthesizer):
         return self
 
     def trained(self, phase: str) -> Iterable[nn.Parameter]:
-        """Yield all parameters but those of the parts."""
-        of_parts = {parameter for part in self._parts for parameter in part.parameters()}
-        return (parameter for parameter in self.parameters() if parameter not in of_parts)
+        """Yield the parameters of the discriminators, or all others but those of the parts."""
+        if phase == "discriminate":
+            return self.discriminators.parameters()
+        others = {parameter for part in (*self._parts, self.discriminators) for parameter in part.parameters()}
+        return (parameter for parameter in self.parameters() if parameter not in others)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of the speech that is resynthesized from a batch's own units, pitch and speakers."""
@@ -151,14 +164,28 @@ class UnitVocoder(Synthesizer):
             encoded = self.pitch.encode(normalized)
             kept = self.pitch.decode(encoded, normalized.shape[1])
             hertz = self.pitch.restore(kept, names)
-        given = Speech(units, lengths, kept, encoded, hertz, voices)
-        synthesized = self.generate(given, batch.drawn_by.tolist())
-        terms = self.mel(synthesized[:, : waveforms.shape[1]], waveforms[:, : synthesized.shape[1]], lengths)
-        return Losses(terms | self._predicted_from_units(given, normalized), {})
+        given, keys = Conditions(units, lengths, kept, encoded, hertz, voices), batch.drawn_by.tolist()
+        if phase == "discriminate":
+            with torch.no_grad():
+                synthesized = self.generate(given, keys)[:, : waveforms.shape[1]]
+            return Losses({"discrimination": discriminator_loss(self._judged(waveforms), self._judged(synthesized))}, {})
+        synthesized = self.generate(given, keys)[:, : waveforms.shape[1]]
+        terms = self.mel(synthesized, waveforms, lengths) | self._predicted_from_units(given, normalized)
+        if phase == "generate":
+            with torch.no_grad():
+                recorded = self._judged(waveforms)
+            made = self._judged(synthesized)
+            terms["adversarial"] = generator_loss(made)
+            terms["features"] = feature_matching(recorded, made, self.settings.feature_weight)
+        return Losses(terms, {})
 
-    def generate(self, given: Speech, keys: Sequence[int]) -> Tensor:
+    def _judged(self, waveforms: Tensor) -> list[list[Tensor]]:
+        """(B, S) -> what the layers of all discriminators give, the scores of each last."""
+        return [layers for discriminator in self.discriminators for layers in discriminator(waveforms)]
+
+    def generate(self, given: Conditions, keys: Sequence[int]) -> Tensor:
         """Generate B waveforms (B, S), whole frames; `keys`: of each, what its noise is drawn by."""
-        hop, device = self.settings.hop, given.voices.device
+        hop, device = self.generator.hop, given.voices.device
         frames = -(-int(given.lengths.max()) // hop)
         real = _inside(-(-given.lengths // hop), frames, device)
         units = sent(self._at(given.units, frames, hop), device)
@@ -196,7 +223,7 @@ class UnitVocoder(Synthesizer):
         kept = self.pitch.decode(encoded, normalized.shape[1])
         mean, deviation = self.range(voices)[:, None].unbind(-1)
         hertz = (mean + deviation * kept[..., 0]).exp() * (kept[..., 1] > 0.5)  # noqa: PLR2004 - between unvoiced, 0, and voiced, 1
-        waveforms = self.generate(Speech(units, lengths, kept, encoded, hertz, voices), [0] * len(units))[:, : int(lengths.max())]
+        waveforms = self.generate(Conditions(units, lengths, kept, encoded, hertz, voices), [0] * len(units))[:, : int(lengths.max())]
         return Synthesized(waveforms * _inside(lengths, waveforms.shape[1], voices.device)[..., 0], lengths)
 
     def _units(self, batch: Batch) -> Tensor:
@@ -235,7 +262,7 @@ class UnitVocoder(Synthesizer):
         padded = nn.functional.pad(pitch.to(device), (0, 0, 0, max(frames - pitch.shape[1], 0)))[:, :frames]
         return padded * _inside(-(-lengths // self.pitch.hop), frames, device)
 
-    def _predicted_from_units(self, given: Speech, normalized: Tensor) -> dict[str, Term]:
+    def _predicted_from_units(self, given: Conditions, normalized: Tensor) -> dict[str, Term]:
         """Losses of what is predicted of pitch, of durations, and of the range of each voice."""
         device, frames = normalized.device, normalized.shape[1]
         real = _inside(given.lengths // self.pitch.hop, frames, device)

@@ -38,9 +38,12 @@ class PitchPredictor(nn.Module):
 
 
 def pitch_losses(predicted: Tensor, normalized: Tensor, real: Tensor) -> dict[str, Term]:
-    """Compare (B, T, 2), of `PitchPredictor`, with normalized frames (B, T, 2): squared errors, and the cross-entropy of voicing."""
+    """Compare (B, T, 2), of `PitchPredictor`, with normalized frames (B, T, 2): Huber's errors, and the cross-entropy of voicing.
+
+    Huber's are squared up to a deviation and linear beyond it: a tracker is wrong by an octave now and then, which is many of them.
+    """
     pitch, voiced = normalized.unbind(-1)
-    errors = (predicted[..., 0] - pitch).square() * voiced * real[..., 0]
+    errors = F.smooth_l1_loss(predicted[..., 0], pitch, reduction="none") * voiced * real[..., 0]
     entropies = F.binary_cross_entropy_with_logits(predicted[..., 1], voiced, reduction="none") * real[..., 0]
     return {"pitch": Term(errors.sum(), (voiced * real[..., 0]).sum()), "voicing": Term(entropies.sum(), real.sum())}
 

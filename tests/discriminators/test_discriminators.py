@@ -1,0 +1,71 @@
+"""Discriminators: what each looks at, how large they are, and finite gradients into what they judge."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from foresay.discriminators.multi_period import PERIODS, MultiPeriod
+from foresay.discriminators.multi_scale import MultiScale
+from foresay.discriminators.multi_scale_stft import WINDOWS, MultiScaleSTFT
+
+KINDS = {"multi-period": (MultiPeriod, 1 / 16), "multi-scale": (MultiScale, 1 / 8), "multi-scale-stft": (MultiScaleSTFT, 1 / 8)}
+
+
+@pytest.fixture(params=KINDS)
+def discriminator(request: pytest.FixtureRequest) -> nn.Module:
+    kind, width = KINDS[request.param]
+    return kind(width)
+
+
+def test_scores_give_finite_gradients_to_what_is_judged_and_to_all_weights(discriminator: nn.Module) -> None:
+    waveforms = (0.1 * torch.randn(2, 2_500)).requires_grad_()
+    given = discriminator(waveforms)
+    sum(value.square().mean() for layers in given for value in layers).backward()
+    assert waveforms.grad is not None
+    assert waveforms.grad.isfinite().all()
+    assert (waveforms.grad != 0).double().mean() > 0.9
+    assert [name for name, p in discriminator.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+@torch.no_grad()
+def test_an_utterance_is_judged_alone(discriminator: nn.Module) -> None:
+    discriminator.eval()
+    waveforms = torch.randn(2, 2_500)
+    together, alone = discriminator(waveforms), discriminator(waveforms[1:])
+    for mine, own in zip(together, alone, strict=True):
+        for here, there in zip(mine, own, strict=True):
+            torch.testing.assert_close(here[1:], there, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_period_looks_at_every_pth_sample() -> None:
+    """What changes one sample changes the scores of its own column alone."""
+    discriminator = MultiPeriod(1 / 16).eval()
+    samples = 2 * math.prod(PERIODS)
+    waveform = torch.randn(1, samples)
+    changed = waveform.clone()
+    changed[0, 100] += 1.0
+    for period, before, after in zip(PERIODS, discriminator(waveform), discriminator(changed), strict=True):
+        columns = (before[-1] != after[-1]).any(dim=2)[0, 0]
+        assert columns.nonzero().flatten().tolist() == [100 % period]
+
+
+@torch.no_grad()
+def test_scales_are_halves() -> None:
+    frames = [layers[0].shape[2] for layers in MultiScale(1 / 8)(torch.randn(1, 4_000))]
+    assert frames == [4_000, 2_001, 1_001]
+
+
+@torch.no_grad()
+def test_spectrograms_have_a_hop_of_a_quarter_and_half_the_window_in_frequencies() -> None:
+    shapes = [layers[0].shape for layers in MultiScaleSTFT(1 / 8)(torch.randn(1, 4_096))]
+    assert [tuple(shape) for shape in shapes] == [(1, 4, 4 * 4_096 // window + 1, window // 2 + 1) for window in WINDOWS]
+
+
+def test_those_of_hifi_gan_are_as_large_as_published() -> None:
+    """Weights and biases of the released configuration, as its layers are described in the paper's appendix A.2."""
+    period = sum(a * b * 5 + b for a, b in ((1, 32), (32, 128), (128, 512), (512, 1024), (1024, 1024))) + 1024 * 3 + 1
+    scales = [p.numel() for name, p in MultiPeriod().named_parameters() if "original0" in name]
+    assert sum(p.numel() for p in MultiPeriod().parameters()) - sum(scales) == len(PERIODS) * period
