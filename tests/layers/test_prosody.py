@@ -32,15 +32,31 @@ def test_losses_of_pitch_against_loops() -> None:
 
 
 def test_units_that_are_cut_are_not_counted() -> None:
-    predicted = torch.tensor([[0.0, math.log(4.0), 1.0]])
+    predicted = torch.tensor([[0.0, math.log(3.0), 1.0]])
     found = duration_loss(predicted, torch.tensor([[7, 3, 9]]), torch.tensor([[0.0, 1.0, 0.0]]))
     assert float(found.count) == 1
-    assert float(found.sum) < 1e-10  # log(1 + 3)
+    assert abs(float(found.sum)) < 1e-5
+
+
+def test_deviance_against_the_poisson_distribution() -> None:
+    rates, frames = torch.tensor([[0.5, 2.0, 7.0]]), torch.tensor([[1, 5, 6]])
+    found = duration_loss(rates.log(), frames, torch.ones(1, 3))
+    slow = sum(
+        2 * float(torch.distributions.Poisson(float(frame)).log_prob(frame) - torch.distributions.Poisson(rate).log_prob(frame))
+        for rate, frame in zip(rates[0], frames[0], strict=True)
+    )
+    torch.testing.assert_close(float(found.sum), slow, rtol=1e-4, atol=0)
+
+
+def test_the_best_guess_of_durations_is_their_mean() -> None:
+    frames = torch.tensor([[1, 1, 1, 9]])
+    at = [float(duration_loss(torch.full((1, 4), math.log(guess)), frames, torch.ones(1, 4)).sum) for guess in (2.9, 3.0, 3.1)]
+    assert at[1] < min(at[0], at[2])
 
 
 def test_durations_are_whole_frames_and_at_least_one() -> None:
     predictor = DurationPredictor(V, 8, 0.5).eval()
-    for logarithm, frames in ((-3.0, 1), (0.2, 1), (math.log(1 + 4.4), 4), (math.log(1 + 4.6), 5)):
+    for logarithm, frames in ((-3.0, 1), (0.2, 1), (math.log(4.4), 4), (math.log(4.6), 5)):
         torch.nn.init.zeros_(predictor.head.weight)
         torch.nn.init.constant_(predictor.head.bias, logarithm)
         assert predictor.predict(torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 3, 1)).tolist() == [[frames] * 3]

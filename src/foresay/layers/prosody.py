@@ -1,9 +1,11 @@
 """Prosody of units: their pitch and their durations, for units that come without, such as those of a language model.
 
     units (B, T) -----> embeddings + voice --> ConvNeXt --> normalized pitch, and the log odds that there is one (B, T, 2)
-    merged (B, U) ----> embeddings --> two convolutions, each with ReLU, norm and dropout --> log(1 + frames) (B, U)
+    merged (B, U) ----> embeddings --> two convolutions, each with ReLU, norm and dropout --> log of the mean frames (B, U)
 
-Durations: Lee et al., "Direct speech-to-speech translation with discrete units" (arXiv:2107.05604, section 3.3), after FastSpeech 2.
+Durations: Lee et al., "Direct speech-to-speech translation with discrete units" (arXiv:2107.05604, section 3.3), after FastSpeech 2. They
+learn log(1 + frames) by squared errors, whose best guess is a geometric mean: then whole utterances are too short, by a quarter where we
+measured it. Here the frames follow a Poisson distribution, of which the best guess is the mean.
 """
 
 import torch
@@ -61,7 +63,7 @@ class DurationPredictor(nn.Module):
         self.head = nn.Linear(size, 1)
 
     def forward(self, merged: Tensor, real: Tensor) -> Tensor:
-        """Merged units (B, U), `real` (B, U, 1), 1 within an utterance's length -> log(1 + frames) (B, U)."""
+        """Merged units (B, U), `real` (B, U, 1), 1 within an utterance's length -> log of the mean frames (B, U)."""
         states = self.units(merged)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             states = self.dropout(norm(F.relu(convolution((states * real).transpose(1, 2)).transpose(1, 2))))
@@ -69,10 +71,14 @@ class DurationPredictor(nn.Module):
 
     def predict(self, merged: Tensor, real: Tensor) -> Tensor:
         """As `forward`, but whole frames, at least one: (B, U) int64."""
-        return self(merged, real).expm1().round().clamp(min=1).long()
+        return self(merged, real).exp().round().clamp(min=1).long()
 
 
 def duration_loss(predicted: Tensor, durations: Tensor, inner: Tensor) -> Term:
-    """Squared errors of log(1 + frames) (B, U) against durations (B, U) in frames; `inner` (B, U), 1 where the whole of a unit is known."""
-    errors = (predicted - torch.log1p(durations)).square() * inner
-    return Term(errors.sum(), inner.sum())
+    """Deviances of the log of mean frames (B, U) from durations (B, U); `inner` (B, U), 1 where the whole of a unit is known.
+
+    A deviance is twice the log of how much likelier frames are by the distribution whose mean they are: 0 where the guess is right.
+    """
+    known = durations.clamp(min=1).to(predicted.dtype)
+    deviances = 2 * (known * (known.log() - predicted) - known + predicted.exp())
+    return Term((deviances * inner).sum(), inner.sum())

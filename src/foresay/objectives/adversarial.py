@@ -18,7 +18,7 @@ from foresay.contracts import Term
 
 
 def discriminator_loss(recorded: Sequence[Sequence[Tensor]], synthesized: Sequence[Sequence[Tensor]]) -> Term:
-    """Distance of scores from 1 of what was recorded, from 0 of what is synthesized: a mean over utterances."""
+    """Distance of scores (B, …) from 1 of what was recorded, from 0 of what is synthesized: a mean over utterances."""
     real, made = (
         torch.stack([_mean((layers[-1] - goal).square()) for layers in given]) for given, goal in ((recorded, 1), (synthesized, 0))
     )
@@ -26,13 +26,13 @@ def discriminator_loss(recorded: Sequence[Sequence[Tensor]], synthesized: Sequen
 
 
 def generator_loss(synthesized: Sequence[Sequence[Tensor]]) -> Term:
-    """Distance from 1 of the scores of what is synthesized: a mean over utterances."""
+    """Distance from 1 of the scores (B, …) of what is synthesized: a mean over utterances."""
     made = torch.stack([_mean((layers[-1] - 1).square()) for layers in synthesized])
     return Term(made.sum(), made.shape[1])
 
 
 def feature_matching(recorded: Sequence[Sequence[Tensor]], synthesized: Sequence[Sequence[Tensor]], weight: float) -> Term:
-    """Distance of what the layers give of both: a mean over utterances. What was recorded is not moved."""
+    """Distance of what the layers give of both, (B, …) each: a mean over utterances. What was recorded is not moved."""
     distances = torch.stack(
         [
             _mean((real.detach() - made).abs())

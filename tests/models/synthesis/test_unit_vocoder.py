@@ -169,7 +169,7 @@ def test_durations_that_are_said_are_kept(vocoder: UnitVocoder) -> None:
 
 def test_durations_that_are_not_said_are_predicted(vocoder: UnitVocoder) -> None:
     torch.nn.init.zeros_(vocoder.duration_predictor.head.weight)
-    torch.nn.init.constant_(vocoder.duration_predictor.head.bias, math.log(1 + 3))
+    torch.nn.init.constant_(vocoder.duration_predictor.head.bias, math.log(3))
     merged = _tokens(vocoder, [[1, 2, 3], [4, 0]]).merged()
     without = Tokens(merged.ids, merged.lengths, V, merged.fingerprint)
     assert vocoder.synthesize(without, torch.eye(2)).lengths.tolist() == [9 * HOP, 6 * HOP]

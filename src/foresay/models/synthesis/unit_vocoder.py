@@ -29,9 +29,9 @@ from foresay.contracts import Batch, Losses, PitchEncoder, SpeakerEncoder, Synth
 from foresay.decoders import Generator
 from foresay.discriminators import Discriminator
 from foresay.errors import UserError
+from foresay.layers.prosody import DurationPredictor, PitchPredictor, duration_loss, pitch_losses
 from foresay.objectives.adversarial import discriminator_loss, feature_matching, generator_loss
 from foresay.objectives.multi_scale_mel import MultiScaleMel
-from foresay.layers.prosody import DurationPredictor, PitchPredictor, duration_loss, pitch_losses
 from foresay.settings import find_class, options_of, require_not_negative, require_positive, require_shares
 
 MIDDLE, DEVIATION = 150.0, 0.2

@@ -1,7 +1,7 @@
 """Speaker embedding: a voice by the mean of an encoder's layer over a recording, so that any recording is a voice.
 
 Polyak et al., "Speech Resynthesis from Discrete Disentangled Self-Supervised Representations" (arXiv:2104.00355), section 3.1, take
-vectors of a verifier; of a self-supervised encoder the mean of a layer knows a voice well (SUPERB, arXiv:2105.01051, speaker identification).
+vectors of a verifier; the mean of a self-supervised layer knows a voice as well (SUPERB, arXiv:2105.01051).
 
     recording (S,) --> encoder --> layer (T, D) --> mean and deviation over time (2 D,) --> standardized over the corpus --> vector
 

@@ -54,7 +54,7 @@ class SpeakerTable(Estimator, SpeakerEncoder):
         return torch.eye(self.size)[[self.names.index(name) for name in names]].to(self.place)
 
     def of_audio(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
-        """Return nothing.
+        """Return nothing of waveforms (B, S).
 
         Raises:
             UserError: speakers are known by name only.
