@@ -67,13 +67,25 @@ def test_a_moving_average_is_one() -> None:
 def test_a_dead_codeword_starts_again_at_a_real_vector() -> None:
     codebook = MovingCodebook(2, 1, decay=0.5).train()
     codebook.codewords.copy_(torch.tensor([[0.0], [1e6]]))
-    codebook.counts.copy_(torch.tensor([4.0, DEAD]))
-    codebook.sums.copy_(torch.tensor([[0.0], [DEAD * 1e6]]))
+    codebook.counts.copy_(torch.tensor([40.0, 0.5]))
+    codebook.sums.copy_(torch.tensor([[0.0], [0.5e6]]))
     vectors = torch.tensor([[[1.0], [2.0], [77.0]]])
     codebook.wait(vectors, codebook(vectors).codes, torch.tensor([2]))
     codebook.after_step(0, 0)
+    assert 0.25 < DEAD * 10.625  # what it is used, and what others are
     assert float(codebook.codewords[1]) in {1.0, 2.0}
-    torch.testing.assert_close(codebook.counts[1], (torch.tensor(3.0) + DEAD / 2) / 2)
+    torch.testing.assert_close(codebook.counts, torch.tensor([21.0, 10.625]))
+
+
+def test_one_that_is_used_a_little_is_not_dead() -> None:
+    codebook = MovingCodebook(2, 1, decay=0.5).train()
+    codebook.codewords.copy_(torch.tensor([[0.0], [50.0]]))
+    codebook.counts.copy_(torch.tensor([40.0, 2.0]))
+    codebook.sums.copy_(torch.tensor([[0.0], [100.0]]))
+    vectors = torch.tensor([[[1.0], [2.0]]])
+    codebook.wait(vectors, codebook(vectors).codes, torch.tensor([2]))
+    codebook.after_step(0, 0)
+    torch.testing.assert_close(codebook.codewords[1], torch.tensor([50.0]))
 
 
 def test_codewords_start_at_different_vectors_of_the_first_batch() -> None:
