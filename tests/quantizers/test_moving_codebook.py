@@ -2,7 +2,7 @@
 
 import torch
 
-from foresay.quantizers.moving_codebook import DEAD, MovingCodebook
+from foresay.quantizers.moving_codebook import MovingCodebook
 
 PLACES = torch.tensor([[-3.0, 0.0], [0.0, 3.0], [3.0, 0.0]])
 
@@ -72,7 +72,6 @@ def test_a_dead_codeword_starts_again_at_a_real_vector() -> None:
     vectors = torch.tensor([[[1.0], [2.0], [77.0]]])
     codebook.wait(vectors, codebook(vectors).codes, torch.tensor([2]))
     codebook.after_step(0, 0)
-    assert 0.25 < DEAD * 10.625  # what it is used, and what others are
     assert float(codebook.codewords[1]) in {1.0, 2.0}
     torch.testing.assert_close(codebook.counts, torch.tensor([21.0, 10.625]))
 
