@@ -110,6 +110,8 @@ def test_compressed_missing_and_of_another_kind(fitted: MiniBatchKMeans, tmp_pat
         _read(tmp_path / "km.bin", b"RIFF....WAVE")
     with pytest.raises(UserError, match="an array of object, and not of numbers"):
         _read(tmp_path / "km.bin", pickle.dumps(np.array([None, {}], object)))
+    with pytest.raises(UserError, match="TypeError: it has an array of <"):
+        _read(tmp_path / "km.bin", pickle.dumps(np.zeros((2, 3)), 4).replace(b"\x05dtype", b"\x05dtypo"))
     with pytest.raises(UserError, match="BINPERSID, which means something outside of the file"):
         _read(tmp_path / "km.bin", b"\x80\x04K\x01Q.")
 

@@ -158,6 +158,8 @@ def test_without_another_corpus_there_is_no_control(units: Path, corpus: Path, t
     assert describe_units(units, corpus, corpus).left_out == {"control": "these units are of logmel themselves"}
     with pytest.raises(UserError, match="--option takes MEASURE.FIELD=VALUE, of units, abx, speaker, not 'probe.epochs=3'"):
         describe_units(units, corpus, options=["probe.epochs=3"])
+    with pytest.raises(UserError, match="units@1 is no folder of its own to keep numbers and the control in: give --out"):
+        describe_units(f"{units}@1", corpus, corpus)
 
 
 def test_units_are_evaluated_as_any_model(units: Path, corpus: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from foresay.corpora.labels import ABOUT, LEFT_OUT, FrameLabels, read_about
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import are_made, make_labels
 from foresay.errors import UserError, with_article
-from foresay.files import read_text, write_list
+from foresay.files import finished, read_text, write_list
 from foresay.fingerprint import of_file
 from foresay.hub.kmeans import read_centers
 from foresay.loading import load
@@ -77,7 +77,7 @@ def import_units(model: str, centers: str | Path, run: str | Path, *, layer: str
         if begun.digest != source.digest:
             msg = f"{place.folder} was begun with other centers ({begun.manifest}): choose another --run"
             raise UserError(msg)
-    elif place.folder.exists() and any(place.folder.iterdir()):
+    elif place.folder.exists() and finished(place.folder.iterdir()):
         msg = f"{place.folder} is not empty and is no run: choose another --run"
         raise UserError(msg)
     _write_run(place, recipe, found, source)
@@ -201,9 +201,12 @@ def describe_units(
     `options`: `MEASURE.FIELD=VALUE` for fields of a measure's protocol (ABX wants two of them).
 
     Raises:
-        UserError: the units cannot be loaded; a manifest cannot be read.
+        UserError: the units cannot be loaded, or are in no folder of their own and there is no `out`; a manifest cannot be read.
     """
     tokenizer, changes = load_tokenizer(units), _by_measure(options)
+    if out is None and not Path(units).is_dir():
+        msg = f"{units} is no folder of its own to keep numbers and the control in: give --out"
+        raise UserError(msg)
     models, left_out = [units], dict[str, str]()
     if train_corpus is None:
         left_out["control"] = f"units of {CONTROL} are found on another corpus than they are tested on: give --train-corpus"
