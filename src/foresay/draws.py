@@ -57,6 +57,7 @@ MeasuringPurpose: TypeAlias = Literal[
     "shuffled units",
     "tokens",
     "sampled symbols",
+    "continuations",
     "phones of a map",
     "items of a map",
     "disturbance",

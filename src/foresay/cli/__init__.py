@@ -1,7 +1,7 @@
 """The command line: one file per verb, imported only when it is asked for.
 
-A verb is a module of this package. The first line of its docstring is its line in `foresay --help`;
-its function `run(arguments) -> int | None` does the work and returns the exit code (None is 0).
+A verb is a module of this package, with an underscore behind it if it is a word of Python. The first line of its docstring is its line in
+`foresay --help`; its function `run(arguments) -> int | None` does the work and returns the exit code (None is 0).
 
 Exit codes: 0 done, 1 our mistake (a traceback), 2 the user's mistake (one message), 130 interrupted, 141 nobody reads on.
 """
@@ -10,6 +10,7 @@ import ast
 import errno
 import importlib
 import io
+import keyword
 import os
 import shlex
 import sys
@@ -68,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def verbs() -> dict[str, str]:
     """Return the verbs and their lines of help, read from the files without importing them."""
     files = sorted(Path(__file__).parent.glob("[!_]*.py"))
-    return {path.stem: (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0] for path in files}
+    return {
+        path.stem.removesuffix("_"): (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        for path in files
+    }
 
 
 def _dispatch(words: list[str]) -> int:
@@ -88,7 +92,8 @@ def _dispatch(words: list[str]) -> int:
     if verb not in lines:
         msg = f"there is no verb {verb!r}: {nearest(verb, lines)}"
         raise UserError(msg)
-    return importlib.import_module(f"foresay.cli.{verb}").run(rest) or OK
+    module = f"{verb}_" if keyword.iskeyword(verb) else verb
+    return importlib.import_module(f"foresay.cli.{module}").run(rest) or OK
 
 
 def _what_the_user_can_do(error: Exception, words: Sequence[str]) -> str | None:

@@ -84,7 +84,7 @@ def resynthesize(
     with ExitStack() as stack:
         stack.enter_context(exclusive(Path(out), "Wait until it has ended, or choose another --out"))
         manifests = [stack.enter_context(manifest_of(Path(source), unreadable)) for source in several]
-        voice = voice or _only_voice(model, manifests, place)
+        voice = voice or only_voice(model, manifests, place)
         how = {"speaker": voice.name if voice else "own", "flat_pitch": flat_pitch, "predicted_pitch": predicted_pitch}
         stamp = fingerprint(of_model(model), voice, flat_pitch, predicted_pitch, __version__)
         ids = [name for manifest in manifests for name in manifest.ids]
@@ -135,7 +135,7 @@ def voice_of(model: Synthesizer, speaker: str, device: str) -> ChosenVoice:
         return ChosenVoice(path.stem, vector, of_file(path))
 
 
-def _only_voice(model: Synthesizer, manifests: Sequence[Manifest], device: str) -> ChosenVoice | None:
+def only_voice(model: Synthesizer, manifests: Sequence[Manifest], device: str) -> ChosenVoice | None:
     """Return the only voice there is, for recordings of speakers that are unknown to a synthesizer that knows voices by name only.
 
     Raises:
