@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from foresay.baselines.mfcc import MFCC
 from foresay.baselines.yin import PitchTrack
-from foresay.contracts import Batch, FeatureExtractor, PitchEncoder, SpeechModel, StateRecognizer, Trainable
+from foresay.contracts import Batch, FeatureExtractor, PitchEncoder, SpeechModel, StateRecognizer, Tokenizer, Trainable
+from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 from foresay.models.units.pitch_statistics import PitchStatistics, PitchStatisticsSettings
 from foresay.settings import parts_of
 from foresay.training.optimizers import build_optimizer
@@ -123,9 +125,11 @@ def _model(recipe: str) -> SpeechModel:
 
 
 def _part(contract: type) -> nn.Module:
-    """What models are made of: an encoder, or hidden Markov models on one, or pitch in a speaker's range."""
+    """What models are made of: an encoder, units or hidden Markov models on one, or pitch in a speaker's range."""
     if issubclass(contract, PitchEncoder):
         return PitchStatistics(PitchStatisticsSettings(), PitchTrack())
+    if issubclass(contract, Tokenizer):
+        return KMeansUnits(KMeansUnitsSettings("mfcc", 5), MFCC())
     encoder = read_recipe("wav2vec2-tiny", SMALL.get("wav2vec2-tiny", ())).build_model().eval()
     if not issubclass(contract, StateRecognizer):
         return encoder
