@@ -11,7 +11,7 @@ import itertools
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,10 @@ SAMPLE_RATE = 22050
 _SYNCHRONOUS = 2
 _PHONE_EVENTS, _PHONES_IN_IPA, _DO_NOT_EXIT = 0x0001, 0x0002, 0x8000
 _RATE, _PITCH, _MELODY = 1, 3, 4
-_TEXT_IS_UTF8 = 1
+_TEXT_IS_UTF8, _BRACKETS_HOLD_PHONEMES = 0x0001, 0x0100
+_CHARACTERS_ARE_UTF8 = 1
+_BETWEEN = "_"
+"""What stands between the phonemes of a word, where the engine is asked for them."""
 _END_OF_LIST, _PHONE = 0, 7
 
 
@@ -71,8 +74,26 @@ def version() -> str:
         return str(library.espeak_Info(None).decode())
 
 
+def phonemes(words: Sequence[str], accent: str) -> list[tuple[str, ...]]:
+    """Return the phonemes of words in an accent, by the engine's own names, those of stressed vowels with `'` before them."""
+    found: list[tuple[str, ...]] = []
+    with _private_copy() as library:
+        library.espeak_SetVoiceByName(f"gmw/{accent}".encode())
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        for word in words:
+            text = ctypes.c_char_p(word.encode())
+            spelled = library.espeak_TextToPhonemes(ctypes.byref(text), _CHARACTERS_ARE_UTF8, ord(_BETWEEN) << 8)
+            found.append(tuple(spelled.decode().strip(_BETWEEN).split(_BETWEEN)))
+    return found
+
+
+def in_brackets(names: Sequence[str]) -> str:
+    """Write phonemes as a text for `synthesize`, which speaks them as they are."""
+    return f"[[{'|'.join(names)}]]"
+
+
 def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, melody: int) -> tuple[NDArray[np.int16], list[Mark]]:
-    """Speak a text: (S,) samples at `SAMPLE_RATE`, and a mark for each phone.
+    """Speak a text: (S,) samples at `SAMPLE_RATE`, and a mark for each phone. What stands in `[[…]]` are phonemes.
 
     `accent` is a language file of the engine (`en-US`), `timbre` a variant file (`f1`), `rate` in words per minute, the others 0 to 99.
     """
@@ -93,8 +114,8 @@ def synthesize(text: str, *, accent: str, timbre: str, rate: int, pitch: int, me
         library.espeak_SetVoiceByName(f"gmw/{accent}+{timbre}".encode())
         for parameter, value in ((_RATE, rate), (_PITCH, pitch), (_MELODY, melody)):
             library.espeak_SetParameter(parameter, value, 0)
-        spoken = text.encode()
-        library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken) + 1), 0, 1, 0, _TEXT_IS_UTF8, None, None)
+        spoken, flags = text.encode(), _TEXT_IS_UTF8 | _BRACKETS_HOLD_PHONEMES
+        library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken) + 1), 0, 1, 0, flags, None, None)
     end = events[-1][1] if events else 0  # beyond it lies what was left in the buffer
     marks = [Mark(at, name.decode(), word) for kind, at, word, name in events if kind == _PHONE]
     return np.concatenate([np.zeros(0, dtype=np.int16), *chunks])[:end], marks

@@ -22,7 +22,7 @@ SplitT = TypeVar("SplitT", bound=str)
 
 PACKAGE = "foresay.corpora.made"
 
-FOLDERS = ("audio", "images")
+FOLDERS = ("audio", "images", "lexical", "syntactic")
 """What is emptied when a corpus is made anew."""
 
 

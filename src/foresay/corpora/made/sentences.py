@@ -90,7 +90,7 @@ SENTENCE = "{sentence}"
 
 def draw_sentence(rng: np.random.Generator, form: str = SENTENCE) -> str:
     """Draw one sentence of a form, such as `{one} {acted} {how}`: capitalized, ending in a full stop."""
-    words = _expand(form, rng)
+    words = expand(form, rng)
     return words[0].upper() + words[1:] + "."
 
 
@@ -102,6 +102,23 @@ def draw_sentences(count: int, rng: np.random.Generator, form: str = SENTENCE) -
     return list(sentences)
 
 
+def word_frequencies() -> dict[str, float]:
+    """Compute how often each word comes in a sentence, on average."""
+    counts: dict[str, float] = {}
+
+    def count(text: str, share: float) -> None:
+        for word in text.split():
+            if symbol := re.search(r"\{(\w+)\}", word):
+                choices = _EXPANSIONS[symbol[1]]
+                for choice in choices:
+                    count(choice, share / len(choices))
+            else:
+                counts[word] = counts.get(word, 0.0) + share
+
+    count(SENTENCE, 1.0)
+    return counts
+
+
 def write_sentences(path: Path, count: int, rng: np.random.Generator, *, besides: Path) -> None:
     """Write sentences, one a line, that the manifest `besides` does not have: text for a language model of it; once."""
     if path.exists():
@@ -111,9 +128,11 @@ def write_sentences(path: Path, count: int, rng: np.random.Generator, *, besides
     write_text(path, "".join(f"{one}\n" for one in draw_sentences(count, rng) if one not in spoken))
 
 
-def _expand(text: str, rng: np.random.Generator) -> str:
+def expand(text: str, rng: np.random.Generator) -> str:
+    """Put an expansion, drawn at random, in the place of each {symbol} of a text."""
+
     def expansion(found: re.Match[str]) -> str:
         choices = _EXPANSIONS[found[1]]
-        return _expand(choices[rng.integers(len(choices))], rng)
+        return expand(choices[rng.integers(len(choices))], rng)
 
     return re.sub(r"\{(\w+)\}", expansion, text)

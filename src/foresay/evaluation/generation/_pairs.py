@@ -29,7 +29,7 @@ from foresay.corpora.reader import table, without_suffix
 from foresay.corpora.utterances import ById
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.generation._units import Units, count_units, encode_units, score_symbols, score_units, token_model
+from foresay.evaluation.generation._units import Units, count_units, encode_units, modelled_units, score_symbols, score_units, token_model
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import Metric, Result
 from foresay.statistics.intervals import bootstrap, bootstrap_difference
@@ -144,7 +144,7 @@ class PairMeasure(Measure[PairProtocol], ABC):
     def _find(self, manifest: Manifest) -> _Found:
         pairs = self.pairs(manifest)
         names = dict.fromkeys(name for pair in pairs for name in (pair.right, pair.wrong))
-        places = _places(manifest, names, self.protocol.gold)
+        places = find_recordings(manifest, names, self.protocol.gold)
         whole = [pair for pair in pairs if pair.right in places and pair.wrong in places]
         if not whole:
             msg = (
@@ -157,11 +157,12 @@ class PairMeasure(Measure[PairProtocol], ABC):
     def _rows(self, subject: Subject, found: _Found, train: Manifest, test: Manifest, seed: int, device: str) -> Iterator[Result]:
         started = perf_counter()
         model = token_model(subject, self.name)
-        units = encode_units(model, test, device, set(found.places.values()), subject.kept)
-        counted = encode_units(model, train, device, None, subject.kept)
+        frames = encode_units(model, test, device, set(found.places.values()), subject.kept)
+        units = modelled_units(model, frames)
+        counted = modelled_units(model, encode_units(model, train, device, None, subject.kept))
         found = self._long_enough(found, units, test)
         scored = {
-            MODEL: score_units(model, units, device),
+            MODEL: score_units(model, frames),
             BIGRAM: score_symbols(count_units(counted, 2), units),
             UNIGRAM: score_symbols(count_units(counted, 1), units),
         }
@@ -268,7 +269,7 @@ def paired(rows: Sequence[Row], by: Sequence[str], where: Path, *, by_place: boo
     return [(row, halves[1][key]) for key, row in halves[0].items()]
 
 
-def _places(manifest: Manifest, names: Collection[str], gold: str) -> dict[str, int]:
+def find_recordings(manifest: Manifest, names: Collection[str], gold: str) -> dict[str, int]:
     """Find recordings by what their ids end with, in the folder of a `gold.csv` if ids say in which they lie."""
     folder = Path(gold).parent.as_posix()
     inside = [place for place, name in enumerate(manifest.ids) if name.startswith(f"{folder}/")] or range(len(manifest))
