@@ -54,7 +54,7 @@ def test_frequencies_are_those_of_sentences() -> None:
 
 
 def test_the_engine_spells_words_and_speaks_what_is_spelled() -> None:
-    assert espeak.phonemes(["picture", "the boat"], "en-US") == [("p", "'I", "k", "tS", "3"), ("D", "@ b", "'oU", "t")]
+    assert espeak.phonemes(["picture", "boat"], "en-US") == [("p", "'I", "k", "tS", "3"), ("b", "'oU", "t")]
     voice = {"accent": "en-US", "timbre": "m1", "rate": 170, "pitch": 50, "melody": 50}
     by_phonemes, marks = espeak.synthesize(espeak.in_brackets(["p", "'I", "k", "tS", "3"]), **voice)
     by_text, expected = espeak.synthesize("picture", **voice)

@@ -10,7 +10,7 @@ import torch
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.generation._pairs import BIGRAM, GAIN, LENGTH, MODEL, UNIGRAM, Pair, judge
-from foresay.evaluation.generation._units import count_units, encode_units, modelled_units, score_symbols, score_units
+from foresay.evaluation.generation._units import count_units, encode_units, score_symbols, score_units
 from foresay.evaluation.generation.swuggy import BANDS, band
 from foresay.evaluation.measure import Corpora, Measure, find_measure
 from foresay.results import Result
@@ -226,15 +226,13 @@ def test_what_is_no_language_model_is_refused(lexical: Corpora) -> None:
 
 def test_units_are_scored_alone_as_in_a_batch(lexical: Corpora) -> None:
     model = toy_model(*TEXTS)
-    frames = encode_units(model, lexical.test, "cpu")
-    units = modelled_units(model, frames)
-    assert frames[2].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    units = encode_units(model, lexical.test, "cpu")
     assert [" ".join(map(str, units[place].tolist())) for place in range(4)] == ["0 1 2 3", "0 2 1 3", "0 1 2", "0 2 1"]
-    together, counted = score_units(model, frames), score_symbols(model.language_model, units)
-    for place, own in frames.items():
-        assert torch.equal(score_units(model, {place: own})[place], together[place])
+    together, counted = score_units(model, units, "cpu"), score_symbols(model.language_model, units)
+    for place, own in units.items():
+        assert torch.equal(score_units(model, {place: own}, "cpu")[place], together[place])
         assert torch.allclose(counted[place], together[place])
-        assert len(units[place]) == len(counted[place]) == len(together[place])
+        assert len(own) == len(counted[place]) == len(together[place])
 
 
 def test_a_unit_that_was_never_met_is_unknown_to_the_counts() -> None:

@@ -29,7 +29,7 @@ from foresay.corpora.reader import table, without_suffix
 from foresay.corpora.utterances import ById
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.generation._units import Units, count_units, encode_units, modelled_units, score_symbols, score_units, token_model
+from foresay.evaluation.generation._units import Units, count_units, encode_units, score_symbols, score_units, token_model
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import Metric, Result
 from foresay.statistics.intervals import bootstrap, bootstrap_difference
@@ -157,12 +157,11 @@ class PairMeasure(Measure[PairProtocol], ABC):
     def _rows(self, subject: Subject, found: _Found, train: Manifest, test: Manifest, seed: int, device: str) -> Iterator[Result]:
         started = perf_counter()
         model = token_model(subject, self.name)
-        frames = encode_units(model, test, device, set(found.places.values()), subject.kept)
-        units = modelled_units(model, frames)
-        counted = modelled_units(model, encode_units(model, train, device, None, subject.kept))
+        units = encode_units(model, test, device, set(found.places.values()), subject.kept)
+        counted = encode_units(model, train, device, None, subject.kept)
         found = self._long_enough(found, units, test)
         scored = {
-            MODEL: score_units(model, frames),
+            MODEL: score_units(model, units, device),
             BIGRAM: score_symbols(count_units(counted, 2), units),
             UNIGRAM: score_symbols(count_units(counted, 1), units),
         }

@@ -1,6 +1,7 @@
 """The units of recordings, as a token model's tokenizer gives them, and how likely they are: by the model, and by counting n-grams."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 import torch
@@ -40,7 +41,7 @@ def token_model(subject: Subject, measure: str) -> TokenModel:
 def encode_units(
     model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
 ) -> Units:
-    """Encode recordings, those in some places or all, as units of frames. What is too short for a unit is left out.
+    """Encode recordings, those in some places or all, as the units that the model models. What is too short for a unit is left out.
 
     Raises:
         UserError: the tokenizer has several levels.
@@ -56,27 +57,17 @@ def encode_units(
         frames = recording.features[tokenizer.layer]
         if len(frames):
             found[recording.index] = tokenizer.quantize(frames)[:, 0].cpu()
-    return found
+    return {place: units for some in _batches(found) for place, units in _modelled(model, some).items()}
 
 
-def modelled_units(model: TokenModel, frames: Units) -> Units:
-    """Bring units of frames into the form that is modelled, such as with runs of equal ones merged."""
-    found: dict[int, Tensor] = {}
-    for some in _batches(frames):
-        tokens = model.prepared(_tokens(model, some))
-        rows = zip(some, tokens.ids[:, 0].cpu(), tokens.lengths.tolist(), strict=True)
-        found |= {place: row[:length] for place, row, length in rows}
-    return found
-
-
-def score_units(model: TokenModel, frames: Units) -> Mapping[int, Tensor]:
-    """Score what is modelled of units of frames, each by those before it: log p (U,) in nats on the CPU."""
+def score_units(model: TokenModel, units: Units, device: str) -> Mapping[int, Tensor]:
+    """Score the units that `encode_units` gave by those before them: log p (U,) in nats on the CPU."""
     scores: dict[int, Tensor] = {}
     with torch.no_grad():
-        for some in _batches(frames):
-            tokens = _tokens(model, some)
-            rows = zip(some, model.log_probabilities(tokens).float().cpu(), model.prepared(tokens).lengths.tolist(), strict=True)
-            scores |= {place: row[:length] for place, row, length in rows}
+        for some in _batches(units):
+            tokens = _tokens(model, some, None)
+            found = model.log_probabilities(replace(tokens, ids=tokens.ids.to(device))).float().cpu()
+            scores |= {place: row[: len(own)] for (place, own), row in zip(some.items(), found, strict=True)}
     return scores
 
 
@@ -110,8 +101,14 @@ def _batches(units: Units) -> Iterator[Units]:
         yield {place: units[place] for place in order[first : first + TOGETHER]}
 
 
-def _tokens(model: TokenModel, frames: Units) -> Tokens:
-    ids = pad_sequence(list(frames.values()), batch_first=True)[:, None]
-    lengths = torch.tensor([len(own) for own in frames.values()])
-    tokenizer = model.tokenizer
-    return Tokens(ids, lengths, tokenizer.vocabulary, tokenizer.fingerprint, tokenizer.frame_rate)
+def _tokens(model: TokenModel, units: Units, frame_rate: float | None) -> Tokens:
+    ids = pad_sequence(list(units.values()), batch_first=True)[:, None]
+    lengths = torch.tensor([len(own) for own in units.values()])
+    return Tokens(ids, lengths, model.tokenizer.vocabulary, model.tokenizer.fingerprint, frame_rate)
+
+
+def _modelled(model: TokenModel, units: Units) -> Units:
+    """Bring the units of frames into the form that is modelled."""
+    tokens = model.prepared(_tokens(model, units, model.tokenizer.frame_rate))
+    rows = zip(units, tokens.ids[:, 0].cpu(), tokens.lengths.tolist(), strict=True)
+    return {place: row[:length] for place, row, length in rows}
