@@ -90,7 +90,7 @@ class _Sounds:
         """Return the mean log p of words (C, n) by unigrams and by bigrams, (C, 2), and whether all their pairs stand in a word, (C,)."""
         rows = self._within_edges(words)
         pairs = rows[:, :-1], rows[:, 1:]
-        return np.stack([self._one[rows[:, 1:-1]].mean(1), self._two[pairs].mean(1)], axis=1), self._attested[pairs].all(1)
+        return np.stack([self._one[rows[:, 1:-1]].mean(1), self._two[pairs].mean(1)], axis=1), np.asarray(self._attested[pairs].all(axis=1))
 
     def named(self, word: Places) -> Phonemes:
         """Return the names of the phonemes of a word (n,)."""
