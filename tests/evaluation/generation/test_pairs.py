@@ -102,6 +102,7 @@ def test_what_needs_no_model_stands_beside_it(lexical: Corpora) -> None:
     found = measured(find_measure("swuggy:repaired"), lexical)
     assert found[LENGTH, "accuracy"].value == 0.5  # all members are of one length
     assert (LENGTH, "accuracy by sum") not in found
+    assert {layer for (layer, _), row in found.items() if "control" not in row.details} == {MODEL}
     unigram = DictionaryNGram([text.split() for text in TEXTS], 1)
     assert unigram.probability("3", ()) < unigram.probability("0", ())
     assert found[UNIGRAM, "accuracy"].details["by"]["frequency"]["21-100"] == (0.25, 1)

@@ -39,6 +39,8 @@ Row: TypeAlias = Mapping[str, str]
 
 MODEL, LENGTH, UNIGRAM, BIGRAM = "language model", "length", "unigram", "bigram"
 ACCURACY, BY_SUM, GAIN = "accuracy", "accuracy by sum", "gain over bigram"
+CONTROL = "control"
+"""The detail that marks a row of a model as none of its making."""
 NAMED = 5
 
 
@@ -187,7 +189,8 @@ class PairMeasure(Measure[PairProtocol], ABC):
 
     def _accuracy(self, subject: Subject, name: str, metric: str, judged: Judged, where: Where, **details: Any) -> Result:  # noqa: ANN401
         interval = bootstrap(judged.values, np.ones(len(judged.values)), seed=where.seed)
-        return self.row(subject, name, metric, float(judged.values.mean()), interval, where, **details)
+        control = {} if name == MODEL else {CONTROL: True}
+        return self.row(subject, name, metric, float(judged.values.mean()), interval, where, **details, **control)
 
     def _long_enough(self, found: _Found, units: Units, manifest: Manifest) -> _Found:
         """Leave out pairs with a recording that lasts less than a unit; where the published scorer is followed, none may be left out."""

@@ -160,7 +160,8 @@ class SSimi(Measure[SimilarityProtocol]):
         self, pairs: Sequence[WordPair], tokens: Mapping[str, Sequence[Token]], vectors: Mapping[str, Floats], kind: str
     ) -> tuple[Floats, Floats]:
         """Return how unlike people find the words of each pair, and their distance: (N,), (N,)."""
-        distances = [_distance(*(tokens.get(word, ()) for word in pair.words), vectors, kind, self.protocol.distance) for pair in pairs]
+        both = [(tokens[pair.words[0]], tokens[pair.words[1]]) for pair in pairs]
+        distances = [_distance(one, other, vectors, kind, self.protocol.distance) for one, other in both]
         return -np.array([pair.score for pair in pairs]), np.array(distances)
 
 
