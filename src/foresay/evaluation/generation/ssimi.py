@@ -54,7 +54,7 @@ POOLED: Mapping[Pooling, Callable[[Floats], Floats]] = {
 
 
 @dataclass(frozen=True)
-class SimilarityProtocol:
+class WordSimilarityProtocol:
     """How words are compared."""
 
     name: str
@@ -64,7 +64,7 @@ class SimilarityProtocol:
     """Its path from the folder of the manifest."""
 
 
-class Token(NamedTuple):
+class SpokenWord(NamedTuple):
     """A recording of a word."""
 
     name: str
@@ -78,13 +78,13 @@ class WordPair(NamedTuple):
     score: float
 
 
-Tokens: TypeAlias = Mapping[str, Mapping[str, Sequence[Token]]]
+Tokens: TypeAlias = Mapping[str, Mapping[str, Sequence[SpokenWord]]]
 """Type -> word -> its recordings."""
 Pairs: TypeAlias = Mapping[tuple[str, str], Sequence[WordPair]]
 """Type and data set -> pairs."""
 
 
-class SSimi(Measure[SimilarityProtocol]):
+class SSimi(Measure[WordSimilarityProtocol]):
     """Rank correlation of distances with what people say."""
 
     name = "ssimi"
@@ -92,12 +92,12 @@ class SSimi(Measure[SimilarityProtocol]):
     metrics: ClassVar[Mapping[str, Metric]] = {
         f"{CORRELATION}, {kind}": Metric("higher", headline=True) for kind in (SYNTHETIC, LIBRISPEECH)
     }
-    protocols: ClassVar[Mapping[str, SimilarityProtocol]] = {
-        "official": SimilarityProtocol("official", "mean", "euclidean"),
-        "cosine": SimilarityProtocol("cosine", "mean", "cosine"),
+    protocols: ClassVar[Mapping[str, WordSimilarityProtocol]] = {
+        "official": WordSimilarityProtocol("official", "mean", "euclidean"),
+        "cosine": WordSimilarityProtocol("cosine", "mean", "cosine"),
     }
 
-    def __init__(self, protocol: SimilarityProtocol) -> None:
+    def __init__(self, protocol: WordSimilarityProtocol) -> None:
         super().__init__(protocol)
         self.files = [Path(protocol.gold), Path(protocol.gold).with_name(PAIRS)] if Path(protocol.gold).is_absolute() else []
 
@@ -157,7 +157,7 @@ class SSimi(Measure[SimilarityProtocol]):
                 )
 
     def _compare(
-        self, pairs: Sequence[WordPair], tokens: Mapping[str, Sequence[Token]], vectors: Mapping[str, Floats], kind: str
+        self, pairs: Sequence[WordPair], tokens: Mapping[str, Sequence[SpokenWord]], vectors: Mapping[str, Floats], kind: str
     ) -> tuple[Floats, Floats]:
         """Return how unlike people find the words of each pair, and their distance: (N,), (N,)."""
         both = [(tokens[pair.words[0]], tokens[pair.words[1]]) for pair in pairs]
@@ -172,9 +172,9 @@ def read_words(manifest: Manifest, gold: str) -> tuple[Tokens, Pairs]:
         UserError: a list is not there or lacks a column; a pair has no score, or a word of it no recording.
     """
     _, rows = gold_rows(manifest, gold, "type", "word", "voice")
-    tokens: defaultdict[str, defaultdict[str, list[Token]]] = defaultdict(lambda: defaultdict(list))
+    tokens: defaultdict[str, defaultdict[str, list[SpokenWord]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        tokens[row["type"]][row["word"]].append(Token(row["filename"], row["voice"]))
+        tokens[row["type"]][row["word"]].append(SpokenWord(row["filename"], row["voice"]))
     path = manifest.path.parent / Path(gold).with_name(PAIRS)
     scored: defaultdict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for pair in table(path, "type", "dataset", "word_1", "word_2", "similarity", "relatedness"):
@@ -202,7 +202,7 @@ def _scored(row: Mapping[str, str], column: str, path: Path) -> WordPair:
         raise UserError(msg) from None
 
 
-def _distance(one: Sequence[Token], other: Sequence[Token], vectors: Mapping[str, Floats], kind: str, metric: str) -> float:
+def _distance(one: Sequence[SpokenWord], other: Sequence[SpokenWord], vectors: Mapping[str, Floats], kind: str, metric: str) -> float:
     """Return the mean distance of recordings of two words: within each voice, or of all, ten at most of each."""
     if kind == LIBRISPEECH:
         both = [np.stack([vectors[token.name] for token in some[:MOST]]) for some in (one, other)]
