@@ -81,9 +81,9 @@ class Units(Measure[UnitsProtocol]):
         if not phones:
             return [replace(row, details={**row.details, "note": _no_phones(test.name)}) for row in rows]
         about |= {"labelled_frames": int((found.phones >= 0).sum()), "phones": len(phones)}
-        for of, units in ((FRAMES, found.joined), (SHUFFLED, found.shuffled(seed))):
+        for of, units, control in ((FRAMES, found.joined, {}), (SHUFFLED, found.shuffled(seed), {"control": True})):
             rated = rate_agreement(units, found.phones, found.utterances, tokenizer.vocabulary, seed)
-            rows += [self._row(subject, of, metric, rated[metric], where, about) for metric in AGREEMENT if rated]
+            rows += [self._row(subject, of, metric, rated[metric], where, about | control) for metric in AGREEMENT if rated]
         return rows
 
     def _row(self, subject: Subject, of: str, metric: str, number: Estimate, where: Where, about: Mapping[str, Any]) -> Result:
