@@ -59,8 +59,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ToySynthesizer:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     path = tmp_path_factory.mktemp("corpus") / "test.jsonl"
-    manifest = write_corpus(path, 6)
-    items = [replace(item, duration=0.7, phones=None, text=None) for item in manifest]
+    manifest = write_corpus(path, 5)
+    items = [replace(item, duration=0.45, phones=None, text=None) for item in manifest]
     write_manifest(path, items)
     return Manifest.open(path)
 
@@ -75,17 +75,25 @@ def _measured(model: ToySynthesizer, corpus: Manifest, protocol: str = "frames")
     return {(row.layer, row.metric): row for row in rows}
 
 
-@pytest.mark.parametrize("protocol", ["frames", "dtw"])
-def test_a_copy_has_no_error_and_what_is_otherwise_has(
-    protocol: str, model: ToySynthesizer, corpus: Manifest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_has_no_error_and_what_is_otherwise_has(model: ToySynthesizer, corpus: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resynthesis, "Resynthesizer", Copying)
-    rows = _measured(model, corpus, protocol)
+    rows = _measured(model, corpus)
     copied = {metric: row.value for (layer, metric), row in rows.items() if layer == "resynthesized"}
     assert copied == {metric: pytest.approx(0.0, abs=1e-6) for metric in (MCD, UNITS, FFE, VDE, GPE, RMSE)}
     assert rows["units shuffled", MCD].value > 1.0
     assert rows["units shuffled", UNITS].value > 0.1
     assert rows["resynthesized", MCD].low == rows["resynthesized", MCD].high == pytest.approx(0.0, abs=1e-6)
+
+
+def test_frames_on_the_best_path_are_nearer_than_those_beside_each_other(
+    rows: dict[tuple[str, str], Result], model: ToySynthesizer, corpus: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warped = _measured(model, corpus, "dtw")
+    assert list(warped) == [(layer, MCD) for layer in ("resynthesized", "pitch predicted", "units shuffled", "mean frame")]
+    assert 0 < warped["units shuffled", MCD].value < rows["units shuffled", MCD].value
+    assert warped["mean frame", MCD].value == rows["mean frame", MCD].value
+    monkeypatch.setattr(resynthesis, "Resynthesizer", Copying)
+    assert _measured(model, corpus, "dtw")["resynthesized", MCD].value == pytest.approx(0.0, abs=1e-6)
 
 
 def test_silence_has_the_errors_of_silence(model: ToySynthesizer, corpus: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,14 +149,14 @@ def test_numbers_are_sums_over_the_recordings_with_intervals(rows: dict[tuple[st
         assert row.low is not None
         assert row.high is not None
         assert row.low <= row.value <= row.high
-        assert row.details == {"recordings": 6, "left_out": 0}
+        assert row.details == {"recordings": 5, "left_out": 0}
 
 
 def test_recordings_cut_in_pieces_are_measured_piece_by_piece(
     model: ToySynthesizer, corpus: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resynthesis, "Resynthesizer", Copying)
-    monkeypatch.setattr("foresay.encoding.resynthesis.pieces_of.__defaults__", (0.4,))
+    monkeypatch.setattr("foresay.encoding.resynthesis.pieces_of.__defaults__", (0.3,))
     for name, seconds in (("REST", 0.1), ("QUIET", 0.05)):
         monkeypatch.setattr(f"foresay.encoding.resynthesis.{name}", seconds)
     rows = _measured(model, corpus)
@@ -160,7 +168,7 @@ def test_what_is_too_short_is_left_out_and_counted(model: ToySynthesizer, corpus
     items = [*corpus, replace(corpus[0], id="short", duration=0.005)]
     write_manifest(tmp_path / "test.jsonl", items)
     longer = Manifest.open(tmp_path / "test.jsonl")
-    assert _measured(model, longer)["resynthesized", MCD].details == {"recordings": 6, "left_out": 1}
+    assert _measured(model, longer)["resynthesized", MCD].details == {"recordings": 5, "left_out": 1}
     write_manifest(tmp_path / "short.jsonl", items[-1:])
     with pytest.raises(UserError, match="none of the 1 recordings of .*short is long enough for a unit"):
         _measured(model, Manifest.open(tmp_path / "short.jsonl"))

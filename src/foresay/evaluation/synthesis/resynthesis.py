@@ -11,8 +11,8 @@ and what is sent in the place of the recording, beside the voice, which is sent 
 quantized, of `units and pitch`. Each unit takes log2 V bits and no code is shorter for being frequent.
 
 Polyak et al. (arXiv:2104.00355), section 4, rate pitch so, by VDE and FFE. Recording and speech are compared frame by frame, every 10 ms,
-silence included; by `dtw` each frame with that which it fits best on the best path, of envelopes alone. `unit error rate`: the speech is
-tokenized again, and its units, runs merged, are compared with those it was made of in the right order.
+silence included. The protocol `dtw` measures MCD alone, each frame against those that it meets on the best path. `unit error rate`: the
+speech is tokenized again, and its units, runs merged, are compared with those of the recording, in their right order.
 """
 
 import math
@@ -51,7 +51,7 @@ WINDOW, HOP = 0.025, 0.01
 LOWEST, HIGHEST = 60.0, 500.0
 """Hz that pitch is looked for between."""
 
-Counted: TypeAlias = Mapping[str, tuple[float, float]]
+Counted: TypeAlias = dict[str, tuple[float, float]]
 """Of a piece of a recording: metric -> a sum, and what it is to be divided by."""
 
 
@@ -118,7 +118,8 @@ class ResynthesisQuality(Measure[ResynthesisProtocol]):
             if metric == RMSE:  # the root of what was summed
                 value, interval = math.sqrt(value), ConfidenceInterval(np.sqrt(interval.draws), interval.places)
             rows.append(self.row(subject, layer, metric, float(value), interval, where, **about))
-        return rows + [self.row(subject, layer, RATE, rate, None, where) for layer, rate in _rates(synthesizer)]
+        rates = [] if self.protocol.warped else _rates(synthesizer)
+        return rows + [self.row(subject, layer, RATE, rate, None, where) for layer, rate in rates]
 
 
 class _Comparison:
@@ -151,7 +152,10 @@ class _Comparison:
         for name, change in self.changes.items():
             spoken = self.resynthesizer.speak(change(pieces, place))
             for piece, reference, part in zip(pieces, recorded, _cut(spoken, pieces), strict=True):
-                counted = {**self._compared(reference, self._measured(part)), UNITS: self._unit_errors(piece, part)}
+                found = self._measured(part)
+                counted: Counted = {MCD: (self._distortion(reference.cepstra, found.cepstra), len(reference.cepstra))}
+                if not self.warped:
+                    counted |= {**_pitch_errors(reference.hertz, found.hertz), UNITS: self._unit_errors(piece, part)}
                 for metric, sums in counted.items():
                     self.sums[name, metric][place] += sums
 
@@ -159,16 +163,6 @@ class _Comparison:
         """Take spectra and pitch of a part (S,)."""
         given = torch.from_numpy(part)[None], torch.tensor([len(part)])
         return _Frames(mel_cepstra(self.log_mel(*given)[0].numpy()), self.yin(*given)[0].numpy())
-
-    def _compared(self, reference: _Frames, found: _Frames) -> Counted:
-        pitch, count = count_pitch_errors(reference.hertz, found.hertz), len(reference.cepstra)
-        return {
-            MCD: (self._distortion(reference.cepstra, found.cepstra), count),
-            FFE: (pitch.voicing + pitch.gross, count),
-            VDE: (pitch.voicing, count),
-            GPE: (pitch.gross, pitch.voiced),
-            RMSE: (pitch.squares, pitch.voiced),
-        }
 
     def _distortion(self, reference: NDArray[np.float64], cepstra: NDArray[np.float64]) -> float:
         """Sum the MCD of the frames of (T, 13); aligned, as if each had the mean of those on the path."""
@@ -205,6 +199,17 @@ def _cut(waveform: Waveform, pieces: Sequence[Analyzed]) -> Iterator[Waveform]:
     """Cut a recording (S,), or what was made of it, into the parts that its pieces are of."""
     edges = np.cumsum([0, *(piece.samples for piece in pieces)])
     return (waveform[begin:end] for begin, end in pairwise(edges))
+
+
+def _pitch_errors(reference: NDArray[np.float32], hertz: NDArray[np.float32]) -> Counted:
+    """Count the errors of pitch (T,)."""
+    errors = count_pitch_errors(reference, hertz)
+    return {
+        FFE: (errors.voicing + errors.gross, errors.frames),
+        VDE: (errors.voicing, errors.frames),
+        GPE: (errors.gross, errors.voiced),
+        RMSE: (errors.squares, errors.voiced),
+    }
 
 
 def _symbols(tokens: Tokens) -> list[tuple[int, ...]]:
