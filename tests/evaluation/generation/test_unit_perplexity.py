@@ -49,6 +49,7 @@ def test_bits_are_those_of_ngrams_of_the_training_units(tmp_path: Path) -> None:
         assert low < bits / units < high
         assert low * units / seconds == pytest.approx(found[name, "bits per second"].low, rel=1e-6)  # all last equally long
     assert found["language model", "bits per unit below bigram"].value == pytest.approx(0, abs=1e-6)
+    assert {row.layer for row in found.values() if not row.details.get("control")} == {"language model"}
     details = found["unigram", "bits per unit"].details
     assert (details["units"], details["trained_units"]) == (units, sum(len(text.split()) for text in TRAIN.values()))
 
