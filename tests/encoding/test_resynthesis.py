@@ -92,6 +92,7 @@ def test_pieces_are_neither_too_long_nor_too_short(seconds: float) -> None:
     assert np.array_equal(np.concatenate(pieces), waveform)
     assert max(map(len, pieces)) <= 64_000
     assert min(map(len, pieces)) >= 16_000
+    assert all(len(piece) >= 32_000 for piece in pieces[:-1])
 
 
 def test_the_range_and_the_voice_are_those_of_the_whole_recording(model: ToySynthesizer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,12 @@
 """Sounds that are kept: which, of whom, and that they are what a resynthesizer says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from foresay.corpora.manifest import Manifest
+from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.encoding.resynthesis import Resynthesizer
 from foresay.evaluation.spoken_examples import Playable, as_arrays, spoken_examples
 from foresay.results import load_artifact
@@ -46,6 +47,18 @@ def test_utterances_of_all_speakers_are_spoken_in_all_ways(corpus: Manifest, mod
     assert "units in" in str(arrays["notes"][1])
     other = {"speaker 0": "speaker 1", "speaker 1": "speaker 0"}[corpus[place].speaker]
     assert str(arrays["notes"][2]) == f"into the voice of {other}"
+
+
+def test_of_short_utterances_the_longest_are_spoken(corpus: Manifest, model: ToySynthesizer, tmp_path: Path) -> None:
+    lengths = [0.3, 0.5, 0.2, 0.4, 9.0, 0.1, 0.6, 0.25]
+    cut = [replace(item, duration=length) for item, length in zip(corpus, lengths, strict=True) if length < 1]
+    write_manifest(tmp_path / "short.jsonl", cut)
+    found = spoken_examples(model, Manifest.open(tmp_path / "short.jsonl"))
+    assert [str(arrays["title"]) for arrays in found] == ["test-6", "test-1", "test-3"]
+        "test-0",
+        "test-1",
+        "test-6",
+    ]  # the longest of each speaker, and what follows
 
 
 def test_a_strange_voice_is_converted_only(corpus: Manifest) -> None:

@@ -45,8 +45,13 @@ def as_arrays(title: str, text: str, sample_rate: int, sounds: Sequence[Playable
 
 
 def spoken_examples(synthesizer: Synthesizer, manifest: Manifest, *, seed: int = 0, device: str = "cpu") -> list[Arrays]:
-    """Speak a few utterances of 2 to 6 s, of as many speakers as there are, in all ways: arrays as of `as_arrays`."""
-    fitting = np.flatnonzero((manifest.durations >= SHORTEST) & (manifest.durations <= LONGEST)).tolist()
+    """Speak a few utterances, of as many speakers as there are, in all ways: arrays as of `as_arrays`.
+
+    They last 2 to 6 s or, where none does, as long as any that is shorter.
+    """
+    longest_first = np.argsort(-manifest.durations, kind="stable")
+    short_enough = longest_first[manifest.durations[longest_first] <= LONGEST]
+    fitting = np.sort(short_enough[manifest.durations[short_enough] >= SHORTEST]).tolist() or short_enough.tolist()
     chosen = [fitting[place] for place in choose_utterances(manifest, fitting, lambda item: item.audio is not None)]
     found = []
     for place in chosen:
