@@ -94,7 +94,7 @@ class SpeakerEmbedding(Estimator, SpeakerEncoder):
             if name not in self.names:
                 msg = f"no speaker {name!r} is known by name (a recording will do, too): {nearest(name, self.names)}"
                 raise UserError(msg)
-        return self.vectors[[self.names.index(name) for name in names]]
+        return self.vectors.index_select(0, sent(torch.tensor([self.names.index(name) for name in names]), self.vectors.device))
 
     @torch.no_grad()
     def of_audio(self, waveforms: Tensor, lengths: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from foresay.contracts import Estimator, FitData, SpeakerEncoder
+from foresay.contracts import Estimator, FitData, SpeakerEncoder, sent
 from foresay.errors import UserError, nearest
 
 
@@ -51,7 +51,7 @@ class SpeakerTable(Estimator, SpeakerEncoder):
             if name not in self.names:
                 msg = f"no speaker {name!r} is known: {nearest(name, self.names)}"
                 raise UserError(msg)
-        return torch.eye(self.size)[[self.names.index(name) for name in names]].to(self.place)
+        return sent(torch.eye(self.size)[[self.names.index(name) for name in names]], self.place.device)
 
     def of_audio(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """Return nothing of waveforms (B, S).

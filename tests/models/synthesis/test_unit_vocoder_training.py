@@ -1,0 +1,73 @@
+"""Unit vocoder in the training loop: from a recipe to a run that speaks, interrupted and resumed, with and without discriminators."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresay.loading import load
+from foresay.models.synthesis.unit_vocoder import UnitVocoder
+from foresay.runs import Run
+from foresay.trust import trusting
+from foresay.workflows.train import run_recipe
+from reference.levels import write_corpus
+
+RECIPE = """
+[model]
+name = "unit-vocoder"
+embedding = 4
+generator_options = { size = 8, blocks = 1, inner = 16, coefficients = 16, fft = 640 }
+discriminators = DISCRIMINATORS
+discriminator_width = 0.125
+mel_windows = [256]
+mel_bands = [20]
+predictor_size = 4
+predictor_blocks = 1
+predictor_kernel = 3
+
+[parts.tokenizer]
+name = "kmeans"
+encoder = "logmel"
+layer = "logmel"
+clusters = 6
+
+[parts.pitch]
+name = "reference.toy_pitch"
+
+[parts.speaker]
+name = "speaker-table"
+
+[data]
+sampler = "uniform"
+window = 3200
+batch = 4
+
+[trainer]
+steps = 6
+workers = 0
+validate_every = 3
+save_every = 3
+"""
+
+
+@pytest.mark.parametrize("discriminators", ["[]", '["multi-scale"]'])
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(discriminators: str, tmp_path: Path) -> None:
+    """Bit for bit, the power iterations of spectral norm and the units that were met included."""
+    corpus = tmp_path / "train.jsonl"
+    write_corpus(corpus, 8, seed=0)
+    recipe = tmp_path / "vocoder.toml"
+    recipe.write_text(RECIPE.replace("DISCRIMINATORS", discriminators))
+    with trusting():  # the toy pitch is not of this package
+        run_recipe("train", recipe, corpus, tmp_path / "whole", valid=corpus)
+        run_recipe("train", recipe, corpus, tmp_path / "cut", valid=corpus, overrides=["trainer.steps=3"])
+        run_recipe("train", recipe, corpus, tmp_path / "cut", valid=corpus)
+    whole, cut = (Run(tmp_path / name).checkpoint(6).weights("cpu") for name in ("whole", "cut"))
+    assert all(torch.equal(value, cut[name]) for name, value in whole.items())
+    model = load(tmp_path / "whole", trust=True)
+    assert isinstance(model, UnitVocoder)
+    assert model.met.any()
+    tokens = model.tokenizer.encode(torch.randn(1, 8_000), torch.tensor([8_000]))
+    spoken = model.synthesize(tokens, model.speaker.of_names(["speaker 1"]))
+    assert spoken.lengths.tolist() == [8_000]
+    assert spoken.waveforms.isfinite().all()
