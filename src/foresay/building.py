@@ -9,7 +9,7 @@
 `build` makes the model untrained; its weights, those of its parts included, are one file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -81,13 +81,23 @@ def assemble(cls: type[Model], settings: object, parts: Mapping[str, nn.Module])
     Raises:
         UserError: a part is missing or of another kind, or the settings do not fit together.
     """
+    require_parts(cls, parts)
     for part, contract in parts_of(cls).items():
-        if part not in parts:
-            msg = f"{cls.__name__} is made of another model, `{part}`: --set parts.{part}=MODEL, {_kind(contract)}"
-            raise UserError(msg)
         if not isinstance(parts[part], contract):
             raise UserError(_another_kind(cls, part, contract, type(parts[part])))
     return construct(cls, settings, parts)
+
+
+def require_parts(cls: type[Model], given: Container[str]) -> None:
+    """Make sure that every part of a model is named, before any of them is loaded, fitted or built.
+
+    Raises:
+        UserError: one is missing.
+    """
+    for part, contract in parts_of(cls).items():
+        if part not in given:
+            msg = f"{cls.__name__} is made of another model, `{part}`: --set parts.{part}=MODEL, {_kind(contract)}"
+            raise UserError(msg)
 
 
 def describe(model: nn.Module) -> Table:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, cast
 from torch import nn
 
 from foresay import draws
-from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, taken_apart, untrained_copy
+from foresay.building import Part, assemble, baseline, build, describe, find_model, is_baseline, require_parts, taken_apart, untrained_copy
 from foresay.contracts import Estimator, StateRecognizer, Tokenizer
 from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Manifest
@@ -51,7 +51,8 @@ class Parts:
     @functools.cached_property
     def of_model(self) -> dict[str, nn.Module]:
         """The models that the run's model is made of, by the names of its constructor's parameters."""
-        names = [name for name in parts_of(self.recipe.kind) if name in self.recipe.parts]
+        require_parts(self.recipe.kind, self.recipe.parts)
+        names = list(parts_of(self.recipe.kind))
         if names and self.run.checkpoints():
             return {name: self._rebuilt(name) for name in names}
         found = {name: self._made(name, self.recipe.parts[name]) for name in names}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.synthesis.unit_vocoder import UnitVocoder
 from foresay.runs import Run
@@ -71,3 +72,11 @@ def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(discrimin
     spoken = model.synthesize(tokens, model.speaker.of_names(["speaker 1"]))
     assert spoken.lengths.tolist() == [8_000]
     assert spoken.waveforms.isfinite().all()
+
+
+def test_a_part_that_is_missing_is_said_before_others_are_fitted(tmp_path: Path) -> None:
+    corpus = tmp_path / "train.jsonl"
+    write_corpus(corpus, 8, seed=0)
+    with pytest.raises(UserError, match="parts.tokenizer=MODEL"):
+        run_recipe("train", "unit-vocoder-tiny", corpus, tmp_path / "run")
+    assert not (tmp_path / "run" / "parts").exists()
