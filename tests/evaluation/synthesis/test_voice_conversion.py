@@ -107,6 +107,7 @@ def test_numbers_say_what_they_are_of(rows: dict[tuple[str, str], Result], corpo
     row = rows["converted", "accuracy"]
     assert (row.details["speakers"], row.details["recordings"], row.details["trained_on"]) == (3, 12, corpora.train.name)
     assert rows["converted", "EER"].details["trials"] == 36
+    assert {layer for layer, metric in rows if not rows[layer, metric].details.get("control")} == {"converted"}  # what is headlined
     assert row.draws.names == tuple(corpora.test.ids)
     assert rows["chance", "accuracy"].drawn is None
 

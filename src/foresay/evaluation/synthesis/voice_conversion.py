@@ -109,7 +109,7 @@ class VoiceConversion(Measure[VoiceConversionProtocol]):
         claimed = np.array([verifier.speakers.index(name) for name in claims.speakers])
         of_claimed = scores[np.arange(len(scores)), claimed]
         about = {"trained_on": train.name, "speakers": len(verifier.speakers), "recordings": len(scores)}
-        about |= {"control": True} if layer in {RECORDED, SOURCE} else {}
+        about |= {} if layer == CONVERTED else {"control": True}
         rows = []
         for metric, values in (("accuracy", scores.argmax(axis=1) == claimed), ("similarity", of_claimed)):
             ids = [where.corpus.ids[place] for place in claims.places]
