@@ -58,6 +58,7 @@ MeasuringPurpose: TypeAlias = Literal[
     "tokens",
     "sampled symbols",
     "continuations",
+    "measured continuations",
     "phones of a map",
     "items of a map",
     "disturbance",

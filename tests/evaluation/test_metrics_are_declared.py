@@ -53,7 +53,7 @@ def test_what_is_degenerate_has_the_best_of_nothing() -> None:
 
 def test_shares_are_in_percent_and_nothing_else() -> None:
     shares = {metric for name in MEASURES for metric, kind in measure(name).metrics.items() if kind.unit == "%"}
-    assert all(re.search(r"accuracy|gain|error|purity|share|@|F1|CER|EER|precision|recall", metric) for metric in shares)
+    assert all(re.search(r"accuracy|gain|error|purity|share|@|F1|CER|EER|precision|recall|BLEU|VERT", metric) for metric in shares)
 
 
 def test_rows_are_written_by_one_function_that_looks_the_metric_up() -> None:

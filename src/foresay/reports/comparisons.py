@@ -98,6 +98,16 @@ EXPLANATIONS = {
         "Whether speech that was converted into another voice is taken for that speaker, by a verifier that learnt the voices from other "
         "recordings. Source unchanged: the same before it was converted."
     ),
+    "swuggy": (
+        "How often a word is found likelier than its non-word. 50% is chance; what length and n-grams of units reach is no knowledge of "
+        "words."
+    ),
+    "sblimp": "How often a sentence is found likelier than an ungrammatical one: 50% is chance. Length and n-grams of units stand beside.",
+    "ssimi": "Rank correlation of distances of words with what people say of them, times 100: 0 is chance, 100 perfect.",
+    "continuation": (
+        "Perplexity by a trigram of units, and how much samples repeat themselves (auto-BLEU) and one another (self-BLEU), beside how "
+        "recordings go on; AUC: the area below the curve of perplexity over VERT, their geometric mean."
+    ),
     "per": "Phones that were substituted, deleted and inserted, by all phones of the references.",
 }
 """What a measure measures, in a sentence or two."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from foresay.reports.comparisons import compare
+from foresay.reports.continuations import continuations_section
 from foresay.reports.curves import training_section
 from foresay.reports.errors import errors_section
 from foresay.reports.listening import listening_section
@@ -22,11 +23,13 @@ def page(records: Sequence[Record]) -> str:
     """Lay out the report of one or several runs as an HTML document."""
     comparisons = compare(records)
     errors, superb = errors_section(comparisons), superb_section(comparisons)
+    continuations = continuations_section(comparisons)
     sounds = sounds_section(records)
     utterances = None if all(record.sounds and not record.examples for record in records) else listening_section(records)
     sections = {
         **({"superb": ("Ten tasks (SUPERB)", superb)} if superb else {}),
         "results": ("What was learned", results_section(comparisons)),
+        **({"continuations": ("How it goes on, at a temperature", continuations)} if continuations else {}),
         **({"errors": ("What is recognized wrongly", errors)} if errors else {}),
         **({"sounds": ("Synthesized speech", sounds)} if sounds else {}),
         **({"utterances": ("Utterances, and the models' features", utterances)} if utterances else {}),

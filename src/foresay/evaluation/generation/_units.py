@@ -47,6 +47,13 @@ def encode_units(
         UserError: the tokenizer has several levels.
         AudioError: a recording cannot be read.
     """
+    return modelled_units(model, encode_frames(model, manifest, device, places, kept))
+
+
+def encode_frames(
+    model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
+) -> Units:
+    """Encode recordings as `encode_units` does: the units of all their frames."""
     tokenizer = model.tokenizer
     if tokenizer.levels != 1:
         msg = f"the model's tokenizer gives {tokenizer.levels} symbols to each frame, and what is measured here is of one: choose another"
@@ -57,7 +64,17 @@ def encode_units(
         frames = recording.features[tokenizer.layer]
         if len(frames):
             found[recording.index] = tokenizer.quantize(frames)[:, 0].cpu()
-    return {place: units for some in _batches(found) for place, units in _modelled(model, some).items()}
+    return found
+
+
+def modelled_units(model: TokenModel, frames: Units) -> Units:
+    """Bring the units of frames into the form that is modelled, such as with runs of equal ones merged."""
+    found: dict[int, Tensor] = {}
+    for some in _batches(frames):
+        tokens = model.prepared(_tokens(model, some, model.tokenizer.frame_rate))
+        rows = zip(some, tokens.ids[:, 0].cpu(), tokens.lengths.tolist(), strict=True)
+        found |= {place: row[:length] for place, row, length in rows}
+    return found
 
 
 def score_units(model: TokenModel, units: Units, device: str) -> Mapping[int, Tensor]:
@@ -105,10 +122,3 @@ def _tokens(model: TokenModel, units: Units, frame_rate: float | None) -> Tokens
     ids = pad_sequence(list(units.values()), batch_first=True)[:, None]
     lengths = torch.tensor([len(own) for own in units.values()])
     return Tokens(ids, lengths, model.tokenizer.vocabulary, model.tokenizer.fingerprint, frame_rate)
-
-
-def _modelled(model: TokenModel, units: Units) -> Units:
-    """Bring the units of frames into the form that is modelled."""
-    tokens = model.prepared(_tokens(model, units, model.tokenizer.frame_rate))
-    rows = zip(units, tokens.ids[:, 0].cpu(), tokens.lengths.tolist(), strict=True)
-    return {place: row[:length] for place, row, length in rows}
