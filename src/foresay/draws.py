@@ -58,7 +58,7 @@ MeasuringPurpose: TypeAlias = Literal[
     "tokens",
     "sampled symbols",
     "continuations",
-    "measured continuations",
+    "samples of prompts",
     "phones of a map",
     "items of a map",
     "disturbance",

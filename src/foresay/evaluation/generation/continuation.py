@@ -217,7 +217,7 @@ class Continuations(Measure[ContinuationProtocol]):
         for first in range(0, len(wanted), TOGETHER):
             some = wanted[first : first + TOGETHER]
             keys = [
-                int(draws.bits("measured continuations", seed, prompts[number].place, sample, count=1)[0]) >> 1 for number, sample in some
+                int(draws.bits("samples of prompts", seed, prompts[number].place, sample, count=1)[0]) >> 1 for number, sample in some
             ]
             drawn = model.generate(_tokens(model, [prompts[number].units for number, _ in some]), sampling, keys)
             for (number, _), row, length in zip(some, drawn.ids[:, 0].cpu(), drawn.lengths.tolist(), strict=True):
