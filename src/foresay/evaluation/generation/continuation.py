@@ -216,9 +216,7 @@ class Continuations(Measure[ContinuationProtocol]):
         found: list[Sampled] = []
         for first in range(0, len(wanted), TOGETHER):
             some = wanted[first : first + TOGETHER]
-            keys = [
-                int(draws.bits("samples of prompts", seed, prompts[number].place, sample, count=1)[0]) >> 1 for number, sample in some
-            ]
+            keys = [int(draws.bits("samples of prompts", seed, prompts[number].place, sample, count=1)[0]) >> 1 for number, sample in some]
             drawn = model.generate(_tokens(model, [prompts[number].units for number, _ in some]), sampling, keys)
             for (number, _), row, length in zip(some, drawn.ids[:, 0].cpu(), drawn.lengths.tolist(), strict=True):
                 found.append(Sampled(number, row[: min(length, len(prompts[number].follows))]))
