@@ -150,7 +150,7 @@ class PairMeasure(Measure[PairProtocol], ABC):
         whole = [pair for pair in pairs if pair.right in places and pair.wrong in places]
         if not whole:
             msg = (
-                f"{manifest.name} has no pair of {self.protocol.gold or self.name} (its first recording is {next(iter(names), 'none')!r}): "
+                f"{manifest.name} has no pair of {self.protocol.gold or self.name} (it begins with {next(iter(names), 'none')!r}): "
                 f"give the manifest of the whole data set (`foresay corpus import folder DIR DIR`), or --option {self.name}.gold=PATH"
             )
             raise UserError(msg)

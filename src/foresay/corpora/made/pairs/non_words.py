@@ -5,7 +5,7 @@ Keuleers and Brysbaert, "Wuggy: A multilingual pseudoword generator" (Behavior R
     p 'I k tS 3  picture  -->  p 'I s tS 3, b 'E k tS 3, …, p 'E k n 3  -->  the one whose log p by unigrams and bigrams is nearest
 
 A phoneme is exchanged with one of its kind: a consonant, a stressed vowel, another vowel; each pair of phonemes stands in some word. Of
-the nearest candidates one is taken that keeps even how often the word is the likelier one by bigrams: what counts phones cannot find the
+the nearest candidates one is taken that keeps even how often the word is the likelier one, by both: what counts phones cannot find the
 words. By chance a non-word may be a word of English that the grammar has not.
 """
 
@@ -40,16 +40,16 @@ def draw_non_words(
     sounds = _Sounds(lexicon, frequencies)
     taken = {_plain(phonemes) for phonemes in (*lexicon.values(), *words.values())}
     found: dict[str, Phonemes] = {}
-    balance = 0  # how many more words than non-words were the likelier ones
+    balance = np.zeros(2)  # how many more words than non-words were the likelier ones, by unigrams and by bigrams
     for word, phonemes in words.items():
         own = np.array([sounds.numbers[phoneme] for phoneme in phonemes])
         drawn = sounds.exchanged(own, rng)  # (C, n)
         (scores, _), (others, attested) = sounds.scores(own[None]), sounds.scores(drawn)
         order = np.lexsort((np.linalg.norm(others - scores, axis=1), ~attested))  # first those all of whose pairs stand in a word
         free = [place for place in order.tolist() if _plain(sounds.named(drawn[place])) not in taken][:NEAREST]
-        chosen = next((place for place in free if (scores[0, 1] - others[place, 1]) * balance <= 0), free[0])
-        balance += 1 if scores[0, 1] > others[chosen, 1] else -1
-        found[word] = sounds.named(drawn[chosen])
+        after = balance + np.sign(scores - others[free])  # (NEAREST, 2)
+        best = int(np.argmin((after**2).sum(axis=1)))
+        balance, found[word] = after[best], sounds.named(drawn[free[best]])
         taken.add(_plain(found[word]))
     return found
 
