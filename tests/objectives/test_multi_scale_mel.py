@@ -34,3 +34,12 @@ def test_silence_has_a_finite_gradient() -> None:
     sum(term.sum for term in MEL(silent, torch.randn(1, 4_000), torch.tensor([4_000])).values()).backward()
     assert silent.grad is not None
     assert silent.grad.isfinite().all()
+
+
+def test_half_precision_around_it_changes_nothing() -> None:
+    """Energies of loud speech are beyond the range of fp16."""
+    loud, other, lengths = torch.randn(1, 4_000).clamp(-1, 1), torch.randn(1, 4_000), torch.tensor([4_000])
+    exact = MEL(loud, other, lengths)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = MEL(loud, other, lengths)
+    assert all(rough[name].sum == term.sum for name, term in exact.items())

@@ -30,7 +30,7 @@ class ToyPitch(PitchEncoder):
     def normalize(self, pitch: Pitch, speakers: Sequence[str | None]) -> Tensor:  # noqa: ARG002
         return torch.stack([torch.where(pitch.voiced, (pitch.hertz / 200).clamp(min=1e-3).log(), 0.0), pitch.voiced.float()], dim=-1)
 
-    def restore(self, normalized: Tensor, speakers: Sequence[str | None]) -> Tensor:  # noqa: ARG002
+    def restore(self, normalized: Tensor, speakers: Sequence[str | None], pitch: Pitch | None = None) -> Tensor:  # noqa: ARG002
         return torch.where(normalized[..., 1] > 0.5, 200 * normalized[..., 0].exp(), 0.0)
 
     def encode(self, normalized: Tensor) -> Tensor:

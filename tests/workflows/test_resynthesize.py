@@ -98,6 +98,16 @@ def test_a_folder_of_any_rates_and_what_is_in_it(vocoder: Path, tmp_path: Path, 
     assert capsys.readouterr().out.startswith("0 recordings spoken again, 2 had been written before;")
 
 
+def test_a_recording_that_is_another_one_now_is_spoken_anew(vocoder: Path, tmp_path: Path) -> None:
+    for name in ("one.wav", "two.flac"):
+        sung(tmp_path / "in" / name, rate=22_050)
+    resynthesize(tmp_path / "in", vocoder, tmp_path / "out", speaker="speaker 0")
+    sung(tmp_path / "in" / "one.wav", seconds=0.7)
+    done = resynthesize(tmp_path / "in", vocoder, tmp_path / "out", speaker="speaker 0")
+    assert (done.written, done.there) == (1, 1)
+    assert [item.duration for item in Manifest.open(done.manifest)] == [0.7, 0.5]
+
+
 def test_names_that_differ_in_their_ending_only(vocoder: Path, tmp_path: Path) -> None:
     sung(tmp_path / "in" / "one.flac")
     sung(tmp_path / "in" / "one.wav")

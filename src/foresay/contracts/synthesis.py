@@ -55,8 +55,11 @@ class PitchEncoder(Model, ABC):
         """
 
     @abstractmethod
-    def restore(self, normalized: Tensor, speakers: Sequence[str | None]) -> Tensor:
-        """Return the pitch of normalized frames (B, T, 2) in each speaker's range, of an unknown one in that of all: Hz (B, T)."""
+    def restore(self, normalized: Tensor, speakers: Sequence[str | None], pitch: Pitch | None = None) -> Tensor:
+        """Return the pitch of normalized frames (B, T, 2) in each speaker's range: Hz (B, T).
+
+        Of an unknown speaker the range is that of `pitch`, which was normalized, or else that of all.
+        """
 
     @abstractmethod
     def encode(self, normalized: Tensor) -> Tensor:

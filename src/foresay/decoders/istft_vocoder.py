@@ -64,7 +64,8 @@ class ISTFTVocoder(Generator):
         with torch.autocast(frames.device.type, enabled=False):
             of_pulses, of_noise = self.filters(self.cepstra(states).float().unflatten(-1, (2, -1)) * self.decay).unbind(2)
             source = pulses(hertz, self.sample_rate)
-            return self.frames.joined(of_pulses * self.frames(source) + of_noise * self.frames(noise))  # (B, T, F) each
+            spectra = of_pulses * self.frames(source) + of_noise * self.frames(noise)  # (B, T, F) each
+            return self.frames.joined(spectra * real)  # of frames beyond an utterance, half a hop would lie in it
 
 
 class OverlappingFrames(nn.Module):

@@ -37,7 +37,8 @@ class MultiScaleMel(nn.Module):
         for scale in self.scales:
             assert isinstance(scale, LogMelSpectrogram)  # noqa: S101 - all are
             counts = scale.frame_count(lengths)
-            distance = (scale(synthesized, there) - scale(recorded, there)).abs().mean(-1)  # (B, T)
+            with torch.autocast(recorded.device.type, enabled=False):  # energies are beyond the range of fp16
+                distance = (scale(synthesized.float(), there) - scale(recorded.float(), there)).abs().mean(-1)  # (B, T)
             inside = torch.arange(distance.shape[1]) < counts[:, None]
             terms[f"mel {4 * scale.hop}"] = Term((distance * sent(inside, distance.device)).sum(), float(counts.sum()), self.weight)
         return terms

@@ -58,6 +58,8 @@ def resynthesize(
 ) -> Resynthesis:
     """Speak every recording of files, folders and manifests again, into the folder `out`; given again, the command goes on where it was.
 
+    A recording that lasts otherwise than when it was spoken is another one, and is spoken anew.
+
     Args:
         sources: One or more.
         vocoder: A synthesizer: a run of `foresay train unit-vocoder…`, a step of it, or a model folder.
@@ -89,6 +91,7 @@ def resynthesize(
         stamp = fingerprint(of_model(model), voice, flat_pitch, predicted_pitch, __version__)
         ids = [name for manifest in manifests for name in manifest.ids]
         folder = SpeechFolder(Path(out), stamp, {"vocoder": str(vocoder), **how}, ids)
+        folder.forget_others({name: seconds for one in manifests for name, seconds in zip(one.ids, one.durations.tolist(), strict=True)})
         return _Speaking(model, voice, folder, flat=flat_pitch, predicted=predicted_pitch, device=place).all(manifests, unreadable)
 
 

@@ -24,6 +24,8 @@ from foresay.version import __version__
 from foresay.workflows.extract import LEFT_OUT, safe_name
 
 MANIFEST, MADE_BY = "manifest.jsonl", "made-by.toml"
+SAME = 1e-3
+"""s: lengths that differ by less are the same, at other sample rates."""
 
 
 class SpeechFolder:
@@ -53,6 +55,11 @@ class SpeechFolder:
         if strange := sorted(self.done.keys() - self._order.keys()):
             msg = f"{out} holds speech of recordings that are not among these, such as {strange[0]}: choose another --out"
             raise UserError(msg)
+        self._list()
+
+    def forget_others(self, lengths: Mapping[str, float]) -> None:
+        """Forget what was made of recordings that lasted otherwise than those of the same ids now do: id -> seconds, as long as speech."""
+        self.done = {name: item for name, item in self.done.items() if abs(item.duration - lengths[name]) < SAME}
         self._list()
 
     def path(self, name: str) -> Path:

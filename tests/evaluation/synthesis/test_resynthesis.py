@@ -149,7 +149,20 @@ def test_numbers_are_sums_over_the_recordings_with_intervals(rows: dict[tuple[st
         assert row.low is not None
         assert row.high is not None
         assert row.low <= row.value <= row.high
-        assert row.details == {"recordings": 5, "left_out": 0}
+        assert row.details == {"recordings": 5, "left_out": 0, **({"control": True} if layer == "units shuffled" else {})}
+        assert row.drawn is not None
+        assert row.drawn.what == "utterances"
+    assert rows["mean frame", MCD].details["control"]
+
+
+def test_speakers_are_drawn_again_where_there_are_enough(tmp_path: Path, model: ToySynthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.speaker, "of_batch", lambda names, *_: torch.ones(len(names), 1))
+    items = [replace(item, duration=0.3, phones=None) for item in write_corpus(tmp_path / "all.jsonl", 10, speakers=5)]
+    write_manifest(tmp_path / "short.jsonl", items)
+    rows = _measured(model, Manifest.open(tmp_path / "short.jsonl"), "dtw")
+    drawn = rows["resynthesized", MCD].drawn
+    assert drawn is not None
+    assert (drawn.what, drawn.count) == ("speakers", 5)
 
 
 def test_recordings_cut_in_pieces_are_measured_piece_by_piece(

@@ -181,7 +181,7 @@ def test_what_is_synthesized_does_not_depend_on_its_batch(vocoder: UnitVocoder) 
     for row, units in enumerate(ids):
         alone = vocoder.synthesize(_tokens(vocoder, [units]), torch.eye(2)[[row]])
         count = len(units) * HOP
-        torch.testing.assert_close(together.waveforms[row, : count - HOP], alone.waveforms[0, : count - HOP], atol=1e-5, rtol=0)
+        torch.testing.assert_close(together.waveforms[row, :count], alone.waveforms[0], atol=1e-5, rtol=0)
         assert not together.waveforms[row, count:].any()
 
 
@@ -279,6 +279,20 @@ def test_a_setting_that_no_generator_has_is_refused() -> None:
         _vocoder(dataclasses.replace(SMALL, generator="istft"))
     with pytest.raises(UserError, match="multi-period"):
         _vocoder(dataclasses.replace(SMALL, discriminators=("periods",)))
+
+
+def test_the_range_of_voices_and_what_is_measured_are_learnt_in_full_precision() -> None:
+    vocoder, batch = _vocoder(), _batch()
+    vocoder.range.bias.data = torch.tensor([math.log(187.0), 0.31])
+    exact = vocoder(batch, 0).terms
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = vocoder(batch, 0).terms
+    torch.testing.assert_close(rough["range"].sum, exact["range"].sum, rtol=1e-6, atol=0)
+
+
+def test_even_kernels_are_refused() -> None:
+    with pytest.raises(ValueError, match="predictor_kernel = 4 is to be odd"):
+        UnitVocoderSettings(predictor_kernel=4)
 
 
 def test_bands_are_said_for_each_window() -> None:

@@ -105,6 +105,16 @@ def test_of_a_stranger_the_range_is_that_of_the_utterance_and_then_that_of_all(f
     torch.testing.assert_close(fitted.restore(found, [stranger] * 3)[1], fitted.means[-1].exp().expand(4))
 
 
+@pytest.mark.parametrize("stranger", [None, "unknown"])
+def test_pitch_of_a_stranger_is_restored_in_the_range_that_it_was_normalized_in(fitted: PitchStatistics, stranger: str | None) -> None:
+    """A vocoder learns from it: in another range its source would be out of tune with the recording."""
+    pitch = Pitch(torch.tensor([[300.0, 0.0, 340.0, 410.0], [90.0, 80.0, 0.0, 0.0]]), torch.tensor([4, 2]))
+    normalized = fitted.normalize(pitch, [stranger, stranger])
+    torch.testing.assert_close(fitted.restore(normalized, [stranger, stranger], pitch), pitch.hertz)
+    known = fitted.normalize(pitch, ["low", stranger])
+    torch.testing.assert_close(fitted.restore(known, ["low", stranger], pitch), pitch.hertz)
+
+
 def test_a_monotonous_stranger_is_not_made_lively(fitted: PitchStatistics) -> None:
     logs = torch.tensor([[5.0, 5.001]])
     found = fitted.normalize(Pitch(logs.exp(), torch.tensor([2])), [None])

@@ -1,12 +1,13 @@
 """Speaker embedding: means over time, the speakers of a corpus by name, and any recording."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from foresay.building import build, describe
-from foresay.corpora.manifest import Manifest
+from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.encoding.passes import CorpusPasses
 from foresay.errors import UserError
 from foresay.loading import load
@@ -83,3 +84,18 @@ def test_what_is_too_short_or_unknown_is_refused(embedding: SpeakerEmbedding) ->
         embedding.of_names(["a stranger"])
     with pytest.raises(UserError, match="no layer 'L9'"):
         SpeakerEmbedding(SpeakerEmbeddingSettings("L9"), load("mfcc"))
+
+
+def test_nobody_is_known_by_name_where_nobody_says_who_speaks(corpus: Manifest, tmp_path: Path) -> None:
+    """The mean of all voices would stand in for each of them, and a voice would not matter."""
+    items = [replace(item, speaker=None if number % 2 else item.speaker) for number, item in enumerate(corpus)]
+    for name, some, known in (("all", items[1::2], ()), ("some", items, ("speaker 0",))):
+        write_manifest(tmp_path / f"{name}.jsonl", some)
+        made = SpeakerEmbedding(SpeakerEmbeddingSettings("mfcc"), load("mfcc")).eval()
+        made.fit(CorpusPasses(Manifest.open(tmp_path / f"{name}.jsonl"), 0))
+        assert made.names == known
+        assert made.of_names(known).shape == (len(known), made.size)
+        waveforms, lengths = torch.from_numpy(corpus.read(1, 16_000))[None], torch.tensor([16_000])
+        assert torch.equal(made.of_batch(["unknown"], waveforms, lengths), made.of_audio(waveforms, lengths))
+        copy = build(describe(made))
+        copy.load_state_dict(made.state_dict())

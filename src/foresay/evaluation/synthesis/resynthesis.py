@@ -35,11 +35,11 @@ from foresay.encoding.resynthesis import Analyzed, Change, Resynthesizer, shuffl
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.abx.dtw import dtw
-from foresay.evaluation.measure import Corpora, Measure, Where
+from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.progress import ProgressBar
 from foresay.results import Metric, Result
 from foresay.statistics.edit_distance import edit_distance
-from foresay.statistics.intervals import ConfidenceInterval, bootstrap
+from foresay.statistics.intervals import ConfidenceInterval, bootstrap, by_speaker
 from foresay.statistics.mel_cepstral_distortion import cross_distortions, frame_distortions, mel_cepstra
 from foresay.statistics.pitch_errors import count_pitch_errors
 
@@ -109,15 +109,19 @@ class ResynthesisQuality(Measure[ResynthesisProtocol]):
         synthesizer = subject.synthesizer
         found = _Comparison(Resynthesizer(synthesizer, device), corpora, seed, warped=self.protocol.warped)
         about = {"recordings": len(found.envelopes), "left_out": len(corpora.test) - len(found.envelopes)}
+        speakers = [speaker_of(corpora.test, place) for place in range(len(corpora.test))]
         rows = []
         for (layer, metric), columns in found.sums.items():
             counts, totals = columns.T
             if not totals.sum():
                 continue  # no frame is voiced on both sides
-            value, interval = counts.sum() / totals.sum(), bootstrap(counts, totals, seed=seed)
+            blocks = by_speaker(corpora.test.ids, speakers, counts, totals)
+            over = where._replace(over=Population(blocks.what, blocks.names))
+            value, interval = counts.sum() / totals.sum(), bootstrap(blocks.counts, blocks.totals, seed=seed)
             if metric == RMSE:  # the root of what was summed
                 value, interval = math.sqrt(value), ConfidenceInterval(np.sqrt(interval.draws), interval.places)
-            rows.append(self.row(subject, layer, metric, float(value), interval, where, **about))
+            control = {"control": True} if layer in {SHUFFLED, MEAN} else {}
+            rows.append(self.row(subject, layer, metric, float(value), interval, over, **about, **control))
         rates = [] if self.protocol.warped else _rates(synthesizer)
         return rows + [self.row(subject, layer, RATE, rate, None, where) for layer, rate in rates]
 

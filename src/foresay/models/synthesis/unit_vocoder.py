@@ -64,7 +64,7 @@ class UnitVocoderSettings:
     predictor_blocks: int = 3
     """Of what predicts pitch."""
     predictor_kernel: int = 15
-    """Frames of pitch that each of these looks at."""
+    """Frames of pitch that each of these looks at, an odd number."""
     predictor_dropout: float = 0.5
     """Of what predicts durations (arXiv:2107.05604)."""
 
@@ -72,6 +72,9 @@ class UnitVocoderSettings:
         require_positive(self, "embedding", "discriminator_width", "mel_weight", "predictor_size", "predictor_kernel")
         require_not_negative(self)
         require_shares(self, "predictor_dropout")
+        if not self.predictor_kernel % 2:
+            msg = f"predictor_kernel = {self.predictor_kernel} is to be odd: as many frames before each as after it"
+            raise ValueError(msg)
         if not self.mel_windows or len(self.mel_windows) != len(self.mel_bands):
             msg = f"mel_windows = {list(self.mel_windows)} and mel_bands = {list(self.mel_bands)}: it takes bands for each window"
             raise ValueError(msg)
@@ -158,12 +161,13 @@ class UnitVocoder(Synthesizer):
             known = torch.bincount(units.flatten(), minlength=self.vocabulary + 1)[:-1] > 0
             self.met |= sent(known, self.met.device)
         names = batch.speaker_names or ("",) * len(units)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(waveforms.device.type, enabled=False):  # as exact as what is spoken with
             voices = self.speaker.of_batch(names, waveforms, lengths)
-            normalized = self.pitch.normalize(self.pitch.track(waveforms, lengths), names)
+            pitch = self.pitch.track(waveforms, lengths)
+            normalized = self.pitch.normalize(pitch, names)
             encoded = self.pitch.encode(normalized)
             kept = self.pitch.decode(encoded, normalized.shape[1])
-            hertz = self.pitch.restore(kept, names)
+            hertz = self.pitch.restore(kept, names, pitch)
         given, keys = Conditions(units, lengths, kept, encoded, hertz, voices), batch.drawn_by.tolist()
         if phase == "discriminate":
             with torch.no_grad():
@@ -272,7 +276,8 @@ class UnitVocoder(Synthesizer):
         inner = _inside(merged.lengths - 1, merged.ids.shape[2], "cpu")[..., 0] * (merged.ids[:, 0] < self.vocabulary)
         inner[:, 0] = 0  # the first and the last unit of a window are cut
         durations = self.duration_predictor(sent(merged.ids[:, 0], device), _inside(merged.lengths, merged.ids.shape[2], device))
-        mean, deviation = self.range(given.voices)[:, None].unbind(-1)
+        with torch.autocast(device.type, enabled=False):  # numbers of 16 bits are half a semitone apart
+            mean, deviation = self.range(given.voices)[:, None].unbind(-1)
         voiced = (given.hertz > 0) * real[..., 0]
         distance = (given.hertz.clamp(min=1).log() - mean - deviation * given.pitch[..., 0]).abs() * voiced
         return {

@@ -108,19 +108,13 @@ class PitchStatistics(Estimator, PitchEncoder):
 
     def normalize(self, pitch: Pitch, speakers: Sequence[str | None]) -> Tensor:
         """Say where pitch lies in each speaker's range: (B, T, 2), of an unknown speaker in that of the utterance."""
-        voiced = pitch.voiced
-        logs = torch.where(voiced, pitch.hertz, 1.0).log()
-        mean, deviation, known = self._ranges(speakers)
-        count = voiced.sum(1).clamp(min=1)
-        own = logs.sum(1) / count
-        spread = (torch.where(voiced, logs - own[:, None], 0.0).square().sum(1) / count).sqrt()
-        mean = torch.where(known, mean, own)
-        deviation = torch.where(known, deviation, spread.clamp(min=NARROWEST * self.deviations[-1]))
-        return torch.stack([torch.where(voiced, (logs - mean[:, None]) / deviation[:, None], 0.0), voiced.to(logs.dtype)], -1)
+        mean, deviation = self._ranges(speakers, pitch)
+        logs = (_logs(pitch) - mean[:, None]) / deviation[:, None]
+        return torch.stack([torch.where(pitch.voiced, logs, 0.0), pitch.voiced.to(logs.dtype)], -1)
 
-    def restore(self, normalized: Tensor, speakers: Sequence[str | None]) -> Tensor:
-        """Return the pitch of normalized frames (B, T, 2) in each speaker's range, of an unknown one in that of all: Hz (B, T)."""
-        mean, deviation, _ = self._ranges(speakers)
+    def restore(self, normalized: Tensor, speakers: Sequence[str | None], pitch: Pitch | None = None) -> Tensor:
+        """Return the pitch of normalized frames (B, T, 2) in each speaker's range, of an unknown one in that of `pitch` or of all: Hz."""
+        mean, deviation = self._ranges(speakers, pitch)
         hertz = (mean[:, None] + deviation[:, None] * normalized[..., 0]).exp()
         return torch.where(normalized[..., 1] > 0.5, hertz, 0.0)  # noqa: PLR2004 - half: rather voiced than not
 
@@ -132,12 +126,18 @@ class PitchStatistics(Estimator, PitchEncoder):
         """Return the first of the normalized frames (B, T, 2), as many as are asked for."""
         return encoded[:, :frames]
 
-    def _ranges(self, speakers: Sequence[str | None]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return each speaker's mean (B,), deviation (B,), and whether they are known (B,); of an unknown one, those of all."""
+    def _ranges(self, speakers: Sequence[str | None], pitch: Pitch | None) -> tuple[Tensor, Tensor]:
+        """Return each speaker's mean (B,) and deviation (B,); of an unknown one, those of the pitch or, where there is none, of all."""
         numbers = {name: number for number, name in enumerate(self.names)}
         rows = torch.tensor([numbers.get(name or UNKNOWN, len(numbers)) for name in speakers])
         there = sent(rows, self.means.device)
-        return self.means[there], self.deviations[there], there < len(numbers)
+        mean, deviation, known = self.means[there], self.deviations[there], there < len(numbers)
+        if pitch is None:
+            return mean, deviation
+        count, logs = pitch.voiced.sum(1).clamp(min=1), _logs(pitch)
+        own = logs.sum(1) / count
+        spread = (torch.where(pitch.voiced, logs - own[:, None], 0.0).square().sum(1) / count).sqrt()
+        return torch.where(known, mean, own), torch.where(known, deviation, spread.clamp(min=NARROWEST * self.deviations[-1]))
 
     def _take(self, names: Sequence[str], means: list[float], deviations: list[float], everyone: "Sequence[_Moments]") -> None:
         """Keep the ranges of speakers, and that of everyone."""
@@ -153,6 +153,11 @@ class PitchStatistics(Estimator, PitchEncoder):
             setattr(self, name, getattr(self, name).new_empty(state_dict[prefix + name].shape))
         self.__dict__.pop("names", None)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _logs(pitch: Pitch) -> Tensor:
+    """Log F0 (B, T), 0 where nothing is voiced."""
+    return torch.where(pitch.voiced, pitch.hertz, 1.0).log()
 
 
 class _Moments:

@@ -116,9 +116,9 @@ class PitchVQVAE(Trainable, PitchEncoder):
         """Say where pitch lies in each speaker's range, as the statistics do: (B, T, 2)."""
         return self.statistics.normalize(pitch, speakers)
 
-    def restore(self, normalized: Tensor, speakers: Sequence[str | None]) -> Tensor:
+    def restore(self, normalized: Tensor, speakers: Sequence[str | None], pitch: Pitch | None = None) -> Tensor:
         """Return the pitch of normalized frames (B, T, 2) in each speaker's range, as the statistics do: Hz (B, T)."""
-        return self.statistics.restore(normalized, speakers)
+        return self.statistics.restore(normalized, speakers, pitch)
 
     def codes(self, normalized: Tensor) -> Tensor:
         """Quantize normalized frames (B, T, 2): codes (B, ceil(T / frames)) int64."""

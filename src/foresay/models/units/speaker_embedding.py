@@ -5,7 +5,8 @@ vectors of a verifier; the mean of a self-supervised layer knows a voice as well
 
     recording (S,) --> encoder --> layer (T, D) --> mean and deviation over time (2 D,) --> standardized over the corpus --> vector
 
-It is an estimator: one pass over a corpus finds the mean vector of each of its speakers, kept by name, and the scale of all.
+It is an estimator: one pass over a corpus finds the mean vector of each of its speakers, kept by name, and the scale of all. Whoever
+speaks where the corpus does not say who is known by the audio alone: a mean of several voices is nobody's.
 """
 
 from collections import defaultdict
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from foresay.contracts import Estimator, FeatureExtractor, FitData, SpeakerEncoder, sent
+from foresay.corpora.item import UNKNOWN
 from foresay.errors import UserError, nearest
 from foresay.settings import require_positive
 
@@ -80,8 +82,8 @@ class SpeakerEmbedding(Estimator, SpeakerEncoder):
         every = torch.cat([torch.stack(rows) for rows in found.values()])
         self.center.copy_(every.mean(0))
         self.scale.copy_(every.std(0, correction=0).clamp(min=LEAST_SCALE))
-        names = sorted(found)
-        means = torch.stack([torch.stack(found[name]).mean(0) for name in names]).to(self.center.device)
+        names = sorted(found.keys() - {UNKNOWN})
+        means = torch.stack([every.mean(0), *(torch.stack(found[name]).mean(0) for name in names)])[1:].to(self.center.device)
         self._take(replace(s, speakers=tuple(names)), (means - self.center) / self.scale)
 
     def of_names(self, names: Sequence[str]) -> Tensor:
@@ -94,7 +96,9 @@ class SpeakerEmbedding(Estimator, SpeakerEncoder):
             if name not in self.names:
                 msg = f"no speaker {name!r} is known by name (a recording will do, too): {nearest(name, self.names)}"
                 raise UserError(msg)
-        return self.vectors.index_select(0, sent(torch.tensor([self.names.index(name) for name in names]), self.vectors.device))
+        return self.vectors.index_select(
+            0, sent(torch.tensor([self.names.index(name) for name in names], dtype=torch.int64), self.vectors.device)
+        )
 
     @torch.no_grad()
     def of_audio(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
