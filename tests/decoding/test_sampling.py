@@ -63,6 +63,14 @@ def test_at_temperature_0_and_among_one_the_likeliest_is_drawn() -> None:
     assert shares(Sampling(0.0)) == shares(Sampling(5.0, top_k=1)) == [0.0, 1.0, 0.0, 0.0, 0.0]
 
 
+def test_any_temperature_above_0_has_a_distribution() -> None:
+    assert shares(Sampling(1e-310)) == [0.0, 1.0, 0.0, 0.0, 0.0]
+    assert shares(Sampling(1e300)) == pytest.approx([0.2] * 5, abs=2 / STRATA)
+    for temperature in (math.nan, math.inf, -1.0):
+        with pytest.raises(ValueError, match=r"it must be 0 \(always the likeliest\) or more, and finite"):
+            Sampling(temperature)
+
+
 def test_what_cannot_be_is_never_drawn() -> None:
     scores = torch.tensor([[-math.inf, 0.0, -math.inf]]).expand(3, -1)
     assert draw(scores, Sampling(3.0), torch.tensor([0.0, 0.5, 1 - 1e-12], dtype=torch.float64)).tolist() == [1, 1, 1]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -170,6 +171,8 @@ def test_how_prompts_are_continued_is_checked() -> None:
         ({"samplings": (COLD,), "samples": 0}, "samples must be 1 or more"),
         ({"samplings": (COLD,), "seed": -1}, "seed must be 0 or more"),
         ({"samplings": (COLD,), "prompt_seconds": 0.0}, "must be above 0"),
+        ({"samplings": (COLD,), "prompt_seconds": math.nan}, "nan is no length of a prompt"),
+        ({"samplings": (COLD,), "prompt_seconds": math.inf}, "inf is no length of a prompt"),
     ]:
         with pytest.raises(UserError, match=message):
             Continuing(**wrong)  # type: ignore[arg-type]

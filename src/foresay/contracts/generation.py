@@ -1,5 +1,6 @@
 """Generation: what models sequences of tokens, and how it is sampled from."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ class Sampling:
     """Symbols that are drawn at most."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
-            msg = f"temperature = {self.temperature}: it must be 0 (always the likeliest) or more"
+        if not 0 <= self.temperature < math.inf:
+            msg = f"temperature = {self.temperature}: it must be 0 (always the likeliest) or more, and finite"
             raise ValueError(msg)
         if self.top_k is not None and self.top_k < 1:
             msg = f"top_k = {self.top_k}: at least one symbol must be left to draw"

@@ -61,7 +61,8 @@ def draw(scores: Tensor, sampling: Sampling, uniform: Tensor) -> Tensor:
     """
     if sampling.temperature == 0:
         return scores.argmax(dim=-1)
-    p = (scores.double() / sampling.temperature).softmax(dim=-1)
+    below = scores.double() - scores.amax(dim=-1, keepdim=True)  # of the likeliest: 0 at any temperature
+    p = (below / sampling.temperature).softmax(dim=-1)
     ranked, order = p.sort(dim=-1, descending=True, stable=True)
     kept = torch.ones_like(ranked, dtype=torch.bool)
     if sampling.top_k is not None:

@@ -13,6 +13,7 @@ The prompt is spoken again from its units, as long and as high as it was; of wha
 
 import dataclasses
 import json
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -95,8 +96,8 @@ class Continuing:
         if not self.samplings or len({sampling.temperature for sampling in self.samplings}) < len(self.samplings):
             msg = "name at least one temperature, and each once, such as --temperature 0.3,1.0,1.5"
             raise UserError(msg)
-        if self.prompt_seconds is not None and self.prompt_seconds <= 0:
-            msg = f"--prompt-seconds {self.prompt_seconds:g} leaves nothing of a prompt: it must be above 0"
+        if self.prompt_seconds is not None and not 0 < self.prompt_seconds < math.inf:
+            msg = f"--prompt-seconds {self.prompt_seconds:g} is no length of a prompt: it must be above 0"
             raise UserError(msg)
 
     def ids(self, prompt: str, sampling: Sampling) -> list[str]:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from foresay.contracts import Tokens
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.generation._pairs import BIGRAM, GAIN, LENGTH, MODEL, UNIGRAM, Pair, judge
-from foresay.evaluation.generation._units import count_units, encode_units, score_symbols, score_units
+from foresay.evaluation.generation._units import TOGETHER, count_units, encode_units, score_symbols, score_units
 from foresay.evaluation.generation.swuggy import BANDS, band
 from foresay.evaluation.measure import Corpora, Measure, find_measure
 from foresay.results import Result
@@ -234,6 +235,23 @@ def test_units_are_scored_alone_as_in_a_batch(lexical: Corpora) -> None:
         assert torch.equal(score_units(model, {place: own}, "cpu")[place], together[place])
         assert torch.allclose(counted[place], together[place])
         assert len(own) == len(counted[place]) == len(together[place])
+
+
+def test_the_same_units_are_equally_likely_whatever_is_scored_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else ties would be decided by rounding, which differs with the shape of a batch."""
+    model, shapes = toy_model(*TEXTS), []
+    exact = model.log_probabilities
+
+    def rounded(tokens: Tokens) -> torch.Tensor:
+        shapes.append(tuple(tokens.ids.shape))
+        return exact(tokens) + 1e-6 * len(shapes)
+
+    monkeypatch.setattr(model, "log_probabilities", rounded)
+    units = {place: torch.tensor([0, 1, 2, 3] if place % 2 else [0, 2, 1, 3]) for place in range(2 * TOGETHER)}
+    scores = score_units(model, units, "cpu")
+    assert shapes == [(2, 1, 4)]
+    assert all(torch.equal(scores[place], scores[place % 2]) for place in units)
+    assert not torch.equal(scores[0], scores[1])
 
 
 def test_a_unit_that_was_never_met_is_unknown_to_the_counts() -> None:

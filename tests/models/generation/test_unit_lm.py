@@ -159,3 +159,13 @@ def test_features_of_a_clip_do_not_depend_on_its_batch() -> None:
         torch.testing.assert_close(together[number, : len(alone)], alone, atol=1e-5, rtol=1e-5)
     with pytest.raises(UserError, match="no layer 'L3'"):
         model.features(waveforms, lengths, ("L3",))
+
+
+@pytest.mark.parametrize("merged", [True, False])
+@torch.no_grad()
+def test_clips_of_no_unit_have_no_frames(merged: bool) -> None:  # noqa: FBT001
+    model = built(merged=merged)
+    waveforms, lengths = spoken(ROWS)
+    found = model.features(waveforms, torch.zeros_like(lengths), ("L2",))
+    assert found.lengths["L2"].tolist() == [0] * len(ROWS)
+    assert model.features(waveforms[:, :0], torch.zeros_like(lengths), ("L2",)).lengths["L2"].tolist() == [0] * len(ROWS)

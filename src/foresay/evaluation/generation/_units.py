@@ -78,14 +78,19 @@ def modelled_units(model: TokenModel, frames: Units) -> Units:
 
 
 def score_units(model: TokenModel, units: Units, device: str) -> Mapping[int, Tensor]:
-    """Score the units that `encode_units` gave by those before them: log p (U,) in nats on the CPU."""
+    """Score the units that `encode_units` gave by those before them: log p (U,) in nats on the CPU.
+
+    Recordings of the same units are scored once: whatever batch they might be in, they are equally likely.
+    """
     scores: dict[int, Tensor] = {}
+    first: dict[tuple[int, ...], int] = {}
+    like = {place: first.setdefault(tuple(own.tolist()), place) for place, own in units.items()}
     with torch.no_grad():
-        for some in _batches(units):
+        for some in _batches({place: units[place] for place in first.values()}):
             tokens = _tokens(model, some, None)
             found = model.log_probabilities(replace(tokens, ids=tokens.ids.to(device))).float().cpu()
             scores |= {place: row[: len(own)] for (place, own), row in zip(some.items(), found, strict=True)}
-    return scores
+    return {place: scores[one] for place, one in like.items()}
 
 
 def count_units(units: Units, order: int) -> NGram:

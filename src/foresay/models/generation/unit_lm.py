@@ -123,7 +123,7 @@ class UnitLM(TokenModel):
         with torch.no_grad():
             tokens = self.tokenizer.encode(waveforms, lengths)
         states = self.network.states(self._given(self.modelled(tokens).ids[:, 0].to(self._device)))
-        places = 1 + self._places(tokens).to(self._device)  # (B, T); at 0 nothing is read yet
+        places = self._places(tokens).to(self._device)  # (B, T)
         values = {}
         for layer in chosen:
             state = states[self.layer_names.index(layer)]  # (B, 1 + U, D)
@@ -131,12 +131,13 @@ class UnitLM(TokenModel):
         return Frames(values, dict.fromkeys(chosen, tokens.lengths), dict.fromkeys(chosen, self.tokenizer.frame_rate))
 
     def _places(self, tokens: Tokens) -> Tensor:
-        """Say which of the units that are modelled each frame belongs to: (B, T)."""
+        """Say how many of the units that are modelled have been read at each frame: (B, T), from 1."""
         durations = self.modelled(tokens).durations
         frames = torch.arange(tokens.ids.shape[2]).expand(len(tokens.ids), -1).contiguous()
         if durations is None:
-            return frames
-        return torch.searchsorted(durations.cumsum(1), frames, right=True).clamp(max=max(durations.shape[1] - 1, 0))
+            return 1 + frames
+        read = 1 + torch.searchsorted(durations.cumsum(1), frames, right=True)
+        return read.clamp(max=durations.shape[1])  # frames beyond the longest utterance mean nothing
 
     def _given(self, ids: Tensor) -> Tensor:
         """Begin units (B, U) as what is given to the Transformer begins: (B, 1 + U)."""
