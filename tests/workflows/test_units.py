@@ -126,6 +126,13 @@ def test_a_folder_of_other_units_is_not_written_over(units: Path, corpus: Path, 
         encode_units(tmp_path / "other", corpus, tmp_path / "encoded")
     with pytest.raises(UserError, match="is of the units of another corpus"):
         encode_units(units, write_corpus(tmp_path / "b.jsonl", 3, seed=5).path, tmp_path / "encoded")
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "speech" / "left-out.txt").write_text("somebody else's")
+    with pytest.raises(UserError, match=r"speech holds other things than units, such as left-out.txt: choose another --out"):
+        encode_units(units, corpus, tmp_path / "speech")
+    assert [path.name for path in (tmp_path / "speech").iterdir()] == ["left-out.txt"]
+    (tmp_path / "encoded" / "labels.toml").unlink()  # as of one that was stopped before its last file
+    assert len(encode_units(units, corpus, tmp_path / "encoded").labels.of_item(0))
 
 
 def test_what_has_no_units_is_refused(tmp_path: Path, corpus: Path) -> None:
@@ -160,6 +167,26 @@ def test_without_another_corpus_there_is_no_control(units: Path, corpus: Path, t
         describe_units(units, corpus, options=["probe.epochs=3"])
     with pytest.raises(UserError, match="units@1 is no folder of its own to keep numbers and the control in: give --out"):
         describe_units(f"{units}@1", corpus, corpus)
+
+
+def test_a_control_is_not_found_on_what_it_is_tested_on_nor_otherwise_than_before(corpus: Path, tmp_path: Path) -> None:
+    fit_units("mfcc", corpus, tmp_path / "units", layer="mfcc", clusters=4)
+    copy = corpus.with_name("copy.jsonl")
+    copy.write_bytes(corpus.read_bytes())
+    found = describe_units(tmp_path / "units", corpus, copy, options=["abx.max_size_group=2", "abx.max_x_across=1"])
+    assert "found on another corpus than they are tested on" in found.left_out["control"]
+    assert {row.model for row in found.results if row.measure == "units"} == {"units"}
+    test = write_corpus(tmp_path / "test.jsonl", 6, seed=1).path
+    fit_units("logmel", corpus, tmp_path / "out" / "control-logmel-4", layer="logmel", clusters=4, seed=1)
+    with pytest.raises(UserError, match=r"the control of `describe`, units of logmel: .*trainer.seed: 1 -> 0.*Here that is another --out"):
+        describe_units(tmp_path / "units", test, corpus, out=tmp_path / "out")
+
+
+def test_what_cannot_be_described_at_all_is_an_error(units: Path, corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no manifest .*none.jsonl"):
+        describe_units(units, tmp_path / "none.jsonl", corpus)
+    with pytest.raises(UserError, match=r"nothing can be measured of .* on .*. units:unigram: .*phone"):
+        describe_units(units, corpus, options=["units.phone=1"], out=tmp_path / "out")
 
 
 def test_units_are_evaluated_as_any_model(units: Path, corpus: Path, tmp_path: Path) -> None:

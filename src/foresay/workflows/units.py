@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from foresay.building import describe
 from foresay.contracts import StateRecognizer, Tokenizer
-from foresay.corpora.labels import ABOUT, LEFT_OUT, FrameLabels, read_about
+from foresay.corpora.labels import ABOUT, CODES, ENDS, LEFT_OUT, FrameLabels, read_about
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import are_made, make_labels
 from foresay.errors import UserError, with_article
@@ -149,11 +149,15 @@ class EncodedUnits:
         write_list(Path(path), lines)
 
 
+OURS = {CODES, ENDS}
+"""Files of units that may be whole where the folder is not yet."""
+
+
 def encode_units(units: str | Path, corpus: str | Path, out: str | Path, *, device: str | None = None) -> EncodedUnits:
     """Write the units of every frame of every recording of a manifest into a folder (`corpora/labels.py`); go on where that was stopped.
 
     Raises:
-        UserError: the folder has the units of another tokenizer or manifest, or there is no recording to be encoded.
+        UserError: the folder has the units of another tokenizer or manifest, or other files; or there is no recording to be encoded.
     """
     place, manifest, folder = str(find_process(device).device), Manifest.open(corpus), Path(out)
     tokenizer = load_tokenizer(units, place)
@@ -161,6 +165,9 @@ def encode_units(units: str | Path, corpus: str | Path, out: str | Path, *, devi
         if (about := read_about(folder)) and not are_made(folder, tokenizer.fingerprint, manifest):
             what = "corpus" if about.get("tokenizer") == tokenizer.fingerprint else "tokenizer"
             msg = f"{folder / ABOUT} is of the units of another {what}: choose another --out, or delete this one"
+            raise UserError(msg)
+        if about is None and (others := [path.name for path in finished(folder.iterdir()) if path.name not in OURS]):
+            msg = f"{folder} holds other things than units, such as {others[0]}: choose another --out, so that nothing of it is lost"
             raise UserError(msg)
         with torch.no_grad():
             labels = make_labels(tokenizer, {folder.name: manifest}, folder.parent, device=place)[folder.name]
@@ -201,20 +208,25 @@ def describe_units(
     `options`: `MEASURE.FIELD=VALUE` for fields of a measure's protocol (ABX wants two of them).
 
     Raises:
-        UserError: the units cannot be loaded, or are in no folder of their own and there is no `out`; a manifest cannot be read.
+        UserError: the units cannot be loaded, or are in no folder of their own and there is no `out`; a manifest cannot be read; the
+            control that is there was found otherwise; nothing can be measured.
     """
-    tokenizer, changes = load_tokenizer(units), _by_measure(options)
+    tokenizer, changes, test = load_tokenizer(units), _by_measure(options), Manifest.open(corpus)
     if out is None and not Path(units).is_dir():
         msg = f"{units} is no folder of its own to keep numbers and the control in: give --out"
         raise UserError(msg)
     models, left_out = [units], dict[str, str]()
-    if train_corpus is None:
-        left_out["control"] = f"units of {CONTROL} are found on another corpus than they are tested on: give --train-corpus"
-    elif tokenizer.layer == CONTROL:
+    if tokenizer.layer == CONTROL:
         left_out["control"] = f"these units are of {CONTROL} themselves"
+    elif train_corpus is None or Manifest.open(train_corpus).digest == test.digest:
+        left_out["control"] = f"units of {CONTROL} are found on another corpus than they are tested on: give --train-corpus"
     else:
         place = Path(out or units) / f"control-{CONTROL}-{tokenizer.vocabulary}"
-        fit_units(CONTROL, train_corpus, place, layer=CONTROL, clusters=tokenizer.vocabulary, seed=seed, device=device)
+        try:
+            fit_units(CONTROL, train_corpus, place, layer=CONTROL, clusters=tokenizer.vocabulary, seed=seed, device=device)
+        except UserError as error:
+            msg = f"the control of `describe`, units of {CONTROL}: {error} Here that is another --out"
+            raise UserError(msg) from error
         models.append(place)
     results: list[Result] = []
     for measure, own in changes.items():
@@ -224,6 +236,9 @@ def describe_units(
             )
         except UserError as error:
             left_out[measure] = str(error)
+    if changes.keys() <= left_out.keys():
+        msg = f"nothing can be measured of {units} on {test.name}. {MEASURES[0]}: {left_out[MEASURES[0]]}"
+        raise UserError(msg)
     return DescribedUnits(results, left_out)
 
 

@@ -110,6 +110,14 @@ def test_what_needs_no_model_stands_beside_it(lexical: Corpora) -> None:
     assert found[UNIGRAM, "accuracy"].value == pytest.approx((0.5 + 0.5 + 0.25) / 3)  # orders do not change the sum
 
 
+def test_what_bigrams_of_another_corpus_say_is_noted(lexical: Corpora) -> None:
+    for digests, said in ((frozenset[str](), False), (frozenset({"another"}), True)):
+        of = Subject("toy", toy_model(*TEXTS), ("level",), trained_on=digests)
+        (row,) = (row for row in find_measure("swuggy:repaired")([of], lexical) if row.metric == GAIN)
+        assert ("toy was trained on another corpus than" in row.details.get("note", "")) is said
+        assert row.details["trained_on"] == lexical.train.name if lexical.train else False
+
+
 def test_a_model_that_knows_another_language_is_another_number(lexical: Corpora) -> None:
     rows = find_measure("swuggy:repaired")([subject("3 2 1 0", "2 1", "0 5 4", "5 0")], lexical)
     accuracies = {row.layer: row.value for row in rows if row.metric == "accuracy"}

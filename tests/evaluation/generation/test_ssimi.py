@@ -95,6 +95,8 @@ def test_how_time_is_pooled_and_what_the_distance_is(words: Manifest) -> None:
     [
         ("pairs.csv", "synthetic,sim,a,b", "synthetic,sim,a,zebra", "'zebra' .synthetic. has no recording in gold.csv"),
         ("pairs.csv", "sim,a,b,12,", "sim,a,b,near,", "similarity of a and b .sim. is 'near'"),
+        ("pairs.csv", "sim,a,b,12,", "sim,a,b,nan,", "similarity of a and b .sim. is 'nan'"),
+        ("pairs.csv", "synthetic,sim,a,b", "Synthetic,sim,a,b", "the type of a and b is 'Synthetic', and must be synthetic or librispeech"),
         ("gold.csv", "filename,type", "file,type", "has no column filename"),
         (
             "gold.csv",

@@ -67,6 +67,18 @@ def test_what_is_saved_is_the_difference_of_both(tmp_path: Path) -> None:
     assert saved.direction == "higher"
 
 
+def test_counts_of_another_corpus_than_the_model_learnt_from_are_said(tmp_path: Path) -> None:
+    corpora = Corpora(write_units(tmp_path, TEST, "test"), write_units(tmp_path, TRAIN, "train"))
+    assert corpora.train is not None
+    for digests, said in ((frozenset[str](), False), (frozenset({corpora.train.digest}), False), (frozenset({"another"}), True)):
+        subject = Subject("toy", toy_model(*TRAIN.values()), ("level",), trained_on=digests)
+        found = {(row.layer, row.metric): row.details for row in find_measure("unit_perplexity")([subject], corpora)}
+        note = found["language model", "bits per unit below bigram"].get("note", "")
+        assert ("toy was trained on another corpus than" in note) is said
+    learnt = {of for of, details in found.items() if details.get("trained_on") == corpora.train.name}
+    assert learnt == {of for of in found if of[0] != "language model"} | {("language model", "bits per unit below bigram")}
+
+
 def test_recordings_that_are_too_short_for_a_unit_are_counted(tmp_path: Path) -> None:
     found = measured(tmp_path)
     test = write_units(tmp_path, TEST, "test")

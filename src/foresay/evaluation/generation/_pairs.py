@@ -29,7 +29,15 @@ from foresay.corpora.reader import table, without_suffix
 from foresay.corpora.utterances import ById
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
-from foresay.evaluation.generation._units import Units, count_units, encode_units, score_symbols, score_units, token_model
+from foresay.evaluation.generation._units import (
+    Units,
+    count_units,
+    counted_elsewhere,
+    encode_units,
+    score_symbols,
+    score_units,
+    token_model,
+)
 from foresay.evaluation.measure import Corpora, Measure, Population, Where
 from foresay.results import Metric, Result
 from foresay.statistics.intervals import bootstrap, bootstrap_difference
@@ -185,7 +193,8 @@ class PairMeasure(Measure[PairProtocol], ABC):
             yield self._accuracy(subject, name, BY_SUM, judge(found.pairs, _by_name(sums, found.places)), where)
         ours, control, ones = judged[MODEL].values, judged[BIGRAM].values, np.ones(len(judged[MODEL].ids))
         difference = bootstrap_difference(ours, ones, control, ones, seed=seed)
-        yield self.row(subject, MODEL, GAIN, float((ours - control).mean()), difference, where)
+        gained, about = float((ours - control).mean()), {"trained_on": train.name, **counted_elsewhere(subject, train)}
+        yield self.row(subject, MODEL, GAIN, gained, difference, where, **about)
 
     def _accuracy(self, subject: Subject, name: str, metric: str, judged: Judged, where: Where, **details: Any) -> Result:  # noqa: ANN401
         interval = bootstrap(judged.values, np.ones(len(judged.values)), seed=where.seed)

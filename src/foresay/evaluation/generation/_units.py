@@ -38,6 +38,16 @@ def token_model(subject: Subject, measure: str) -> TokenModel:
     raise UserError(msg)
 
 
+def counted_elsewhere(subject: Subject, train: Manifest) -> dict[str, str]:
+    """Note that n-grams are counted in another corpus than a model learnt from, as far as its run says, so that they know other things."""
+    if not subject.trained_on or train.digest in subject.trained_on:
+        return {}
+    return {
+        "note": f"{subject.name} was trained on another corpus than {train.name}, in which the n-grams beside it are counted: what it "
+        "gains over them may be due to the corpus. Give --train-corpus as it was in training"
+    }
+
+
 def encode_units(
     model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
 ) -> Units:

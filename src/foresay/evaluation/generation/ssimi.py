@@ -11,6 +11,7 @@ measure of layers, of any model; nothing is learnt. `official` has what the publ
 Euclidean distance; `cosine` the mean and the cosine. An interval draws pairs again.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -178,6 +179,9 @@ def read_words(manifest: Manifest, gold: str) -> tuple[Tokens, Pairs]:
     path = manifest.path.parent / Path(gold).with_name(PAIRS)
     scored: defaultdict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for pair in table(path, "type", "dataset", "word_1", "word_2", "similarity", "relatedness"):
+        if pair["type"] not in {SYNTHETIC, LIBRISPEECH}:
+            msg = f"{path}: the type of {pair['word_1']} and {pair['word_2']} is {pair['type']!r}, and must be {SYNTHETIC} or {LIBRISPEECH}"
+            raise UserError(msg)
         scored[pair["type"], pair["dataset"]].append(pair)
         if lacking := [pair[key] for key in ("word_1", "word_2") if pair[key] not in tokens[pair["type"]]]:
             msg = f"{path}: {lacking[0]!r} ({pair['type']}) has no recording in {Path(gold).name} beside it: are both of one data set?"
@@ -196,10 +200,13 @@ def _column(rows: Sequence[Mapping[str, str]]) -> str:
 
 def _scored(row: Mapping[str, str], column: str, path: Path) -> WordPair:
     try:
-        return WordPair((row["word_1"], row["word_2"]), float(row[column]))
+        score = float(row[column])
     except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
         msg = f"{path}: the {column} of {row['word_1']} and {row['word_2']} ({row['dataset']}) is {row[column]!r}, and must be a number"
-        raise UserError(msg) from None
+        raise UserError(msg)
+    return WordPair((row["word_1"], row["word_2"]), score)
 
 
 def _distance(one: Sequence[SpokenWord], other: Sequence[SpokenWord], vectors: Mapping[str, Floats], kind: str, metric: str) -> float:

@@ -22,7 +22,14 @@ from foresay.corpora.manifest import Manifest
 from foresay.encoding.subjects import Subject, with_untrained
 from foresay.errors import UserError
 from foresay.evaluation.generation._pairs import CONTROL
-from foresay.evaluation.generation._units import count_units, encode_units, score_symbols, score_units, token_model
+from foresay.evaluation.generation._units import (
+    count_units,
+    counted_elsewhere,
+    encode_units,
+    score_symbols,
+    score_units,
+    token_model,
+)
 from foresay.evaluation.measure import Corpora, Measure, Where
 from foresay.results import Metric, Result
 from foresay.statistics.intervals import bootstrap, bootstrap_difference
@@ -82,13 +89,13 @@ class UnitPerplexity(Measure[UnitProtocol]):
         about = {"units": int(counts.sum()), "trained_units": sum(map(len, counted.values())), "seconds": round(float(seconds.sum()), 2)}
         for name, own in bits.items():
             value, interval, rate = float(own.sum() / counts.sum()), bootstrap(own, counts, seed=seed), float(own.sum() / seconds.sum())
-            control = {} if name == MODEL else {CONTROL: True}
+            control = {} if name == MODEL else {CONTROL: True, "trained_on": train.name}
             yield self.row(subject, name, BITS, value, interval, where, **about, **self._left_out(counts, test), **control)
             yield self.row(subject, name, RATE, rate, bootstrap(own, seconds, seed=seed), where, **control)
             yield self.row(subject, name, PERPLEXITY, 2**value, None, where, **control)
         saved = float((bits[BIGRAM] - bits[MODEL]).sum() / counts.sum())
         difference = bootstrap_difference(bits[BIGRAM], counts, bits[MODEL], counts, seed=seed)
-        yield self.row(subject, MODEL, SAVED, saved, difference, where)
+        yield self.row(subject, MODEL, SAVED, saved, difference, where, trained_on=train.name, **counted_elsewhere(subject, train))
 
     def _left_out(self, counts: NDArray[np.float64], manifest: Manifest) -> dict[str, Any]:
         """Say what is left out."""
