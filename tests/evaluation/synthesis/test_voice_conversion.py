@@ -147,6 +147,16 @@ def test_speakers_must_be_known_on_both_sides(model: ToySynthesizer, corpora: Co
         measure([Subject("mfcc", load("mfcc"), ("mfcc",))], corpora)
 
 
+def test_whoever_is_unknown_is_no_speaker(model: ToySynthesizer, corpora: Corpora, tmp_path: Path) -> None:
+    measure, subject = find_measure("voice_conversion:mfcc", {"layer": "loudness"}), Subject("mine", model, ("speech",))
+    for name, corpus in (("test", corpora.test), ("valid", corpora.train)):
+        write_manifest(tmp_path / f"{name}.jsonl", (replace(one, speaker=None) if place < 3 else one for place, one in enumerate(corpus)))
+    test, train = (Manifest.open(tmp_path / f"{name}.jsonl") for name in ("test", "valid"))
+    assert {row.details["speakers"] for row in measure([subject], Corpora(corpora.test, train)) if "speakers" in row.details} == {3}
+    with pytest.raises(UserError, match=r"would not know \(unknown, …\)"):
+        measure([subject], Corpora(test, train))
+
+
 def test_a_verifier_whitens_within_speakers_and_scores_cosines() -> None:
     rng = np.random.default_rng(0)
     means = 3.0 * rng.normal(size=(3, 4))

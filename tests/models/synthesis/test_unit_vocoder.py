@@ -290,6 +290,32 @@ def test_the_range_of_voices_and_what_is_measured_are_learnt_in_full_precision()
     torch.testing.assert_close(rough["range"].sum, exact["range"].sum, rtol=1e-6, atol=0)
 
 
+def test_what_is_learnt_of_an_utterance_does_not_depend_on_its_batch(vocoder: UnitVocoder) -> None:
+    batch, short = _batch(2), 1_600  # whole units, and whole frames of pitch
+    assert batch.waveforms is not None
+    assert batch.lengths is not None
+    assert batch.labels is not None
+    batch.waveforms[1, short:], batch.lengths[1], batch.labels[1, short // HOP :] = 0, short, -1
+    together = vocoder(batch, 0).terms
+    alone = [
+        vocoder(
+            dataclasses.replace(
+                batch,
+                waveforms=batch.waveforms[row : row + 1, :samples],
+                lengths=torch.tensor([samples]),
+                keys=torch.tensor([row]),
+                labels=batch.labels[row : row + 1, : samples // HOP],
+                speaker_names=("anna", "ben")[row : row + 1],
+            ),
+            0,
+        ).terms
+        for row, samples in enumerate(batch.lengths.tolist())
+    ]
+    for name, term in together.items():
+        torch.testing.assert_close(term.sum, alone[0][name].sum + alone[1][name].sum, rtol=1e-4, atol=1e-4)
+        assert float(term.count) == sum(float(one[name].count) for one in alone), name
+
+
 def test_even_kernels_are_refused() -> None:
     with pytest.raises(ValueError, match="predictor_kernel = 4 is to be odd"):
         UnitVocoderSettings(predictor_kernel=4)

@@ -22,6 +22,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from foresay.contracts import Extractor, Synthesizer
+from foresay.corpora.item import UNKNOWN
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.resynthesis import Resynthesizer, speaker_of, unchanged
 from foresay.encoding.subjects import Subject
@@ -83,7 +84,7 @@ class VoiceConversion(Measure[VoiceConversionProtocol]):
         train, test = corpora.both("the speaker verifier")
         voices = [_voices(subject, train, test) for subject in subjects]
         encoder = Subject("the verifier", load_extractor(self.protocol.encoder, device), (self.protocol.layer,))
-        learnt = vectors_of(encoder, train, device)
+        learnt = {place: one for place, one in vectors_of(encoder, train, device).items() if speaker_of(train, place) != UNKNOWN}
         verifier = Verifier.fit(np.stack(list(learnt.values())), [speaker_of(train, place) for place in learnt])
         recorded = vectors_of(encoder, test, device)
         rows = []
@@ -139,12 +140,13 @@ def _voices(subject: Subject, train: Manifest, test: Manifest) -> list[str]:
             "give others of the same speakers with --train-corpus, such as valid.jsonl"
         )
         raise UserError(msg)
-    names = [name for name in subject.synthesizer.speaker.names if name in train.speakers]
+    learnt = set(train.speakers) - {UNKNOWN}
+    names = [name for name in subject.synthesizer.speaker.names if name in learnt]
     if len(names) < 2:  # noqa: PLR2004 - one's own and another's
         known = ", ".join(subject.synthesizer.speaker.names[:5]) or "none by name"
         msg = f"voices are converted into those that both {subject.name} ({known}) and {train.name} know: two at least, not {len(names)}"
         raise UserError(msg)
-    if strange := sorted(set(test.speakers) - set(train.speakers)):
+    if strange := sorted(set(test.speakers) - learnt):
         msg = f"{test.name} has speakers whom the verifier would not know ({', '.join(strange[:4])}, …), for they are not in {train.name}"
         raise UserError(msg)
     return names

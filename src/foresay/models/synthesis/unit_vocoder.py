@@ -271,7 +271,8 @@ class UnitVocoder(Synthesizer):
         device, frames = normalized.device, normalized.shape[1]
         real = _inside(given.lengths // self.pitch.hop, frames, device)
         units = sent(self._at(given.units, frames, self.pitch.hop), device)
-        merged = Tokens(given.units[:, None], torch.full((len(units),), given.units.shape[1]), self.vocabulary + 1, "").merged()
+        ends = torch.where(given.units < self.vocabulary, torch.arange(1, given.units.shape[1] + 1), 1).amax(1)  # none beyond an utterance
+        merged = Tokens(given.units[:, None], ends, self.vocabulary + 1, "").merged()
         assert merged.durations is not None  # noqa: S101 - merged tokens have them
         inner = _inside(merged.lengths - 1, merged.ids.shape[2], "cpu")[..., 0] * (merged.ids[:, 0] < self.vocabulary)
         inner[:, 0] = 0  # the first and the last unit of a window are cut
