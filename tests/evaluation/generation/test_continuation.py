@@ -80,7 +80,7 @@ def test_it_stutters_speaks_and_babbles(rows: list[Result]) -> None:
     assert found[ALL, FALLS] < 0
 
 
-def test_recordings_go_on_as_they_do(rows: list[Result]) -> None:
+def test_recordings_go_on_as_they_do(rows: list[Result], corpora: Corpora) -> None:
     """The prompt is 9 frames, 3 units; the seventh recording is one too many, and the short one too short."""
     oracle = DictionaryNGram([text.split() for text in TEXTS], 3)
     texts = [text.split() for text in sentences(7, 12)[:6]]
@@ -93,6 +93,8 @@ def test_recordings_go_on_as_they_do(rows: list[Result]) -> None:
     assert found[RECORDED, VERT] == pytest.approx(math.sqrt(found[RECORDED, SELF] * found[RECORDED, AUTO]))
     details = next(row.details for row in rows if row.layer == RECORDED)
     assert (details["samples"], details["symbols"], details["control"]) == (6, 9.0, True)
+    assert corpora.train is not None
+    assert {row.details["trained_on"] for row in rows} == {corpora.train.name}
 
 
 def test_samples_are_counted_and_no_longer_than_recordings_go_on(rows: list[Result]) -> None:
@@ -121,6 +123,21 @@ def test_area_and_crossings_by_hand() -> None:
     assert crossing([(y, x) for x, y in curve], 10.0) == pytest.approx(0.2)
     assert crossing(curve, 0.6) is None
     assert crossing([(0.5, 2.0), (0.5, 4.0)], 0.5) == 2.0
+
+
+def test_samples_are_compared_with_as_many_as_recordings_are(corpora: Corpora) -> None:
+    """Those of other prompts that have their number: with more of them, more n-grams are found again."""
+    model = toy_model(*TEXTS)
+    measure, subject = Continuations(PROTOCOL), Subject("toy", model, model.layer_names)
+    samples = measure._sample(model, measure._prompts(subject, model, corpora.test, "cpu"), 1.0, 0)
+    assert [(one.prompt, one.number) for one in samples] == [(prompt, number) for prompt in range(6) for number in range(2)]
+    texts = [[str(unit) for unit in one.units.tolist()] for one in samples]
+    expected = np.zeros(len(texts))
+    for number in range(2):
+        expected[number::2] = bleu_loops.self_bleu(texts[number::2], 2, geometric=True)
+    found = values(measured(corpora))
+    assert found["temperature 1", SELF] == pytest.approx(expected.mean())
+    assert found["temperature 1", SELF] < np.mean(bleu_loops.self_bleu(texts, 2, geometric=True))
 
 
 def test_points_that_the_curve_does_not_reach_are_not_said(corpora: Corpora) -> None:
@@ -156,7 +173,9 @@ def test_protocols_that_make_no_sense(fields: dict[str, object], message: str) -
 def test_recordings_that_are_too_short_are_refused(corpora: Corpora) -> None:
     with pytest.raises(UserError, match="no recording of .* lasts 60"):
         measured(corpora, ContinuationProtocol("long", 3.0, 60.0, 6, 2, (0.5, 1.0)))
-    with pytest.raises(UserError, match="does a unit follow the first 0.35 s"):
+    with pytest.raises(UserError, match="in 1 recordings of .* does a unit follow the first 0.09 s, and self-BLEU compares"):
+        measured(corpora, ContinuationProtocol("one", 0.09, 0.2, 1, 2, (0.5, 1.0)))
+    with pytest.raises(UserError, match="in 0 recordings of .* does a unit follow the first 0.35 s"):
         measured(corpora, ContinuationProtocol("long", 0.35, 0.355, 6, 2, (0.5, 1.0)))
 
 

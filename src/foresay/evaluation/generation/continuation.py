@@ -5,10 +5,14 @@
     perplexity    by a trigram of the units of --train-corpus: low where a sample repeats what is common, high where it is noise
     auto-BLEU     how much a sample repeats itself         self-BLEU   how alike samples are         VERT   their geometric mean
 
+Self-BLEU grows with the number of texts that a sample is compared with. So each is compared with one sample of every other prompt (the
+first with the first, the second with the second), which are as many as the recordings are.
+
 The law: at a low temperature samples stutter (auto-BLEU is high, perplexity low), at a high one they babble. Neither number rates a model
-by itself, and the recordings' own continuations stand beside them (`recorded`). What rates it is the curve of perplexity over VERT: its
-area (`AUC`, per percent of VERT between the lowest and the highest), and where it passes the recordings: the perplexity at their VERT, and
-the VERT at their perplexity (oracle points; nothing, where the curve does not reach them).
+by itself, and the recordings' own continuations stand beside them (`recorded`). What rates it is the curve of perplexity over VERT, where
+it passes the recordings: the perplexity at their VERT, and the VERT at their perplexity (oracle points; nothing, where the curve does not
+reach them). Its area (`AUC`, over VERT in percent, from the lowest to the highest) is the larger the wider the curve is: models whose
+curves span other VERTs are not ranked by it.
 
 With a vocoder, a recognizer and a language model of text (`--option continuation.vocoder=RUN`, `recognizer=RUN`, `language_model=RUN`),
 samples are spoken and transcribed, and the same numbers are of the words of transcripts, as in the paper.
@@ -35,6 +39,7 @@ from foresay.evaluation.generation._transcripts import TranscriptScorer
 from foresay.evaluation.generation._units import (
     Units,
     count_units,
+    counted_elsewhere,
     encode_frames,
     encode_units,
     modelled_units,
@@ -120,6 +125,8 @@ class Sampled(NamedTuple):
 
     prompt: int
     """Its place among the prompts."""
+    number: int
+    """Which of those of the prompt."""
     units: torch.Tensor
     """(U,)"""
 
@@ -136,8 +143,8 @@ class Continuations(Measure[ContinuationProtocol]):
         f"{name}{of}": kind
         for of in ("", TRANSCRIPTS)
         for name, kind in {
-            AREA: Metric("lower", headline=not of),
-            AT_VERT: Metric("lower"),
+            AREA: Metric("none"),
+            AT_VERT: Metric("lower", headline=not of),
             AT_PERPLEXITY: Metric("lower", "%"),
             PERPLEXITY: Metric("none"),
             SELF: Metric("none", "%"),
@@ -174,17 +181,18 @@ class Continuations(Measure[ContinuationProtocol]):
         started, model = perf_counter(), token_model(subject, self.name)
         prompts = self._prompts(subject, model, test, device)
         trigram = count_units(encode_units(model, train, device, None, subject.kept), TRIGRAM)
-        recorded = [Sampled(number, prompt.follows) for number, prompt in enumerate(prompts)]
+        recorded = [Sampled(place, 0, prompt.follows) for place, prompt in enumerate(prompts)]
         samples: dict[str, Samples] = {RECORDED: recorded}
         for temperature in ProgressBar(sorted(self.protocol.temperatures), "sampling", "temperature"):
             samples[f"temperature {temperature:g}"] = self._sample(model, prompts, temperature, seed)
         where = Where("test", test, seed, started, Population("prompts", [prompt.name for prompt in prompts]))
+        learnt = {"trained_on": train.name, **counted_elsewhere(subject, train)}
         texts = {name: [[str(unit) for unit in one.units.tolist()] for one in some] for name, some in samples.items()}
         scored = {name: _nats(trigram, prompts, some) for name, some in samples.items()}
-        yield from self._judged(subject, "", samples, texts, scored, where)
+        yield from self._judged(subject, "", samples, texts, scored, where, learnt)
         if self.scorer:
             texts, scored = self.scorer.transcripts(model, {name: [one.units for one in some] for name, some in samples.items()}, device)
-            yield from self._judged(subject, TRANSCRIPTS, samples, texts, scored, where)
+            yield from self._judged(subject, TRANSCRIPTS, samples, texts, scored, where, {})
 
     def _prompts(self, subject: Subject, model: TokenModel, test: Manifest, device: str) -> list[Prompt]:
         """Cut prompts out of the shortest recordings that are long enough."""
@@ -202,9 +210,13 @@ class Continuations(Measure[ContinuationProtocol]):
         cut = round(own.prompt * model.tokenizer.frame_rate)
         whole, begun = (modelled_units(model, some) for some in (frames, {place: units[:cut] for place, units in frames.items()}))
         found = [Prompt(test.ids[place], place, begun[place], whole[place][len(begun[place]) :][: own.longest]) for place in sorted(whole)]
-        if usable := [prompt for prompt in found if len(prompt.units) and len(prompt.follows)]:
+        usable = [prompt for prompt in found if len(prompt.units) and len(prompt.follows)]
+        if len(usable) > 1:
             return usable
-        msg = f"in no recording of {test.name} does a unit follow the first {own.prompt} s: lower --option continuation.prompt"
+        msg = (
+            f"in {len(usable)} recordings of {test.name} does a unit follow the first {own.prompt} s, and self-BLEU compares the samples "
+            "of two prompts or more: give more recordings, or lower --option continuation.prompt and continuation.shortest"
+        )
         raise UserError(msg)
 
     def _sample(self, model: TokenModel, prompts: Sequence[Prompt], temperature: float, seed: int) -> Samples:
@@ -218,8 +230,8 @@ class Continuations(Measure[ContinuationProtocol]):
             some = wanted[first : first + TOGETHER]
             keys = [int(draws.bits("samples of prompts", seed, prompts[number].place, sample, count=1)[0]) >> 1 for number, sample in some]
             drawn = model.generate(_tokens(model, [prompts[number].units for number, _ in some]), sampling, keys)
-            for (number, _), row, length in zip(some, drawn.ids[:, 0].cpu(), drawn.lengths.tolist(), strict=True):
-                found.append(Sampled(number, row[: min(length, len(prompts[number].follows))]))
+            for (number, sample), row, length in zip(some, drawn.ids[:, 0].cpu(), drawn.lengths.tolist(), strict=True):
+                found.append(Sampled(number, sample, row[: min(length, len(prompts[number].follows))]))
         return found
 
     def _judged(
@@ -230,16 +242,22 @@ class Continuations(Measure[ContinuationProtocol]):
         texts: Mapping[str, Sequence[Sequence[str]]],
         scored: Mapping[str, tuple[Floats, Floats]],
         where: Where,
+        learnt: Mapping[str, str],
     ) -> Iterator[Result]:
-        """Yield the numbers of each temperature, and those of the curve. `scored`: nats (N,) and symbols (N,) of each sample."""
+        """Yield the numbers of each temperature, and those of the curve. `scored`: nats (N,) and symbols (N,) of each sample.
+
+        `learnt`: what is said of the corpus that the judge has learnt from, where it is one of the measure's.
+        """
         values: dict[str, dict[str, float]] = {}
         for name, some in samples.items():
             owners = np.array([one.prompt for one in some])
-            columns = [*scored[name], *(self._bleu(kind, texts[name]) for kind in (SELF, AUTO)), np.ones(len(some))]
+            alike, repeated = self._self_bleu(some, texts[name]), auto_bleu(texts[name], self.protocol.order, self.protocol.averaging)
+            columns = [*scored[name], alike, repeated, np.ones(len(some))]
             sums = np.stack([np.bincount(owners, column, len(where.over.names if where.over else ())) for column in columns], axis=1)
             found = estimate(sums, _statistic, where.seed)
             values[name] = {metric: one.value for metric, one in found.items()}
-            details = {"samples": len(some), "symbols": float(scored[name][1].mean()), **({CONTROL: True} if name == RECORDED else {})}
+            control = {CONTROL: True} if name == RECORDED else {}
+            details = {"samples": len(some), "symbols": float(scored[name][1].mean()), **control, **learnt}
             for metric, one in found.items():
                 yield self.row(subject, name, f"{metric}{of}", one.value, one.interval, where, **details)
         recorded = values.pop(RECORDED)
@@ -252,16 +270,18 @@ class Continuations(Measure[ContinuationProtocol]):
             RISES: float(rank_correlation(temperatures, [perplexity for _, perplexity in curve])[0]),
             FALLS: float(rank_correlation(temperatures, [values[f"temperature {t:g}"][AUTO] for t in temperatures])[0]),
         }
-        about = {"temperatures": temperatures, "curve": curve, RECORDED: (recorded[VERT], recorded[PERPLEXITY])}
+        about = {"temperatures": temperatures, "curve": curve, RECORDED: (recorded[VERT], recorded[PERPLEXITY]), **learnt}
         for metric, value in points.items():
             if value is not None:
                 yield self.row(subject, ALL, f"{metric}{of}", value, None, where, **about)
 
-    def _bleu(self, kind: str, texts: Sequence[Sequence[str]]) -> Floats:
-        own = self.protocol
-        if kind == AUTO:
-            return auto_bleu(texts, own.order, own.averaging)
-        return self_bleu(texts, own.order, own.averaging) if len(texts) > 1 else np.zeros(len(texts))
+    def _self_bleu(self, samples: Samples, texts: Sequence[Sequence[str]]) -> Floats:
+        """Compare each sample with those of other prompts that have its number: (N,)."""
+        numbers, found = np.array([one.number for one in samples]), np.zeros(len(samples))
+        for number in np.unique(numbers):
+            places = np.flatnonzero(numbers == number)
+            found[places] = self_bleu([texts[place] for place in places], self.protocol.order, self.protocol.averaging)
+        return found
 
 
 def area(curve: Sequence[tuple[float, float]]) -> float:
