@@ -280,7 +280,7 @@ class Continuations(Measure[ContinuationProtocol]):
         numbers, found = np.array([one.number for one in samples]), np.zeros(len(samples))
         for number in np.unique(numbers):
             places = np.flatnonzero(numbers == number)
-            found[places] = self_bleu([texts[place] for place in places], self.protocol.order, self.protocol.averaging)
+            found[places] = self_bleu([texts[place] for place in places.tolist()], self.protocol.order, self.protocol.averaging)
         return found
 
 
