@@ -1,0 +1,167 @@
+"""A spoken language model from raw audio: units of Aligned CPC, a language model and a vocoder of them, and speech to listen to.
+
+    train.jsonl --> Aligned CPC --> units (k-means) --> unit LM -----+
+    half of it  ---------------------------+----------> vocoder -----+--> a prompt continued; speech resynthesized; a voice converted
+    the other half --> a recognizer and a verifier of voices, which judge what comes out and share no recording with the vocoder
+
+No transcript is used but by the judge. The vocoder speaks in the voices of the training, and is tested on their sentences in
+`valid.jsonl`; the language model is tested on `test.jsonl`, in voices that nobody met.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.progress import stage
+from foresay.results import RESULTS, Result, read_results, with_draws
+from foresay.workflows.demos import Demo, Scale, Shown
+from foresay.workflows.demos._transcribed import TEXTS, transcribed
+from foresay.workflows.experiment import Command, Stage, do, overriding
+from foresay.workflows.report import report
+
+
+@dataclass(frozen=True)
+class SpokenScale:
+    """How much is done."""
+
+    corpus: float
+    """Minutes of speech made."""
+    share: float
+    """Of the updates of the recipes."""
+    clusters: int
+    """Units."""
+    sentences: int
+    """For the judge's language model."""
+
+
+SCALES = {
+    "full": SpokenScale(120.0, share=1.0, clusters=100, sentences=20_000),
+    "tiny": SpokenScale(20.0, share=0.1, clusters=50, sentences=2_000),
+}
+ENCODER, LM, VOCODER = ("demo-acpc", 400), ("unit-lm-tiny", 1000), ("unit-vocoder-tiny", 800)
+"""Recipes and updates."""
+LAYER = "c"
+TEMPERATURES = "0.3,0.7,1.0,1.5"
+PAIRS = {"swuggy": "lexical", "sblimp": "syntactic"}
+"""Measures, and the manifests of `foresay corpus make spoken-pairs` that they are of."""
+
+
+class SpokenLMDemo(Demo):
+    """Speech in, speech out."""
+
+    def __call__(self, parent: Path, scale: Scale, corpus: Path | None = None) -> Shown:
+        """Make the corpus, train all, continue prompts, speak and convert recordings, measure, and write the table and the report.
+
+        Raises:
+            UserError: a corpus is given that lacks something.
+        """
+        size, place = SCALES[scale], parent / "spoken-lm"
+        corpus, texts = transcribed(corpus, place, size.corpus, place / TEXTS, size.sentences)
+        spoken = Spoken(corpus, place, size, texts)
+        do(spoken.stages())
+        with stage("writing the report"):
+            page = report(spoken.runs, place / "report.html")
+        results = spoken.results()
+        return Shown(corpus, spoken.runs, page, results, more=spoken.more)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """All that is made."""
+
+    corpus: Path
+    """Folder with train.jsonl, valid.jsonl and test.jsonl, transcribed."""
+    parent: Path
+    size: SpokenScale
+    texts: Path
+    """For the judge's language model."""
+
+    @property
+    def runs(self) -> tuple[Path, ...]:
+        """The runs that the report shows."""
+        return self._run("lm"), self._run("vocoder"), self._run("acpc")
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """Commands that go on from here."""
+        recording = next(iter(Manifest.open(self.corpus / "test.jsonl"))).audio
+        speaker = Manifest.open(self.corpus / "train.jsonl").speakers[0]
+        vocoder = self._run("vocoder")
+        return (
+            f"foresay continue {recording} --lm {self._run('lm')} --vocoder {vocoder} --temperature 0.7 --seconds 2 --out continued",
+            f"foresay resynthesize {recording} --vocoder {vocoder} --speaker {speaker} --out converted",
+        )
+
+    def stages(self) -> list[Stage]:
+        """List all commands, in the order in which they need each other."""
+        train, valid, test = (str(self.corpus / f"{split}.jsonl") for split in ("train", "valid", "test"))
+        ours, judges = map(str, self._halves())
+        acpc, units, lm, vocoder, judge = (str(self._run(name)) for name in ("acpc", "units", "lm", "vocoder", "judge"))
+        both = ("--units", units, "--valid", valid)
+        exclude = ("--exclude", test, "--exclude", valid)
+        words = str(self.parent / "words")
+        return [
+            Stage(
+                "pre-training Aligned CPC",
+                (
+                    Command(
+                        ("pretrain", ENCODER[0], "--corpus", train, "--run", acpc, *self._steps(ENCODER)),
+                    ),
+                ),
+            ),
+            Stage(
+                "finding units",
+                (
+                    Command(
+                        ("units", "fit", acpc, "--layer", LAYER, "--clusters", str(self.size.clusters), "--corpus", train, "--run", units)
+                    ),
+                ),
+            ),
+            Stage(
+                "a language model of units, a vocoder, and a judge of what they say",
+                (
+                    Command(("train", VOCODER[0], *both, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER))),
+                    Command(("train", LM[0], *both, "--corpus", train, "--run", lm, *self._steps(LM))),
+                    Command(("finetune", "hmm-tiny", "--corpus", judges, "--run", judge)),
+                    Command(("lm", "train", str(self.texts), "--order", "3", *exclude, "--out", words), Path(words)),
+                ),
+            ),
+            Stage("measuring", tuple(self._measuring(train, valid, test, judges))),
+        ]
+
+    def results(self) -> list[Result]:
+        """Read all that was measured of units, language model and vocoder."""
+        runs = (self._run("units"), self._run("lm"), self._run("vocoder"))
+        return [row for run in runs for row in with_draws(run, read_results(run / RESULTS))]
+
+    def _measuring(self, train: str, valid: str, test: str, judges: str) -> Iterator[Command]:
+        """Yield what is measured of vocoder, language model and units, the longest first."""
+        lm, judge = str(self._run("lm")), str(self._run("judge"))
+        speech = ("--corpus", valid, "--train-corpus", judges, "--option", f"intelligibility.judge={judge}")
+        yield _evaluate(self._run("vocoder"), "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc", *speech)
+        yield _evaluate(self._run("lm"), "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
+        for name, part in PAIRS.items():
+            yield _evaluate(
+                self._run("lm"), f"{name}:repaired", "--corpus", str(self.parent / "pairs" / f"{part}.jsonl"), "--train-corpus", train
+            )
+        yield Command(("units", "describe", str(self._run("units")), "--corpus", test, "--train-corpus", train))
+
+    def _halves(self) -> tuple[Path, Path]:
+        """Write every other recording of the training for the vocoder, and the rest for whoever judges it."""
+        halves = self.parent / "train-vocoder.jsonl", self.parent / "train-judge.jsonl"
+        items = list(Manifest.open(self.corpus / "train.jsonl"))
+        for number, path in enumerate(halves):
+            if not path.exists():
+                write_manifest(path, items[number::2])
+        return halves
+
+    def _steps(self, recipe: tuple[str, int]) -> list[str]:
+        return overriding([f"trainer.steps={round(self.size.share * recipe[1])}"])
+
+    def _run(self, name: str) -> Path:
+        return self.parent / name
+
+
+def _evaluate(run: Path, measures: str, *rest: str) -> Command:
+    return Command(("evaluate", str(run), "--measures", measures, *rest))
