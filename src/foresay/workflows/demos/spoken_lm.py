@@ -19,6 +19,7 @@ from foresay.workflows.demos import Demo, Scale, Shown
 from foresay.workflows.demos._transcribed import TEXTS, transcribed
 from foresay.workflows.experiment import Command, Stage, do, overriding
 from foresay.workflows.report import report
+from foresay.workflows.sounds import keep_continuations
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,18 @@ class SpokenScale:
     """Units."""
     sentences: int
     """For the judge's language model."""
+    pairs: int
+    """Of words and of sentences."""
 
 
 SCALES = {
-    "full": SpokenScale(120.0, share=1.0, clusters=100, sentences=20_000),
-    "tiny": SpokenScale(20.0, share=0.1, clusters=50, sentences=2_000),
+    "full": SpokenScale(120.0, share=1.0, clusters=100, sentences=20_000, pairs=200),
+    "tiny": SpokenScale(20.0, share=0.1, clusters=50, sentences=2_000, pairs=50),
 }
 ENCODER, LM, VOCODER = ("demo-acpc", 400), ("unit-lm-tiny", 1000), ("unit-vocoder-tiny", 800)
 """Recipes and updates."""
 LAYER = "c"
-TEMPERATURES = "0.3,0.7,1.0,1.5"
+PROMPTED = ("--prompt-seconds", "1.5", "--temperature", "0.3,0.7,1.0,1.5", "--longest", "100")
 PAIRS = {"swuggy": "lexical", "sblimp": "syntactic"}
 """Measures, and the manifests of `foresay corpus make spoken-pairs` that they are of."""
 
@@ -60,6 +63,7 @@ class SpokenLMDemo(Demo):
         corpus, texts = transcribed(corpus, place, size.corpus, place / TEXTS, size.sentences)
         spoken = Spoken(corpus, place, size, texts)
         do(spoken.stages())
+        keep_continuations(spoken.run("lm"), spoken.run("continued"))
         with stage("writing the report"):
             page = report(spoken.runs, place / "report.html")
         results = spoken.results()
@@ -80,16 +84,16 @@ class Spoken:
     @property
     def runs(self) -> tuple[Path, ...]:
         """The runs that the report shows."""
-        return self._run("lm"), self._run("vocoder"), self._run("acpc")
+        return self.run("lm"), self.run("vocoder"), self.run("acpc")
 
     @property
     def more(self) -> tuple[str, ...]:
         """Commands that go on from here."""
-        recording = next(iter(Manifest.open(self.corpus / "test.jsonl"))).audio
+        recording = next(iter(Manifest.open(self.corpus / "valid.jsonl"))).audio
         speaker = Manifest.open(self.corpus / "train.jsonl").speakers[0]
-        vocoder = self._run("vocoder")
+        vocoder = self.run("vocoder")
         return (
-            f"foresay continue {recording} --lm {self._run('lm')} --vocoder {vocoder} --temperature 0.7 --seconds 2 --out continued",
+            f"foresay continue {recording} --lm {self.run('lm')} --vocoder {vocoder} --temperature 0.7 --prompt-seconds 2 --out more",
             f"foresay resynthesize {recording} --vocoder {vocoder} --speaker {speaker} --out converted",
         )
 
@@ -97,8 +101,8 @@ class Spoken:
         """List all commands, in the order in which they need each other."""
         train, valid, test = (str(self.corpus / f"{split}.jsonl") for split in ("train", "valid", "test"))
         ours, judges = map(str, self._halves())
-        acpc, units, lm, vocoder, judge = (str(self._run(name)) for name in ("acpc", "units", "lm", "vocoder", "judge"))
-        both = ("--units", units, "--valid", valid)
+        acpc, units, lm, vocoder, judge = (str(self.run(name)) for name in ("acpc", "units", "lm", "vocoder", "judge"))
+        both, prompts, pairs = ("--units", units, "--valid", valid), str(self._prompts()), str(self.size.pairs)
         exclude = ("--exclude", test, "--exclude", valid)
         words = str(self.parent / "words")
         return [
@@ -127,25 +131,33 @@ class Spoken:
                     Command(("lm", "train", str(self.texts), "--order", "3", *exclude, "--out", words), Path(words)),
                 ),
             ),
+            Stage(
+                "continuing prompts",
+                (
+                    Command(("continue", prompts, "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", str(self.run("continued")))),
+                    Command(
+                        ("corpus", "make", "spoken-pairs", str(self.run("pairs")), "--words", pairs, "--sentences", pairs, "--voices", "1")
+                    ),
+                ),
+            ),
             Stage("measuring", tuple(self._measuring(train, valid, test, judges))),
         ]
 
     def results(self) -> list[Result]:
         """Read all that was measured of units, language model and vocoder."""
-        runs = (self._run("units"), self._run("lm"), self._run("vocoder"))
+        runs = (self.run("units"), self.run("lm"), self.run("vocoder"))
         return [row for run in runs for row in with_draws(run, read_results(run / RESULTS))]
 
     def _measuring(self, train: str, valid: str, test: str, judges: str) -> Iterator[Command]:
         """Yield what is measured of vocoder, language model and units, the longest first."""
-        lm, judge = str(self._run("lm")), str(self._run("judge"))
-        speech = ("--corpus", valid, "--train-corpus", judges, "--option", f"intelligibility.judge={judge}")
-        yield _evaluate(self._run("vocoder"), "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc", *speech)
-        yield _evaluate(self._run("lm"), "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
+        speech = ("--corpus", valid, "--train-corpus", judges, "--option", f"intelligibility.judge={self.run('judge')}")
+        yield _evaluate(self.run("vocoder"), "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc", *speech)
+        yield _evaluate(self.run("lm"), "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
         for name, part in PAIRS.items():
             yield _evaluate(
-                self._run("lm"), f"{name}:repaired", "--corpus", str(self.parent / "pairs" / f"{part}.jsonl"), "--train-corpus", train
+                self.run("lm"), f"{name}:repaired", "--corpus", str(self.parent / "pairs" / f"{part}.jsonl"), "--train-corpus", train
             )
-        yield Command(("units", "describe", str(self._run("units")), "--corpus", test, "--train-corpus", train))
+        yield Command(("units", "describe", str(self.run("units")), "--corpus", test, "--train-corpus", train))
 
     def _halves(self) -> tuple[Path, Path]:
         """Write every other recording of the training for the vocoder, and the rest for whoever judges it."""
@@ -159,7 +171,16 @@ class Spoken:
     def _steps(self, recipe: tuple[str, int]) -> list[str]:
         return overriding([f"trainer.steps={round(self.size.share * recipe[1])}"])
 
-    def _run(self, name: str) -> Path:
+    def _prompts(self) -> Path:
+        """Write a recording of each speaker of `valid.jsonl`, whose beginning is continued."""
+        path = self.parent / "prompts.jsonl"
+        if not path.exists():
+            first = {item.speaker: item for item in reversed(list(Manifest.open(self.corpus / "valid.jsonl")))}
+            write_manifest(path, reversed(first.values()))
+        return path
+
+    def run(self, name: str) -> Path:
+        """The folder of a run, or of what a command makes."""
         return self.parent / name
 
 
