@@ -13,8 +13,6 @@ from foresay.encoding.passes import CorpusPasses
 from foresay.errors import UserError
 from foresay.loading import load
 from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
-from foresay.workflows.evaluate import evaluate
-from foresay.workflows.extract import extract
 from foresay.workflows.rehearsal import rehearse
 from foresay.workflows.train import run_recipe
 from reference.levels import write_corpus
@@ -101,12 +99,7 @@ def test_what_cannot_be_fitted_is_explained(overrides: list[str], message: str, 
         run_recipe("train", "kmeans", manifest.path, tmp_path / "run", overrides=overrides)
 
 
-def test_units_give_no_features_and_have_no_rehearsal(tmp_path: Path, manifest: Manifest) -> None:
-    run_recipe("train", "kmeans", manifest.path, tmp_path / "units", overrides=["model.clusters=8"])
-    with pytest.raises(UserError, match="is a KMeansUnits, which gives no features"):
-        evaluate([tmp_path / "units"], manifest.path, measures=["clusters:k50"])
-    with pytest.raises(UserError, match="gives no features"):
-        extract(tmp_path / "units", manifest.path, tmp_path / "out", layer="mfcc")
+def test_units_have_no_rehearsal(tmp_path: Path, manifest: Manifest) -> None:
     with pytest.raises(UserError, match="leave out --dry-run"):
         rehearse("train", "kmeans", manifest.path, tmp_path / "run")
 
