@@ -39,10 +39,10 @@ class SpokenScale:
 
 
 SCALES = {
-    "full": SpokenScale(120.0, share=1.0, clusters=100, sentences=20_000, pairs=200),
+    "full": SpokenScale(60.0, share=1.0, clusters=100, sentences=20_000, pairs=200),
     "tiny": SpokenScale(20.0, share=0.1, clusters=50, sentences=2_000, pairs=50),
 }
-ENCODER, LM, VOCODER = ("demo-acpc", 400), ("unit-lm-tiny", 1000), ("unit-vocoder-tiny", 800)
+ENCODER, LM, VOCODER = ("demo-acpc", 500), ("unit-lm-tiny", 800), ("unit-vocoder-tiny", 800)
 """Recipes and updates."""
 LAYER = "c"
 PROMPTED = ("--prompt-seconds", "1.5", "--temperature", "0.3,0.7,1.0,1.5", "--longest", "100")
@@ -104,7 +104,7 @@ class Spoken:
         acpc, units, lm, vocoder, judge = (str(self.run(name)) for name in ("acpc", "units", "lm", "vocoder", "judge"))
         both, prompts, pairs = ("--units", units, "--valid", valid), str(self._prompts()), str(self.size.pairs)
         exclude = ("--exclude", test, "--exclude", valid)
-        words = str(self.parent / "words")
+        letters = self.run("letters")
         return [
             Stage(
                 "pre-training Aligned CPC",
@@ -128,7 +128,9 @@ class Spoken:
                     Command(("train", VOCODER[0], *both, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER))),
                     Command(("train", LM[0], *both, "--corpus", train, "--run", lm, *self._steps(LM))),
                     Command(("finetune", "hmm-tiny", "--corpus", judges, "--run", judge)),
-                    Command(("lm", "train", str(self.texts), "--order", "3", *exclude, "--out", words), Path(words)),
+                    Command(
+                        ("lm", "train", str(self.texts), "--unit", "letters", "--order", "5", *exclude, "--out", str(letters)), letters
+                    ),
                 ),
             ),
             Stage(
@@ -153,6 +155,9 @@ class Spoken:
         speech = ("--corpus", valid, "--train-corpus", judges, "--option", f"intelligibility.judge={self.run('judge')}")
         yield _evaluate(self.run("vocoder"), "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc", *speech)
         yield _evaluate(self.run("lm"), "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
+        spoken = {"vocoder": "vocoder", "recognizer": "judge", "language_model": "letters"}
+        options = [word for option, run in spoken.items() for word in ("--option", f"continuation.{option}={self.run(run)}")]
+        yield _evaluate(self.run("lm"), "continuation:tiny", "--corpus", valid, "--train-corpus", train, *options)
         for name, part in PAIRS.items():
             yield _evaluate(
                 self.run("lm"), f"{name}:repaired", "--corpus", str(self.parent / "pairs" / f"{part}.jsonl"), "--train-corpus", train
