@@ -129,7 +129,21 @@ class Spoken:
                     Command(("train", LM[0], *both, "--corpus", train, "--run", lm, *self._steps(LM))),
                     Command(("finetune", "hmm-tiny", "--corpus", judges, "--run", judge)),
                     Command(
-                        ("lm", "train", str(self.texts), "--unit", "letters", "--order", "5", *exclude, "--out", str(letters)), letters
+                        (
+                            "lm",
+                            "train",
+                            str(self.texts),
+                            "--unit",
+                            "letters",
+                            "--order",
+                            "5",
+                            "--normalization",
+                            "plain",
+                            *exclude,
+                            "--out",
+                            str(letters),
+                        ),
+                        letters,
                     ),
                 ),
             ),
