@@ -21,12 +21,13 @@ class Options:
 
     name: tyro.conf.Positional[str] = "acpc"
     """acpc: train CPC and Aligned CPC, see what they learnt. recognition: recognizers from 1, 3 and 10 minutes of transcripts.
-    recognizers: CTC, attention, a transducer and hidden Markov models, side by side. superb: three small models on ten tasks."""
+    recognizers: CTC, attention, a transducer and hidden Markov models, side by side. superb: three small models on ten tasks.
+    spoken-lm: units, a language model and a vocoder of them, speech to listen to."""
     run: Path = Path("runs")
     """Folder that holds the runs, the corpus and the report."""
     corpus: Path | None = None
-    """Of recognition and recognizers: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl, test.jsonl,
-    texts.txt for the language models and, to pre-train on, perhaps unlabelled.jsonl."""
+    """Of recognition, recognizers and spoken-lm: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl, test.jsonl,
+    texts.txt for the language models of text and, to pre-train on, perhaps unlabelled.jsonl."""
     scale: Literal["tiny", "full"] = "full"
     """full: about ten minutes on two cores; tiny: about three."""
 
