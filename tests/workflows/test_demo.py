@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import foresay
-from foresay.corpora.manifest import Item, write_manifest
+from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.workflows.demos.recognition import SIZES, updates
+from foresay.workflows.demos.spoken_lm import SCALES, Spoken
 
 pytest.importorskip("espeakng_loader")
 
@@ -52,6 +53,35 @@ def test_hidden_markov_models_learn_where_networks_have_hardly_begun(tmp_path: P
     assert int(found["hmm"]["parameters"].replace(",", "")) > 30_000
     page = done.report.read_text(encoding="utf-8")
     assert page.count("Where hmm-5min finds the text of") == 3
+
+
+def test_no_recording_of_the_vocoder_is_one_of_its_judges(tmp_path: Path) -> None:
+    for split, count in (("train", 7), ("valid", 5), ("test", 1)):
+        speech = [Item(f"{split}-{n}", audio=tmp_path / "a.wav", duration=3.0, sample_rate=8000, speaker=f"s{n % 3}") for n in range(count)]
+        write_manifest(tmp_path / f"{split}.jsonl", speech)
+    spoken = Spoken(tmp_path, tmp_path, SCALES["tiny"], tmp_path / "texts.txt")
+    words = [command.words for stage in spoken.stages() for command in stage.commands]
+    given = {(one[0], one[1]): Manifest.open(one[one.index("--corpus") + 1]).ids for one in words if one[0] in {"train", "finetune"}}
+    vocoder, judge = set(given["train", "unit-vocoder-tiny"]), set(given["finetune", "hmm-tiny"])
+    assert (len(vocoder), len(judge), vocoder & judge) == (4, 3, set())
+    assert vocoder | judge == set(given["train", "unit-lm-tiny"])
+    (prompts,) = (one[1] for one in words if one[0] == "continue")
+    assert list(Manifest.open(prompts).ids) == ["valid-0", "valid-1", "valid-2"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_speech_is_resynthesized_from_units_that_say_something(tmp_path: Path) -> None:
+    done = foresay.demo(tmp_path, "tiny", "spoken-lm")
+    found = {(row.measure, row.metric, row.layer): row for row in done.results}
+    distance = "mel-cepstral distortion"
+    spoken, shuffled, mean = (found["resynthesis", distance, row] for row in ("resynthesized", "units shuffled", "mean frame"))
+    assert spoken.high is not None
+    assert mean.low is not None
+    assert shuffled.low is not None
+    assert spoken.high < mean.low
+    assert spoken.value < shuffled.low
+    assert done.report.read_text(encoding="utf-8").count("<audio") > 20  # of prompts at four temperatures, of utterances in seven ways
 
 
 @pytest.mark.slow

@@ -26,8 +26,8 @@ class Options:
     run: Path = Path("runs")
     """Folder that holds the runs, the corpus and the report."""
     corpus: Path | None = None
-    """Of recognition, recognizers and spoken-lm: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl, test.jsonl,
-    texts.txt for the language models of text and, to pre-train on, perhaps unlabelled.jsonl."""
+    """Of recognition, recognizers and spoken-lm: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl,
+    test.jsonl, texts.txt for the language models of text and, to pre-train on, perhaps unlabelled.jsonl."""
     scale: Literal["tiny", "full"] = "full"
     """full: about ten minutes on two cores; tiny: about three."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresay.corpora.manifest import Manifest, write_manifest
+from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.progress import stage
 from foresay.results import RESULTS, Result, read_results, with_draws
 from foresay.workflows.demos import Demo, Scale, Shown
@@ -84,7 +84,7 @@ class Spoken:
     @property
     def runs(self) -> tuple[Path, ...]:
         """The runs that the report shows."""
-        return self.run("lm"), self.run("vocoder"), self.run("acpc")
+        return self.run("lm"), self.run("vocoder"), self.run("units"), self.run("acpc")
 
     @property
     def more(self) -> tuple[str, ...]:
@@ -99,63 +99,29 @@ class Spoken:
 
     def stages(self) -> list[Stage]:
         """List all commands, in the order in which they need each other."""
-        train, valid, test = (str(self.corpus / f"{split}.jsonl") for split in ("train", "valid", "test"))
-        ours, judges = map(str, self._halves())
-        acpc, units, lm, vocoder, judge = (str(self.run(name)) for name in ("acpc", "units", "lm", "vocoder", "judge"))
-        both, prompts, pairs = ("--units", units, "--valid", valid), str(self._prompts()), str(self.size.pairs)
-        exclude = ("--exclude", test, "--exclude", valid)
-        letters = self.run("letters")
+        train, valid, test = (self.corpus / f"{split}.jsonl" for split in ("train", "valid", "test"))
+        ours, judges = self._halves()
+        acpc, units, lm, vocoder, judge, letters = map(self.run, ("acpc", "units", "lm", "vocoder", "judge", "letters"))
+        spelling = ("--unit", "letters", "--order", 5, "--normalization", "plain", "--exclude", test, "--exclude", valid)
+        learnt = ("--units", units, "--valid", valid)
+        pretrain = _command("pretrain", ENCODER[0], "--corpus", train, "--run", acpc, *self._steps(ENCODER))
+        fit = _command("units", "fit", acpc, "--layer", LAYER, "--clusters", self.size.clusters, "--corpus", train, "--run", units)
+        train_all = (
+            _command("train", VOCODER[0], *learnt, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER)),
+            _command("train", LM[0], *learnt, "--corpus", train, "--run", lm, *self._steps(LM)),
+            _command("finetune", "hmm-tiny", "--corpus", judges, "--run", judge),
+            _command("lm", "train", self.texts, *spelling, "--out", letters, makes=letters),
+        )
+        pairs = ("--words", self.size.pairs, "--sentences", self.size.pairs, "--voices", 1)
+        speak = (
+            _command("continue", self._prompts(), "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", self.run("continued")),
+            _command("corpus", "make", "spoken-pairs", self.run("pairs"), *pairs),
+        )
         return [
-            Stage(
-                "pre-training Aligned CPC",
-                (
-                    Command(
-                        ("pretrain", ENCODER[0], "--corpus", train, "--run", acpc, *self._steps(ENCODER)),
-                    ),
-                ),
-            ),
-            Stage(
-                "finding units",
-                (
-                    Command(
-                        ("units", "fit", acpc, "--layer", LAYER, "--clusters", str(self.size.clusters), "--corpus", train, "--run", units)
-                    ),
-                ),
-            ),
-            Stage(
-                "a language model of units, a vocoder, and a judge of what they say",
-                (
-                    Command(("train", VOCODER[0], *both, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER))),
-                    Command(("train", LM[0], *both, "--corpus", train, "--run", lm, *self._steps(LM))),
-                    Command(("finetune", "hmm-tiny", "--corpus", judges, "--run", judge)),
-                    Command(
-                        (
-                            "lm",
-                            "train",
-                            str(self.texts),
-                            "--unit",
-                            "letters",
-                            "--order",
-                            "5",
-                            "--normalization",
-                            "plain",
-                            *exclude,
-                            "--out",
-                            str(letters),
-                        ),
-                        letters,
-                    ),
-                ),
-            ),
-            Stage(
-                "continuing prompts",
-                (
-                    Command(("continue", prompts, "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", str(self.run("continued")))),
-                    Command(
-                        ("corpus", "make", "spoken-pairs", str(self.run("pairs")), "--words", pairs, "--sentences", pairs, "--voices", "1")
-                    ),
-                ),
-            ),
+            Stage("pre-training Aligned CPC", (pretrain,)),
+            Stage("finding units", (fit,)),
+            Stage("a language model of units, a vocoder, and a judge of what they say", train_all),
+            Stage("continuing prompts", speak),
             Stage("measuring", tuple(self._measuring(train, valid, test, judges))),
         ]
 
@@ -164,19 +130,20 @@ class Spoken:
         runs = (self.run("units"), self.run("lm"), self.run("vocoder"))
         return [row for run in runs for row in with_draws(run, read_results(run / RESULTS))]
 
-    def _measuring(self, train: str, valid: str, test: str, judges: str) -> Iterator[Command]:
+    def _measuring(self, train: Path, valid: Path, test: Path, judges: Path) -> Iterator[Command]:
         """Yield what is measured of vocoder, language model and units, the longest first."""
-        speech = ("--corpus", valid, "--train-corpus", judges, "--option", f"intelligibility.judge={self.run('judge')}")
-        yield _evaluate(self.run("vocoder"), "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc", *speech)
-        yield _evaluate(self.run("lm"), "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
-        spoken = {"vocoder": "vocoder", "recognizer": "judge", "language_model": "letters"}
-        options = [word for option, run in spoken.items() for word in ("--option", f"continuation.{option}={self.run(run)}")]
-        yield _evaluate(self.run("lm"), "continuation:tiny", "--corpus", valid, "--train-corpus", train, *options)
+        lm, vocoder, judge = map(self.run, ("lm", "vocoder", "judge"))
+        judged = ("--option", f"intelligibility.judge={judge}")
+        spoken = {"vocoder": vocoder, "recognizer": judge, "language_model": self.run("letters")}
+        options = [word for option, run in spoken.items() for word in ("--option", f"continuation.{option}={run}")]
+        synthesis = "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc"
+        yield _command("evaluate", vocoder, "--measures", synthesis, "--corpus", valid, "--train-corpus", judges, *judged)
+        yield _command("evaluate", lm, "--measures", "continuation:tiny", "--corpus", valid, "--train-corpus", train, *options)
+        yield _command("evaluate", lm, "--measures", "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
         for name, part in PAIRS.items():
-            yield _evaluate(
-                self.run("lm"), f"{name}:repaired", "--corpus", str(self.parent / "pairs" / f"{part}.jsonl"), "--train-corpus", train
-            )
-        yield Command(("units", "describe", str(self.run("units")), "--corpus", test, "--train-corpus", train))
+            pairs = self.run("pairs") / f"{part}.jsonl"
+            yield _command("evaluate", lm, "--measures", f"{name}:repaired", "--corpus", pairs, "--train-corpus", train)
+        yield _command("units", "describe", self.run("units"), "--corpus", test, "--train-corpus", train)
 
     def _halves(self) -> tuple[Path, Path]:
         """Write every other recording of the training for the vocoder, and the rest for whoever judges it."""
@@ -194,8 +161,10 @@ class Spoken:
         """Write a recording of each speaker of `valid.jsonl`, whose beginning is continued."""
         path = self.parent / "prompts.jsonl"
         if not path.exists():
-            first = {item.speaker: item for item in reversed(list(Manifest.open(self.corpus / "valid.jsonl")))}
-            write_manifest(path, reversed(first.values()))
+            first: dict[str | None, Item] = {}
+            for item in Manifest.open(self.corpus / "valid.jsonl"):
+                first.setdefault(item.speaker, item)
+            write_manifest(path, first.values())
         return path
 
     def run(self, name: str) -> Path:
@@ -203,5 +172,5 @@ class Spoken:
         return self.parent / name
 
 
-def _evaluate(run: Path, measures: str, *rest: str) -> Command:
-    return Command(("evaluate", str(run), "--measures", measures, *rest))
+def _command(*words: object, makes: Path | None = None) -> Command:
+    return Command(tuple(map(str, words)), makes)
