@@ -40,6 +40,15 @@ TITLES = {
     "slot_filling": "Slot filling (SUPERB)",
     "intelligibility": "Intelligibility of synthesized speech",
     "voice_conversion": "Voice conversion",
+    "units": "Units",
+    "unit_perplexity": "Language model of units",
+    "swuggy": "Words and non-words (sWUGGY)",
+    "sblimp": "Grammar (sBLIMP)",
+    "ssimi": "Similarity of words (sSIMI)",
+    "storycloze": "Ends of stories (StoryCloze)",
+    "prosaudit": "Prosody (ProsAudit)",
+    "continuation": "Continuations",
+    "resynthesis": "Resynthesis",
 }
 """Measures, by their names in `--measures`."""
 
@@ -97,6 +106,18 @@ EXPLANATIONS = {
     "voice_conversion": (
         "Whether speech that was converted into another voice is taken for that speaker, by a verifier that learnt the voices from other "
         "recordings. Source unchanged: the same before it was converted."
+    ),
+    "units": (
+        "How many units are in use, what they cost in bits a second, and what they say about phones; frames, shuffled: the same units in "
+        "another order."
+    ),
+    "unit_perplexity": (
+        "What each unit costs, and a second of speech, where the model says what comes next; n-grams of the training units stand beside. "
+        "Only bits a second can be compared with other units."
+    ),
+    "resynthesis": (
+        "How far speech that is spoken again from its units lies from the recording: envelopes (mel-cepstral distortion), pitch, and the "
+        "units that are found in it. Units shuffled: the same sounds in another order."
     ),
     "swuggy": (
         "How often a word is found likelier than its non-word. 50% is chance; what length and n-grams of units reach is no knowledge of "

@@ -12,7 +12,8 @@ def summary(records: Sequence[Record], comparisons: Sequence[Comparison]) -> Htm
     """A paragraph for each run and, for a single run, its main numbers large."""
     headline = next((c for c in comparisons if c.best and any(_trained(line) for line in c.lines)), None)
     several = len({c.kind.corpus for c in comparisons if not c.seen}) > 1
-    sentences = [join([_training(record), " ", _outcome(headline, place, several=several)]) for place, record in enumerate(records)]
+    own = [_headline_of(place, headline, comparisons) for place in range(len(records))]
+    sentences = [join([_training(one), " ", _outcome(own[place], place, several=several)]) for place, one in enumerate(records)]
     sentences[-1] = join([sentences[-1], _references(headline)])
     paragraphs = [tag("p", sentence, class_="lead") for sentence in sentences]
     tiles = _tiles(records[0], headline) if len(records) == 1 else []
@@ -113,6 +114,11 @@ def _tiles(record: Record, headline: Comparison | None) -> list[tuple[str, str]]
     if record.training_seconds:
         tiles.append(("training time, about", span(record.training_seconds)))
     return tiles
+
+
+def _headline_of(run: int, headline: Comparison | None, comparisons: Sequence[Comparison]) -> Comparison | None:
+    """What is said first of a run: what is of all or, where it has no part in that, the first measure that it has a part in."""
+    return next((c for c in [headline, *comparisons] if c and c.best and _best_of(c, run)), None)
 
 
 def _best_of(headline: Comparison | None, run: int) -> Line | None:
