@@ -7,7 +7,7 @@ import pytest
 import foresay
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.workflows.demos.recognition import SIZES, updates
-from foresay.workflows.demos.spoken_lm import SCALES, Spoken
+from foresay.workflows.demos.spoken_lm import SCALES, SpokenParts
 
 pytest.importorskip("espeakng_loader")
 
@@ -59,7 +59,7 @@ def test_no_recording_of_the_vocoder_is_one_of_its_judges(tmp_path: Path) -> Non
     for split, count in (("train", 7), ("valid", 5), ("test", 1)):
         speech = [Item(f"{split}-{n}", audio=tmp_path / "a.wav", duration=3.0, sample_rate=8000, speaker=f"s{n % 3}") for n in range(count)]
         write_manifest(tmp_path / f"{split}.jsonl", speech)
-    spoken = Spoken(tmp_path, tmp_path, SCALES["tiny"], tmp_path / "texts.txt")
+    spoken = SpokenParts(tmp_path, tmp_path, SCALES["tiny"], tmp_path / "texts.txt")
     words = [command.words for stage in spoken.stages() for command in stage.commands]
     given = {(one[0], one[1]): Manifest.open(one[one.index("--corpus") + 1]).ids for one in words if one[0] in {"train", "finetune"}}
     vocoder, judge = set(given["train", "unit-vocoder-tiny"]), set(given["finetune", "hmm-tiny"])

@@ -61,7 +61,7 @@ class SpokenLMDemo(Demo):
         """
         size, place = SCALES[scale], parent / "spoken-lm"
         corpus, texts = transcribed(corpus, place, size.corpus, place / TEXTS, size.sentences)
-        spoken = Spoken(corpus, place, size, texts)
+        spoken = SpokenParts(corpus, place, size, texts)
         do(spoken.stages())
         keep_continuations(spoken.run("lm"), spoken.run("continued"))
         with stage("writing the report"):
@@ -71,7 +71,7 @@ class SpokenLMDemo(Demo):
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenParts:
     """All that is made."""
 
     corpus: Path
