@@ -104,24 +104,24 @@ class SpokenParts:
         acpc, units, lm, vocoder, judge, letters = map(self.run, ("acpc", "units", "lm", "vocoder", "judge", "letters"))
         spelling = ("--unit", "letters", "--order", 5, "--normalization", "plain", "--exclude", test, "--exclude", valid)
         learnt = ("--units", units, "--valid", valid)
-        pretrain = _command("pretrain", ENCODER[0], "--corpus", train, "--run", acpc, *self._steps(ENCODER))
-        fit = _command("units", "fit", acpc, "--layer", LAYER, "--clusters", self.size.clusters, "--corpus", train, "--run", units)
-        train_all = (
-            _command("train", VOCODER[0], *learnt, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER)),
-            _command("train", LM[0], *learnt, "--corpus", train, "--run", lm, *self._steps(LM)),
+        pairs = ("--words", self.size.pairs, "--sentences", self.size.pairs, "--voices", 1)
+        begin = (
+            _command("pretrain", ENCODER[0], "--corpus", train, "--run", acpc, *self._steps(ENCODER)),
             _command("finetune", "hmm-tiny", "--corpus", judges, "--run", judge),
+            _command("corpus", "make", "spoken-pairs", self.run("pairs"), *pairs),
             _command("lm", "train", self.texts, *spelling, "--out", letters, makes=letters),
         )
-        pairs = ("--words", self.size.pairs, "--sentences", self.size.pairs, "--voices", 1)
-        speak = (
-            _command("continue", self._prompts(), "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", self.run("continued")),
-            _command("corpus", "make", "spoken-pairs", self.run("pairs"), *pairs),
+        fit = _command("units", "fit", acpc, "--layer", LAYER, "--clusters", self.size.clusters, "--corpus", train, "--run", units)
+        learn = (
+            _command("train", VOCODER[0], *learnt, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER)),
+            _command("train", LM[0], *learnt, "--corpus", train, "--run", lm, *self._steps(LM)),
         )
+        speak = _command("continue", self._prompts(), "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", self.run("continued"))
         return [
-            Stage("pre-training Aligned CPC", (pretrain,)),
+            Stage("pre-training Aligned CPC, and what judges", begin),
             Stage("finding units", (fit,)),
-            Stage("a language model of units, a vocoder, and a judge of what they say", train_all),
-            Stage("continuing prompts", speak),
+            Stage("training a vocoder and a language model of units", learn),
+            Stage("continuing prompts", (speak,)),
             Stage("measuring", tuple(self._measuring(train, valid, test, judges))),
         ]
 
