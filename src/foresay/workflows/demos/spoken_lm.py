@@ -42,7 +42,7 @@ SCALES = {
     "full": SpokenScale(60.0, share=1.0, clusters=100, sentences=20_000, pairs=200),
     "tiny": SpokenScale(20.0, share=0.1, clusters=50, sentences=2_000, pairs=50),
 }
-ENCODER, LM, VOCODER = ("demo-acpc", 500), ("unit-lm-tiny", 800), ("unit-vocoder-tiny", 600)
+ENCODER, LM, VOCODER = ("demo-acpc", 300), ("unit-lm-tiny", 800), ("unit-vocoder-tiny", 600)
 """Recipes and updates."""
 LAYER = "c"
 PROMPTED = ("--prompt-seconds", "1.5", "--temperature", "0.3,0.7,1.0,1.5", "--longest", "100")
