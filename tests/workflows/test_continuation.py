@@ -122,6 +122,39 @@ def test_the_same_command_goes_on_and_another_is_refused(corpus: Manifest, runs:
         continue_speech(*given, dataclasses.replace(how, seed=1), vocoder=runs / "vocoder", speaker="speaker 1")
 
 
+def test_another_prompt_by_the_same_name_is_spoken_anew(runs: Path, tmp_path: Path) -> None:
+    """Also where the first command was stopped before it listed all units."""
+    prompt, given = tmp_path / "prompt.wav", (tmp_path / "prompt.wav", runs / "lm", tmp_path / "out")
+    how = Continuing((COLD,), prompt_seconds=0.2)
+    spoken = []
+    for level in (0.125, 0.375, 0.375, 0.25):
+        soundfile.write(prompt, np.full(6_400, level), 16_000)
+        (one,) = continue_speech(*given, how, vocoder=runs / "vocoder", speaker="speaker 1").continued
+        assert lines_of(tmp_path / "out" / "units.jsonl") == [json.loads(json.dumps(dataclasses.asdict(one)))]
+        path = tmp_path / "out" / "prompt-T0.5-1.wav"
+        spoken.append((path.read_bytes(), path.stat().st_mtime_ns))
+        assert [item.id for item in Manifest.open(tmp_path / "out" / "manifest.jsonl")] == ["prompt-T0.5-1"]
+    assert spoken[1] == spoken[2]
+    assert len({content for content, _ in spoken}) == 3
+    (tmp_path / "out" / "units.jsonl").write_text((tmp_path / "out" / "units.jsonl").read_text()[:20])
+    continue_speech(*given, how, vocoder=runs / "vocoder", speaker="speaker 1")
+    assert path.read_bytes() == spoken[3][0]
+    assert path.stat().st_mtime_ns > spoken[3][1]
+
+
+def test_nothing_of_other_things_is_lost(corpus: Manifest, runs: Path, tmp_path: Path) -> None:
+    how = Continuing((COLD,), prompt_seconds=0.2)
+    for name in ("units.jsonl", "continuations.jsonl"):
+        out = tmp_path / name
+        out.mkdir()
+        (out / name).write_text("mine")
+        with pytest.raises(UserError, match=f"{name} is there already, and is none of this command's"):
+            continue_speech(corpus.path, runs / "lm", out, how)
+        assert (out / name).read_text() == "mine"
+    with pytest.raises(UserError, match="would itself be continued the next time"):
+        continue_speech(tmp_path, runs / "lm", tmp_path / "out", how)
+
+
 def test_a_prompt_is_continued_alike_whatever_else_is_continued(corpus: Manifest, runs: Path, tmp_path: Path) -> None:
     how = Continuing((WARM,), samples=2, prompt_seconds=0.3)
     all_of_them = continue_speech(corpus.path, runs / "lm", tmp_path / "all", how).continued

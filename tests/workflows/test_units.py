@@ -13,7 +13,7 @@ import torch
 from foresay import cli
 from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Item, Manifest, write_manifest
-from foresay.errors import UserError
+from foresay.errors import AudioError, UserError
 from foresay.loading import load
 from foresay.models.units.kmeans import KMeansUnits
 from foresay.results import read_results
@@ -50,6 +50,27 @@ def test_what_cannot_be_fitted_is_refused(corpus: Path, tmp_path: Path) -> None:
         fit_units("logmel", corpus, tmp_path / "many", layer="logmel", clusters=60_000)
     with pytest.raises(UserError, match="has no layer 'L6' to find clusters in"):
         fit_units("logmel", corpus, tmp_path / "layer", layer="L6", clusters=8)
+
+
+def test_recordings_that_cannot_be_read_are_left_out_of_a_fit_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = write_corpus(tmp_path / "broken.jsonl", 5)
+    whole = fit_units("logmel", manifest.path, tmp_path / "all", layer="logmel", clusters=4)
+    for place in (1, 3):
+        audio = manifest[place].audio
+        assert audio is not None
+        audio.write_bytes(b"no audio")
+    capsys.readouterr()
+    units = fit_units("logmel", manifest.path, tmp_path / "units", layer="logmel", clusters=4)
+    assert "2 of 5 recordings cannot be read and are left out; the first: " in "".join(capsys.readouterr())
+    listed = (tmp_path / "units" / "left-out.txt").read_text().splitlines()
+    assert [line.split("\t")[:2] for line in listed] == [["train", "broken-1"], ["train", "broken-3"]]
+    assert units.fingerprint != whole.fingerprint
+    for place in (0, 2, 4):
+        audio = manifest[place].audio
+        assert audio is not None
+        audio.write_bytes(b"no audio")
+    with pytest.raises(AudioError, match="cannot be read as audio"):
+        fit_units("logmel", manifest.path, tmp_path / "none", layer="logmel", clusters=4)
 
 
 def test_imported_centers_give_the_units_that_they_gave_before(units: Path, corpus: Path, tmp_path: Path) -> None:

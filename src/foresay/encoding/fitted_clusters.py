@@ -41,6 +41,9 @@ def draw_frames(
     """Encode a corpus, or the recordings in the places `items` only, and keep about `most` frames of each layer: (N, D) float32.
 
     They are drawn at random, alike in layers of one clock; all, if there are not so many. `unreadable`: as of `encode_recordings`.
+
+    Raises:
+        AudioError: no recording can be read.
     """
     extractor = subject.extractor
     lengths = torch.from_numpy(manifest.lengths(extractor.sample_rate))
@@ -52,6 +55,8 @@ def draw_frames(
         for layer, features in recording.features.items():
             drawn = torch.from_numpy(random[layer].random(len(features)) < shares[layer])
             kept[layer].append(features[drawn.to(features.device)])
+    if unreadable and not any(kept.values()):
+        raise min(unreadable.items())[1]
     return {layer: torch.cat(kept.pop(layer)) for layer in subject.layers}
 
 

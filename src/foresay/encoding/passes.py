@@ -59,8 +59,7 @@ class CorpusPasses:
         for recording in encode_recordings(Subject("the encoder", encoder, (layer,)), self.manifest, self.device, set(drawn), unreadable):
             item = recording.item
             yield Recorded(item.id, item.speaker or UNKNOWN, recording.features[layer])
-        for place, error in unreadable.items():
-            self.leave_out(self.manifest[place].id, str(error))
+        self._leave_out_all(unreadable, len(drawn))
 
     def leave_out(self, name: str, why: str) -> None:
         """Note that nothing can be learnt from the utterance of this id."""
@@ -80,4 +79,14 @@ class CorpusPasses:
         drawn = draw_recordings(self.manifest, 3600 * hours, self.seed)
         unreadable: dict[int, AudioError] = {}
         subject = Subject("the encoder", encoder, (layer,))
-        return draw_frames(subject, self.manifest, most, self.seed, self.device, drawn, unreadable)[layer]
+        found = draw_frames(subject, self.manifest, most, self.seed, self.device, drawn, unreadable)[layer]
+        self._leave_out_all(unreadable, len(drawn))
+        return found
+
+    def _leave_out_all(self, unreadable: Mapping[int, AudioError], asked: int) -> None:
+        """Note which of so many recordings that were asked for cannot be read."""
+        for place, error in unreadable.items():
+            self.leave_out(self.manifest[place].id, str(error))
+        if unreadable:
+            first = min(unreadable.items())[1]
+            self.note(f"{len(unreadable):,} of {asked:,} recordings cannot be read and are left out; the first: {first}")

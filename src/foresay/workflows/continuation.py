@@ -37,6 +37,7 @@ from foresay.fingerprint import fingerprint, of_model
 from foresay.loading import load
 from foresay.locks import exclusive
 from foresay.progress import ProgressBar
+from foresay.results import read_lines
 from foresay.training.devices import find_process
 from foresay.version import __version__
 from foresay.workflows.resynthesize import ChosenVoice, load_synthesizer, only_voice, voice_of
@@ -123,6 +124,8 @@ def continue_speech(
 ) -> Continuation:
     """Continue every recording of files, folders and manifests, into the folder `out`: new, empty, or of the same command, which goes on.
 
+    What was spoken of another recording by the same name, which has other units, is spoken anew.
+
     Args:
         sources: One or more.
         lm: A language model of units: a run of `foresay train unit-lm…`, a step of it, or a model folder.
@@ -139,6 +142,9 @@ def continue_speech(
         msg = f"--speaker {speaker} says in whose voice a continuation is spoken, and nothing speaks it: give --vocoder RUN"
         raise UserError(msg)
     several = [sources] if isinstance(sources, str | Path) else list(sources)
+    if inside := [source for source in several if Path(out).resolve().is_relative_to(Path(source).resolve())]:
+        msg = f"{out} lies in {inside[0]}, and what is written there would itself be continued the next time: choose another --out"
+        raise UserError(msg)
     place = str(find_process(device).device)
     model = load_token_model(lm, place)
     synthesizer = None if vocoder is None else load_synthesizer(vocoder, place)
@@ -155,7 +161,7 @@ def continue_speech(
         ids = [
             name for manifest in manifests for prompt in manifest.ids for sampling in how.samplings for name in how.ids(prompt, sampling)
         ]
-        folder = SpeechFolder(Path(out), stamp, {"lm": str(lm), "vocoder": str(vocoder or "none")}, ids)
+        folder = SpeechFolder(Path(out), stamp, {"lm": str(lm), "vocoder": str(vocoder or "none")}, ids, beside=(UNITS, CONTINUATIONS))
         speaking = None if synthesizer is None else _Speaking(synthesizer, voice, folder, place)
         done = _Work(model, how, folder, speaking, place).all(manifests)
         done.left_out |= {name: str(error) for name, error in unreadable.items()}
@@ -225,7 +231,11 @@ class _Work:
 
     def __init__(self, model: TokenModel, how: Continuing, folder: SpeechFolder, speaking: _Speaking | None, device: str) -> None:
         self.model, self.how, self.folder, self.speaking, self.device = model, how, folder, speaking, device
-        self.done = Continuation()
+        self.done, self.path = Continuation(), folder.out / UNITS
+        self.before = {row["id"]: row for row in read_lines(self.path)}
+        """What was continued before, by the ids."""
+        if self.path.exists():
+            write_list(self.path, map(json.dumps, self.before.values()))  # without a line that was cut short
 
     def all(self, manifests: Sequence[Manifest]) -> Continuation:
         """Continue the recordings of all manifests; list the units, and where in the files what follows the prompts begins."""
@@ -239,7 +249,7 @@ class _Work:
                     continue
                 for one in self._continue(manifest.ids[place], waveform, speaker_of(manifest, place)):
                     starts[one.id] = len(waveform) / self.model.sample_rate
-        write_list(self.folder.out / UNITS, (json.dumps(dataclasses.asdict(one)) for one in self.done.continued))
+        write_list(self.path, (json.dumps(dataclasses.asdict(one)) for one in self.done.continued))
         spoken = [item for one in self.done.continued if (item := self.folder.done.get(one.id)) is not None]
         follows = [
             dataclasses.replace(item, start=starts[item.id], duration=item.duration - starts[item.id])
@@ -274,11 +284,17 @@ class _Work:
                 own = drawn.ids[number - 1 : number, :, :length]
                 found = tuple(own[0, 0].tolist())
                 one = Continued(name, prompt, sampling.temperature, number, units, found, ended=length < sampling.longest)
-                if self.speaking is not None and name not in self.folder.done:
+                if self.speaking is not None and not self._is_spoken(one):
                     one_drawn = dataclasses.replace(drawn, ids=own.to(self.device), lengths=drawn.lengths[number - 1 : number])
                     self.speaking.speak(name, waveform, speaker, one_drawn, self.done)
+                    with self.path.open("a", encoding="utf-8") as lines:
+                        lines.write(json.dumps(dataclasses.asdict(one)) + "\n")
                 self.done.continued.append(one)
                 yield one
+
+    def _is_spoken(self, one: Continued) -> bool:
+        """Whether a continuation of these very units was spoken before."""
+        return one.id in self.folder.done and self.before.get(one.id) == json.loads(json.dumps(dataclasses.asdict(one)))
 
 
 def repeated(tokens: Tokens, count: int) -> Tokens:

@@ -36,13 +36,14 @@ class SpeechFolder:
         stamp: A digest of all that the speech follows from, but the recordings.
         about: What made it, for people.
         ids: Of the recordings, in order.
+        beside: Names of other files that are written there.
 
     Raises:
         UserError: the folder holds something else, or two recordings have one id.
     """
 
-    def __init__(self, out: Path, stamp: str, about: Table, ids: Sequence[str]) -> None:
-        self.out, self.manifest = out, out / MANIFEST
+    def __init__(self, out: Path, stamp: str, about: Table, ids: Sequence[str], beside: Sequence[str] = ()) -> None:
+        self.out, self.manifest, self._files = out, out / MANIFEST, [out / name for name in (MANIFEST, *beside)]
         if repeated := [name for name, count in Counter(ids).items() if count > 1]:
             msg = f"two recordings are called {repeated[0]}: give the folder above both, or a manifest, so that each has a name of its own"
             raise UserError(msg)
@@ -87,8 +88,8 @@ class SpeechFolder:
         if made_by.exists() and read_toml_file(made_by).get("fingerprint") != stamp:
             msg = f"{self.out} holds speech that was made otherwise, as {made_by} says: choose another --out, or delete that folder"
             raise UserError(msg)
-        if self.manifest.exists() and not made_by.exists():
-            msg = f"{self.manifest} is there already, and is none of this command's: choose another --out, so that nothing of it is lost"
+        if not made_by.exists() and (there := [path for path in self._files if path.exists()]):
+            msg = f"{there[0]} is there already, and is none of this command's: choose another --out, so that nothing of it is lost"
             raise UserError(msg)
         make_folder(self.out)
         write_text(made_by, write_toml({**about, "version": __version__, "fingerprint": stamp}))

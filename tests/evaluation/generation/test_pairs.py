@@ -10,6 +10,7 @@ import torch
 from foresay.contracts import Tokens
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
+from foresay.evaluation.generation import _units
 from foresay.evaluation.generation._pairs import BIGRAM, GAIN, LENGTH, MODEL, UNIGRAM, Pair, judge
 from foresay.evaluation.generation._units import TOGETHER, count_units, encode_units, score_symbols, score_units
 from foresay.evaluation.generation.swuggy import BANDS, band
@@ -260,6 +261,25 @@ def test_the_same_units_are_equally_likely_whatever_is_scored_beside_them(monkey
     assert shapes == [(2, 1, 4)]
     assert all(torch.equal(scores[place], scores[place % 2]) for place in units)
     assert not torch.equal(scores[0], scores[1])
+
+
+def test_long_recordings_are_scored_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What attention takes grows with the square of the longest."""
+    model, shapes = toy_model(*TEXTS), []
+    exact = model.log_probabilities
+
+    def noted(tokens: Tokens) -> torch.Tensor:
+        shapes.append((len(tokens.ids), tokens.ids.shape[2]))
+        return exact(tokens)
+
+    monkeypatch.setattr(model, "log_probabilities", noted)
+    monkeypatch.setattr(_units, "ATTENDED", 300)
+    lengths = [20, 12, 12, 11, 3, 2, 10, 9]
+    units = {place: torch.arange(length) % 7 for place, length in enumerate(lengths)}
+    units[2] = torch.arange(1, 13) % 7
+    scores = score_units(model, units, "cpu")
+    assert shapes == [(1, 20), (2, 12), (2, 11), (3, 9)]
+    assert [len(scores[place]) for place in range(8)] == lengths
 
 
 def test_a_unit_that_was_never_met_is_unknown_to_the_counts() -> None:

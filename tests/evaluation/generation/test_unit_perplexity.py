@@ -65,6 +65,8 @@ def test_what_is_saved_is_the_difference_of_both(tmp_path: Path) -> None:
     assert saved.low is not None
     assert saved.low > 0
     assert saved.direction == "higher"
+    assert {found["bigram", metric].direction for metric in ("bits per unit", "perplexity")} == {"none"}  # of other units, other numbers
+    assert found["bigram", "bits per second"].direction == "lower"
 
 
 def test_counts_of_another_corpus_than_the_model_learnt_from_are_said(tmp_path: Path) -> None:
@@ -75,6 +77,9 @@ def test_counts_of_another_corpus_than_the_model_learnt_from_are_said(tmp_path: 
         found = {(row.layer, row.metric): row.details for row in find_measure("unit_perplexity")([subject], corpora)}
         note = found["language model", "bits per unit below bigram"].get("note", "")
         assert ("toy was trained on another corpus than" in note) is said
+    remembered = Subject("toy", toy_model(*TRAIN.values()), ("level",), trained_on=frozenset({corpora.train.digest, corpora.test.digest}))
+    notes = [row.details["note"] for row in find_measure("unit_perplexity")([remembered], corpora) if "note" in row.details]
+    assert notes == [f"toy was trained on {corpora.test.name}, on which it is tested: this is what it remembers."]
     learnt = {of for of, details in found.items() if details.get("trained_on") == corpora.train.name}
     assert learnt == {of for of in found if of[0] != "language model"} | {("language model", "bits per unit below bigram")}
 

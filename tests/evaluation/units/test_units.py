@@ -1,11 +1,16 @@
 """Bits, durations and phones of units: of a language whose phones are points, so that all of them are known."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from torch import Tensor
 
+from foresay.contracts import Frames
+from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.encoding.passes import CorpusPasses
 from foresay.encoding.subjects import Subject
 from foresay.encoding.unit_frames import UNITS, UnitFrames
@@ -15,7 +20,7 @@ from foresay.evaluation.units.units import SHUFFLED
 from foresay.loading import load
 from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 from foresay.results import Result
-from reference.levels import HOP, PHONES, RATE, trained, write_corpus
+from reference.levels import HOP, PHONES, RATE, Levels, LevelsSettings, trained, write_corpus
 from reference.unit_loops import rates
 
 
@@ -79,3 +84,24 @@ def test_what_gives_no_units_is_refused(corpora: Corpora) -> None:
     assert not measure.serves(load("mfcc"), corpora)
     with pytest.raises(UserError, match="mfcc gives no units: `foresay units fit mfcc"):
         measure([Subject("mfcc", load("mfcc"), ("mfcc",))], corpora)
+
+
+class _Late(Levels):
+    """Its first frame needs a second of audio, as a model's of much context may."""
+
+    def frame_count(self, lengths: Tensor, layer: str) -> Tensor:  # noqa: ARG002
+        return (lengths - RATE).clamp(min=0) // HOP
+
+    def features(self, waveforms: Tensor, lengths: Tensor, layers: Sequence[str] | None = None) -> Frames:
+        found = super().features(waveforms, lengths, layers)
+        counts = self.frame_count(lengths, "")
+        late = {name: one[:, RATE // HOP :] for name, one in found.values.items()}
+        return Frames(late, dict.fromkeys(late, counts), found.frame_rate)
+
+
+def test_a_corpus_shorter_than_a_frame_has_no_units(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", np.zeros(RATE // 2), RATE)
+    write_manifest(tmp_path / "short.jsonl", [Item("short", tmp_path / "short.wav", duration=0.5, sample_rate=RATE)])
+    corpora, units = Corpora(Manifest.open(tmp_path / "short.jsonl")), KMeansUnits(KMeansUnitsSettings("level", 2), _Late(LevelsSettings()))
+    with pytest.raises(UserError, match=r"no recording of .*short lasts a frame of late, so that there are no units"):
+        find_measure("units:unigram")([Subject("late", UnitFrames(units).eval(), ("level",))], corpora)

@@ -133,7 +133,7 @@ class TextPlan(_PaddedPlan):
         """
         lengths = _characters(manifest, settings)
         long = lengths > settings.characters
-        too_long = f"are longer than an update, data.characters = {settings.characters}: write a sentence a line"
+        too_long = f"are longer than an update, data.characters = {settings.characters}: raise it, or write a sentence a line"
         self.notes = _left_out("items", {_untranscribed(settings): lengths == 0, too_long: long})
         super().__init__(manifest, settings, seed, lengths, (lengths > 0) & ~long)
 

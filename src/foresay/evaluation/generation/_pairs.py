@@ -32,8 +32,8 @@ from foresay.errors import UserError
 from foresay.evaluation.generation._units import (
     Units,
     count_units,
-    counted_elsewhere,
     encode_units,
+    said_of_training,
     score_symbols,
     score_units,
     token_model,
@@ -193,7 +193,7 @@ class PairMeasure(Measure[PairProtocol], ABC):
             yield self._accuracy(subject, name, BY_SUM, judge(found.pairs, _by_name(sums, found.places)), where)
         ours, control, ones = judged[MODEL].values, judged[BIGRAM].values, np.ones(len(judged[MODEL].ids))
         difference = bootstrap_difference(ours, ones, control, ones, seed=seed)
-        gained, about = float((ours - control).mean()), {"trained_on": train.name, **counted_elsewhere(subject, train)}
+        gained, about = float((ours - control).mean()), {"trained_on": train.name, **said_of_training(subject, Corpora(test, train))}
         yield self.row(subject, MODEL, GAIN, gained, difference, where, **about)
 
     def _accuracy(self, subject: Subject, name: str, metric: str, judged: Judged, where: Where, **details: Any) -> Result:  # noqa: ANN401

@@ -14,13 +14,16 @@ from foresay.encoding.kept import KeptFeatures
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
+from foresay.evaluation.measure import Corpora
 from foresay.models.generation.ngram import NGram, NGramSettings
 
 Units: TypeAlias = Mapping[int, Tensor]
 """By the places of recordings: (U,) int64 on the CPU."""
 
 TOGETHER = 32
-"""Recordings that are scored at once."""
+"""Recordings that are scored at once, at most."""
+ATTENDED = 2**24
+"""Pairs of units, of which one attends to the other, in all of them together, at most: a head takes 64 MB for them."""
 
 
 def token_model(subject: Subject, measure: str) -> TokenModel:
@@ -38,14 +41,17 @@ def token_model(subject: Subject, measure: str) -> TokenModel:
     raise UserError(msg)
 
 
-def counted_elsewhere(subject: Subject, train: Manifest) -> dict[str, str]:
-    """Note that n-grams are counted in another corpus than a model learnt from, as far as its run says, so that they know other things."""
-    if not subject.trained_on or train.digest in subject.trained_on:
-        return {}
-    return {
-        "note": f"{subject.name} was trained on another corpus than {train.name}, in which the n-grams beside it are counted: what it "
-        "gains over them may be due to the corpus. Give --train-corpus as it was in training"
-    }
+def said_of_training(subject: Subject, corpora: Corpora) -> dict[str, str]:
+    """Note what a model learnt from, as far as its run says: from what it is tested on, or from other texts than the n-grams beside it."""
+    train, test, notes = corpora.train, corpora.test, []
+    if test.digest in subject.trained_on:
+        notes.append(f"{subject.name} was trained on {test.name}, on which it is tested: this is what it remembers.")
+    if train is not None and subject.trained_on and train.digest not in subject.trained_on:
+        notes.append(
+            f"{subject.name} was trained on another corpus than {train.name}, in which the n-grams beside it are counted: what it gains "
+            "over them may be due to the corpus. Give --train-corpus as it was in training."
+        )
+    return {"note": " ".join(notes)} if notes else {}
 
 
 def encode_units(
@@ -128,9 +134,12 @@ def score_symbols(model: LanguageModel, units: Units) -> Mapping[int, Tensor]:
 
 def _batches(units: Units) -> Iterator[Units]:
     """Yield some recordings at a time, of about one length."""
-    order = sorted(units, key=lambda place: len(units[place]))
-    for first in range(0, len(order), TOGETHER):
-        yield {place: units[place] for place in order[first : first + TOGETHER]}
+    order = sorted(units, key=lambda place: len(units[place]), reverse=True)
+    while order:
+        longest = max(len(units[order[0]]), 1)
+        count = max(min(TOGETHER, ATTENDED // longest**2), 1)
+        yield {place: units[place] for place in order[:count]}
+        order = order[count:]
 
 
 def _tokens(model: TokenModel, units: Units, frame_rate: float | None) -> Tokens:

@@ -39,10 +39,10 @@ from foresay.evaluation.generation._transcripts import TranscriptScorer
 from foresay.evaluation.generation._units import (
     Units,
     count_units,
-    counted_elsewhere,
     encode_frames,
     encode_units,
     modelled_units,
+    said_of_training,
     score_symbols,
     token_model,
 )
@@ -186,7 +186,7 @@ class Continuations(Measure[ContinuationProtocol]):
         for temperature in ProgressBar(sorted(self.protocol.temperatures), "sampling", "temperature"):
             samples[f"temperature {temperature:g}"] = self._sample(model, prompts, temperature, seed)
         where = Where("test", test, seed, started, Population("prompts", [prompt.name for prompt in prompts]))
-        learnt = {"trained_on": train.name, **counted_elsewhere(subject, train)}
+        learnt = {"trained_on": train.name, **said_of_training(subject, Corpora(test, train))}
         texts = {name: [[str(unit) for unit in one.units.tolist()] for one in some] for name, some in samples.items()}
         scored = {name: _nats(trigram, prompts, some) for name, some in samples.items()}
         yield from self._judged(subject, "", samples, texts, scored, where, learnt)

@@ -2,9 +2,10 @@
 
     recordings --> tokenizer --> units, in the form that is modelled --> log p of each by those before it
 
-A number per unit depends on how many units there are, how long each lasts and whether runs are merged; bits a second can be compared:
-what it would cost to send the units. Durations, where runs are merged, are not among them, and neither are the ends of recordings.
-The n-grams (interpolated modified Kneser-Ney) are of the units of --train-corpus, which the model should have learnt from.
+A number per unit depends on how many units there are, how long each lasts and whether runs are merged, so that models are not ranked by
+it; bits a second can be compared: what it would cost to send the units. Durations, where runs are merged, are not among them, and neither
+are the ends of recordings. The n-grams (interpolated modified Kneser-Ney) are of the units of --train-corpus, which the model should have
+learnt from.
 """
 
 import math
@@ -24,14 +25,14 @@ from foresay.errors import UserError
 from foresay.evaluation.generation._pairs import CONTROL
 from foresay.evaluation.generation._units import (
     count_units,
-    counted_elsewhere,
     encode_units,
+    said_of_training,
     score_symbols,
     score_units,
     token_model,
 )
 from foresay.evaluation.measure import Corpora, Measure, Where
-from foresay.results import Metric, Result
+from foresay.results import NO_RANK, Metric, Result
 from foresay.statistics.intervals import bootstrap, bootstrap_difference
 
 MODEL, BIGRAM = "language model", "bigram"
@@ -53,10 +54,10 @@ class UnitPerplexity(Measure[UnitProtocol]):
     by_layer = False
     protocols: ClassVar[Mapping[str, UnitProtocol]] = {"modelled": UnitProtocol("modelled")}
     metrics: ClassVar[Mapping[str, Metric]] = {
-        BITS: Metric("lower", "bits", headline=True),
+        BITS: Metric("none", "bits"),
         RATE: Metric("lower", "bits/s", headline=True),
-        PERPLEXITY: Metric("lower", ""),
-        SAVED: Metric("higher", "bits"),
+        PERPLEXITY: NO_RANK,
+        SAVED: Metric("higher", "bits", headline=True),
     }
 
     def serves(self, model: Extractor, corpora: Corpora) -> bool:  # noqa: ARG002 - whatever the corpus
@@ -95,7 +96,8 @@ class UnitPerplexity(Measure[UnitProtocol]):
             yield self.row(subject, name, PERPLEXITY, 2**value, None, where, **control)
         saved = float((bits[BIGRAM] - bits[MODEL]).sum() / counts.sum())
         difference = bootstrap_difference(bits[BIGRAM], counts, bits[MODEL], counts, seed=seed)
-        yield self.row(subject, MODEL, SAVED, saved, difference, where, trained_on=train.name, **counted_elsewhere(subject, train))
+        said = said_of_training(subject, Corpora(test, train))
+        yield self.row(subject, MODEL, SAVED, saved, difference, where, trained_on=train.name, **said)
 
     def _left_out(self, counts: NDArray[np.float64], manifest: Manifest) -> dict[str, Any]:
         """Say what is left out."""

@@ -66,7 +66,7 @@ class Units(Measure[UnitsProtocol]):
         """Write `corpora.test` in units. A corpus without phones still gives bits, durations and use.
 
         Raises:
-            UserError: a model gives no units.
+            UserError: a model gives no units, or the corpus is shorter than a frame.
         """
         return [row for subject in subjects for row in self._rows(subject, corpora, seed, device)]
 
@@ -124,6 +124,9 @@ def _encode(subject: Subject, tokenizer: Tokenizer, corpora: Corpora, phones: Se
         names.append(recording.item.id)
         units.append(tokenizer.quantize(recording.features[layer])[:, 0].cpu().numpy())
         labels.append(recording.labels(layer, vocabulary))
+    if not sum(map(len, units)):
+        msg = f"no recording of {corpora.test.name} lasts a frame of {subject.name}, so that there are no units"
+        raise UserError(msg)
     return _InUnits(names, units, np.concatenate(labels))
 
 
