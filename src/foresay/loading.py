@@ -2,7 +2,8 @@
 
 A run (`runs/acpc`), a run at a step (`runs/acpc@1000`), a model folder (`model.toml` with `model.safetensors`),
 a baseline (`mfcc`, `plp`, `logmel`, `yin`, `pixels`), a checkpoint of the Hugging Face hub, by name or folder (`hf:NAME_OR_FOLDER`), or a
-`.pt` file of fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package.
+`.pt` file of fairseq. Of other people's wav2vec 2.0 and HuBERT only the tensors are taken, into the networks of this package;
+of their language models of text the body, for units to be modelled with (`twist`).
 After a `#` stands the part of a model that is meant: `runs/asr#encoder`.
 """
 
@@ -15,6 +16,7 @@ from torch import nn
 from foresay.building import BASELINES, baseline, build, is_baseline
 from foresay.contracts import Extractor, LanguageModel, Model, SpeechModel
 from foresay.errors import UserError, nearest, with_article
+from foresay.hub.causal_lm import is_causal_lm, read_body
 from foresay.hub.fairseq import read_file
 from foresay.hub.folders import fetch, is_ours, read_config, read_folder
 from foresay.hub.huggingface import read_model
@@ -200,4 +202,4 @@ def _foreign(name: str, overrides: dict[str, object], *, bare: bool) -> nn.Modul
     if overrides:
         msg = f"{name} is encoded by transformers' own network, of which Foresay changes nothing: leave out {', '.join(overrides)}"
         raise UserError(msg)
-    return read_model(folder)
+    return read_body(folder) if is_causal_lm(config) else read_model(folder)

@@ -19,13 +19,14 @@ from torch.utils._pytree import tree_leaves
 
 from foresay.baselines.mfcc import MFCC
 from foresay.baselines.yin import PitchTrack
-from foresay.contracts import Batch, FeatureExtractor, PitchEncoder, SpeechModel, StateRecognizer, Tokenizer, Trainable
+from foresay.contracts import Batch, CausalBody, FeatureExtractor, PitchEncoder, SpeechModel, StateRecognizer, Tokenizer, Trainable
 from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 from foresay.models.units.pitch_statistics import PitchStatistics, PitchStatisticsSettings
 from foresay.settings import parts_of
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
 from reference.listed import models_of, recipe_of
+from reference.tiny_causal_lms import tiny_body
 
 aten = torch.ops.aten
 WAITING = {
@@ -106,7 +107,7 @@ def _one_hot_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def _batch(model: SpeechModel) -> Batch:
     """Utterances of two lengths, if the model takes such, each with whatever a model may want."""
     if model.needs == ("text",):
-        return Batch(("0", "1"), text=("a bc", "d"))
+        return Batch(("0", "1"), text=("1 23", "4"))
     size, samples = max(2, model.group), 12_000
     lengths = torch.full((size,), samples)
     batch = Batch(tuple(map(str, range(size))), 0.1 * torch.randn(size, samples), lengths, keys=torch.arange(size))
@@ -125,11 +126,13 @@ def _model(recipe: str) -> SpeechModel:
 
 
 def _part(contract: type) -> nn.Module:
-    """What models are made of: an encoder, units or hidden Markov models on one, or pitch in a speaker's range."""
+    """What models are made of: an encoder, units or hidden Markov models on one, pitch in a speaker's range, or the body of a text LM."""
+    if issubclass(contract, CausalBody):
+        return tiny_body()
     if issubclass(contract, PitchEncoder):
         return PitchStatistics(PitchStatisticsSettings(), PitchTrack())
     if issubclass(contract, Tokenizer):
-        return KMeansUnits(KMeansUnitsSettings("mfcc", 5), MFCC())
+        return KMeansUnits(KMeansUnitsSettings("mfcc", 24), MFCC())
     encoder = read_recipe("wav2vec2-tiny", SMALL.get("wav2vec2-tiny", ())).build_model().eval()
     if not issubclass(contract, StateRecognizer):
         return encoder

@@ -12,7 +12,7 @@
     spelling.py         SpellingRecognizer, Speller                       such that predict symbol by symbol
     states.py           StateRecognizer, Topology                         such that have hidden Markov models of symbols
     language_models.py  LanguageModel, Fusion                             what scores text
-    generation.py       TokenModel, Sampling                              what models tokens, and is sampled from
+    generation.py       TokenModel, Sampling, CausalBody                  what models tokens, and is sampled from
     synthesis.py        Synthesizer, PitchEncoder, SpeakerEncoder, …      from tokens to speech
 
 One alphabet of shapes, everywhere:
@@ -25,7 +25,7 @@ Data travels one way: Manifest -> Batch -> model -> Frames -> Result.
 from foresay.contracts.batches import Audio, Batch, Modality, Need, sent
 from foresay.contracts.estimators import Estimator, FitData, Recorded, Transcribed
 from foresay.contracts.frames import Extractor, FeatureExtractor, FeatureStream, Frames, ImageExtractor
-from foresay.contracts.generation import Sampling, TokenModel
+from foresay.contracts.generation import CausalBody, Sampling, TokenModel
 from foresay.contracts.language_models import Fusion, LanguageModel
 from foresay.contracts.losses import Losses, Term
 from foresay.contracts.masks import MaskableExtractor, Masks, Packing, real_frames
@@ -49,6 +49,7 @@ __all__ = [
     "SILENCES",
     "Audio",
     "Batch",
+    "CausalBody",
     "Emissions",
     "EmittingRecognizer",
     "Encoded",

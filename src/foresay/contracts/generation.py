@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -39,6 +40,41 @@ class Sampling:
         if self.longest < 1:
             msg = f"longest = {self.longest}: at least one symbol must be drawn"
             raise ValueError(msg)
+
+
+class CausalBody(ABC):
+    """The body of a causal language model: all but its embeddings and its output layer. What it reads are vectors, one a symbol."""
+
+    size: int
+    """D, of what it reads and of what it gives."""
+    blocks: int
+    """How many there are."""
+    longest: int | None
+    """So many symbols it reads at most; None: as many as there are."""
+    tied: bool
+    """Whether the output layer shares the weights of the embeddings in the model that it is of."""
+
+    @abstractmethod
+    def states(self, embedded: Tensor) -> list[Tensor]:
+        """Return what block 1 is given, what it gives, … what the last one gives, normalized: (B, U, D) -> (B, U, D) each.
+
+        Raises:
+            UserError: they are more than it can read.
+        """
+
+    @abstractmethod
+    def read(self, embedded: Tensor, real: Tensor, past: Any = None) -> tuple[Tensor, Any]:  # noqa: ANN401 - its own
+        """Read on: (N, U, D) after a past of P symbols -> what the last block gives (N, U, D), and the past from then on.
+
+        `real` (N, P + U): whether a place holds a symbol, or comes before the first one, as all rows end together. A past is used up.
+
+        Raises:
+            UserError: they are more than it can read.
+        """
+
+    @abstractmethod
+    def rows_of(self, past: Any, rows: Tensor) -> Any:  # noqa: ANN401 - its own
+        """Choose rows (N,) of a past, which is used up, in any order and number."""
 
 
 class TokenModel(Trainable, FeatureExtractor, ABC):

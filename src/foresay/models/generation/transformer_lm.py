@@ -20,11 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from foresay.contracts import Batch, LanguageModel, Losses, Term, Trainable, sent
-from foresay.contracts.models import on_host
 from foresay.errors import UserError
 from foresay.layers.dropout import Dropout
 from foresay.layers.transformer import Transformer, TransformerBlock
+from foresay.models.generation._next_symbol import NextSymbol
 from foresay.settings import require_positive, require_shares
 from foresay.text.normalization import Normalizer, Outside
 from foresay.text.vocabulary import BLANK, SUBWORDS, Unit, Vocabulary, split_text
@@ -33,7 +32,6 @@ KEPT = 2**29
 """Bytes of contexts that are kept from one search to the next."""
 TOGETHER = 512
 """Contexts that are computed at once."""
-_NOT_COUNTED = -100
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,8 @@ class TransformerLMSettings:
             raise ValueError(msg)
 
 
-class TransformerLM(Trainable, LanguageModel):
+class TransformerLM(NextSymbol):
     """Predicts each symbol from all before it. Symbol V is the unknown one, V + 1 begins and ends sentences."""
-
-    needs = ("text",)
 
     def __init__(self, settings: TransformerLMSettings) -> None:
         super().__init__()
@@ -100,29 +96,9 @@ class TransformerLM(Trainable, LanguageModel):
         counts = Counter(symbol for text in normalized for symbol in split_text(text, settings.unit))
         return replace(settings, symbols=tuple(sorted(symbol for symbol, count in counts.items() if count >= settings.least)))
 
-    def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
-        """-log p of every symbol and of every end of a sentence."""
-        given, predicted = self.prepare(batch)
-        counted = int((predicted != _NOT_COUNTED).sum())
-        total = self.compute(sent(given, self.bias.device), sent(predicted, self.bias.device))
-        return Losses({"nats": Term(total, float(counted))}, {})
-
-    def compute(self, given: Tensor, predicted: Tensor) -> Tensor:
-        """Sum -log p of what is predicted (B, U + 1) from what is given (B, U + 1): ()."""
-        return F.cross_entropy(self.logits(given).flatten(0, 1).float(), predicted.flatten(), reduction="sum")
-
-    @on_host
-    def prepare(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Number the symbols of a batch: what is given, and what is predicted of each place, (B, U + 1) each, on the CPU."""
-        rows = [[self._numbers.get(symbol, self.unknown) for symbol in self.split(text)] for text in batch.text or ()]
-        longest = max(map(len, rows), default=0)
-        given = torch.tensor([[self.edge, *row, *[self.edge] * (longest - len(row))] for row in rows])
-        predicted = torch.tensor([[*row, self.edge, *[_NOT_COUNTED] * (longest - len(row))] for row in rows])
-        return given, predicted
-
-    def counts(self, batch: Batch, step: int, phase: str = "train") -> dict[str, float]:
-        """Count the symbols, and the ends."""
-        return {"nats": float((self.prepare(batch)[1] != _NOT_COUNTED).sum())}
+    def numbers(self, text: str) -> list[int]:
+        """Number the symbols of a text; those that it does not know are the unknown one."""
+        return [self._numbers.get(symbol, self.unknown) for symbol in self.split(text)]
 
     def logits(self, given: Tensor) -> Tensor:
         """Score what follows each place: (B, U) numbers -> (B, U, V + 2); of what comes later nothing is used."""
