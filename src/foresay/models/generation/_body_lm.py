@@ -109,6 +109,7 @@ class BodyLM(NextSymbol):
         """Compute contexts: a unit more than those that were computed last or, where they are not that, from their beginnings."""
         kept = self._contexts
         rows = [kept.row_of.get((state - 1) // self.edge, -1) for state in fresh]
+        kept.row_of = {}  # a past is used up
         if min(rows) >= 0:
             chosen = torch.tensor(rows, device=self.device)
             past, real = self.body.rows_of(kept.past, chosen), F.pad(kept.real[chosen], (0, 1), value=True)
@@ -120,7 +121,7 @@ class BodyLM(NextSymbol):
             given = [[self.edge] * (longest - len(context)) + context for context in contexts]
             real = torch.tensor([[place >= longest - len(context) for place in range(longest)] for context in contexts], device=self.device)
         hidden, kept.past = self.body.read(self.embedding(torch.tensor(given, device=self.device)), real, past)
-        kept.real, kept.row_of = real, {}
+        kept.real = real
         for row, state in enumerate(fresh):
             place = len(kept.states)
             kept.states.append(state)
