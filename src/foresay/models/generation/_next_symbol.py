@@ -1,7 +1,7 @@
 """Networks that predict the next symbol: each symbol of a text from all before it, and the end after the last.
 
-    <s>  the  cat  sat     given         (B, U + 1)
-    the  cat  sat  </s>    predicted     -log p of each, summed
+<s>  the  cat  sat     given         (B, U + 1)
+the  cat  sat  </s>    predicted     -log p of each, summed
 """
 
 from abc import abstractmethod
