@@ -123,10 +123,9 @@ def read_body(folder: Path) -> HubBody:
         import transformers  # noqa: PLC0415 - an extra, and four seconds
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    causal: Any = transformers.AutoModelForCausalLM
     try:
-        whole, found = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, output_loading_info=True, dtype=torch.float32, trust_remote_code=False
-        )
+        whole, found = causal.from_pretrained(folder, output_loading_info=True, dtype=torch.float32, trust_remote_code=False)
     except Exception as error:  # whatever it makes of a damaged folder
         why = (str(error).splitlines() or [type(error).__name__])[0]
         msg = f"{folder} cannot be loaded ({why}): is it a folder with config.json and weights, saved by save_pretrained?"
