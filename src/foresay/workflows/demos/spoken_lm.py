@@ -137,7 +137,7 @@ class SpokenParts:
         spoken = {"vocoder": vocoder, "recognizer": judge, "language_model": self.run("letters")}
         options = [word for option, run in spoken.items() for word in ("--option", f"continuation.{option}={run}")]
         synthesis = "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc"
-        yield _command("evaluate", vocoder, "--measures", synthesis, "--corpus", valid, "--train-corpus", judges, *judged)
+        yield _command("evaluate", vocoder, "--measures", synthesis, "--corpus", self._half(valid), "--train-corpus", judges, *judged)
         yield _command("evaluate", lm, "--measures", "continuation:tiny", "--corpus", valid, "--train-corpus", train, *options)
         yield _command("evaluate", lm, "--measures", "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
         for name, part in PAIRS.items():
@@ -153,6 +153,13 @@ class SpokenParts:
             if not path.exists():
                 write_manifest(path, items[number::2])
         return halves
+
+    def _half(self, valid: Path) -> Path:
+        """Write every other recording of `valid.jsonl`, which the vocoder is tested on: each is spoken and transcribed in four ways."""
+        path = self.parent / "valid-vocoder.jsonl"
+        if not path.exists():
+            write_manifest(path, list(Manifest.open(valid))[::2])
+        return path
 
     def _steps(self, recipe: tuple[str, int]) -> list[str]:
         return overriding([f"trainer.steps={round(self.size.share * recipe[1])}"])
