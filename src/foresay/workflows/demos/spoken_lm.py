@@ -46,8 +46,6 @@ ENCODER, LM, VOCODER = ("demo-acpc", 300), ("unit-lm-tiny", 800), ("unit-vocoder
 """Recipes and updates."""
 LAYER = "c"
 PROMPTED = ("--prompt-seconds", "1.5", "--temperature", "0.3,0.7,1.0,1.5", "--longest", "100")
-PAIRS = {"swuggy": "lexical", "sblimp": "syntactic"}
-"""Measures, and the manifests of `foresay corpus make spoken-pairs` that they are of."""
 
 
 class SpokenLMDemo(Demo):
@@ -138,11 +136,10 @@ class SpokenParts:
         options = [word for option, run in spoken.items() for word in ("--option", f"continuation.{option}={run}")]
         synthesis = "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc"
         yield _command("evaluate", vocoder, "--measures", synthesis, "--corpus", self._half(valid), "--train-corpus", judges, *judged)
-        yield _command("evaluate", lm, "--measures", "continuation:tiny", "--corpus", valid, "--train-corpus", train, *options)
-        yield _command("evaluate", lm, "--measures", "unit_perplexity:modelled", "--corpus", test, "--train-corpus", train)
-        for name, part in PAIRS.items():
-            pairs = self.run("pairs") / f"{part}.jsonl"
-            yield _command("evaluate", lm, "--measures", f"{name}:repaired", "--corpus", pairs, "--train-corpus", train)
+        of_units, of_pairs = "unit_perplexity:modelled,continuation:tiny", "swuggy:repaired,sblimp:repaired"
+        yield _command("evaluate", lm, "--measures", of_units, "--corpus", test, "--train-corpus", train, *options)
+        pairs = self.run("pairs") / "manifest.jsonl"
+        yield _command("evaluate", lm, "--measures", of_pairs, "--corpus", pairs, "--train-corpus", train)
         yield _command("units", "describe", self.run("units"), "--corpus", test, "--train-corpus", train)
 
     def _halves(self) -> tuple[Path, Path]:
