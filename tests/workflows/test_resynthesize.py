@@ -155,6 +155,14 @@ def test_a_folder_of_something_else_is_left_alone(corpus: Manifest, vocoder: Pat
         resynthesize(corpus.path.parent, vocoder, corpus.path.parent / "out")
 
 
+def test_no_recording_is_written_over(vocoder: Path, tmp_path: Path) -> None:
+    """What is spoken of one.wav is called one.wav: in the same folder the recording would be lost."""
+    before = sung(tmp_path / "in" / "one.wav").read_bytes()
+    with pytest.raises(UserError, match=r"in/one.wav is there already, and is none of this command's"):
+        resynthesize(tmp_path / "in" / "one.wav", vocoder, tmp_path / "in", speaker="speaker 0")
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "in").iterdir()] == [("one.wav", before)]
+
+
 def test_voices_that_nobody_knows_are_refused(corpus: Manifest, vocoder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--speaker speaker 2 is neither a voice that this synthesizer knows nor a recording: did you mean"):
         resynthesize(corpus.path, vocoder, tmp_path / "out", speaker="speaker 2")

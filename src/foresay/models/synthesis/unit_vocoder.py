@@ -36,6 +36,8 @@ from foresay.settings import find_class, options_of, require_not_negative, requi
 
 MIDDLE, DEVIATION = 150.0, 0.2
 """Hz, and of log F0: the range of every voice, at first."""
+RANGE_RATE = 10.0
+"""Of the learning rate, for the range of voices: at that of the others it takes a thousand updates to get from there to a high voice."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class UnitVocoder(Synthesizer):
     """A tokenizer, a pitch encoder and a speaker encoder, none of which is trained, and the generator of their speech."""
 
     needs = ("audio", "labels")
+    rate_groups = ("range.",)
     met: Tensor
     """(V,) bool: the units that it was trained on."""
 
@@ -152,6 +155,10 @@ class UnitVocoder(Synthesizer):
             return self.discriminators.parameters()
         others = {parameter for part in (*self._parts, self.discriminators) for parameter in part.parameters()}
         return (parameter for parameter in self.parameters() if parameter not in others)
+
+    def rate(self, group: str, step: int) -> float:  # noqa: ARG002 - in all updates
+        """Return the share of the learning rate that the range of voices has, and all others."""
+        return RANGE_RATE if group else 1.0
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of the speech that is resynthesized from a batch's own units, pitch and speakers."""
