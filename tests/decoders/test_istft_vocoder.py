@@ -74,6 +74,14 @@ def test_nothing_sounds_where_nothing_is_voiced_and_the_phase_goes_on_from_there
     torch.testing.assert_close(found[1_000:1_500], pulses(torch.full((1, 1_000), 200.0), RATE)[0, 500:], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("hertz", [7_999.0, 8_000.0, 8_001.0, 30_000.0])
+def test_a_pitch_that_nobody_means_is_finite(hertz: float) -> None:
+    """An octave error of a monotonous speaker, in the range of a lively one."""
+    found = pulses(torch.full((1, 1_000), hertz), RATE)
+    assert found.isfinite().all()
+    assert found.abs().max() <= math.sqrt(2) + 1e-3
+
+
 def test_pulses_of_a_long_utterance_keep_their_period() -> None:
     found = pulses(torch.full((1, 60 * RATE), 123.5), RATE)[0]
     phase = 2 * math.pi * 123.5 / RATE * torch.arange(60 * RATE - 99, 60 * RATE + 1, dtype=torch.float64)

@@ -135,6 +135,25 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path, model: ToySynthesizer) 
         list(spoken_again(Resynthesizer(model), manifest, {}))
 
 
+def test_a_recording_that_is_too_short_to_know_its_voice_is_reported(
+    tmp_path: Path, model: ToySynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the others are spoken: it may be one of thousands."""
+    manifest = write_corpus(tmp_path / "test.jsonl", 2)
+    least = manifest.read(1, 16_000).shape[0]
+
+    def of_batch(names: list[str], waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        if waveforms.shape[1] != least:
+            msg = "too short to know a voice by"
+            raise AudioError(msg)
+        return model.speaker.of_names(names) + 0 * lengths[:, None]
+
+    monkeypatch.setattr(model.speaker, "of_batch", of_batch)
+    unreadable: dict[int, AudioError] = {}
+    assert [place for place, _ in spoken_again(Resynthesizer(model), manifest, {}, unreadable=unreadable)] == [1]
+    assert {place: str(error) for place, error in unreadable.items()} == {0: "too short to know a voice by"}
+
+
 def test_what_is_not_finite_is_refused(model: ToySynthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = Resynthesizer(model).analyze(sung(), "speaker 0")
     monkeypatch.setattr(model.loudness, "data", torch.full((2,), torch.nan))

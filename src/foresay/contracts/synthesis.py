@@ -92,6 +92,7 @@ class SpeakerEncoder(Model, ABC):
 
         Raises:
             UserError: speakers are known by name only.
+            AudioError: a recording is too short to know a voice by.
         """
 
     @abstractmethod

@@ -141,18 +141,18 @@ def spoken_again(
     """Yield the place of each recording and, for each of the changes, how it is spoken then: (S,), all of the recording's length.
 
     One that is too short for a unit is left out. `voice`: (1, D), of somebody else, for all. `places`: these only. `unreadable` takes in
-    what cannot be read, by its place, and why; without it, that is an error.
+    what cannot be read, or is too short to know its voice by, by its place, and why; without it, that is an error.
     """
     rate = resynthesizer.synthesizer.sample_rate
     for place in ProgressBar(range(len(manifest)) if places is None else places, "synthesizing", "recording"):
         try:
-            waveform = manifest.read(place, rate)
+            pieces = resynthesizer.analyze(manifest.read(place, rate), speaker_of(manifest, place), voice)
         except AudioError as error:
             if unreadable is None:
                 raise
             unreadable[place] = error
             continue
-        if pieces := resynthesizer.analyze(waveform, speaker_of(manifest, place), voice):
+        if pieces:
             yield place, {name: resynthesizer.speak(change(pieces, place)) for name, change in changes.items()}
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from foresay.contracts import Estimator, FeatureExtractor, FitData, SpeakerEncoder, sent
 from foresay.corpora.item import UNKNOWN
-from foresay.errors import UserError, nearest
+from foresay.errors import AudioError, UserError, nearest
 from foresay.settings import require_positive
 
 LEAST_SCALE = 1e-3
@@ -105,14 +105,14 @@ class SpeakerEmbedding(Estimator, SpeakerEncoder):
         """Return the vectors of whoever speaks in waveforms (B, S), of which `lengths` (B,) samples are real: (B, D).
 
         Raises:
-            UserError: one is too short for a frame.
+            AudioError: one is too short for a frame.
         """
         layer = self.settings.layer
         counts = self.encoder.frame_count(lengths.cpu(), layer)
         if int(counts.min()) < 1:
             shortest = int(lengths.min()) / self.encoder.sample_rate
             msg = f"{shortest:.3f} s are too short to know a voice by: give a recording of some seconds"
-            raise UserError(msg)
+            raise AudioError(msg)
         frames = self.encoder.features(waveforms, lengths, (layer,)).values[layer]
         return (self._pooled(frames, counts) - self.center) / self.scale
 
