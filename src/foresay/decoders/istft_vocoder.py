@@ -117,7 +117,8 @@ class MinimumPhase(nn.Module):
 def pulses(hertz: Tensor, sample_rate: int) -> Tensor:
     """Make pulses at a pitch (B, S) in Hz, 0 where nothing is voiced, without aliasing: (B, S), of power 1 where they are voiced.
 
-    Of a pitch above half the sample rate, which nobody means, there is one harmonic, an alias. They are the sum of all harmonics below half the sample rate, cos p + cos 2p + … + cos np = (sin((n + 1/2) p) / sin(p / 2) - 1) / 2.
+    They are the sum of all harmonics below half the sample rate, cos p + cos 2p + … + cos np = (sin((n + 1/2) p) / sin(p / 2) - 1) / 2.
+    Of a pitch above half the sample rate, which nobody means, there is one harmonic, an alias.
     """
     cycles = (hertz.double() / sample_rate).cumsum(1) % 1.0
     count = torch.where(hertz > 0, (sample_rate / 2) // hertz.clamp(min=1.0), 1.0).clamp(min=1.0).double()

@@ -156,7 +156,7 @@ class UnitVocoder(Synthesizer):
         others = {parameter for part in (*self._parts, self.discriminators) for parameter in part.parameters()}
         return (parameter for parameter in self.parameters() if parameter not in others)
 
-    def rate(self, group: str, step: int) -> float:  # noqa: ARG002 - in all updates
+    def rate(self, group: str, step: int) -> float:
         """Return the share of the learning rate that the range of voices has, and all others."""
         return RANGE_RATE if group else 1.0
 
