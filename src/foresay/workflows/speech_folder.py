@@ -88,7 +88,7 @@ class SpeechFolder:
         if made_by.exists() and read_toml_file(made_by).get("fingerprint") != stamp:
             msg = f"{self.out} holds speech that was made otherwise, as {made_by} says: choose another --out, or delete that folder"
             raise UserError(msg)
-        if not made_by.exists() and (there := [path for path in self._files if path.exists()]):
+        if not made_by.exists() and (there := [path for path in (*self._files, *map(self.path, self._order)) if path.exists()]):
             msg = f"{there[0]} is there already, and is none of this command's: choose another --out, so that nothing of it is lost"
             raise UserError(msg)
         make_folder(self.out)
