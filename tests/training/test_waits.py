@@ -19,9 +19,20 @@ from torch.utils._pytree import tree_leaves
 
 from foresay.baselines.mfcc import MFCC
 from foresay.baselines.yin import PitchTrack
-from foresay.contracts import Batch, CausalBody, FeatureExtractor, PitchEncoder, SpeechModel, StateRecognizer, Tokenizer, Trainable
+from foresay.contracts import (
+    Batch,
+    CausalBody,
+    FeatureExtractor,
+    PitchEncoder,
+    SpeakerEncoder,
+    SpeechModel,
+    StateRecognizer,
+    Tokenizer,
+    Trainable,
+)
 from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 from foresay.models.units.pitch_statistics import PitchStatistics, PitchStatisticsSettings
+from foresay.models.units.speaker_table import SpeakerTable, SpeakerTableSettings
 from foresay.settings import parts_of
 from foresay.training.optimizers import build_optimizer
 from foresay.training.recipe import read_recipe
@@ -112,7 +123,7 @@ def _batch(model: SpeechModel) -> Batch:
     lengths = torch.full((size,), samples)
     batch = Batch(tuple(map(str, range(size))), 0.1 * torch.randn(size, samples), lengths, keys=torch.arange(size))
     if not isinstance(model, FeatureExtractor):
-        return batch
+        return replace(batch, labels=torch.arange(size * 75).view(size, 75) % 5, speaker_names=("a", "b") * (size // 2))
     frames = int(model.frame_count(lengths, model.layer_names[-1])[0])
     images = torch.rand(size, 3, 64, 64) if "image" in model.needs else None
     return replace(batch, labels=torch.arange(size * frames).view(size, frames) % 5, images=images, text=("a b", "b") * (size // 2))
@@ -127,6 +138,8 @@ def _model(recipe: str) -> SpeechModel:
 
 def _part(contract: type) -> nn.Module:
     """What models are made of: an encoder, units or hidden Markov models on one, pitch in a speaker's range, or the body of a text LM."""
+    if issubclass(contract, SpeakerEncoder):
+        return SpeakerTable(SpeakerTableSettings(("a", "b")))
     if issubclass(contract, CausalBody):
         return tiny_body()
     if issubclass(contract, PitchEncoder):
