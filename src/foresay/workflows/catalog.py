@@ -9,8 +9,11 @@ CONTRACTS = {
     "ImageExtractor": "learn features of images",
     "Tokenizer": "make units of audio",
     "PitchEncoder": "measure and encode pitch",
+    "SpeakerEncoder": "know voices",
     "Recognizer": "recognize speech",
-    "LanguageModel": "predict what comes next in text or units",
+    "LanguageModel": "predict what comes next in text",
+    "TokenModel": "predict what comes next in units, and continue speech",
+    "Synthesizer": "speak units",
 }
 """What a model can be for, by the contract that it fulfils. A model of several contracts is listed under each."""
 

@@ -40,6 +40,11 @@ def test_a_stranger_is_refused_and_all_are_named(table: SpeakerTable) -> None:
         table.of_names(["speaker 0", "speaker1"])
 
 
+def test_a_table_that_was_not_fitted_says_how_it_is() -> None:
+    with pytest.raises(UserError, match="train speaker-table .* --set parts.speaker=DIR"):
+        SpeakerTable(SpeakerTableSettings()).of_names(["anna"])
+
+
 def test_a_recording_is_refused(table: SpeakerTable) -> None:
     with pytest.raises(UserError, match="by name only"):
         table.of_audio(torch.zeros(1, 10), torch.tensor([10]))

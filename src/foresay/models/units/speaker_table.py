@@ -47,6 +47,12 @@ class SpeakerTable(Estimator, SpeakerEncoder):
         Raises:
             UserError: one is unknown.
         """
+        if not self.names:
+            msg = (
+                "this speaker table knows nobody, for it was not fitted; --dry-run fits no parts. Fit it first (foresay train "
+                "speaker-table --corpus MANIFEST --run DIR), and name it: --set parts.speaker=DIR"
+            )
+            raise UserError(msg)
         for name in names:
             if name not in self.names:
                 msg = f"no speaker {name!r} is known: {nearest(name, self.names)}"
