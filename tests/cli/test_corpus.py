@@ -72,7 +72,7 @@ def test_stats(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([], 2, "usage: foresay corpus make|import|align|pack|check|stats"),
         (["--help"], 0, "usage: foresay corpus make|import|align|pack|check|stats"),
         (["make"], 2, "usage: foresay corpus make CORPUS DEST"),
-        (["make", "--help"], 0, "sines        Sines of two classes, low and high"),
+        (["make", "--help"], 0, "sines         Sines of two classes, low and high"),
         (["import"], 2, "usage: foresay corpus import CORPUS SRC DEST"),
         (["import", "--help"], 0, "  LibriSpeech, and what is laid out like it"),
         (["chek"], 2, 'foresay: foresay corpus chek: did you mean "check"?'),

@@ -52,7 +52,7 @@ def test_a_recorded_curve_is_what_was_logged_but_for_the_machine(curves: Path, t
 
 def test_long_curves_are_averaged(tmp_path: Path) -> None:
     lines = tuple({"kind": "train", "step": 10 * n, "loss": float(n)} for n in range(1, 1001))
-    about, *kept = reference_curves.curve_lines(Record("long", tmp_path, {}, {}, lines, (), (), "demo-acpc"))
+    about, *kept = reference_curves.curve_lines(Record("long", tmp_path, {}, {}, lines, (), (), recipe_name="demo-acpc"))
     assert about["recipe"] == "demo-acpc"
     assert len(kept) == MOST_LINES
     assert kept[0] == {"kind": "train", "step": 50, "loss": 3.0}
