@@ -140,7 +140,8 @@ class SpokenParts:
         yield _command("evaluate", lm, "--measures", of_units, "--corpus", test, "--train-corpus", train, *options)
         pairs = self.run("pairs") / "manifest.jsonl"
         yield _command("evaluate", lm, "--measures", of_pairs, "--corpus", pairs, "--train-corpus", train)
-        yield _command("units", "describe", self.run("units"), "--corpus", test, "--train-corpus", train)
+        compared = ("--option", "abx.max_size_group=10", "--option", "abx.max_x_across=5")
+        yield _command("units", "describe", self.run("units"), "--corpus", valid, "--train-corpus", train, *compared)
 
     def _halves(self) -> tuple[Path, Path]:
         """Write every other recording of the training for the vocoder, and the rest for whoever judges it."""
