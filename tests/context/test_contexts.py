@@ -71,11 +71,12 @@ def test_a_transformer_of_two_sizes_is_explained() -> None:
         TransformerContext(64, 32, 1)
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", list_names("foresay.context"))
-def test_half_precision_works_on_a_cpu(name: str) -> None:
+def test_half_precision_works_on_a_cpu(name: str, precision: torch.dtype) -> None:
     context, latents = _context(name), torch.randn(2, 20, SIZE, requires_grad=True)
     exact = context(latents)[0]
-    with torch.autocast("cpu", torch.float16):
+    with torch.autocast("cpu", precision):
         found = context(latents)[0]
     found.float().sum().backward()
     torch.testing.assert_close(found.float(), exact, atol=0.02, rtol=0)

@@ -3,10 +3,10 @@
 from abc import ABC
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from foresay.context import Context, State
+from foresay.layers.recurrence import recur
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -22,11 +22,7 @@ class Recurrent(Context, ABC):
 
     def forward(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Contexts (B, T, D) of the latents (B, T, D), going on from `state` (None: from zero), and the state after them."""
-        if latents.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.float16:
-            with torch.autocast("cpu", enabled=False):  # CPUs have no recurrent networks in fp16
-                return self.forward(latents.float(), state)
-        contexts, state = self.network(latents, state)
-        return contexts, state
+        return recur(self.network, latents, state)
 
 
 class GRU(Recurrent):

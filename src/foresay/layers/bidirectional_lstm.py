@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
+from foresay.layers.recurrence import recur
 
 
 class BidirectionalLSTM(nn.Module):
@@ -32,8 +33,8 @@ class BidirectionalLSTM(nn.Module):
         mirrored = torch.where(mirrored < 0, places, mirrored)
         for number, (forwards, backwards) in enumerate(zip(self.forwards, self.backwards, strict=True)):
             given = self.dropout(frames) if number else frames
-            ahead, _ = forwards(given)
-            behind, _ = backwards(_taken(given, mirrored))
+            ahead, _ = recur(forwards, given)
+            behind, _ = recur(backwards, _taken(given, mirrored))
             frames = torch.cat([ahead, _taken(behind, mirrored)], -1)
         return frames
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from foresay.layers.dropout import Dropout
+from foresay.layers.recurrence import recur
 
 
 class PredictionNetwork(nn.Module, ABC):
@@ -75,7 +76,7 @@ class LSTMPrediction(PredictionNetwork):
 
     def forward(self, symbols: Tensor) -> Tensor:
         """Read texts (B, U): (B, U + 1, P)."""
-        known: Tensor = self.lstm(self.embedding(F.pad(symbols, (1, 0))))[0]
+        known, _ = recur(self.lstm, self.embedding(F.pad(symbols, (1, 0))))
         return known
 
     def start(self, count: int) -> Tensor:
@@ -86,7 +87,7 @@ class LSTMPrediction(PredictionNetwork):
     def advance(self, states: Tensor, symbols: Tensor) -> Tensor:
         """Read a symbol: (N, S), (N,) -> (N, S)."""
         state, memory = (part[None].contiguous() for part in states.chunk(2, 1))
-        _, after = self.lstm(self.embedding(symbols)[:, None], (state, memory))
+        _, after = recur(self.lstm, self.embedding(symbols)[:, None], (state, memory))
         return torch.cat(after, 2)[0]
 
     def known(self, states: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from foresay.evaluation.superb.features import CorpusFeatures, FeatureBatch, Fea
 from foresay.evaluation.superb.heads import FrameHead, summed
 from foresay.evaluation.superb.layer_sum import LayerSum
 from foresay.evaluation.superb.scores import Counted, Floats, HeadScores, joined
+from foresay.layers.recurrence import recur
 from foresay.objectives.permutation_invariant import permutation_invariant_loss
 from foresay.results import Metric
 from foresay.statistics.diarization_error import MEDIANS, THRESHOLDS, active_speakers, errors_of_turns, turns_of_frames
@@ -157,7 +158,7 @@ class ForwardHead(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:  # noqa: ARG002 - what follows an utterance changes nothing in it
         """(B, T, L, D) -> scores (B, T, C)."""
-        scores: Tensor = self.output(self.lstm(summed(self.sum, frames, normed=self.normed))[0])
+        scores: Tensor = self.output(recur(self.lstm, summed(self.sum, frames, normed=self.normed))[0])
         return scores
 
 
