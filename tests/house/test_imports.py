@@ -43,7 +43,7 @@ CONTRACTS = (
     "tokens",
     "transduction",
 )
-KNOWN_TO_ALL = {"settings.py", "draws.py", *(f"contracts/{file}.py" for file in CONTRACTS)}
+KNOWN_TO_ALL = {"settings.py", "draws.py", "errors.py", *(f"contracts/{file}.py" for file in CONTRACTS)}
 MOST_FILES = 13
 """Of a model whose parts stand alone: encoder, context, prediction heads, negatives, objectives, each a file."""
 PARTS = {
