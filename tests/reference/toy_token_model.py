@@ -73,6 +73,7 @@ class ToyTokenModel(TokenModel):
     """Counts merged units."""
 
     layer_names = ("level",)
+    window = 100
 
     def __init__(self, settings: ToyTokenModelSettings, tokenizer: LevelTokenizer, texts: Sequence[str]) -> None:
         super().__init__()

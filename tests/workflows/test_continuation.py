@@ -1,5 +1,6 @@
 """Continuations: what is written and spoken, that keys and prompts decide alone, what is refused, and that it goes on."""
 
+import copy
 import dataclasses
 import json
 import math
@@ -54,11 +55,15 @@ def model(synthesizer: ToySynthesizer) -> UnitLM:
 def runs(model: UnitLM, synthesizer: ToySynthesizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     write_synthesizer(folder / "vocoder", synthesizer)
-    run = Run(folder / "lm")
+    write_model(folder / "lm", model)
+    return folder
+
+
+def write_model(folder: Path, model: UnitLM) -> None:
+    run = Run(folder)
     run.begin("# resolved\n")
     described = write_toml({"recipe": "lm", "step": 7, "version": "0", "model": describe(model)})
     run.save(7, model.state_dict(), {}, described, keep=9)
-    return folder
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -167,6 +172,40 @@ def test_a_prompt_is_continued_alike_whatever_else_is_continued(corpus: Manifest
     )
     assert continue_speech(tmp_path / "fewer.jsonl", runs / "lm", tmp_path / "few", how).continued == all_of_them[4:]
     assert len(fewer) == 1
+
+
+def test_of_a_long_prompt_the_last_window_is_read(
+    corpus: Manifest, model: UnitLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model knows no text longer than 11 units: after 30 it draws as after the last 10, 6 + the begin at least, and says so."""
+    short = copy.deepcopy(model)
+    short.longest.fill_(12)
+    write_model(tmp_path / "short", short)
+    how = Continuing((WARM,), samples=2, prompt_seconds=0.3)
+    done = continue_speech(corpus.path, tmp_path / "short", tmp_path / "out", how)
+    for one in done.continued:
+        assert len(one.prompt_units) == 30
+        kept = torch.tensor(one.prompt_units[24:])[None, None]
+        last = Tokens(kept, torch.tensor([6]), 6, model.tokenizer.fingerprint, 100.0)
+        key = how.keys(one.prompt)[one.sample - 1]
+        assert one.units[:6] == tuple(model.generate(last, Sampling(3.0, longest=6), [key]).ids[0, 0].tolist())
+    assert (done.window, done.long_prompts, done.long) == (12, 3, 6)
+    unlimited = continue_speech(corpus.path, tmp_path / "short", tmp_path / "few", dataclasses.replace(how, prompt_seconds=0.01))
+    assert unlimited.long_prompts == 0
+    assert unlimited.long == sum(len(one.units) > 11 for one in unlimited.continued) > 0
+    words = [
+        "continue",
+        str(corpus.path),
+        "--lm",
+        str(tmp_path / "short"),
+        "--out",
+        str(tmp_path / "said"),
+        "--trust",
+        "--temperature",
+        "1",
+    ]
+    assert main(words) == 0
+    assert "of 3 prompts only the last units are read: 6 to 11, as the longest text" in capsys.readouterr().out
 
 
 def test_what_cannot_be_continued_is_listed_or_refused(runs: Path, tmp_path: Path) -> None:

@@ -103,6 +103,10 @@ def _notes(done: Continuation) -> Iterable[str]:
     """Say what one may not notice."""
     if nothing := sum(not one.units for one in done.continued):
         yield f"nothing follows in {plural(nothing, 'continuation')}: the end was drawn at once"
+    if done.long_prompts:
+        yield f"of {plural(done.long_prompts, 'prompt')} only the last units are read: {_at_once(done)}"
+    if done.long:
+        yield f"drawn by the last units before them, not by all, in {plural(done.long, 'continuation')}: {_at_once(done)}"
     if done.limited:
         yield f"limited to full scale: {plural(done.limited, 'sample')}"
     if done.unmet:
@@ -111,3 +115,7 @@ def _notes(done: Continuation) -> Iterable[str]:
     yield from (f"left out: {name}: {why}" for name, why in list(done.left_out.items())[:SHOWN])
     if len(done.left_out) > SHOWN:
         yield f"and {len(done.left_out) - SHOWN:,} more: all are listed in left-out.txt"
+
+
+def _at_once(done: Continuation) -> str:
+    return f"{done.window // 2:,} to {done.window - 1:,}, as the longest text that the language model was trained on was no longer"

@@ -85,6 +85,11 @@ class TokenModel(Trainable, FeatureExtractor, ABC):
 
     @property
     @abstractmethod
+    def window(self) -> int:
+        """Symbols that are read at once, the begin of a text counted. Longer texts are read in windows that overlap by half."""
+
+    @property
+    @abstractmethod
     def language_model(self) -> LanguageModel:
         """The same as a model of symbols, which are the numbers of units as text."""
 
@@ -105,7 +110,8 @@ class TokenModel(Trainable, FeatureExtractor, ABC):
     def log_probabilities(self, tokens: Tokens) -> Tensor:
         """Score each symbol by those before it: tokens (B, 1, U), in any form, -> log p (B, U) in nats, 0 beyond an utterance's length.
 
-        U is that of the form that is modelled (`prepared`). Ends of utterances are not scored.
+        U is that of the form that is modelled (`prepared`). Ends of utterances are not scored. Of more units than `window`, each is scored
+        once; the first `window` by all before them, the others by half as many or more.
         """
 
     @abstractmethod
@@ -113,4 +119,5 @@ class TokenModel(Trainable, FeatureExtractor, ABC):
         """Continue each of B prompts, which may be of length 0, with symbols that are drawn by its key: what was drawn alone, (B, 1, U).
 
         The tokens that are returned are in the form that is modelled. An utterance ends where its end is drawn, or at `sampling.longest`.
+        Where prompt and continuation are longer than `window`, each symbol is drawn by the window that it would be scored in.
         """

@@ -4,7 +4,8 @@ Top-k: Fan et al. (arXiv:1805.04833). Nucleus: Holtzman et al., "The Curious Cas
 
     log p of the next symbol, and of the end --> / temperature --> cut off --> drawn by a number of the sequence's own
 
-What is drawn depends on a sequence's key and prompt, and not on the others of its batch. Any language model will do, n-grams too.
+What is drawn depends on a sequence's key and prompt, and not on the others of its batch. Any language model will do, n-grams too. Where it
+reads only so many symbols at once, each is drawn by those of its window (`context_windows.py`).
 """
 
 from collections.abc import Sequence
@@ -15,20 +16,27 @@ from torch import Tensor
 
 from foresay import draws
 from foresay.contracts import LanguageModel, Sampling
+from foresay.decoding.context_windows import in_window
 
 
 @torch.no_grad()
 def sample(
-    model: LanguageModel, prompts: Sequence[Sequence[int]], sampling: Sampling, keys: Sequence[int], device: torch.device | str = "cpu"
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    keys: Sequence[int],
+    device: torch.device | str = "cpu",
+    window: int | None = None,
 ) -> list[list[int]]:
     """Continue each of B prompts, numbers of symbols, until its end is drawn, or for `sampling.longest` symbols; return what was drawn.
 
-    `keys`: B, each the source of all that is drawn for a prompt; `device`: where the model is.
+    `keys`: B, each the source of all that is drawn for a prompt; `device`: where the model is; `window`: symbols that the model reads at
+    once, the begin counted; None: as many as there are.
     """
-    states = after_prompts(model, prompts, device)
+    texts = [list(prompt) for prompt in prompts]
+    states = after_prompts(model, [in_window(text, window) for text in texts], device)
     numbers = np.array([draws.stream("sampled symbols", key).random(sampling.longest) for key in keys]).reshape(-1, sampling.longest)
     uniform = torch.from_numpy(numbers).to(device)  # (B, longest)
-    drawn: list[list[int]] = [[] for _ in prompts]
     going = torch.arange(len(prompts), device=device)
     for place in range(sampling.longest):
         if not len(going):
@@ -38,9 +46,12 @@ def sample(
         goes_on = chosen < scores.shape[1]
         going, chosen = going[goes_on], chosen[goes_on]
         states = after[goes_on].gather(1, chosen[:, None])[:, 0]
-        for row, symbol in zip(going.tolist(), chosen.tolist(), strict=True):
-            drawn[row].append(symbol)
-    return drawn
+        read = [(texts[row], len(in_window(texts[row], window))) for row in going.tolist()]
+        for (text, _), symbol in zip(read, chosen.tolist(), strict=True):
+            text.append(symbol)
+        if any(len(in_window(text, window)) <= before for text, before in read):  # a new window begins
+            states = after_prompts(model, [in_window(text, window) for text, _ in read], device)
+    return [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
 
 
 def after_prompts(model: LanguageModel, prompts: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Tensor:

@@ -76,6 +76,18 @@ class Continuation:
     """Units that the synthesizer was not trained on."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Prompts that could not be read, or are too short, by their ids, and why."""
+    window: int = 0
+    """Units that the language model reads at once, the begin counted."""
+
+    @property
+    def long_prompts(self) -> int:
+        """Of how many prompts it read no more than the end."""
+        return len({one.prompt for one in self.continued if len(one.prompt_units) >= self.window})
+
+    @property
+    def long(self) -> int:
+        """In how many continuations it drew units by the last ones before them, and not by all."""
+        return sum(len(one.prompt_units) + len(one.units) > self.window for one in self.continued)
 
 
 @dataclass(frozen=True)
@@ -231,7 +243,7 @@ class _Work:
 
     def __init__(self, model: TokenModel, how: Continuing, folder: SpeechFolder, speaking: _Speaking | None, device: str) -> None:
         self.model, self.how, self.folder, self.speaking, self.device = model, how, folder, speaking, device
-        self.done, self.path = Continuation(), folder.out / UNITS
+        self.done, self.path = Continuation(window=model.window), folder.out / UNITS
         self.before = {row["id"]: row for row in read_lines(self.path)}
         """What was continued before, by the ids."""
         if self.path.exists():

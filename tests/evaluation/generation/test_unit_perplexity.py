@@ -102,6 +102,17 @@ def test_recordings_that_are_too_short_for_a_unit_are_counted(tmp_path: Path) ->
     assert len(test) == 5
 
 
+def test_recordings_that_are_longer_than_the_model_reads_at_once_are_counted(tmp_path: Path) -> None:
+    corpora = Corpora(write_units(tmp_path, TEST, "test"), write_units(tmp_path, TRAIN, "train"))
+    model = toy_model(*TRAIN.values())
+    model.window = 4
+    rows = find_measure("unit_perplexity")([Subject("toy", model, ("level",))], corpora)
+    noted = {row.layer: row.details for row in rows if "in_windows" in row.details}
+    assert list(noted) == ["language model"]
+    assert noted["language model"]["in_windows"] == 2
+    assert "2 of 5 recordings are of more units than the 4 that the model reads at once" in noted["language model"]["note"]
+
+
 def test_it_serves_language_models_of_units_and_refuses_others(tmp_path: Path) -> None:
     corpora = Corpora(write_units(tmp_path, TEST, "test"), write_units(tmp_path, TRAIN, "train"))
     measure = find_measure("unit_perplexity:modelled")

@@ -237,8 +237,9 @@ def test_units_of_another_tokenizer_and_more_than_the_body_reads_are_refused(mon
     monkeypatch.setattr(BodyLM, "end", no_end)
     prompt = tokens_of(model, [[1]])
     assert model.generate(prompt, Sampling(1.0, longest=PLACES - 1), [0]).lengths.tolist() == [PLACES - 1]
-    with pytest.raises(UserError, match=f"reads {PLACES} symbols at most"):
-        model.generate(prompt, Sampling(1.0, longest=PLACES), [0])
+    assert model.window == PLACES  # beyond them it is read in windows
+    assert model.generate(prompt, Sampling(1.0, longest=3 * PLACES), [0]).lengths.tolist() == [3 * PLACES]
+    assert model.log_probabilities(tokens_of(model, [[place % 8 for place in range(3 * PLACES)]])).isfinite().all()
 
 
 def test_a_run_holds_it_whole(tmp_path: Path) -> None:

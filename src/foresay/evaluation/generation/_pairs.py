@@ -33,7 +33,9 @@ from foresay.evaluation.generation._units import (
     Units,
     count_units,
     encode_units,
+    joined,
     said_of_training,
+    said_of_windows,
     score_symbols,
     score_units,
     token_model,
@@ -179,11 +181,11 @@ class PairMeasure(Measure[PairProtocol], ABC):
         means[LENGTH] = {place: -float(len(own)) for place, own in units.items()}
         judged = {name: judge(found.pairs, _by_name(scores, found.places)) for name, scores in means.items()}
         where = Where("test", test, seed, started, Population("pairs", judged[MODEL].ids))
-        about = _lengths(found, units) | self._left_out(found)
+        about, windows = _lengths(found, units) | self._left_out(found), said_of_windows(model, units)
         for name, scores in means.items():
-            named = _by_name(scores, found.places)
+            named, said = _by_name(scores, found.places), joined(about, windows if name == MODEL else {})
             yield self._accuracy(
-                subject, name, ACCURACY, judged[name], where, ties=judged[name].ties, by=_by_kind(found.pairs, named), **about
+                subject, name, ACCURACY, judged[name], where, ties=judged[name].ties, by=_by_kind(found.pairs, named), **said
             )
             for metric, pairs in self.some(found.pairs).items():
                 part = judge(pairs, named)

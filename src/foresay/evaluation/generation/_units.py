@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -54,6 +54,22 @@ def said_of_training(subject: Subject, corpora: Corpora) -> dict[str, str]:
     return {"note": " ".join(notes)} if notes else {}
 
 
+def said_of_windows(model: TokenModel, units: Units, what: str = "recordings") -> dict[str, Any]:
+    """Count the texts of units that are longer than a model reads at once, and say what that means; nothing where there are none."""
+    longer = sum(len(own) > model.window for own in units.values())
+    note = (
+        f"{longer:,} of {len(units):,} {what} are of more units than the {model.window:,} that the model reads at once (the length of the "
+        f"longest text that it was trained on): beyond these each unit is predicted by the last {model.window // 2:,} or more, not by all."
+    )
+    return {"in_windows": longer, "note": note} if longer else {}
+
+
+def joined(*said: Mapping[str, Any]) -> dict[str, Any]:
+    """Put together what is said of a result, with all notes."""
+    notes = [one["note"] for one in said if "note" in one]
+    return {key: value for one in said for key, value in one.items()} | ({"note": "\n".join(notes)} if notes else {})
+
+
 def encode_units(
     model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
 ) -> Units:
@@ -102,7 +118,7 @@ def score_units(model: TokenModel, units: Units, device: str) -> Mapping[int, Te
     first: dict[tuple[int, ...], int] = {}
     like = {place: first.setdefault(tuple(own.tolist()), place) for place, own in units.items()}
     with torch.no_grad():
-        for some in _batches({place: units[place] for place in first.values()}):
+        for some in _batches({place: units[place] for place in first.values()}, model.window):
             tokens = _tokens(model, some, None)
             found = model.log_probabilities(replace(tokens, ids=tokens.ids.to(device))).float().cpu()
             scores |= {place: row[: len(own)] for (place, own), row in zip(some.items(), found, strict=True)}
@@ -132,11 +148,11 @@ def score_symbols(model: LanguageModel, units: Units) -> Mapping[int, Tensor]:
     return scores
 
 
-def _batches(units: Units) -> Iterator[Units]:
-    """Yield some recordings at a time, of about one length."""
+def _batches(units: Units, window: int | None = None) -> Iterator[Units]:
+    """Yield some recordings at a time, of about one length; `window`: so many units at most attend to each other."""
     order = sorted(units, key=lambda place: len(units[place]), reverse=True)
     while order:
-        longest = max(len(units[order[0]]), 1)
+        longest = min(max(len(units[order[0]]), 1), window or len(units[order[0]]))
         count = max(min(TOGETHER, ATTENDED // longest**2), 1)
         yield {place: units[place] for place in order[:count]}
         order = order[count:]

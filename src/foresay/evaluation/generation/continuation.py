@@ -41,8 +41,10 @@ from foresay.evaluation.generation._units import (
     count_units,
     encode_frames,
     encode_units,
+    joined,
     modelled_units,
     said_of_training,
+    said_of_windows,
     score_symbols,
     token_model,
 )
@@ -186,7 +188,9 @@ class Continuations(Measure[ContinuationProtocol]):
         for temperature in ProgressBar(sorted(self.protocol.temperatures), "sampling", "temperature"):
             samples[f"temperature {temperature:g}"] = self._sample(model, prompts, temperature, seed)
         where = Where("test", test, seed, started, Population("prompts", [prompt.name for prompt in prompts]))
-        learnt = {"trained_on": train.name, **said_of_training(subject, Corpora(test, train))}
+        whole = [torch.cat([prompts[one.prompt].units, one.units]) for name, some in samples.items() if name != RECORDED for one in some]
+        windows = said_of_windows(model, dict(enumerate(whole)), "prompts with a sample")
+        learnt = {"trained_on": train.name, **joined(said_of_training(subject, Corpora(test, train)), windows)}
         texts = {name: [[str(unit) for unit in one.units.tolist()] for one in some] for name, some in samples.items()}
         scored = {name: _nats(trigram, prompts, some) for name, some in samples.items()}
         yield from self._judged(subject, "", samples, texts, scored, where, learnt)

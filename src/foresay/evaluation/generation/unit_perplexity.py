@@ -26,7 +26,9 @@ from foresay.evaluation.generation._pairs import CONTROL
 from foresay.evaluation.generation._units import (
     count_units,
     encode_units,
+    joined,
     said_of_training,
+    said_of_windows,
     score_symbols,
     score_units,
     token_model,
@@ -88,10 +90,12 @@ class UnitPerplexity(Measure[UnitProtocol]):
         seconds = np.where(counts > 0, test.durations, 0.0)
         where = Where("test", test, seed, started)
         about = {"units": int(counts.sum()), "trained_units": sum(map(len, counted.values())), "seconds": round(float(seconds.sum()), 2)}
+        left_out, windows = self._left_out(counts, test), said_of_windows(model, units)
         for name, own in bits.items():
             value, interval, rate = float(own.sum() / counts.sum()), bootstrap(own, counts, seed=seed), float(own.sum() / seconds.sum())
             control = {} if name == MODEL else {CONTROL: True, "trained_on": train.name}
-            yield self.row(subject, name, BITS, value, interval, where, **about, **self._left_out(counts, test), **control)
+            said = joined(left_out, windows if name == MODEL else {})
+            yield self.row(subject, name, BITS, value, interval, where, **about, **said, **control)
             yield self.row(subject, name, RATE, rate, bootstrap(own, seconds, seed=seed), where, **control)
             yield self.row(subject, name, PERPLEXITY, 2**value, None, where, **control)
         saved = float((bits[BIGRAM] - bits[MODEL]).sum() / counts.sum())

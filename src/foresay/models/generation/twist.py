@@ -33,7 +33,7 @@ class Twist(UnitModel):
 
     def __init__(self, settings: TwistSettings, tokenizer: Tokenizer, body: CausalBody) -> None:
         """`tokenizer`: of one unit a frame; it is not trained. `body`: all of it is trained."""
-        super().__init__(tokenizer, BodyLM(tokenizer.vocabulary, body), body.blocks, merged=settings.merged)
+        super().__init__(tokenizer, BodyLM(tokenizer.vocabulary, body), body.blocks, merged=settings.merged, places=body.longest)
         self.settings = settings
 
     @property
