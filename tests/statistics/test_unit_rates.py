@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from foresay.statistics.intervals import draw_utterances
 from foresay.statistics.unit_rates import FRAMES, MERGED, WITH_DURATIONS, merged_runs, rate_units
 from reference.unit_loops import rates
 
@@ -27,6 +28,16 @@ def test_rates_are_those_of_the_definitions(clusters: int, frame_rate: float) ->
         else:
             low, high = number.interval or (np.nan, np.nan)
             assert low <= number.value <= high, metric
+
+
+def test_drawn_rates_are_those_of_the_drawn_recordings() -> None:
+    recordings = _recordings(0, 6, 4)
+    found = rate_units(recordings, 4, 50.0)
+    for draw, times in enumerate(draw_utterances(6, 0)[:3].astype(int).tolist()):
+        drawn = [units.tolist() for units, often in zip(recordings, times, strict=True) for _ in range(often)]
+        for key, expected in rates(drawn, 4, 50.0).items():
+            draws = found[key].draws
+            assert draws is None or draws[draw] == pytest.approx(expected), key
 
 
 def test_alike_units_of_one_frame_take_the_same_bits_merged() -> None:

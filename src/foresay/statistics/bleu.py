@@ -59,7 +59,7 @@ def bleu(hypotheses: Sequence[Text], references: Sequence[Sequence[Text]], *, or
         min(map(len, known), key=lambda size: (abs(size - len(hypothesis)), size))
         for hypothesis, known in zip(hypotheses, references, strict=True)
     )
-    brevity = 1.0 if length >= closest else math.exp(1 - closest / length) if length else 0.0
+    brevity = math.exp(min(0.0, 1 - closest / max(1, length)))
     return brevity * float(_averaged((matched / np.maximum(total, 1))[None], "geometric")[0])
 
 
@@ -88,7 +88,7 @@ def auto_bleu(samples: Iterable[Text], order: int, averaging: Averaging) -> NDAr
     An n-gram comes again where it stands once more without a common place: in `a a a` no bigram does, though there are two.
     """
     shares = [[_repeated(sample, n) for n in range(1, order + 1)] for sample in samples]
-    return _averaged(np.array(shares, dtype=np.float64).reshape(-1, order), averaging)
+    return _averaged(np.array(shares).reshape(-1, order), averaging)
 
 
 def vert(self_bleus: NDArray[np.float64], auto_bleus: NDArray[np.float64]) -> float:

@@ -50,7 +50,7 @@ def rate_units(recordings: Sequence[NDArray[np.integer]], clusters: int, frame_r
     Returns bits per second, units per second, their mean duration in ms, the exponential of their entropy, and the share of those used.
     """
     runs = [merged_runs(units.astype(np.int64)) for units in recordings]
-    longest = max((int(durations.max(initial=0)) for _, durations in runs), default=0)
+    longest = max(durations.max(initial=0) for _, durations in runs)
     rows = [
         [np.bincount(units, minlength=clusters), np.bincount(kept, minlength=clusters), np.bincount(durations, minlength=longest + 1)]
         for units, (kept, durations) in zip(recordings, runs, strict=True)

@@ -175,8 +175,9 @@ def test_recordings_that_are_too_short_are_refused(corpora: Corpora) -> None:
         measured(corpora, ContinuationProtocol("long", 3.0, 60.0, 6, 2, (0.5, 1.0)))
     with pytest.raises(UserError, match="in 1 recordings of .* does a unit follow the first 0.09 s, and self-BLEU compares"):
         measured(corpora, ContinuationProtocol("one", 0.09, 0.2, 1, 2, (0.5, 1.0)))
-    with pytest.raises(UserError, match="in 0 recordings of .* does a unit follow the first 0.35 s"):
-        measured(corpora, ContinuationProtocol("long", 0.35, 0.355, 6, 2, (0.5, 1.0)))
+    for prompt, shortest in ((0.35, 0.355), (0.001, 0.2)):  # nothing follows, and nothing comes before
+        with pytest.raises(UserError, match=f"in 0 recordings of .* does a unit follow the first {prompt} s"):
+            measured(corpora, ContinuationProtocol("long", prompt, shortest, 6, 2, (0.5, 1.0)))
 
 
 def test_the_law_is_drawn(rows: list[Result]) -> None:

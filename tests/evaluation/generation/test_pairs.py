@@ -11,11 +11,12 @@ from foresay.contracts import Tokens
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.generation import _units
-from foresay.evaluation.generation._pairs import BIGRAM, GAIN, LENGTH, MODEL, UNIGRAM, Pair, judge
+from foresay.evaluation.generation._pairs import BIGRAM, GAIN, LENGTH, MODEL, UNIGRAM, Pair, find_recordings, judge
 from foresay.evaluation.generation._units import TOGETHER, count_units, encode_units, score_symbols, score_units
 from foresay.evaluation.generation.swuggy import BANDS, band
 from foresay.evaluation.measure import Corpora, Measure, find_measure
 from foresay.results import Result
+from foresay.statistics.intervals import bootstrap, bootstrap_difference
 from reference.ngram_dictionary import DictionaryNGram
 from reference.toy_token_model import toy_model, write_units
 
@@ -47,7 +48,7 @@ def lexical(tmp_path: Path) -> Corpora:
                 spoken[f"lexical/dev/{file}"] = units
                 frequency = FREQUENCIES[name] if correct else ""
                 rows.append((file, name, voice, frequency, "", "", len(units.split()), correct))
-    write_gold(tmp_path / "lexical/dev/gold.csv", LEXICAL, rows)
+    write_gold(tmp_path / "lexical/dev/gold.csv", LEXICAL, rows[::2] + rows[1::2][::-1])
     train = write_units(tmp_path / "train", {str(place): text for place, text in enumerate(TEXTS)})
     return Corpora(write_units(tmp_path, spoken), train)
 
@@ -135,10 +136,16 @@ def test_bands_of_frequency_as_labelled_and_as_published() -> None:
     assert set(right.values()) == set(BANDS)
 
 
+def test_each_protocol_has_its_bands(lexical: Corpora) -> None:
+    for protocol, expected in (("repaired", "1-5"), ("official", "6-20")):
+        pairs = find_measure(f"swuggy:{protocol}").pairs(lexical.test)
+        assert {pair.kinds["frequency"] for pair in pairs if pair.id == "1"} == {expected}  # the word comes 5 times
+
+
 def syntactic(folder: Path, rows: list[tuple[object, ...]]) -> Corpora:
-    """The syntactic task: `right` sentences are `0 1 2 3`, others are not."""
+    """The syntactic task: where rows do not say otherwise, `right` sentences are `0 1 2 3`, and others are not."""
     write_gold(folder / "syntactic/dev/gold.csv", SYNTACTIC, rows)
-    spoken = {f"syntactic/dev/{row[0]}": "0 1 2 3" if row[-1] else "3 2 1 0" for row in rows}
+    spoken = {f"syntactic/dev/{row[0]}": str(row[5] or ("0 1 2 3" if row[-1] else "3 2 1 0")) for row in rows}
     train = write_units(folder / "train", {str(place): text for place, text in enumerate(TEXTS)})
     return Corpora(write_units(folder, spoken), train)
 
@@ -163,6 +170,57 @@ def test_sblimp_in_another_order_pairs_strangers_only_as_published(tmp_path: Pat
     repaired, official = (find_measure(f"sblimp:{name}").pairs(corpora.test) for name in ("repaired", "official"))
     assert [(pair.right, pair.wrong) for pair in repaired] == [("r1", "w1"), ("r2", "w2")]
     assert [(pair.right, pair.wrong) for pair in official] == [("r1", "w2"), ("r2", "w1")]
+
+
+def rows_of(*pairs: tuple[str, str]) -> list[tuple[object, ...]]:
+    """Rows of pairs of units, right and wrong."""
+    return [
+        (f"{name}{number}", number, "a", "order", "x", units, correct)
+        for number, pair in enumerate(pairs, 1)
+        for name, units, correct in zip("rw", pair, (1, 0), strict=True)
+    ]
+
+
+LONG = ("0 1 2 3", "0")
+"""Three of five texts begin with 0, and what follows is likelier: four units are the likelier ones on average, and one is in sum."""
+
+
+def test_the_mean_decides_and_the_sum_and_the_length_stand_beside_it(tmp_path: Path) -> None:
+    found = measured(find_measure("sblimp:repaired"), syntactic(tmp_path, rows_of(LONG)))
+    assert found[MODEL, "accuracy"].value == found[BIGRAM, "accuracy"].value == 1.0
+    for layer, metric in ((MODEL, "accuracy by sum"), (BIGRAM, "accuracy by sum"), (UNIGRAM, "accuracy"), (LENGTH, "accuracy")):
+        assert found[layer, metric].value == 0.0
+
+
+def test_intervals_draw_pairs_again(tmp_path: Path) -> None:
+    """Of a model that knows 0 alone; the bigrams find the other four of six pairs."""
+    rows = find_measure("sblimp:repaired")([subject("0")], syntactic(tmp_path, rows_of(*[LONG] * 4, *[LONG[::-1]] * 2)))
+    found = {(row.layer, row.metric): row for row in rows}
+    ours, counted, ones = np.array([0, 0, 0, 0, 1, 1]), np.array([1, 1, 1, 1, 0, 0]), np.ones(6)
+    for key, value, interval in (
+        ((MODEL, "accuracy"), 1 / 3, bootstrap(ours, ones)),
+        ((BIGRAM, "accuracy"), 2 / 3, bootstrap(counted, ones)),
+        ((MODEL, GAIN), -1 / 3, bootstrap_difference(ours, ones, counted, ones)),
+    ):
+        row = found[key]
+        assert row.value == pytest.approx(value)
+        assert (row.low, row.high) == interval
+        assert row.drawn is not None
+        assert (row.drawn.what, row.drawn.count) == ("pairs", 6)
+
+
+def test_five_of_those_that_are_left_out_are_named(tmp_path: Path) -> None:
+    corpora = syntactic(tmp_path, rows_of(*[LONG] * 7))
+    for lost, named in ((5, "r1, r2, r3, w1, w2"), (6, "r1, r2, r3, w1, w2, …")):
+        fewer = Corpora(corpora.test.without(range(lost)), corpora.train)
+        details = measured(find_measure("sblimp:repaired"), fewer)[MODEL, "accuracy"].details
+        assert details["note"].endswith(f": {named}")
+
+
+def test_recordings_of_another_folder_are_others(tmp_path: Path) -> None:
+    test = write_units(tmp_path, {"lexical/dev/x": "0", "lexical/test/x": "1", "x": "2"})
+    assert find_recordings(test, ["x"], "lexical/dev/gold.csv") == {"x": 0}
+    assert find_recordings(test.without([0, 1]), ["x"], "lexical/dev/gold.csv") == {"x": 0}
 
 
 def test_a_pair_without_recording_is_left_out_and_counted_or_refused(tmp_path: Path) -> None:
@@ -201,10 +259,11 @@ def test_as_many_of_both_are_needed_to_pair_by_place(tmp_path: Path) -> None:
         find_measure("sblimp:official").pairs(syntactic(tmp_path, ORDERED[:3]).test)
 
 
-def test_a_frequency_must_be_a_number(lexical: Corpora) -> None:
+@pytest.mark.parametrize("frequency", ["often", "", "nan", "inf", "-1"])
+def test_a_frequency_must_be_a_number(lexical: Corpora, frequency: str) -> None:
     path = lexical.test.path.parent / "lexical/dev/gold.csv"
-    path.write_text(path.read_text().replace(",5,", ",often,"))
-    with pytest.raises(UserError, match="the frequency of a11 is 'often'"):
+    path.write_text(path.read_text().replace(",5,", f",{frequency},"))
+    with pytest.raises(UserError, match=f"the frequency of a11 is '{frequency}'"):
         find_measure("swuggy:repaired").pairs(lexical.test)
 
 

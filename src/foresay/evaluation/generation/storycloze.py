@@ -53,15 +53,15 @@ class StoryCloze(PairMeasure):
             stories[folder, story].append((order, name))
         pairs = []
         for (folder, story), recordings in stories.items():
-            (right_order, right), *rest = sorted(recordings)
-            if len(rest) != 1 or rest[0][0] == right_order:
-                named = ", ".join(name for _, name in sorted(recordings)[:3])
+            right, *others = [name for _, name in sorted(recordings)]
+            if len(others) != 1:
+                named = ", ".join([right, *others][:3])
                 msg = (
                     f"{manifest.name}: story {story!r} has {named}, and a pair is a right recording and a wrong one. Usual cause: the "
                     "manifest has more, or less, than the stories. Give that of their folder alone, or another protocol"
                 )
                 raise UserError(msg)
-            pairs.append(Pair(f"{folder}/{story}", "", right, rest[0][1], {"folder": folder} if folder else {}))
+            pairs.append(Pair(f"{folder}/{story}", "", right, others[0], {"folder": folder} if folder else {}))
         return pairs
 
     def _read(self, file: str, manifest: Manifest) -> tuple[str, str]:

@@ -7,6 +7,7 @@ bands of frequency, and by length. The published scorer labels its bands 1-5, 6-
 [20, 100) and from 100: a word that comes 5 times is in the second. `official` keeps that, `repaired` cuts as the labels say.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,8 +52,10 @@ class SWuggy(PairMeasure):
         try:
             frequency = float(word["frequency"])
         except ValueError:
+            frequency = math.nan
+        if not 0 <= frequency < math.inf:
             msg = f"{where}: the frequency of {word['filename']} is {word['frequency']!r}, and must be how often the word comes: 0, 1, …"
-            raise UserError(msg) from None
+            raise UserError(msg)
         kinds = {"frequency": band(frequency, published=self.protocol.published), "length": word["length"]}
         return Pair(word["id"], word["voice"], word["filename"], other["filename"], kinds)
 
