@@ -48,8 +48,8 @@ def test_stories_whose_names_end_in_what_they_are(tmp_path: Path) -> None:
     assert details["pairs"] == 2
     renamed = {name.replace("_incorrect", "-bad").replace("_correct", "-good"): text for name, text in spoken.items()}
     assert accuracy("storycloze:ends", renamed, tmp_path / "b", {"right": "-good", "wrong": "-bad"})[0] == 0.5
-    plain = {"1correct": RIGHT, "1incorrect": WRONG}
-    assert accuracy("storycloze:ends", plain, tmp_path / "c", {"right": "correct", "wrong": "incorrect"})[0] == 1.0
+    plain = {"1right": RIGHT, "1nonright": WRONG}  # the longest ending counts
+    assert accuracy("storycloze:ends", plain, tmp_path / "c", {"right": "right", "wrong": "nonright"})[0] == 1.0
 
 
 def test_of_two_with_one_number_the_first_by_name_is_right(tmp_path: Path) -> None:

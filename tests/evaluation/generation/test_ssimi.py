@@ -10,7 +10,7 @@ import soundfile
 from foresay.corpora.manifest import Item, Manifest, write_manifest
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
-from foresay.evaluation.generation.ssimi import CORRELATION, SSimi, read_words
+from foresay.evaluation.generation.ssimi import CORRELATION, MOST, POOLED, SSimi, read_words
 from foresay.evaluation.measure import Corpora, find_measure
 from foresay.results import Result
 from reference.toy_token_model import HOP, Levels
@@ -21,7 +21,9 @@ PAIRS = [(a, b) for a in WORDS for b in WORDS if a < b]
 
 
 def level(word: str, take: int) -> float:
-    """What a recording of a word has in it."""
+    """What a recording of a word has in it; the eleventh is another word."""
+    if take == MOST:
+        return 1 - level(word, 0)
     return 0.05 + 0.12 * WORDS.index(word) ** 1.1 / 1.1 + 0.01 * take
 
 
@@ -80,6 +82,12 @@ def test_it_is_what_its_definition_says(words: Manifest, kind: str) -> None:
     assert row.low is not None
     assert row.high is not None
     assert row.low < row.value < row.high
+
+
+def test_how_time_is_pooled() -> None:
+    frames = np.array([[1.0, 5.0], [3.0, 4.0], [2.0, 9.0]])
+    pooled = {name: pool(frames).tolist() for name, pool in POOLED.items()}
+    assert pooled == {"mean": [2.0, 6.0], "min": [1.0, 4.0], "max": [3.0, 9.0], "sum": [6.0, 18.0], "last": [2.0, 9.0]}
 
 
 def test_how_time_is_pooled_and_what_the_distance_is(words: Manifest) -> None:

@@ -51,6 +51,7 @@ def test_bits_are_those_of_ngrams_of_the_training_units(tmp_path: Path) -> None:
     assert {row.layer for row in found.values() if not row.details.get("control")} == {"language model"}
     details = found["unigram", "bits per unit"].details
     assert (details["units"], details["trained_units"]) == (units, sum(len(text.split()) for text in TRAIN.values()))
+    assert details["seconds"] == pytest.approx(seconds, abs=0.005)
 
 
 def test_what_is_saved_is_the_difference_of_both(tmp_path: Path) -> None:
@@ -93,7 +94,8 @@ def test_recordings_that_are_too_short_for_a_unit_are_counted(tmp_path: Path) ->
     corpora = Corpora(again, write_units(tmp_path, TRAIN, "train"))
     rows = find_measure("unit_perplexity")([Subject("toy", toy_model(*TRAIN.values()), ("level",))], corpora, seed=3)
     more = {(row.layer, row.metric): row for row in rows}
-    assert more["bigram", "bits per unit"].value == found["bigram", "bits per unit"].value
+    for metric in ("bits per unit", "bits per second"):
+        assert more["bigram", metric].value == found["bigram", metric].value
     assert more["bigram", "bits per unit"].details["left_out"] == 1
     assert "1 of 6 recordings are left out, which last less than a unit, such as short" in more["bigram", "bits per unit"].details["note"]
     assert "note" not in found["bigram", "bits per unit"].details
