@@ -26,11 +26,11 @@ class Speaker:
         if not set(names) <= set(self.names):
             msg = f"unknown voice: {names}"
             raise UserError(msg)
-        return torch.tensor([[float(self.names.index(name))] for name in names])
+        return torch.tensor([[float(self.names.index(name)), 1.0] for name in names])
 
 
 class LevelVocoder:
-    """Speaks every unit for two frames."""
+    """Speaks every unit for a frame."""
 
     sample_rate = 16_000
 
@@ -42,7 +42,7 @@ class LevelVocoder:
         tokens.require("levels", "this vocoder")
         self.voices += voices[:, 0].tolist()
         levels = (tokens.ids[:, 0].float() + 0.5) / UNITS
-        return Synthesized(levels.repeat_interleave(2 * HOP, dim=1), tokens.lengths * 2 * HOP)
+        return Synthesized(levels.repeat_interleave(HOP, dim=1), tokens.lengths * HOP)
 
 
 class Written:
@@ -69,7 +69,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> NGram:
     loaded = {"runs/vocoder": LevelVocoder(), "runs/asr": recognizer}
     for name, value in {
         "load": lambda path, _: loaded[path],
-        "load_language_model": lambda *_: model,
+        "load_language_model": lambda path, _: {SCORER.language_model: model}[path],
         "Decoder": Written,
         "Synthesizer": LevelVocoder,
         "Recognizer": Levels,
@@ -94,16 +94,28 @@ def test_words_and_what_they_cost(judge: NGram) -> None:
 
 def test_who_speaks(judge: NGram) -> None:  # noqa: ARG001
     for voice, number in (("", 0.0), ("leo", 1.0)):
-        scorer = TranscriptScorer("runs/vocoder", voice, "runs/asr", "m")
+        scorer = TranscriptScorer("runs/vocoder", voice, "runs/asr", "runs/lm.arpa")
         scorer.transcripts(toy_model("0 1"), {"x": [torch.tensor([1])]}, "cpu")
         assert _transcripts.load("runs/vocoder", "cpu").voices[-1] == number
     with pytest.raises(UserError, match="unknown voice"):
-        TranscriptScorer("runs/vocoder", "eve", "runs/asr", "m").transcripts(toy_model("0 1"), {"x": [torch.tensor([1])]}, "cpu")
+        TranscriptScorer("runs/vocoder", "eve", "runs/asr", "runs/lm.arpa").transcripts(toy_model("0 1"), {"x": [torch.tensor([1])]}, "cpu")
+
+
+def test_a_vocoder_of_no_names_and_a_language_model_of_other_texts_are_refused(judge: NGram, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = {"x": [torch.tensor([1])]}
+    with monkeypatch.context() as patch:
+        patch.setattr(Speaker, "names", ())
+        with pytest.raises(UserError, match="runs/vocoder knows no voice by name"):
+            SCORER.transcripts(toy_model("0 1"), samples, "cpu")
+    monkeypatch.setattr(type(judge), "normalization", "en")
+    monkeypatch.setattr(_transcripts.load("runs/asr", "cpu"), "normalization", "de")
+    with pytest.raises(UserError, match="runs/lm.arpa is of texts normalized by 'en', and these are normalized by 'de'"):
+        SCORER.transcripts(toy_model("0 1"), samples, "cpu")
 
 
 def test_another_kind_of_model_is_refused(judge: NGram) -> None:  # noqa: ARG001
     with pytest.raises(UserError, match="runs/asr is a Levels, and must be a LevelVocoder"):
-        TranscriptScorer("runs/asr", "", "runs/asr", "m").transcripts(toy_model("0 1"), {"x": [torch.tensor([1])]}, "cpu")
+        TranscriptScorer("runs/asr", "", "runs/asr", "runs/lm.arpa").transcripts(toy_model("0 1"), {"x": [torch.tensor([1])]}, "cpu")
 
 
 def test_their_files_count(tmp_path: Path) -> None:
@@ -114,4 +126,8 @@ def test_their_files_count(tmp_path: Path) -> None:
     scorer = TranscriptScorer(str(tmp_path / "vocoder"), "", str(tmp_path / "asr"), str(tmp_path / "lm.arpa"))
     assert {file.parent.name for file in scorer.files} == {"vocoder", "asr", tmp_path.name}
     assert len(scorer.files) == 5
+    assert TranscriptScorer("hf:some/vocoder", "", str(tmp_path / "asr"), "lm.arpa").files == [*scorer.files[2:4], Path("lm.arpa")]
     assert TranscriptScorer.of("", "", "", "") is None
+    assert TranscriptScorer.of("vocoder", "voice", "recognizer", "language model") == TranscriptScorer(
+        "vocoder", "voice", "recognizer", "language model"
+    )

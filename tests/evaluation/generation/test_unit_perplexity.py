@@ -85,8 +85,9 @@ def test_counts_of_another_corpus_than_the_model_learnt_from_are_said(tmp_path: 
 
 
 def test_recordings_that_are_too_short_for_a_unit_are_counted(tmp_path: Path) -> None:
-    found = measured(tmp_path)
-    short = write_units(tmp_path / "more", TEST, "test")
+    spoken = TEST | {"z": "1"}  # one lasts just a unit
+    found = measured(tmp_path, spoken)
+    short = write_units(tmp_path / "more", spoken, "test")
     manifest = (tmp_path / "more" / "test.jsonl").read_text()
     line = manifest.splitlines()[0].replace('"duration": 0.12', '"duration": 0.005').replace('"u"', '"short"')
     (tmp_path / "more" / "test.jsonl").write_text(f"{manifest}{line}\n")
@@ -97,7 +98,7 @@ def test_recordings_that_are_too_short_for_a_unit_are_counted(tmp_path: Path) ->
     for metric in ("bits per unit", "bits per second"):
         assert more["bigram", metric].value == found["bigram", metric].value
     assert more["bigram", "bits per unit"].details["left_out"] == 1
-    assert "1 of 6 recordings are left out, which last less than a unit, such as short" in more["bigram", "bits per unit"].details["note"]
+    assert "1 of 7 recordings are left out, which last less than a unit, such as short" in more["bigram", "bits per unit"].details["note"]
     assert "note" not in found["bigram", "bits per unit"].details
 
 

@@ -152,8 +152,8 @@ def _batches(units: Units, window: int | None = None) -> Iterator[Units]:
     """Yield some recordings at a time, of about one length; `window`: so many units at most attend to each other."""
     order = sorted(units, key=lambda place: len(units[place]), reverse=True)
     while order:
-        longest = min(max(len(units[order[0]]), 1), window or len(units[order[0]]))
-        count = max(min(TOGETHER, ATTENDED // longest**2), 1)
+        longest = max(len(units[order[0]]), 1)
+        count = max(min(TOGETHER, ATTENDED // min(longest, window or longest) ** 2), 1)
         yield {place: units[place] for place in order[:count]}
         order = order[count:]
 
