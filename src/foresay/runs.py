@@ -97,6 +97,11 @@ class Run:
         self.folder = folder
 
     @property
+    def labels(self) -> Path:
+        """Labels of what it was trained on, a folder for each manifest, if it learns from labels."""
+        return self.folder / "labels"
+
+    @property
     def recipe(self) -> Path:
         """The resolved recipe."""
         return self.folder / "recipe.toml"

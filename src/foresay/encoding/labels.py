@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foresay.contracts import Tokenizer
 from foresay.corpora.alignments import labels_at
-from foresay.corpora.labels import FrameLabels, LabelWriter, read_about
+from foresay.corpora.labels import ABOUT, FrameLabels, LabelWriter, read_about
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.recordings import encode_recordings, frame_centers
@@ -46,6 +46,14 @@ def are_made(folder: Path, tokenizer: str, manifest: Manifest) -> bool:
     """Whether a folder holds the labels of a manifest that the tokenizer of this fingerprint gives."""
     about = read_about(folder)
     return about is not None and about["fingerprint"] == _stamp(tokenizer, manifest)
+
+
+def find_labels(folder: Path, tokenizer: str, manifest: Manifest) -> FrameLabels | None:
+    """Open the labels of a manifest, by the tokenizer of this fingerprint, in one of the folders below `folder`; None: there are none."""
+    for path in sorted(folder.glob(f"*/{ABOUT}")):
+        if are_made(path.parent, tokenizer, manifest):
+            return FrameLabels(path.parent, manifest)
+    return None
 
 
 def _stamp(tokenizer: str, manifest: Manifest) -> str:

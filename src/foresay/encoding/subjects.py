@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -26,6 +27,8 @@ class Subject:
     """Pixels in height and width of the pictures that it is shown."""
     trained_on: frozenset[str] = frozenset()
     """Digests of the manifests that it was trained on, as far as its run says."""
+    labels: Path | None = None
+    """Folder of the labels that its run keeps of what it was trained on, a folder for each manifest."""
     kept: KeptFeatures = field(default_factory=lambda: KeptFeatures(0))
     """What was encoded before, of all subjects of an evaluation; nothing, where each measure is asked for by itself."""
 

@@ -69,7 +69,8 @@ def find_candidates(models: Sequence[str | Path], layers: Sequence[str] | None, 
         extractor = _extractor(text, device)
         run = folder if Run(folder).recipe.exists() else None
         chosen, side = tuple(layers or extractor.layer_names), _image_side(run)
-        subject = Subject(names[folder], extractor, chosen, step, image_side=side, trained_on=_trained_on(run), kept=kept)
+        labels = Run(run).labels if run else None
+        subject = Subject(names[folder], extractor, chosen, step, image_side=side, labels=labels, trained_on=_trained_on(run), kept=kept)
         if isinstance(extractor, SpeechModel):
             if folder not in copies:
                 copy = _untrained(extractor, seed, device)

@@ -70,7 +70,7 @@ class Parts:
 
     def labels_folder(self, purpose: str) -> Path:
         """Where the labels of a corpus lie, `train` or `valid`."""
-        return self.run.folder / "labels" / purpose
+        return self.run.labels / purpose
 
     def record(self) -> None:
         """Write down what each part of the model is."""
@@ -88,7 +88,7 @@ class Parts:
             self._refuse_other(LABELS, of_model(tokenizer))
             self._keep({LABELS: self._about(LABELS, tokenizer)})
         tokenizer.to(self.process.device).eval()
-        make_labels(tokenizer, self.corpora, self.run.folder / "labels", device=str(self.process.device))
+        make_labels(tokenizer, self.corpora, self.run.labels, device=str(self.process.device))
 
     def tokenizer(self) -> Tokenizer:
         """Load, fit or build what makes the labels; of hidden Markov models, these are their states.

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from foresay.contracts import Tokens
+from foresay.encoding.labels import make_labels
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
 from foresay.evaluation.generation import _units
@@ -296,13 +297,32 @@ def test_what_is_no_language_model_is_refused(lexical: Corpora) -> None:
 
 def test_units_are_scored_alone_as_in_a_batch(lexical: Corpora) -> None:
     model = toy_model(*TEXTS)
-    units = encode_units(model, lexical.test, "cpu")
+    units = encode_units(Subject("toy", model, ()), lexical.test, "cpu")
     assert [" ".join(map(str, units[place].tolist())) for place in range(4)] == ["0 1 2 3", "0 2 1 3", "0 1 2", "0 2 1"]
     together, counted = score_units(model, units, "cpu"), score_symbols(model.language_model, units)
     for place, own in units.items():
         assert torch.equal(score_units(model, {place: own}, "cpu")[place], together[place])
         assert torch.allclose(counted[place], together[place])
         assert len(own) == len(counted[place]) == len(together[place])
+
+
+def test_what_the_run_has_written_is_read_and_not_encoded_again(lexical: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of these units and this corpus, and of no others."""
+    model, other = toy_model(*TEXTS), write_units(tmp_path, {"a": "0 1", "b": "2 2 3"}, "other")
+    encoded = encode_units(Subject("toy", model, ()), lexical.test, "cpu")
+    make_labels(model.tokenizer, {"train": lexical.test}, tmp_path / "labels")
+    subject = Subject("toy", model, (), labels=tmp_path / "labels")
+    found = encode_units(subject, other, "cpu")
+    assert {place: row.tolist() for place, row in found.items()} == {0: [0, 1], 1: [2, 3]}
+    monkeypatch.setattr(type(model.tokenizer.encoder), "features", None)
+    for places in (None, {1, 3}):
+        written = encode_units(subject, lexical.test, "cpu", places)
+        assert written.keys() == (places or encoded.keys())
+        assert all(torch.equal(row, encoded[place]) for place, row in written.items())
+    about = tmp_path / "labels" / "train" / "labels.toml"
+    about.write_text(about.read_text().replace('fingerprint = "', 'fingerprint = "other-', 1))
+    with pytest.raises(TypeError, match="not callable"):
+        encode_units(subject, lexical.test, "cpu")
 
 
 def test_the_same_units_are_equally_likely_whatever_is_scored_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:

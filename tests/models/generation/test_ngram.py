@@ -124,12 +124,15 @@ def test_by_hand() -> None:
 def test_discounts_by_hand() -> None:
     assert _discounts(np.array([0, 1, 1, 1, 1, 2, 2, 3, 4, 9])) == ((0.5, 1.25, 1.0), False)
     assert _discounts(np.array([1, 1, 2, 4])) == ((0.5, 1.0, 1.5), True)
+    assert _discounts(np.array([4, 5, 9])) == ((0.5, 1.0, 1.5), False)  # none is rare
     assert _discounts(np.array([1, 2, 3, 3, 3, 3, 3])) == ((0.5, 1.0, 1.5), True)  # the second would be negative
 
 
 def test_what_falls_back_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     _fitted(["a b", "a c", "b"], 2)
     assert "n-grams of order 1, 2: too few that come once, twice or three times" in capsys.readouterr().err
+    _fitted([f"{one} {other}" for one in "abcd" for other in "abcd"] * 4, 2)
+    assert not capsys.readouterr().err  # all come often, so that no discount matters
 
 
 def test_letters_are_predicted_with_a_boundary_between_words(tmp_path: Path) -> None:

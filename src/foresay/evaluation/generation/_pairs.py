@@ -169,8 +169,8 @@ class PairMeasure(Measure[PairProtocol], ABC):
     def _rows(self, subject: Subject, found: _Found, train: Manifest, test: Manifest, seed: int, device: str) -> Iterator[Result]:
         started = perf_counter()
         model = token_model(subject, self.name)
-        units = encode_units(model, test, device, set(found.places.values()), subject.kept)
-        counted = encode_units(model, train, device, None, subject.kept)
+        units = encode_units(subject, test, device, set(found.places.values()))
+        counted = encode_units(subject, train, device)
         found = self._long_enough(found, units, test)
         scored = {
             MODEL: score_units(model, units, device),

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from foresay.contracts import LanguageModel, TokenModel, Tokens
 from foresay.corpora.manifest import Manifest
-from foresay.encoding.kept import KeptFeatures
+from foresay.encoding.labels import find_labels
 from foresay.encoding.recordings import encode_recordings
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
@@ -70,33 +70,36 @@ def joined(*said: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for one in said for key, value in one.items()} | ({"note": "\n".join(notes)} if notes else {})
 
 
-def encode_units(
-    model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
-) -> Units:
-    """Encode recordings, those in some places or all, as the units that the model models. What is too short for a unit is left out.
+def encode_units(subject: Subject, manifest: Manifest, device: str, places: Collection[int] | None = None) -> Units:
+    """Encode recordings, those in some places or all, as the units that a token model models. What is too short for a unit is left out.
 
     Raises:
         UserError: the tokenizer has several levels.
         AudioError: a recording cannot be read.
     """
-    return modelled_units(model, encode_frames(model, manifest, device, places, kept))
+    return modelled_units(_of(subject), encode_frames(subject, manifest, device, places))
 
 
-def encode_frames(
-    model: TokenModel, manifest: Manifest, device: str, places: Collection[int] | None = None, kept: KeptFeatures | None = None
-) -> Units:
-    """Encode recordings as `encode_units` does: the units of all their frames."""
-    tokenizer = model.tokenizer
+def encode_frames(subject: Subject, manifest: Manifest, device: str, places: Collection[int] | None = None) -> Units:
+    """Encode recordings as `encode_units` does: the units of all their frames. Those that the model's run has written are read."""
+    tokenizer = _of(subject).tokenizer
     if tokenizer.levels != 1:
         msg = f"the model's tokenizer gives {tokenizer.levels} symbols to each frame, and what is measured here is of one: choose another"
         raise UserError(msg)
-    subject = Subject("the tokenizer's encoder", tokenizer.encoder, (tokenizer.layer,), kept=kept or KeptFeatures(0))
+    if subject.labels and (written := find_labels(subject.labels, tokenizer.fingerprint, manifest)):
+        rows = {place: torch.from_numpy(written.of_item(place)) for place in (range(len(manifest)) if places is None else sorted(places))}
+        return {place: row for place, row in rows.items() if len(row)}
+    encoder = Subject("the tokenizer's encoder", tokenizer.encoder, (tokenizer.layer,), kept=subject.kept)
     found: dict[int, Tensor] = {}
-    for recording in encode_recordings(subject, manifest, device, places):
+    for recording in encode_recordings(encoder, manifest, device, places):
         frames = recording.features[tokenizer.layer]
         if len(frames):
             found[recording.index] = tokenizer.quantize(frames)[:, 0].cpu()
     return found
+
+
+def _of(subject: Subject) -> TokenModel:
+    return token_model(subject, "what encodes units")
 
 
 def modelled_units(model: TokenModel, frames: Units) -> Units:

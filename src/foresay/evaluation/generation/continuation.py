@@ -182,7 +182,7 @@ class Continuations(Measure[ContinuationProtocol]):
     def _rows(self, subject: Subject, train: Manifest, test: Manifest, seed: int, device: str) -> Iterator[Result]:
         started, model = perf_counter(), token_model(subject, self.name)
         prompts = self._prompts(subject, model, test, device)
-        trigram = count_units(encode_units(model, train, device, None, subject.kept), TRIGRAM)
+        trigram = count_units(encode_units(subject, train, device), TRIGRAM)
         recorded = [Sampled(place, 0, prompt.follows) for place, prompt in enumerate(prompts)]
         samples: dict[str, Samples] = {RECORDED: recorded}
         for temperature in ProgressBar(sorted(self.protocol.temperatures), "sampling", "temperature"):
@@ -210,7 +210,7 @@ class Continuations(Measure[ContinuationProtocol]):
                 "--option continuation.shortest and continuation.prompt"
             )
             raise UserError(msg)
-        frames = encode_frames(model, test, device, set(places), subject.kept)
+        frames = encode_frames(subject, test, device, set(places))
         cut = round(own.prompt * model.tokenizer.frame_rate)
         whole, begun = (modelled_units(model, some) for some in (frames, {place: units[:cut] for place, units in frames.items()}))
         found = [Prompt(test.ids[place], place, begun[place], whole[place][len(begun[place]) :][: own.longest]) for place in sorted(whole)]

@@ -78,11 +78,11 @@ class UnitPerplexity(Measure[UnitProtocol]):
     def _rows(self, subject: Subject, train: Manifest, test: Manifest, seed: int, device: str) -> Iterator[Result]:
         started = perf_counter()
         model = token_model(subject, self.name)
-        units = encode_units(model, test, device, None, subject.kept)
+        units = encode_units(subject, test, device)
         if not units:
             msg = f"no recording of {test.name} lasts a unit, so that there is nothing to score"
             raise UserError(msg)
-        counted = encode_units(model, train, device, None, subject.kept)
+        counted = encode_units(subject, train, device)
         scored = {MODEL: score_units(model, units, device)}
         scored |= {name: score_symbols(count_units(counted, order), units) for name, order in NGRAMS.items()}
         bits = {name: _by_recording({place: bits_of(row) for place, row in rows.items()}, test) for name, rows in scored.items()}

@@ -31,7 +31,7 @@ class KneserNeyEstimate:
     discounts: tuple[tuple[float, float, float], ...]
     """Of each order."""
     fallen_back: tuple[int, ...]
-    """Orders whose discounts are `FALLBACK`."""
+    """Orders whose discounts are `FALLBACK` and matter, because some n-grams come once, twice or three times."""
 
 
 class _Order(NamedTuple):
@@ -115,10 +115,10 @@ def _adjusted(one: _Order, above: _Order | None) -> Counts:
 
 
 def _discounts(counts: Counts) -> tuple[tuple[float, float, float], bool]:
-    """Find the discounts of counts 1, 2, and 3 or more (Chen and Goodman, equation 26), and whether they are the fallback."""
+    """Find the discounts of counts 1, 2, and 3 or more (Chen and Goodman, equation 26), and whether they are a fallback that matters."""
     once, twice, thrice, four = (int((counts == count).sum()) for count in (1, 2, 3, 4))
     if min(once, twice, thrice) == 0:
-        return FALLBACK, True
+        return FALLBACK, max(once, twice, thrice) > 0
     share = once / (once + 2 * twice)
     found = (1 - 2 * share * twice / once, 2 - 3 * share * thrice / twice, 3 - 4 * share * four / thrice)
     if not all(0 <= discount <= count for count, discount in enumerate(found, 1)):
