@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from foresay.corpora.item import content_of
+from foresay.corpora.item import content_of, item_of
 from foresay.corpora.manifest import Interval, Item, Manifest, write_manifest
 from foresay.errors import UserError
 
@@ -52,6 +52,17 @@ def test_the_digest_does_not_depend_on_who_wrote_the_lines(tmp_path: Path) -> No
         records = [{**json.loads(line), "text": json.loads(line).get("text")} for line in text.splitlines()]
         other.write_text("\n\n".join(json.dumps(r, separators=separators, ensure_ascii=True) for r in records), encoding="utf-8-sig")
         assert Manifest.open(other).digest == original
+
+
+def test_a_path_out_of_the_folder_is_where_the_file_lies(tmp_path: Path) -> None:
+    """Also where the folder is a link; within the folder a path is as it was written."""
+    (tmp_path / "real" / "corpus").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "corpus")
+    records = [{"id": name, "audio": name, "duration": 1.0, "sample_rate": 8000} for name in ("../b.wav", "c/../d.wav", "../../e/f.wav")]
+    found = [item_of(record, tmp_path / "link").audio for record in records]
+    assert found == [tmp_path / "real" / "b.wav", tmp_path / "link" / "c" / ".." / "d.wav", tmp_path / "e" / "f.wav"]
+    assert item_of({**records[0], "audio": "../" * 50 + "g.wav"}, tmp_path).audio == Path("/g.wav")
+    assert item_of({**records[0], "audio": "/h/g.wav"}, tmp_path).audio == Path("/h/g.wav")
 
 
 def test_a_path_is_cut_out_whole_and_nothing_else() -> None:

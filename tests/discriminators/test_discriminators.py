@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from foresay.discriminators import share_of
 from foresay.discriminators.multi_period import PERIODS, MultiPeriod
 from foresay.discriminators.multi_scale import MultiScale
 from foresay.discriminators.multi_scale_stft import WINDOWS, MultiScaleSTFT
+from foresay.errors import UserError
 
 KINDS = {"multi-period": (MultiPeriod, 1 / 16), "multi-scale": (MultiScale, 1 / 8), "multi-scale-stft": (MultiScaleSTFT, 1 / 8)}
 
@@ -69,3 +71,14 @@ def test_those_of_hifi_gan_are_as_large_as_published() -> None:
     period = sum(a * b * 5 + b for a, b in ((1, 32), (32, 128), (128, 512), (512, 1024), (1024, 1024))) + 1024 * 3 + 1
     scales = [p.numel() for name, p in MultiPeriod().named_parameters() if "original0" in name]
     assert sum(p.numel() for p in MultiPeriod().parameters()) - sum(scales) == len(PERIODS) * period
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_widths_are_whole_channels_in_whole_groups(kind: str) -> None:
+    build = KINDS[kind][0]
+    with pytest.raises(UserError, match=f"channels of a {kind} discriminator, and they must be a multiple of"):
+        build(0.001)
+    for fits in (0.125, 0.375, 1.0):
+        assert share_of(128, fits, kind, 16) == 128 * fits
+    with pytest.raises(UserError, match=r"makes 51 of the 128 channels .* to 0.375 or 0.5$"):
+        share_of(128, 0.4, kind, 16)

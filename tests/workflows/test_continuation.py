@@ -147,6 +147,31 @@ def test_another_prompt_by_the_same_name_is_spoken_anew(runs: Path, tmp_path: Pa
     assert path.stat().st_mtime_ns > spoken[3][1]
 
 
+def test_a_prompt_of_other_content_and_the_same_units_is_spoken_anew(runs: Path, tmp_path: Path) -> None:
+    prompt, given = tmp_path / "prompt.wav", (tmp_path / "prompt.wav", runs / "lm", tmp_path / "out")
+    how = Continuing((COLD,), prompt_seconds=0.2)
+    units, spoken = [], []
+    for whose in ("PCM_16", "PCM_24", "PCM_24"):  # of the same samples
+        soundfile.write(prompt, np.full(6_400, 0.125), 16_000, subtype=whose)
+        (one,) = continue_speech(*given, how, vocoder=runs / "vocoder", speaker="speaker 1").continued
+        units.append((one.prompt_units, one.units))
+        spoken.append((tmp_path / "out" / "prompt-T0.5-1.wav").stat().st_mtime_ns)
+    assert units[0] == units[1]
+    assert spoken[0] < spoken[1] == spoken[2]
+
+
+def test_prompts_that_differ_in_their_ending_only_are_both_continued(runs: Path, tmp_path: Path) -> None:
+    for name, level in (("a.wav", 0.125), ("a.flac", 0.375)):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "in" / name, np.full(6_400, level), 16_000)
+    how = Continuing((COLD,), prompt_seconds=0.2)
+    done = continue_speech(tmp_path / "in", runs / "lm", tmp_path / "out", how, vocoder=runs / "vocoder", speaker="speaker 1")
+    assert [one.id for one in done.continued] == ["a.flac-T0.5-1", "a.wav-T0.5-1"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.wav")) == ["a.flac-T0.5-1.wav", "a.wav-T0.5-1.wav"]
+    alone = continue_speech(tmp_path / "in" / "a.wav", runs / "lm", tmp_path / "alone", how)
+    assert [(one.id, one.units) for one in alone.continued] == [("a-T0.5-1", done.continued[1].units)]
+
+
 def test_nothing_of_other_things_is_lost(corpus: Manifest, runs: Path, tmp_path: Path) -> None:
     how = Continuing((COLD,), prompt_seconds=0.2)
     for name in ("units.jsonl", "continuations.jsonl"):

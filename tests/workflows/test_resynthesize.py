@@ -1,5 +1,6 @@
 """Resynthesis of files, folders and manifests: what is written, what is said of it, what is refused, and that it goes on."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,35 @@ def test_a_recording_that_is_another_one_now_is_spoken_anew(vocoder: Path, tmp_p
     done = resynthesize(tmp_path / "in", vocoder, tmp_path / "out", speaker="speaker 0")
     assert (done.written, done.there) == (1, 1)
     assert [item.duration for item in Manifest.open(done.manifest)] == [0.7, 0.5]
+
+
+def test_a_recording_of_the_same_length_and_other_content_is_spoken_anew(vocoder: Path, tmp_path: Path) -> None:
+    """Also where its file says that it is as old; and one that was only touched or moved is the same."""
+    one, two = sung(tmp_path / "in" / "one.wav"), sung(tmp_path / "in" / "two.wav")
+    given = (vocoder, tmp_path / "out")
+    resynthesize(tmp_path / "in", *given, speaker="speaker 0")
+    samples, _ = soundfile.read(one)
+    before, spoken = one.stat(), [read_audio(tmp_path / "out" / path.name) for path in (one, two)]
+    soundfile.write(one, 0.1 * samples, 16_000)
+    os.utime(one, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert one.stat().st_size == before.st_size
+    two.touch()
+    done = resynthesize(tmp_path / "in", *given, speaker="speaker 0")
+    assert (done.written, done.there) == (1, 1)
+    after = [read_audio(tmp_path / "out" / path.name) for path in (one, two)]
+    assert not np.array_equal(after[0], spoken[0])
+    assert np.array_equal(after[1], spoken[1])
+    one.parent.rename(tmp_path / "elsewhere")
+    assert resynthesize(tmp_path / "elsewhere", *given, speaker="speaker 0").there == 2
+
+
+def test_messages_name_the_file_as_it_lies(vocoder: Path, tmp_path: Path) -> None:
+    sung(tmp_path / "in" / "one.wav")
+    soundfile.write(tmp_path / "in" / "broken.wav", np.full(800, np.nan), 16_000, subtype="FLOAT")
+    resynthesize(tmp_path / "in", vocoder, tmp_path / "out", speaker="speaker 0")
+    (line,) = (tmp_path / "out" / "left-out.txt").read_text().splitlines()
+    assert str(tmp_path / "in" / "broken.wav") in line
+    assert ".." not in line
 
 
 def test_names_that_differ_in_their_ending_only(vocoder: Path, tmp_path: Path) -> None:

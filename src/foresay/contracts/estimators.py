@@ -63,6 +63,9 @@ class FitData(Protocol):
 class Estimator(Model, ABC):
     """A model that is fitted in passes over a corpus, without a gradient: k-means, n-grams, hidden Markov models."""
 
+    reads_recordings: bool = True
+    """Whether it learns from more than the manifest's lines; what does not is fitted in a moment, also where a run is rehearsed."""
+
     @abstractmethod
     def fit(self, data: FitData) -> None:
         """Estimate all that the model knows of its data.

@@ -177,11 +177,21 @@ def item_of(record: Mapping[str, Any], folder: Path) -> Item:
     values = {key: record[key] for key in KEYS if record.get(key) is not None}
     for key in PLACES:
         if key in values:
-            values[key] = folder / values[key]
+            values[key] = _joined(folder, values[key])
     for key in INTERVALS:
         if key in values:
             values[key] = _intervals(values[key], key)
     return Item(**values)
+
+
+def _joined(folder: Path, path: str) -> Path:
+    """Join a path to a folder; one that leads out of it, to the folder above where that really lies: no `..` is left in messages."""
+    parts = Path(path).parts
+    above = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
+    if not above:
+        return folder / path
+    real = _real(folder.absolute())
+    return [real, *real.parents][min(above, len(real.parents))].joinpath(*parts[above:])
 
 
 def _intervals(value: Any, key: str) -> tuple[Interval, ...]:  # noqa: ANN401 - anything may stand in a file

@@ -72,6 +72,8 @@ class Manifest(Sequence[Item]):
     corpora: tuple[str, ...]
     corpus_codes: npt.NDArray[np.int32]
     """Languages and corpora, as the speakers are."""
+    whole: Self
+    """The one that this was made of by leaving items out, or this."""
     _offsets: npt.NDArray[np.int64]
     """(items,) bytes: where each line begins."""
 
@@ -82,7 +84,7 @@ class Manifest(Sequence[Item]):
         Raises:
             UserError: there is no such file; it has no items; a line is not JSON, lacks a key, or repeats an id.
         """
-        self = cls()
+        self = self.whole = cls()
         self.given = str(path)
         self.path = Path(path).absolute()
         self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from foresay.discriminators import Discriminator
+from foresay.discriminators import Discriminator, share_of
 
 PERIODS = (2, 3, 5, 7, 11)
 WIDTHS = (1, 4, 16, 32, 32)
@@ -26,7 +26,8 @@ class MultiPeriod(Discriminator):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.of_periods = nn.ModuleList(_Period(period, round(CHANNELS * width)) for period in PERIODS)
+        channels = share_of(CHANNELS, width, "multi-period")
+        self.of_periods = nn.ModuleList(_Period(period, channels) for period in PERIODS)
 
     def forward(self, waveforms: Tensor) -> list[list[Tensor]]:
         """(B, S) -> of each discriminator what its layers give, (B, …) each, the scores last."""

@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from foresay.discriminators import Discriminator
+from foresay.discriminators import Discriminator, share_of
 
 SCALES = 3
 LAYERS = ((1, 15, 1, 1), (1, 41, 2, 4), (2, 41, 2, 16), (4, 41, 4, 16), (8, 41, 4, 16), (8, 41, 1, 16), (8, 5, 1, 1))
 """Of each layer: channels, in those of the first; kernel; stride; groups."""
+GROUPS = 16
+"""The most of them: the channels of the first layer are a multiple of it."""
 CHANNELS = 128
 """Of each first layer, at width 1."""
 SLOPE = 0.1
@@ -25,7 +27,8 @@ class MultiScale(Discriminator):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.of_scales = nn.ModuleList(_Scale(round(CHANNELS * width), spectral=scale == 0) for scale in range(SCALES))
+        channels = share_of(CHANNELS, width, "multi-scale", GROUPS)
+        self.of_scales = nn.ModuleList(_Scale(channels, spectral=scale == 0) for scale in range(SCALES))
 
     def forward(self, waveforms: Tensor) -> list[list[Tensor]]:
         """(B, S) -> of each discriminator what its layers give, (B, …) each, the scores last."""

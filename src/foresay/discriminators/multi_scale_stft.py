@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from foresay.discriminators import Discriminator
+from foresay.discriminators import Discriminator, share_of
 
 WINDOWS = (128, 256, 512, 1024, 2048)
 DILATIONS = (1, 2, 4)
@@ -25,7 +25,8 @@ class MultiScaleSTFT(Discriminator):
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.of_windows = nn.ModuleList(_Spectrogram(window, round(CHANNELS * width)) for window in WINDOWS)
+        channels = share_of(CHANNELS, width, "multi-scale-stft")
+        self.of_windows = nn.ModuleList(_Spectrogram(window, channels) for window in WINDOWS)
 
     def forward(self, waveforms: Tensor) -> list[list[Tensor]]:
         """(B, S) -> of each discriminator what its layers give, (B, …) each, the scores last. S is above half the longest window."""

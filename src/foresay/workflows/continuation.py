@@ -15,7 +15,7 @@ import dataclasses
 import json
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,6 @@ from foresay.audio.write import write_speech
 from foresay.contracts import Sampling, Synthesizer, TokenModel, Tokens
 from foresay.corpora.item import Item
 from foresay.corpora.manifest import Manifest, write_manifest
-from foresay.corpora.reader import READABLE
 from foresay.encoding.resynthesis import Resynthesizer, speaker_of
 from foresay.errors import AudioError, UserError, at_least, with_article
 from foresay.files import write_list
@@ -41,7 +40,7 @@ from foresay.results import read_lines
 from foresay.training.devices import find_process
 from foresay.version import __version__
 from foresay.workflows.resynthesize import ChosenVoice, load_synthesizer, only_voice, voice_of
-from foresay.workflows.speech_folder import SpeechFolder
+from foresay.workflows.speech_folder import SpeechFolder, contents_of, stems_of
 from foresay.workflows.transcribe import manifest_of
 
 UNITS, CONTINUATIONS = "units.jsonl", "continuations.jsonl"
@@ -113,10 +112,8 @@ class Continuing:
             msg = f"--prompt-seconds {self.prompt_seconds:g} is no length of a prompt: it must be above 0"
             raise UserError(msg)
 
-    def ids(self, prompt: str, sampling: Sampling) -> list[str]:
-        """Name the continuations of a prompt at a temperature."""
-        end = Path(prompt).suffix
-        stem = prompt.removesuffix(end) if end.lower() in READABLE else prompt
+    def ids(self, stem: str, sampling: Sampling) -> list[str]:
+        """Name the continuations of a prompt at a temperature; `stem`: what the prompt is called, without the ending of a file."""
         return [f"{stem}-T{sampling.temperature:g}-{number}" for number in range(1, self.samples + 1)]
 
     def keys(self, prompt: str) -> list[int]:
@@ -136,7 +133,7 @@ def continue_speech(
 ) -> Continuation:
     """Continue every recording of files, folders and manifests, into the folder `out`: new, empty, or of the same command, which goes on.
 
-    What was spoken of another recording by the same name, which has other units, is spoken anew.
+    What was spoken of another recording by the same name, or where other units follow, is spoken anew.
 
     Args:
         sources: One or more.
@@ -170,12 +167,13 @@ def continue_speech(
         if synthesizer is not None and voice is None:
             voice = only_voice(synthesizer, manifests, place)
         stamp = fingerprint(of_model(model), synthesizer and of_model(synthesizer), voice, how, __version__)
-        ids = [
-            name for manifest in manifests for prompt in manifest.ids for sampling in how.samplings for name in how.ids(prompt, sampling)
-        ]
-        folder = SpeechFolder(Path(out), stamp, {"lm": str(lm), "vocoder": str(vocoder or "none")}, ids, beside=(UNITS, CONTINUATIONS))
+        prompts = [prompt for manifest in manifests for prompt in contents_of(manifest)]
+        stems = stems_of([prompt for prompt, _ in prompts])
+        named = [(name, content) for prompt, content in prompts for one in how.samplings for name in how.ids(stems[prompt], one)]
+        about = {"lm": str(lm), "vocoder": str(vocoder or "none")}
+        folder = SpeechFolder(Path(out), stamp, about, named, beside=(UNITS, CONTINUATIONS))
         speaking = None if synthesizer is None else _Speaking(synthesizer, voice, folder, place)
-        done = _Work(model, how, folder, speaking, place).all(manifests)
+        done = _Work(model, how, folder, speaking, place, stems).all(manifests)
         done.left_out |= {name: str(error) for name, error in unreadable.items()}
         folder.close(done.left_out)
     if not done.continued:
@@ -241,7 +239,11 @@ class _Speaking:
 class _Work:
     """Continues prompts, one after the other."""
 
-    def __init__(self, model: TokenModel, how: Continuing, folder: SpeechFolder, speaking: _Speaking | None, device: str) -> None:
+    def __init__(
+        self, model: TokenModel, how: Continuing, folder: SpeechFolder, speaking: _Speaking | None, device: str, stems: Mapping[str, str]
+    ) -> None:
+        """`stems`: what prompts are called, by their ids."""
+        self.stems = stems
         self.model, self.how, self.folder, self.speaking, self.device = model, how, folder, speaking, device
         self.done, self.path = Continuation(window=model.window), folder.out / UNITS
         self.before = {row["id"]: row for row in read_lines(self.path)}
@@ -291,7 +293,7 @@ class _Work:
         units = tuple(tokens.ids[0, 0].tolist())
         for sampling in self.how.samplings:
             drawn = self.model.generate(repeated(tokens, self.how.samples), sampling, self.how.keys(prompt))
-            for number, name in enumerate(self.how.ids(prompt, sampling), start=1):
+            for number, name in enumerate(self.how.ids(self.stems[prompt], sampling), start=1):
                 length = int(drawn.lengths[number - 1])
                 own = drawn.ids[number - 1 : number, :, :length]
                 found = tuple(own[0, 0].tolist())

@@ -26,6 +26,7 @@ from foresay.contracts import Estimator, StateRecognizer, Tokenizer
 from foresay.corpora.labels import FrameLabels
 from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import are_made, make_labels
+from foresay.encoding.passes import CorpusPasses
 from foresay.errors import UserError, with_article
 from foresay.files import write_text
 from foresay.fingerprint import of_model
@@ -45,7 +46,7 @@ class Parts:
     """Loads, fits or builds the parts of one run."""
 
     def __init__(self, recipe: Recipe, corpora: Mapping[str, Manifest], run: Run, process: Process, fit: FitPart | None) -> None:
-        """`fit`: what fits an estimator; None: estimators stay as they are built, for a rehearsal."""
+        """`fit`: what fits an estimator into a run; None, for a rehearsal: those that read recordings stay as they are built."""
         self.recipe, self.corpora, self.run, self.process, self.fit = recipe, corpora, run, process, fit
 
     @functools.cached_property
@@ -133,7 +134,10 @@ class Parts:
             return load(run.folder)
         parts = {key: self._made(f"{name}.{key}", value, fitted_by) for key, value in inner.items()}
         self._draw_weights(name)
-        return assemble(cls, settings, parts)
+        made = assemble(cls, settings, parts)
+        if isinstance(made, Estimator) and not made.reads_recordings:
+            made.fit(CorpusPasses(self.corpora["train"], self.recipe.trainer.seed))
+        return made
 
     def _draw_weights(self, name: str) -> None:
         """Let the weights of a part be its own, whatever was drawn for others."""

@@ -24,7 +24,7 @@ from foresay.locks import exclusive
 from foresay.progress import say
 from foresay.training.devices import find_process
 from foresay.version import __version__
-from foresay.workflows.speech_folder import SpeechFolder
+from foresay.workflows.speech_folder import SpeechFolder, contents_of
 from foresay.workflows.transcribe import manifest_of
 
 
@@ -58,7 +58,7 @@ def resynthesize(
 ) -> Resynthesis:
     """Speak every recording of files, folders and manifests again, into the folder `out`; given again, the command goes on where it was.
 
-    A recording that lasts otherwise than when it was spoken is another one, and is spoken anew.
+    A recording whose file has changed since it was spoken is another one, and is spoken anew.
 
     Args:
         sources: One or more.
@@ -89,9 +89,8 @@ def resynthesize(
         voice = voice or only_voice(model, manifests, place)
         how = {"speaker": voice.name if voice else "own", "flat_pitch": flat_pitch, "predicted_pitch": predicted_pitch}
         stamp = fingerprint(of_model(model), voice, flat_pitch, predicted_pitch, __version__)
-        ids = [name for manifest in manifests for name in manifest.ids]
-        folder = SpeechFolder(Path(out), stamp, {"vocoder": str(vocoder), **how}, ids)
-        folder.forget_others({name: seconds for one in manifests for name, seconds in zip(one.ids, one.durations.tolist(), strict=True)})
+        recordings = [recording for manifest in manifests for recording in contents_of(manifest)]
+        folder = SpeechFolder(Path(out), stamp, {"vocoder": str(vocoder), **how}, recordings)
         return _Speaking(model, voice, folder, flat=flat_pitch, predicted=predicted_pitch, device=place).all(manifests, unreadable)
 
 

@@ -3,29 +3,32 @@
 ```text
 OUT/manifest.jsonl    a line for each file
 OUT/ID.wav
+OUT/recordings.jsonl  of each file the content of the recording that it was made of: of another one it is made anew
 OUT/made-by.toml      what made it, and how: what something else made is not mixed in
 OUT/left-out.txt      what could not be made, and why
 ```
 """
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from foresay.audio.content import open_content
 from foresay.corpora.item import Item, item_of, record_of
-from foresay.corpora.manifest import write_manifest
+from foresay.corpora.manifest import Manifest, write_manifest
 from foresay.corpora.reader import READABLE
-from foresay.errors import UserError
+from foresay.errors import AudioError, UserError
 from foresay.files import make_folder, write_bytes, write_list, write_text
+from foresay.fingerprint import fingerprint
+from foresay.progress import ProgressBar
 from foresay.results import read_lines
 from foresay.settings import Table, read_toml_file, write_toml
 from foresay.version import __version__
 from foresay.workflows.extract import LEFT_OUT, safe_name
 
-MANIFEST, MADE_BY = "manifest.jsonl", "made-by.toml"
-SAME = 1e-3
-"""s: lengths that differ by less are the same, at other sample rates."""
+MANIFEST, RECORDINGS, MADE_BY = "manifest.jsonl", "recordings.jsonl", "made-by.toml"
 
 
 class SpeechFolder:
@@ -35,32 +38,29 @@ class SpeechFolder:
         out: The folder.
         stamp: A digest of all that the speech follows from, but the recordings.
         about: What made it, for people.
-        ids: Of the recordings, in order.
+        recordings: Of each file, in order, its id and the content of the recording that it is made of (`contents_of`).
         beside: Names of other files that are written there.
 
     Raises:
         UserError: the folder holds something else, or two recordings have one id.
     """
 
-    def __init__(self, out: Path, stamp: str, about: Table, ids: Sequence[str], beside: Sequence[str] = ()) -> None:
-        self.out, self.manifest, self._files = out, out / MANIFEST, [out / name for name in (MANIFEST, *beside)]
+    def __init__(self, out: Path, stamp: str, about: Table, recordings: Sequence[tuple[str, str]], beside: Sequence[str] = ()) -> None:
+        self.out, self.manifest, self._files = out, out / MANIFEST, [out / name for name in (MANIFEST, RECORDINGS, *beside)]
+        ids = [name for name, _ in recordings]
         if repeated := [name for name, count in Counter(ids).items() if count > 1]:
             msg = f"two recordings are called {repeated[0]}: give the folder above both, or a manifest, so that each has a name of its own"
             raise UserError(msg)
         self._order = {name: place for place, name in enumerate(ids)}
-        stems = {name: name.removesuffix(end) if (end := Path(name).suffix).lower() in READABLE else name for name in ids}
-        self._stems = stems if len(set(stems.values())) == len(ids) else dict(zip(ids, ids, strict=True))
+        self._stems, self._contents = stems_of(ids), dict(recordings)
         self._begin(stamp, about)
-        self.done = {item.id: item for item in self._whole()}
-        """What was written before, or is now, by the ids."""
-        if strange := sorted(self.done.keys() - self._order.keys()):
+        there = {item.id: item for item in self._whole()}
+        if strange := sorted(there.keys() - self._order.keys()):
             msg = f"{out} holds speech of recordings that are not among these, such as {strange[0]}: choose another --out"
             raise UserError(msg)
-        self._list()
-
-    def forget_others(self, lengths: Mapping[str, float]) -> None:
-        """Forget what was made of recordings that lasted otherwise than those of the same ids now do: id -> seconds, as long as speech."""
-        self.done = {name: item for name, item in self.done.items() if abs(item.duration - lengths[name]) < SAME}
+        before = {line["id"]: line["content"] for line in read_lines(out / RECORDINGS)}
+        self.done = {name: item for name, item in there.items() if before.get(name) == self._contents[name]}
+        """What was written before of the same recordings, or is now, by the ids."""
         self._list()
 
     def path(self, name: str) -> Path:
@@ -70,6 +70,8 @@ class SpeechFolder:
     def add(self, item: Item) -> None:
         """Write down that the file of an item is there."""
         self.done[item.id] = item
+        with (self.out / RECORDINGS).open("a", encoding="utf-8") as lines:
+            lines.write(self._recording(item.id) + "\n")
         with self.manifest.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(record_of(item, self.out.resolve()), ensure_ascii=False) + "\n")
 
@@ -102,7 +104,40 @@ class SpeechFolder:
                 yield item
 
     def _list(self) -> None:
-        if self.done:
-            write_manifest(self.manifest, sorted(self.done.values(), key=lambda item: self._order[item.id]))
+        if done := sorted(self.done.values(), key=lambda item: self._order[item.id]):
+            write_list(self.out / RECORDINGS, (self._recording(item.id) for item in done))
+            write_manifest(self.manifest, done)
         elif self.manifest.exists():
             write_bytes(self.manifest, b"")
+
+    def _recording(self, name: str) -> str:
+        return json.dumps({"id": name, "content": self._contents[name]})
+
+
+def stems_of(ids: Sequence[str]) -> dict[str, str]:
+    """Leave the endings of audio files out of ids, unless two would then be the same.
+
+    >>> stems_of(["a.wav", "b.flac"]), stems_of(["a.wav", "a.flac"])
+    ({'a.wav': 'a', 'b.flac': 'b'}, {'a.wav': 'a.wav', 'a.flac': 'a.flac'})
+    """
+    stems = {name: name.removesuffix(end) if (end := Path(name).suffix).lower() in READABLE else name for name in ids}
+    return stems if len(set(stems.values())) == len(ids) else dict(zip(ids, ids, strict=True))
+
+
+def contents_of(manifest: Manifest) -> list[tuple[str, str]]:
+    """Digest each recording, its file and which part of it is meant: ids and digests, in order."""
+    found, digests = [], dict[Path, str]()
+    for item in ProgressBar(manifest, "looking which recordings are new", "recording"):
+        path = item.audio or Path()
+        if path not in digests:
+            digests[path] = _digest(path)
+        found.append((item.id, fingerprint(digests[path], item.start, item.duration, item.channel)))
+    return found
+
+
+def _digest(path: Path) -> str:
+    try:
+        with open_content(path) as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except AudioError:
+        return ""  # whoever reads it says why it cannot be

@@ -113,6 +113,24 @@ def test_what_needs_no_model_stands_beside_it(lexical: Corpora) -> None:
     assert found[UNIGRAM, "accuracy"].value == pytest.approx((0.5 + 0.5 + 0.25) / 3)  # orders do not change the sum
 
 
+def test_counts_name_the_corpus_that_they_are_of(lexical: Corpora) -> None:
+    assert lexical.train is not None
+    found = measured(find_measure("swuggy:repaired"), lexical)
+    learnt = {of for of, row in found.items() if row.details.get("trained_on") == lexical.train.name}
+    metrics = ("accuracy", "accuracy in vocabulary", "accuracy by sum")
+    assert learnt == {(name, metric) for name in (UNIGRAM, BIGRAM) for metric in metrics} | {(MODEL, GAIN)}
+
+
+def test_a_corpus_without_what_cannot_be_read_is_no_other_corpus(lexical: Corpora) -> None:
+    assert lexical.train is not None
+    of = Subject("toy", toy_model(*TEXTS), ("level",), trained_on=frozenset({lexical.train.digest}))
+    fewer = lexical.train.without([0])
+    assert fewer.digest != lexical.train.digest
+    assert fewer.without([0]).whole.digest == lexical.train.digest
+    assert _units.said_of_training(of, Corpora(lexical.test, fewer)) == {}
+    assert "what it remembers" in _units.said_of_training(of, Corpora(fewer))["note"]
+
+
 def test_what_bigrams_of_another_corpus_say_is_noted(lexical: Corpora) -> None:
     for digests, said in ((frozenset[str](), False), (frozenset({"another"}), True)):
         of = Subject("toy", toy_model(*TEXTS), ("level",), trained_on=digests)

@@ -217,6 +217,7 @@ def test_units_are_read_at_the_nearest_frame(vocoder: UnitVocoder) -> None:
     """Those of logmel are 160 samples apart, the first centered at 79: at a hop of 80, frames are centered at 40, 120, 200, …"""
     assert vocoder._at(torch.tensor([[0, 1, 2]]), 7, 80).tolist() == [[0, 0, 1, 1, 2, 2, 2]]
     assert vocoder._at(torch.tensor([[0, 1, 2]]), 3, 160).tolist() == [[0, 1, 2]]
+    assert vocoder._at(torch.tensor([[0, 1, V, V], [V, V, V, V]]), 4, 160).tolist() == [[0, 1, 1, 1], [V] * 4]  # beyond the end, its last
 
 
 def test_tokens_of_another_tokenizer_are_refused(vocoder: UnitVocoder) -> None:
@@ -297,8 +298,10 @@ def test_the_range_of_voices_and_what_is_measured_are_learnt_in_full_precision()
     torch.testing.assert_close(rough["range"].sum, exact["range"].sum, rtol=1e-6, atol=0)
 
 
-def test_what_is_learnt_of_an_utterance_does_not_depend_on_its_batch(vocoder: UnitVocoder) -> None:
-    batch, short = _batch(2), 1_600  # whole units, and whole frames of pitch
+@pytest.mark.parametrize("short", [1_600, 1_790])
+def test_what_is_learnt_of_an_utterance_does_not_depend_on_its_batch(vocoder: UnitVocoder, short: int) -> None:
+    """Of whole units and frames of pitch, and where its last frame is cut short."""
+    batch = _batch(2)
     assert batch.waveforms is not None
     assert batch.lengths is not None
     assert batch.labels is not None
@@ -319,8 +322,23 @@ def test_what_is_learnt_of_an_utterance_does_not_depend_on_its_batch(vocoder: Un
         for row, samples in enumerate(batch.lengths.tolist())
     ]
     for name, term in together.items():
-        torch.testing.assert_close(term.sum, alone[0][name].sum + alone[1][name].sum, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(term.sum, alone[0][name].sum + alone[1][name].sum, rtol=1e-5, atol=1e-5)
         assert float(term.count) == sum(float(one[name].count) for one in alone), name
+
+
+def test_each_term_of_the_loss_is_logged_by_itself() -> None:
+    """Weighed and added up, they are the loss."""
+    losses = _vocoder(JUDGED)(_batch(), 0, "generate")
+    assert set(losses.scalars) == {"mel 256", "mel 1024", "pitch", "voicing", "duration", "range", "adversarial", "features"}
+    assert losses.means_of == {name: name for name in losses.scalars}
+    total = sum(losses.terms[name].weight * float(value) for name, value in losses.scalars.items())
+    assert total == pytest.approx(float(losses.total().detach()), rel=1e-5)
+    assert not any(value.requires_grad for value in losses.scalars.values())
+
+
+def test_widths_that_cannot_be_divided_into_groups_are_refused() -> None:
+    with pytest.raises(UserError, match=r"makes 38 of the 128 channels of a multi-scale .* set model.discriminator_width to 0.25 or 0.375"):
+        _vocoder(dataclasses.replace(JUDGED, discriminator_width=0.3))
 
 
 def test_even_kernels_are_refused() -> None:

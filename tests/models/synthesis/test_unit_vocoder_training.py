@@ -10,6 +10,7 @@ from foresay.loading import load
 from foresay.models.synthesis.unit_vocoder import UnitVocoder
 from foresay.runs import Run
 from foresay.trust import trusting
+from foresay.workflows.rehearsal import rehearse
 from foresay.workflows.train import run_recipe
 from reference.levels import write_corpus
 
@@ -72,6 +73,32 @@ def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(discrimin
     spoken = model.synthesize(tokens, model.speaker.of_names(["speaker 1"]))
     assert spoken.lengths.tolist() == [8_000]
     assert spoken.waveforms.isfinite().all()
+
+
+def test_a_rehearsal_reads_who_speaks_and_fits_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = write_corpus(tmp_path / "train.jsonl", 8, seed=0)
+    recipe = tmp_path / "vocoder.toml"
+    recipe.write_text(RECIPE.replace("DISCRIMINATORS", "[]"))
+    spoken = []
+    forward = UnitVocoder.forward
+    monkeypatch.setattr(UnitVocoder, "forward", lambda model, *given: (spoken.append(model.speaker.names), forward(model, *given))[1])
+    monkeypatch.setattr("foresay.models.units.kmeans.KMeansUnits.fit", None)
+    with trusting():
+        found = rehearse("train", recipe, corpus.path, tmp_path / "run", updates=2)
+    assert (found.updates, spoken) == (6, [corpus.speakers] * 2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_terms_of_the_loss_are_in_the_metrics(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "train.jsonl", 8, seed=0)
+    recipe = tmp_path / "vocoder.toml"
+    recipe.write_text(RECIPE.replace("DISCRIMINATORS", "[]"))
+    with trusting():
+        run_recipe("train", recipe, corpus.path, tmp_path / "run", valid=corpus.path, overrides=["trainer.steps=2", "trainer.log_every=1"])
+    lines = [line for line in Run(tmp_path / "run").read_metrics() if line["kind"] in {"train", "valid"}]
+    assert {line["kind"] for line in lines} == {"train", "valid"}
+    for line in lines:
+        assert line["loss"] == pytest.approx(45 * line["mel 256"] + sum(line[name] for name in ("pitch", "voicing", "duration", "range")))
 
 
 def test_a_part_that_is_missing_is_said_before_others_are_fitted(tmp_path: Path) -> None:

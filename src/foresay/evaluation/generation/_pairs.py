@@ -182,17 +182,19 @@ class PairMeasure(Measure[PairProtocol], ABC):
         judged = {name: judge(found.pairs, _by_name(scores, found.places)) for name, scores in means.items()}
         where = Where("test", test, seed, started, Population("pairs", judged[MODEL].ids))
         about, windows = _lengths(found, units) | self._left_out(found), said_of_windows(model, units)
+        learnt = {name: {"trained_on": train.name} if name in {UNIGRAM, BIGRAM} else {} for name in means}
         for name, scores in means.items():
-            named, said = _by_name(scores, found.places), joined(about, windows if name == MODEL else {})
+            named, said = _by_name(scores, found.places), joined(about, windows if name == MODEL else {}, learnt[name])
             yield self._accuracy(
                 subject, name, ACCURACY, judged[name], where, ties=judged[name].ties, by=_by_kind(found.pairs, named), **said
             )
             for metric, pairs in self.some(found.pairs).items():
                 part = judge(pairs, named)
-                yield self._accuracy(subject, name, metric, part, where._replace(over=Population("pairs", part.ids)), pairs=len(part.ids))
+                over = where._replace(over=Population("pairs", part.ids))
+                yield self._accuracy(subject, name, metric, part, over, pairs=len(part.ids), **learnt[name])
         for name, rows in scored.items():
             sums = {place: float(row.double().sum()) for place, row in rows.items()}
-            yield self._accuracy(subject, name, BY_SUM, judge(found.pairs, _by_name(sums, found.places)), where)
+            yield self._accuracy(subject, name, BY_SUM, judge(found.pairs, _by_name(sums, found.places)), where, **learnt[name])
         ours, control, ones = judged[MODEL].values, judged[BIGRAM].values, np.ones(len(judged[MODEL].ids))
         difference = bootstrap_difference(ours, ones, control, ones, seed=seed)
         gained, about = float((ours - control).mean()), {"trained_on": train.name, **said_of_training(subject, Corpora(test, train))}

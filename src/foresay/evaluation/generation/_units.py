@@ -42,11 +42,14 @@ def token_model(subject: Subject, measure: str) -> TokenModel:
 
 
 def said_of_training(subject: Subject, corpora: Corpora) -> dict[str, str]:
-    """Note what a model learnt from, as far as its run says: from what it is tested on, or from other texts than the n-grams beside it."""
+    """Note what a model learnt from, as far as its run says: from what it is tested on, or from other texts than the n-grams beside it.
+
+    What could not be read, and is left out of a corpus, makes no other corpus of it.
+    """
     train, test, notes = corpora.train, corpora.test, []
-    if test.digest in subject.trained_on:
+    if test.whole.digest in subject.trained_on:
         notes.append(f"{subject.name} was trained on {test.name}, on which it is tested: this is what it remembers.")
-    if train is not None and subject.trained_on and train.digest not in subject.trained_on:
+    if train is not None and subject.trained_on and train.whole.digest not in subject.trained_on:
         notes.append(
             f"{subject.name} was trained on another corpus than {train.name}, in which the n-grams beside it are counted: what it gains "
             "over them may be due to the corpus. Give --train-corpus as it was in training."

@@ -134,7 +134,7 @@ def _voices(subject: Subject, train: Manifest, test: Manifest) -> list[str]:
     Raises:
         UserError: there are fewer than two, or the corpora do not serve.
     """
-    if train.digest in subject.trained_on:
+    if train.whole.digest in subject.trained_on:
         msg = (
             f"{subject.name} was trained on {train.name}, and a verifier that knows these recordings would take its faults for voices: "
             "give others of the same speakers with --train-corpus, such as valid.jsonl"

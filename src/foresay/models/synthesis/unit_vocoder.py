@@ -188,7 +188,8 @@ class UnitVocoder(Synthesizer):
             made = self._judged(synthesized)
             terms["adversarial"] = generator_loss(made)
             terms["features"] = feature_matching(recorded, made, self.settings.feature_weight)
-        return Losses(terms, {})
+        means = {name: term.sum.detach() / term.count for name, term in terms.items()}
+        return Losses(terms, means, {name: name for name in means})
 
     def _judged(self, waveforms: Tensor) -> list[list[Tensor]]:
         """(B, S) -> what the layers of all discriminators give, the scores of each last."""
@@ -212,7 +213,7 @@ class UnitVocoder(Synthesizer):
     def predict_pitch(self, tokens: Tokens, voices: Tensor) -> Tensor:
         """Predict normalized pitch from tokens on the clock (B, 1, T) and voices (B, D): (B, T', 2), on the clock of `pitch.hop`."""
         tokens.require(self.tokenizer.fingerprint, "this vocoder")
-        return self._predict_pitch(tokens.ids[:, 0].cpu(), tokens.lengths.cpu() * self.unit_hop, voices)
+        return self._predict_pitch(self._ended(tokens), tokens.lengths.cpu() * self.unit_hop, voices)
 
     @torch.no_grad()
     def synthesize(self, tokens: Tokens, voices: Tensor, pitch: Tensor | None = None) -> Synthesized:
@@ -226,7 +227,7 @@ class UnitVocoder(Synthesizer):
         """
         tokens.require(self.tokenizer.fingerprint, "this vocoder")
         timed = self._timed(tokens)
-        units, lengths = timed.ids[:, 0].cpu(), timed.lengths.cpu() * self.unit_hop
+        units, lengths = self._ended(timed), timed.lengths.cpu() * self.unit_hop
         if not units.shape[1]:
             return Synthesized(voices.new_zeros(len(units), 0), lengths)
         normalized = self._predict_pitch(units, lengths, voices) if pitch is None else self._fitted(pitch, lengths, voices.device)
@@ -244,6 +245,11 @@ class UnitVocoder(Synthesizer):
             raise UserError(msg)
         return torch.where(batch.labels < 0, self.vocabulary, batch.labels)
 
+    def _ended(self, tokens: Tokens) -> Tensor:
+        """Return the units of tokens on the clock (B, 1, T): (B, T) on the host, V beyond each utterance."""
+        inside = torch.arange(tokens.ids.shape[2]) < tokens.lengths.cpu()[:, None]
+        return torch.where(inside, tokens.ids[:, 0].cpu(), self.vocabulary)
+
     def _timed(self, tokens: Tokens) -> Tokens:
         """Put tokens on the clock, for as long as they say or as is predicted."""
         if tokens.frame_rate is not None:
@@ -256,10 +262,14 @@ class UnitVocoder(Synthesizer):
         return tokens.expanded(self.tokenizer.frame_rate)
 
     def _at(self, units: Tensor, frames: int, hop: int) -> Tensor:
-        """Read units (B, T), on the tokenizer's clock, at frames of another hop: the nearest of each, (B, frames)."""
+        """Read units (B, T), on the tokenizer's clock, at frames of another hop: the nearest that each utterance has, (B, frames)."""
         centers = (torch.arange(frames) + 0.5) * hop
-        places = ((centers - self.unit_center) / self.unit_hop).round().long().clamp(0, units.shape[1] - 1)
-        return units[:, places]
+        places = ((centers - self.unit_center) / self.unit_hop).round().long().clamp(min=0)
+        return units.gather(1, torch.minimum(places, self._counted(units)[:, None] - 1))
+
+    def _counted(self, units: Tensor) -> Tensor:
+        """Count the units of each utterance (B, T), which are followed by none: (B,), one at least."""
+        return torch.where(units < self.vocabulary, torch.arange(1, units.shape[1] + 1), 1).amax(1)
 
     def _predict_pitch(self, units: Tensor, lengths: Tensor, voices: Tensor) -> Tensor:
         """Predict normalized pitch of units (B, T), which last `lengths` (B,) samples: (B, T', 2)."""
@@ -278,8 +288,7 @@ class UnitVocoder(Synthesizer):
         device, frames = normalized.device, normalized.shape[1]
         real = _inside(given.lengths // self.pitch.hop, frames, device)
         units = sent(self._at(given.units, frames, self.pitch.hop), device)
-        ends = torch.where(given.units < self.vocabulary, torch.arange(1, given.units.shape[1] + 1), 1).amax(1)  # none beyond an utterance
-        merged = Tokens(given.units[:, None], ends, self.vocabulary + 1, "").merged()
+        merged = Tokens(given.units[:, None], self._counted(given.units), self.vocabulary + 1, "").merged()
         assert merged.durations is not None  # noqa: S101 - merged tokens have them
         inner = _inside(merged.lengths - 1, merged.ids.shape[2], "cpu")[..., 0] * (merged.ids[:, 0] < self.vocabulary)
         inner[:, 0] = 0  # the first and the last unit of a window are cut

@@ -29,6 +29,7 @@ class SpeakerTableSettings:
 class SpeakerTable(Estimator, SpeakerEncoder):
     """The names."""
 
+    reads_recordings = False
     place: Tensor
     """(0,), wherever the model is."""
 
@@ -49,8 +50,8 @@ class SpeakerTable(Estimator, SpeakerEncoder):
         """
         if not self.names:
             msg = (
-                "this speaker table knows nobody, for it was not fitted; --dry-run fits no parts. Fit it first (foresay train "
-                "speaker-table --corpus MANIFEST --run DIR), and name it: --set parts.speaker=DIR"
+                "this speaker table knows nobody, for it was not fitted. Fit one (foresay train speaker-table --corpus MANIFEST --run "
+                "DIR), and name it: --set parts.speaker=DIR"
             )
             raise UserError(msg)
         for name in names:
