@@ -4,8 +4,8 @@
     merged (B, U) ----> embeddings --> two convolutions, each with ReLU, norm and dropout --> log of the mean frames (B, U)
 
 Durations: Lee et al., "Direct speech-to-speech translation with discrete units" (arXiv:2107.05604, section 3.3), after FastSpeech 2. They
-learn log(1 + frames) by squared errors, whose best guess is a geometric mean: then whole utterances are too short, by a quarter where we
-measured it. Here the frames follow a Poisson distribution, of which the best guess is the mean.
+learn log(1 + frames) by squared errors, whose best guess is a geometric mean, which is below the mean: whole utterances come out too short.
+Here the frames follow a Poisson distribution, of which the best guess is the mean.
 """
 
 import torch

@@ -95,6 +95,8 @@ class Conditions(NamedTuple):
     """(B, T'', D), the same, encoded."""
     hertz: Tensor
     """(B, T')"""
+    tracked: Tensor
+    """(B,) int64 on the host: frames of pitch."""
     voices: Tensor
     """(B, D')"""
 
@@ -175,7 +177,7 @@ class UnitVocoder(Synthesizer):
             encoded = self.pitch.encode(normalized)
             kept = self.pitch.decode(encoded, normalized.shape[1])
             hertz = self.pitch.restore(kept, names, pitch)
-        given, keys = Conditions(units, lengths, kept, encoded, hertz, voices), batch.drawn_by.tolist()
+        given, keys = Conditions(units, lengths, kept, encoded, hertz, pitch.lengths, voices), batch.drawn_by.tolist()
         if phase == "discriminate":
             with torch.no_grad():
                 synthesized = self.generate(given, keys)[:, : waveforms.shape[1]]
@@ -201,11 +203,13 @@ class UnitVocoder(Synthesizer):
         frames = -(-int(given.lengths.max()) // hop)
         real = _inside(-(-given.lengths // hop), frames, device)
         units = sent(self._at(given.units, frames, hop), device)
-        centers = (torch.arange(frames, device=device) + 0.5) * hop
+        tracked = sent(given.tracked.clamp(min=1), device)[:, None]
+        centers = torch.minimum((torch.arange(frames, device=device) + 0.5) * hop, tracked * self.pitch.hop - 1)  # (B, frames)
         codes = (centers // self.pitch.code_hop).long().clamp(max=given.encoded.shape[1] - 1)
-        states = [self.of_unit(units), self.of_pitch(given.encoded[:, codes]), self.of_voice(given.voices)[:, None].expand(-1, frames, -1)]
+        encoded = given.encoded.gather(1, codes[..., None].expand(-1, -1, self.pitch.size))
+        states = [self.of_unit(units), self.of_pitch(encoded), self.of_voice(given.voices)[:, None].expand(-1, frames, -1)]
         noise = np.stack([draws.stream("excitation", key).standard_normal(frames * hop, dtype=np.float32) for key in keys])
-        hertz = _at_samples(given.hertz, frames * hop, self.pitch.hop)
+        hertz = _at_samples(given.hertz, tracked, frames * hop, self.pitch.hop)
         generated: Tensor = self.generator(torch.cat(states, -1), real, hertz, sent(torch.from_numpy(noise), device))
         return generated
 
@@ -235,7 +239,8 @@ class UnitVocoder(Synthesizer):
         kept = self.pitch.decode(encoded, normalized.shape[1])
         mean, deviation = self.range(voices)[:, None].unbind(-1)
         hertz = (mean + deviation * kept[..., 0]).exp() * (kept[..., 1] > 0.5)  # noqa: PLR2004 - between unvoiced, 0, and voiced, 1
-        waveforms = self.generate(Conditions(units, lengths, kept, encoded, hertz, voices), [0] * len(units))[:, : int(lengths.max())]
+        given = Conditions(units, lengths, kept, encoded, hertz, -(-lengths // self.pitch.hop), voices)
+        waveforms = self.generate(given, [0] * len(units))[:, : int(lengths.max())]
         return Synthesized(waveforms * _inside(lengths, waveforms.shape[1], voices.device)[..., 0], lengths)
 
     def _units(self, batch: Batch) -> Tensor:
@@ -321,10 +326,14 @@ def _inside(lengths: Tensor, count: int, device: torch.device | str) -> Tensor:
     return sent((torch.arange(count) < lengths[:, None]).float()[..., None], device)
 
 
-def _at_samples(hertz: Tensor, samples: int, hop: int) -> Tensor:
-    """Read pitch (B, T), 0 where nothing is voiced, at each sample (B, samples): on a line between frames, if both are voiced."""
-    places = ((torch.arange(samples, device=hertz.device) + 0.5) / hop - 0.5).clamp(0, hertz.shape[1] - 1)
+def _at_samples(hertz: Tensor, tracked: Tensor, samples: int, hop: int) -> Tensor:
+    """Read pitch (B, T), 0 where nothing is voiced, at each sample (B, samples): on a line between frames, if both are voiced.
+
+    `tracked` (B, 1): frames that there are; what comes after the last one is as high.
+    """
+    places = ((torch.arange(samples, device=hertz.device) + 0.5) / hop - 0.5).clamp(min=0)
+    places = torch.minimum(places, tracked - 1)  # (B, samples)
     before, share = places.long(), places % 1
-    here, after = hertz[:, before], hertz[:, (before + 1).clamp(max=hertz.shape[1] - 1)]
+    here, after = hertz.gather(1, before), hertz.gather(1, torch.minimum(before + 1, tracked - 1))
     nearest = torch.where(share < 0.5, here, after)  # noqa: PLR2004 - halfway
     return torch.where((here > 0) & (after > 0), torch.lerp(here, after, share), nearest)
