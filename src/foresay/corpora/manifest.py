@@ -84,7 +84,8 @@ class Manifest(Sequence[Item]):
         Raises:
             UserError: there is no such file; it has no items; a line is not JSON, lacks a key, or repeats an id.
         """
-        self = self.whole = cls()
+        self = cls()
+        self.whole = self
         self.given = str(path)
         self.path = Path(path).absolute()
         self.name = self.path.parent.name if self.path.stem == "manifest" else f"{self.path.parent.name}/{self.path.stem}"
