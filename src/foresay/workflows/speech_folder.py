@@ -10,6 +10,7 @@ OUT/left-out.txt      what could not be made, and why
 """
 
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +138,7 @@ def contents_of(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _digest(path: Path) -> str:
     try:
-        with open_content(path) as content:
+        with io.BufferedReader(open_content(path)) as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
     except AudioError:
         return ""  # whoever reads it says why it cannot be
