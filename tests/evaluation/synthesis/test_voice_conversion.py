@@ -110,6 +110,11 @@ def test_numbers_say_what_they_are_of(rows: dict[tuple[str, str], Result], corpo
     assert {layer for layer, metric in rows if not rows[layer, metric].details.get("control")} == {"converted"}  # what is headlined
     assert row.draws.names == tuple(corpora.test.ids)
     assert rows["chance", "accuracy"].drawn is None
+    for layer in ("recorded", "resynthesized", "converted", "source unchanged"):
+        for metric in ("accuracy", "similarity"):
+            row = rows[layer, metric]
+            assert row.low is not None
+            assert row.low - 1e-9 <= row.value <= row.high + 1e-9
 
 
 def test_what_the_synthesizer_was_trained_on_fits_no_verifier(model: ToySynthesizer, corpora: Corpora, tmp_path: Path) -> None:

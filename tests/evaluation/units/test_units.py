@@ -52,6 +52,17 @@ def test_units_that_are_phones_say_all_of_them_and_shuffled_ones_next_to_nothing
     assert rows["frames", "bit rate by log2 K"].low is None
 
 
+def test_units_that_join_phones_split_none(corpora: Corpora) -> None:
+    """Two units of more phones: all frames of a phone are in one, and what one holds is not one phone."""
+    units = KMeansUnits(KMeansUnitsSettings("level", 2), trained()).eval()
+    units.fit(CorpusPasses(corpora.test, 0))
+    subject = Subject("levels", UnitFrames(units).eval(), ("level", UNITS), 1)
+    found = {row.metric: row.value for row in find_measure("units:unigram")([subject], corpora) if row.layer == "frames"}
+    assert found["cluster purity"] == 1.0
+    assert found["phone purity"] < 0.8
+    assert 0 < found["PNMI"] < 0.8
+
+
 def test_rates_are_those_of_the_phones(rows: dict[tuple[str, str], Result], corpora: Corpora) -> None:
     recordings = []
     for item in corpora.test:
