@@ -185,6 +185,15 @@ def test_a_verifier_whitens_within_speakers_and_scores_cosines() -> None:
     assert Verifier.fit(vectors * scales, names.tolist()).scores(vectors * scales) == pytest.approx(scores)  # whatever units they are in
 
 
+def test_a_verifier_of_few_recordings_shrinks_what_features_share_by_a_tenth() -> None:
+    """It whitens the covariance within speakers, with N - K degrees of freedom, whose diagonal is kept."""
+    vectors, names = np.random.default_rng(0).normal(size=(6, 3)) * np.array([1.0, 5.0, 0.1]), ["a", "a", "a", "b", "b", "b"]
+    residuals = vectors - np.repeat([vectors[:3].mean(0), vectors[3:].mean(0)], 3, axis=0)
+    within = residuals.T @ residuals / (6 - 2)
+    whitening = Verifier.fit(vectors, names).whitening
+    assert whitening.T @ (0.9 * within + 0.1 * np.diag(np.diag(within))) @ whitening == pytest.approx(np.eye(3), abs=1e-6)
+
+
 def test_a_verifier_needs_several_recordings_of_several_speakers() -> None:
     with pytest.raises(UserError, match="these are 4 of 1"):
         Verifier.fit(np.ones((4, 2)), ["a"] * 4)
