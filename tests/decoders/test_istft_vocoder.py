@@ -100,6 +100,21 @@ def test_a_waveform_does_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(together[1, : 20 * HOP], alone[0], atol=1e-5, rtol=0)
 
 
-def test_a_transform_that_holds_no_filter_is_refused() -> None:
+@torch.no_grad()
+def test_pulses_and_noise_are_filtered_each_by_its_own_cepstrum() -> None:
+    """Of c_0 alone a filter is exp c_0; c_1 e^-iw under the exponential makes taps c_1^n / n!. c_1 is half of what the network says."""
+    vocoder = ISTFTVocoder(6, RATE, size=8, blocks=1, inner=16, coefficients=3)
+    vocoder.cepstra.weight.zero_()
+    vocoder.cepstra.bias.copy_(torch.tensor([math.log(2.0), 0.0, 0.0, math.log(0.5), 0.8, 0.0]))
+    hertz, noise = torch.full((1, 30 * HOP), 120.0), torch.randn(1, 30 * HOP)
+    found = vocoder(torch.randn(1, 30, 6), torch.ones(1, 30, 1), hertz, noise)[0]
+    taps = torch.tensor([0.5 * 0.4**n / math.factorial(n) for n in range(20)])
+    filtered = torch.nn.functional.conv1d(torch.nn.functional.pad(noise, (19, 0))[:, None], taps.flip(0)[None, None])[0, 0]
+    inner = slice(2 * HOP, -HOP)
+    torch.testing.assert_close(found[inner], (2.0 * pulses(hertz, RATE)[0] + filtered)[inner], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("coefficients, fft", [(12, 512), (512, 1024)])
+def test_a_transform_that_holds_no_filter_is_refused(coefficients: int, fft: int) -> None:
     with pytest.raises(ValueError, match="holds no filter"):
-        ISTFTVocoder(6, RATE, coefficients=12, fft=512)
+        ISTFTVocoder(6, RATE, coefficients=coefficients, fft=fft)

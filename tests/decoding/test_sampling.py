@@ -71,6 +71,12 @@ def test_any_temperature_above_0_has_a_distribution() -> None:
             Sampling(temperature)
 
 
+@pytest.mark.parametrize("sampling", [Sampling(1.0, top_k=2), Sampling(1.0, top_p=0.5)])
+def test_of_symbols_that_are_as_likely_the_first_are_kept_and_no_more_than_are_asked_for(sampling: Sampling) -> None:
+    uniform = (torch.arange(8, dtype=torch.float64) + 0.5) / 8
+    assert draw(torch.zeros(8, 4), sampling, uniform).tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
 def test_what_cannot_be_is_never_drawn() -> None:
     scores = torch.tensor([[-math.inf, 0.0, -math.inf]]).expand(3, -1)
     assert draw(scores, Sampling(3.0), torch.tensor([0.0, 0.5, 1 - 1e-12], dtype=torch.float64)).tolist() == [1, 1, 1]
