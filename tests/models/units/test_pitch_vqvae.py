@@ -93,6 +93,16 @@ def test_codes_and_what_they_stand_for_do_not_depend_on_padding(learnt: PitchVQV
     torch.testing.assert_close(learnt.decode(together, 177)[:, :100], learnt.decode(alone, 100))
 
 
+@torch.no_grad()
+def test_a_code_is_read_with_four_before_and_after_it(learnt: PitchVQVAE) -> None:
+    codes = torch.arange(21) % SMALL.codes
+    other = codes.clone()
+    other[10] += 1
+    one, changed = (learnt._decoded(learnt.codebook.codewords[some][None], 168)[0] for some in (codes, other))
+    differ = (one != changed).any(-1).unflatten(0, (21, SMALL.frames)).any(1)
+    assert differ.nonzero().flatten().tolist() == list(range(6, 15))
+
+
 def test_rates_are_those_of_the_codes(learnt: PitchVQVAE) -> None:
     assert (learnt.hop, learnt.code_hop, learnt.size) == (160, 1280, SMALL.size)
     assert learnt.bits_per_second == pytest.approx(12.5 * 3.584962)
@@ -106,10 +116,14 @@ def test_the_loss_counts_what_is_real_and_what_is_voiced() -> None:
     model = PitchVQVAE(SMALL, PitchStatistics(PitchStatisticsSettings(), PitchTrack())).eval()
     model.codebook.codewords.normal_()
     waveform, _ = chirp(100, 200, 0.7, 4)
-    alone = model(Batch(("a",), waveform[None], torch.tensor([len(waveform)])), 0).terms
+    losses = model(Batch(("a",), waveform[None], torch.tensor([len(waveform)])), 0)
+    alone, right = losses.terms, losses.scalars["voicing_accuracy"]
     both = torch.zeros(2, RATE)
     both[0, : len(waveform)] = waveform
-    together = model(Batch(("a", "b"), both, torch.tensor([len(waveform), 0])), 0).terms
+    losses = model(Batch(("a", "b"), both, torch.tensor([len(waveform), 0])), 0)
+    together = losses.terms
+    torch.testing.assert_close(losses.scalars["voicing_accuracy"], right)
+    assert 0 < right < 1
     assert float(alone["pitch"].count) > 50
     for name, term in alone.items():
         torch.testing.assert_close(together[name].sum, term.sum, rtol=1e-4, atol=1e-4)
