@@ -55,9 +55,27 @@ def test_a_period_looks_at_every_pth_sample() -> None:
 
 
 @torch.no_grad()
-def test_scales_are_halves() -> None:
-    frames = [layers[0].shape[2] for layers in MultiScale(1 / 8)(torch.randn(1, 4_000))]
-    assert frames == [4_000, 2_001, 1_001]
+def test_each_scale_judges_the_mean_of_four_samples_of_the_one_before_at_every_second() -> None:
+    discriminator, waveform = MultiScale(1 / 8).eval(), torch.randn(1, 4_000)
+    for scale, given in zip(discriminator.of_scales, discriminator(waveform), strict=True):
+        for here, there in zip(given, scale(waveform[:, None]), strict=True):
+            torch.testing.assert_close(here, there)
+        waveform = torch.nn.functional.pad(waveform, (2, 2)).unfold(1, 4, 2).mean(-1)
+    assert given[-1].shape[2] == 16  # of 1,001, strides of 2, 2, 4 and 4
+
+
+def test_what_lies_below_0_is_lessened() -> None:
+    """Leaky ReLU: of a layer whose weights are 0, what is given is its bias."""
+    for kind, slope in ((MultiPeriod, 0.1), (MultiScale, 0.1), (MultiScaleSTFT, 0.2)):
+        discriminator = kind(1 / 8)
+        for name, parameter in discriminator.named_parameters():
+            if name.endswith("bias"):
+                nn.init.constant_(parameter, -1.0)
+            elif name.endswith("original0"):
+                nn.init.zeros_(parameter)
+        *layers, scores = discriminator(torch.randn(1, 4_000))[-1]
+        assert all(torch.equal(layer, torch.full_like(layer, -slope)) for layer in layers)
+        assert torch.equal(scores, torch.full_like(scores, -1.0))
 
 
 @torch.no_grad()
@@ -71,6 +89,21 @@ def test_those_of_hifi_gan_are_as_large_as_published() -> None:
     period = sum(a * b * 5 + b for a, b in ((1, 32), (32, 128), (128, 512), (512, 1024), (1024, 1024))) + 1024 * 3 + 1
     scales = [p.numel() for name, p in MultiPeriod().named_parameters() if "original0" in name]
     assert sum(p.numel() for p in MultiPeriod().parameters()) - sum(scales) == len(PERIODS) * period
+
+
+def test_that_of_several_rates_is_as_large_as_published() -> None:
+    """MelGAN's layers, as HiFi-GAN has them; the second and the third have a scale for each channel that is made, by weight norm."""
+    made = [(1, 128, 15, 1), (128, 128, 41, 4), (128, 256, 41, 16), (256, 512, 41, 16), (512, 1024, 41, 16), (1024, 1024, 41, 16)]
+    made += [(1024, 1024, 5, 1), (1024, 1, 3, 1)]
+    weights = sum(before // groups * after * kernel + after for before, after, kernel, groups in made)
+    assert sum(p.numel() for p in MultiScale().parameters()) == 3 * weights + 2 * sum(after for _, after, _, _ in made)
+
+
+def test_that_of_spectrograms_is_as_large_as_published() -> None:
+    """EnCodec's: 32 channels, kernels of 3 by 9, the last ones of 3 by 3."""
+    made = [(2, 32, 27), *[(32, 32, 27)] * 3, (32, 32, 9), (32, 1, 9)]
+    weights = sum(before * after * kernel + 2 * after for before, after, kernel in made)
+    assert sum(p.numel() for p in MultiScaleSTFT().parameters()) == len(WINDOWS) * weights
 
 
 @pytest.mark.parametrize("kind", KINDS)
