@@ -26,5 +26,12 @@ def test_padding_is_not_looked_at() -> None:
     torch.testing.assert_close(stack(frames, real)[1, :12], stack(frames[1:, :12], real[1:, :12])[0])
 
 
+@torch.no_grad()
+def test_what_a_stack_gives_is_normalized() -> None:
+    found = ConvNeXt(64, 2, 6)(3 + 5 * torch.randn(1, 20, 64), torch.ones(1, 20, 1))
+    torch.testing.assert_close(found.mean(-1), torch.zeros(1, 20), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.var(-1, correction=0), torch.ones(1, 20), atol=1e-3, rtol=0)
+
+
 def test_branches_begin_small() -> None:
     assert all(torch.equal(block.scale, torch.full((4,), 1 / 3)) for block in ConvNeXt(4, 3, 6).blocks)

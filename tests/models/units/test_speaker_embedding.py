@@ -59,6 +59,13 @@ def test_a_recording_is_a_voice_alone_and_in_any_batch(corpus: Manifest, embeddi
         torch.testing.assert_close(alone[0] * embedding.scale + embedding.center, rows[row], atol=1e-3, rtol=1e-3)
 
 
+def test_without_deviations_a_voice_is_the_mean_alone(corpus: Manifest, embedding: SpeakerEmbedding) -> None:
+    made = SpeakerEmbedding(SpeakerEmbeddingSettings("mfcc", deviation=False), load("mfcc")).eval()
+    made.fit(CorpusPasses(corpus, 0))
+    assert 2 * made.size == embedding.size
+    torch.testing.assert_close(made.of_names(made.names), embedding.of_names(made.names)[:, : made.size])
+
+
 def test_those_who_are_known_are_learnt_by_name_and_others_by_the_audio(corpus: Manifest, embedding: SpeakerEmbedding) -> None:
     waveforms = torch.stack([torch.from_numpy(corpus.read(place, 16_000))[:16_000] for place in range(2)])
     lengths = torch.tensor([16_000, 16_000])
