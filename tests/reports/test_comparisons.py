@@ -60,6 +60,28 @@ def test_what_retrieval_finds_at_random_is_a_reference_and_never_the_best() -> N
     assert "Retrieval across modalities" in html
 
 
+def test_what_a_control_learnt_from_does_not_part_it_from_its_model_unless_there_are_two() -> None:
+    def row(layer: str, value: float, learnt: str | None) -> Result:
+        details = {"tested_on": "tested"} | ({"trained_on": learnt, "control": layer == "bigram"} if learnt else {})
+        measured = ("unit_perplexity", "modelled", "below bigram" if layer == "gain" else "bits", layer, "test")
+        kind = {"direction": "lower", "unit": "bits/s", "headline": True}
+        return Result("lm", *measured, value, value, value, "x/test", 40, 0, 1.0, details=details, data_fingerprint=f"t {learnt}", **kind)
+
+    rows = [row("model", 2.0, None), row("bigram", 3.0, "x/train"), row("gain", 1.0, "x/train")]
+    bits, gain = compare([record("lm", rows)])
+    assert labels(bits) == ["lm model", "lm bigram"]
+    assert bits.kind._replace(metric="") == gain.kind._replace(metric="")
+    assert bits.best is bits.lines[0]
+    html = results_section([bits, gain])
+    assert html.count("<h3>") == 1
+    assert html.count("learned on x/train") == 1
+    parted = compare([record("lm", [*rows, row("bigram", 2.5, "y/train")])])
+    assert [labels(one) for one in parted] == [["lm model"], ["lm bigram"], ["lm gain"], ["lm bigram"]]
+    assert [one.kind.data for one in parted] == ["t None", "t x/train", "t x/train", "t y/train"]
+    untested = [replace(one, details={k: v for k, v in one.details.items() if k != "tested_on"}) for one in rows]
+    assert len(compare([record("lm", untested)])) == 3  # of an older version
+
+
 def test_references_that_two_runs_share_stand_once() -> None:
     records = [record("monday/acpc", probe_results("acpc", 40)), record("friday/acpc", probe_results("acpc", 40))]
     test, _ = compare(records)

@@ -177,6 +177,8 @@ def test_a_run_that_was_fitted_has_no_updates(tmp_path: Path) -> None:
     recipe = run / "recipe.toml"
     recipe.write_text(recipe.read_text().partition("[data]")[0] + "[trainer]\nseed = 0\n")
     assert re.search(r"was fitted: \d+ steps? logged\.", checked(run).text)
+    (run / "metrics.jsonl").unlink()
+    assert "is fitted, not trained: it logs no updates." in checked(run).text
 
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:

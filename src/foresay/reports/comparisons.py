@@ -253,17 +253,34 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
     """Put the results of all runs side by side, in the order of measuring, training splits last; of two alike the later counts."""
     latest: dict[tuple[Kind, Source], Result] = {}
     names: dict[tuple[str, str], str] = {}  # a corpus that was moved has the name that it had first
+    beside = _beside(records)
     for place, record in enumerate(records):
         models = {r.model.removesuffix(UNTRAINED) for r in record.results if r.step is not None or r.model.endswith(UNTRAINED)}
         for result in record.results:
             run = place if result.model.removesuffix(UNTRAINED) in models else None
-            data = result.data_fingerprint
+            data = beside.get(result.data_fingerprint, result.data_fingerprint)
             corpus = names.setdefault((data, result.split), result.corpus) if data else result.corpus
             kind = Kind(result.measure, result.protocol, result.metric, corpus, result.split, data)
             latest[kind, Source(run, result.model, result.layer, result.step, result.seed)] = result
     kinds = dict.fromkeys(kind for kind, _ in latest if not kind.metric.startswith(GAIN))
     comparisons = (_comparison(kind, latest, records) for kind in kinds)
     return sorted(comparisons, key=lambda comparison: comparison.seen)
+
+
+def _beside(records: Sequence[Record]) -> dict[str, str]:
+    """Find numbers that stand beside others of the same measure and test data, which learnt nothing for it: the data of those, by theirs.
+
+    So the n-grams of a training corpus stand beside a language model. Where they were counted in several corpora, each stands by itself.
+    """
+    learnt: dict[tuple[object, ...], set[str]] = {}
+    others: dict[tuple[object, ...], str] = {}
+    for result in (result for record in records for result in record.results if result.data_fingerprint and "tested_on" in result.details):
+        key = (result.measure, result.protocol, result.split, result.details["tested_on"])
+        if "trained_on" in result.details:
+            learnt.setdefault(key, set()).add(result.data_fingerprint)
+        else:
+            others[key] = result.data_fingerprint
+    return {min(found): others[key] for key, found in learnt.items() if len(found) == 1 and key in others}
 
 
 def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], records: Sequence[Record]) -> Comparison:

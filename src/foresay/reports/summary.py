@@ -28,10 +28,12 @@ def _training(record: Record) -> Html:
     if not record.recipe:
         return join([name, " holds results only: it has no recipe, so nothing is known of a training."])
     parts: list[str] = [name, " (model ", tag("code", record.model), ") "]
+    if "data" not in record.recipe:
+        return join(
+            [*parts, f"was fitted: {plural(record.step, 'step')} logged." if record.step else "is fitted, not trained: it logs no updates."]
+        )
     if not record.step:
         return join([*parts, "has not been trained yet: no update has been logged."])
-    if "data" not in record.recipe:
-        return join([*parts, f"was fitted: {plural(record.step, 'step')} logged."])
     data = record.recipe["data"]
     took = f", in about {span(record.training_seconds)}" if record.training_seconds else ""
     if data.get("sampler") == "texts":

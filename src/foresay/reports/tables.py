@@ -90,8 +90,9 @@ def _where(comparison: Comparison) -> str:
     alike = {key: value for key, value in details[0].items() if all(other.get(key) == value for other in details)}
     sentence = f"Protocol {kind.protocol}, on {kind.corpus} ({kind.split})"
     facts = [f"{alike[key]:,} {key}" for key in ("frames", "items", "classes") if isinstance(alike.get(key), int)]
-    if "trained_on" in alike and not comparison.seen:
-        facts.append(f"learned on {alike['trained_on']}")
+    learnt = {one["trained_on"] for one in details if "trained_on" in one}
+    if len(learnt) == 1 and not comparison.seen:
+        facts.append(f"learned on {learnt.pop()}")
     unseen = alike.get("unseen_phones")
     note = f" Never learned, so never right: {listed([str(phone) for phone in unseen])}." if unseen else ""
     return f"{'; '.join([sentence, ', '.join(facts)]) if facts else sentence}.{note}"
