@@ -88,3 +88,26 @@ def test_a_pitch_that_units_and_voices_say_is_learnt() -> None:
         found = predictor.predict(units, voices, real)
     assert torch.equal(found[..., 1], voiced)
     assert float((found - normalized)[..., 0].abs().max()) < 0.5
+
+
+def test_melody_is_learnt_as_far_as_the_kernel_reaches() -> None:
+    """Pitch falls from 1 to -1 over an utterance of one unit alone, so that only its ends say how high a frame is.
+
+    Whoever looks at a few frames predicts the mean, which is flat: its deviation is no more of theirs than it is correlated with them.
+    """
+    torch.manual_seed(0)
+    frames = 40
+    units, voices, real = torch.zeros(1, frames, dtype=torch.int64), torch.zeros(1, 1), torch.ones(1, frames, 1)
+    falling = torch.stack([torch.linspace(1, -1, frames), torch.ones(frames)], -1)[None]
+    deviations = {}
+    for kernel in (3, 81):
+        predictor = PitchPredictor(V, 1, 8, 1, kernel)
+        optimizer = torch.optim.Adam(predictor.parameters(), 2e-2)
+        for _ in range(60):
+            terms = pitch_losses(predictor(units, voices, real), falling, real)
+            optimizer.zero_grad()
+            terms["pitch"].sum.backward()
+            optimizer.step()
+        deviations[kernel] = float(predictor(units, voices, real)[0, :, 0].detach().std() / falling[0, :, 0].std())
+    assert deviations[3] < 0.5
+    assert deviations[81] > 0.9, deviations

@@ -3,6 +3,9 @@
     units (B, T) -----> embeddings + voice --> ConvNeXt --> normalized pitch, and the log odds that there is one (B, T, 2)
     merged (B, U) ----> embeddings --> two convolutions, each with ReLU, norm and dropout --> log of the mean frames (B, U)
 
+Melody depends on where in an utterance a frame is, and on much that units do not say. The best guess of it is flat: its deviation is that
+of speech times its correlation with it. It is the better the farther the predictor looks.
+
 Durations: Lee et al., "Direct speech-to-speech translation with discrete units" (arXiv:2107.05604, section 3.3), after FastSpeech 2. They
 learn log(1 + frames) by squared errors, whose best guess is a geometric mean, which is below the mean: whole utterances come out too short.
 Here the frames follow a Poisson distribution, of which the best guess is the mean.

@@ -36,8 +36,9 @@ from foresay.settings import find_class, options_of, require_not_negative, requi
 
 MIDDLE, DEVIATION = 150.0, 0.2
 """Hz, and of log F0: the range of every voice, at first."""
-RANGE_RATE = 10.0
-"""Of the learning rate, for the range of voices: at that of the others it takes a thousand updates to get from there to a high voice."""
+RATES = {"range.": 10.0, "pitch_predictor.": 3.0}
+"""Of the learning rate. At that of the others it takes a thousand updates to get from there to the range of a high voice; and melody is
+learnt more slowly than spectra are."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class UnitVocoder(Synthesizer):
     """A tokenizer, a pitch encoder and a speaker encoder, none of which is trained, and the generator of their speech."""
 
     needs = ("audio", "labels")
-    rate_groups = ("range.",)
+    rate_groups = tuple(RATES)
     met: Tensor
     """(V,) bool: the units that it was trained on."""
 
@@ -159,8 +160,8 @@ class UnitVocoder(Synthesizer):
         return (parameter for parameter in self.parameters() if parameter not in others)
 
     def rate(self, group: str, step: int) -> float:
-        """Return the share of the learning rate that the range of voices has, and all others."""
-        return RANGE_RATE if group else 1.0
+        """Return the share of the learning rate that the range of voices has, what predicts pitch, and all others."""
+        return RATES.get(group, 1.0)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
         """Loss of the speech that is resynthesized from a batch's own units, pitch and speakers."""
