@@ -230,7 +230,7 @@ def test_of_a_long_prompt_the_last_window_is_read(
         "1",
     ]
     assert main(words) == 0
-    assert "of 3 prompts only the last units are read: 6 to 11, as the longest text" in capsys.readouterr().out
+    assert "of 3 prompts only the last units are read: 6 to 11, for the language model reads no more at once" in capsys.readouterr().out
 
 
 def test_what_cannot_be_continued_is_listed_or_refused(runs: Path, tmp_path: Path) -> None:

@@ -118,4 +118,4 @@ def _notes(done: Continuation) -> Iterable[str]:
 
 
 def _at_once(done: Continuation) -> str:
-    return f"{done.window // 2:,} to {done.window - 1:,}, as the longest text that the language model was trained on was no longer"
+    return f"{done.window // 2:,} to {done.window - 1:,}, for the language model reads no more at once"

@@ -61,8 +61,8 @@ def said_of_windows(model: TokenModel, units: Units, what: str = "recordings") -
     """Count the texts of units that are longer than a model reads at once, and say what that means; nothing where there are none."""
     longer = sum(len(own) > model.window for own in units.values())
     note = (
-        f"{longer:,} of {len(units):,} {what} are of more units than the {model.window:,} that the model reads at once (the length of the "
-        f"longest text that it was trained on): beyond these each unit is predicted by the last {model.window // 2:,} or more, not by all."
+        f"{longer:,} of {len(units):,} {what} are of more units than the {model.window:,} that the model reads at once: beyond these each "
+        f"unit is predicted by the last {model.window // 2:,} or more, not by all before it."
     )
     return {"in_windows": longer, "note": note} if longer else {}
 
