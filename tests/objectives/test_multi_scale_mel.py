@@ -43,3 +43,6 @@ def test_half_precision_around_it_changes_nothing() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rough = MEL(loud, other, lengths)
     assert all(rough[name].sum == term.sum for name, term in exact.items())
+    halves = loud.bfloat16(), other.bfloat16()
+    for name, term in MEL(*halves, lengths).items():
+        assert term.sum == MEL(halves[0].float(), halves[1].float(), lengths)[name].sum
