@@ -84,8 +84,21 @@ def test_what_lies_below_0_is_lessened() -> None:
 
 @torch.no_grad()
 def test_spectrograms_have_a_hop_of_a_quarter_and_half_the_window_in_frequencies() -> None:
-    shapes = [layers[0].shape for layers in MultiScaleSTFT(1 / 8)(torch.randn(1, 4_096))]
-    assert [tuple(shape) for shape in shapes] == [(1, 4, 4 * 4_096 // window + 1, window // 2 + 1) for window in WINDOWS]
+    """Time keeps its steps, and three layers halve the frequencies."""
+    for window, layers in zip(WINDOWS, MultiScaleSTFT(1 / 8)(torch.randn(1, 4_096)), strict=True):
+        frames = 4 * 4_096 // window + 1
+        assert layers[0].shape == (1, 4, frames, window // 2 + 1)
+        assert layers[-1].shape == (1, 1, frames, window // 16 + 1)
+
+
+@torch.no_grad()
+def test_a_score_of_spectrograms_reads_ten_frames_before_and_after_it() -> None:
+    """Kernels of three frames, 1, 1, 2, 4, 1 and 1 apart. Sample 2,010 lies in the windows of 128 around samples 32 x 61 to 32 x 64."""
+    discriminator, waveform = MultiScaleSTFT(1 / 8).eval(), torch.randn(1, 4_096)
+    changed = waveform.clone()
+    changed[0, 2_010] += 1.0
+    differ = (discriminator(waveform)[0][-1] != discriminator(changed)[0][-1]).any(dim=3)[0, 0]
+    assert differ.nonzero().flatten().tolist() == list(range(61 - 10, 64 + 10 + 1))
 
 
 def test_those_of_hifi_gan_are_as_large_as_published() -> None:

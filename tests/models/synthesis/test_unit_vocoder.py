@@ -10,7 +10,7 @@ from torch import Tensor
 from foresay.contracts import Batch, Tokens
 from foresay.errors import UserError
 from foresay.loading import load
-from foresay.models.synthesis.unit_vocoder import UnitVocoder, UnitVocoderSettings
+from foresay.models.synthesis.unit_vocoder import UnitVocoder, UnitVocoderSettings, _at_samples
 from foresay.models.units.kmeans import KMeansUnits, KMeansUnitsSettings
 from reference.toy_pitch import ToyPitch, ToyPitchSettings
 from reference.toy_speakers import ToySpeakers, ToySpeakersSettings
@@ -221,6 +221,13 @@ def test_units_are_read_at_the_nearest_frame(vocoder: UnitVocoder) -> None:
     assert vocoder._at(torch.tensor([[0, 1, V, V], [V, V, V, V]]), 4, 160).tolist() == [[0, 1, 1, 1], [V] * 4]  # beyond the end, its last
 
 
+def test_pitch_is_read_on_a_line_between_frames_that_are_voiced() -> None:
+    """Frames of two samples are centered between them: at a quarter and at three quarters of the way from one to the next."""
+    hertz, tracked = torch.tensor([[100.0, 200.0, 0.0, 300.0], [100.0, 200.0, 0.0, 0.0]]), torch.tensor([[4], [2]])
+    found = _at_samples(hertz, tracked, 8, 2)
+    assert found.tolist() == [[100, 125, 175, 200, 0, 0, 300, 300], [100, 125, 175, 200, 200, 200, 200, 200]]
+
+
 def test_tokens_of_another_tokenizer_are_refused(vocoder: UnitVocoder) -> None:
     other = Tokens(torch.zeros(1, 1, 4, dtype=torch.int64), torch.tensor([4]), V, "another", 100.0)
     with pytest.raises(UserError, match="other things"):
@@ -270,6 +277,21 @@ def test_discriminators_learn_to_distinguish() -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_discriminators_learn_that_what_is_recorded_is_1_and_the_generator_that_what_it_makes_should_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vocoder, batch = _vocoder(JUDGED), _batch()
+
+    def judged(waveforms: Tensor) -> list[list[Tensor]]:
+        score = torch.full_like(waveforms, float(torch.equal(waveforms, batch.audio[0])))
+        return [[3 * score, score]]
+
+    monkeypatch.setattr(vocoder, "_judged", judged)
+    assert vocoder(batch, 0, "discriminate").total() == 0
+    terms = vocoder(batch, 0, "generate").terms
+    assert {name: float(terms[name].sum / terms[name].count) for name in ("adversarial", "features")} == {"adversarial": 1, "features": 3}
+
+
 def test_hifi_gan_is_a_generator_too() -> None:
     vocoder = _vocoder(HIFIGAN)
     assert vocoder.generator.hop == HOP
@@ -288,6 +310,15 @@ def test_a_setting_that_no_generator_has_is_refused() -> None:
         _vocoder(dataclasses.replace(SMALL, generator="istft"))
     with pytest.raises(UserError, match="multi-period"):
         _vocoder(dataclasses.replace(SMALL, discriminators=("periods",)))
+
+
+def test_the_range_of_a_voice_is_where_its_pitch_lies(vocoder: UnitVocoder) -> None:
+    """The toy's pitch is the logarithm over that of 200 Hz."""
+    for off in (0.0, 0.5):
+        vocoder.range.bias.data = torch.tensor([math.log(200.0) + off, 1.0])
+        term = vocoder(_batch(), 0).terms["range"]
+        assert float(term.count) > 30
+        assert float(term.sum / term.count) == pytest.approx(off, abs=1e-5)
 
 
 def test_the_range_of_voices_and_what_is_measured_are_learnt_in_full_precision() -> None:
