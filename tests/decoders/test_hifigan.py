@@ -1,9 +1,10 @@
 """HiFi-GAN's generator: its clock, its sizes, and that padding is not looked at."""
 
+import numpy as np
 import pytest
 import torch
 
-from foresay.decoders.hifigan import HiFiGAN
+from foresay.decoders.hifigan import DILATIONS, HiFiGAN, ResidualBlock
 
 
 def _generator(inputs: int, channels: int, rates: tuple[int, ...], kernels: tuple[int, ...]) -> HiFiGAN:
@@ -28,6 +29,29 @@ def test_the_papers_generator_has_its_size() -> None:
     scales = sum(p.numel() for name, p in generator.named_parameters() if name.endswith("original0"))
     assert sum(p.numel() for p in generator.parameters()) - scales == 13_926_017
     assert HiFiGAN(384, 16_000).hop == 320
+
+
+@pytest.mark.parametrize("sign, slope", [(1.0, 1.0), (-1.0, 0.1)])
+@torch.no_grad()
+def test_a_residual_block_against_convolutions(sign: float, slope: float) -> None:
+    """Of positive weights and an impulse, leaky ReLUs are a factor: each pair is 1 + slope^2 dilated x plain."""
+    block, random = ResidualBlock(1, 3), np.random.default_rng(0)
+    expected = np.ones(1)
+    for dilated, plain, step in zip(block.dilated, block.plain, DILATIONS, strict=True):
+        taps, other = random.uniform(0.1, 1, size=(2, 3))
+        for convolution, own in ((dilated, taps), (plain, other)):
+            convolution.weight = torch.tensor(own, dtype=torch.float32)[None, None]
+            convolution.bias.zero_()
+        apart = np.zeros(2 * step + 1)
+        apart[::step] = taps
+        pair = slope**2 * np.convolve(apart, other)
+        pair[len(pair) // 2] += 1
+        expected = np.convolve(expected, pair)
+    reach = len(expected) // 2
+    states = torch.zeros(1, 1, 2 * reach + 1)
+    states[..., reach] = sign
+    found = block(states, torch.ones_like(states))[0, 0]
+    torch.testing.assert_close(found.flip(0), torch.tensor(sign * expected, dtype=torch.float32))  # networks correlate
 
 
 @torch.no_grad()
