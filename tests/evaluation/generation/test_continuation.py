@@ -1,13 +1,17 @@
 """Continuations in a language whose bigrams are known: the law of temperature, and numbers by their definitions."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
+from foresay.contracts import TokenModel
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
+from foresay.evaluation.generation._transcripts import TranscriptScorer
 from foresay.evaluation.generation.continuation import (
     ALL,
     AREA,
@@ -21,6 +25,7 @@ from foresay.evaluation.generation.continuation import (
     VERT,
     ContinuationProtocol,
     Continuations,
+    _statistic,
     area,
     crossing,
 )
@@ -138,6 +143,39 @@ def test_samples_are_compared_with_as_many_as_recordings_are(corpora: Corpora) -
     found = values(measured(corpora))
     assert found["temperature 1", SELF] == pytest.approx(expected.mean())
     assert found["temperature 1", SELF] < np.mean(bleu_loops.self_bleu(texts, 2, geometric=True))
+
+
+class WordForWord(TranscriptScorer):
+    """Writes each unit as a word, of two nats, as the end is."""
+
+    def transcripts(
+        self,
+        model: TokenModel,  # noqa: ARG002
+        samples: Mapping[str, Sequence[Tensor]],
+        device: str,  # noqa: ARG002
+    ) -> tuple[dict[str, list[list[str]]], dict[str, tuple[np.ndarray, np.ndarray]]]:
+        texts = {name: [[f"w{unit}" for unit in one.tolist()] for one in some] for name, some in samples.items()}
+        symbols = {name: np.array([len(words) + 1.0 for words in some]) for name, some in texts.items()}
+        return texts, {name: (2.0 * count, count) for name, count in symbols.items()}
+
+
+def test_transcripts_are_judged_as_units_are(corpora: Corpora) -> None:
+    model, measure = toy_model(*TEXTS), Continuations(PROTOCOL)
+    measure.scorer = WordForWord("vocoder", "", "recognizer", "language model")
+    rows = measure([Subject("toy", model, model.layer_names)], corpora)
+    found = values(rows)
+    for layer in (RECORDED, "temperature 0.3", "temperature 3"):
+        assert found[layer, f"{PERPLEXITY} of transcripts"] == pytest.approx(math.exp(2))
+        for metric in (SELF, AUTO, VERT):
+            assert found[layer, f"{metric} of transcripts"] == found[layer, metric]
+    assert not any("trained_on" in row.details for row in rows if row.metric.endswith("of transcripts"))
+
+
+def test_perplexity_of_nothing_is_1_and_of_the_impossible_finite() -> None:
+    found = _statistic(np.array([[0.0, 0.0, 0.2, 0.8, 2.0], [1e6, 1.0, 0.0, 0.0, 1.0]]))
+    assert found[PERPLEXITY][0] == 1.0
+    assert np.isfinite(found[PERPLEXITY]).all()
+    assert found[VERT].tolist() == pytest.approx([math.sqrt(0.1 * 0.4), 0.0])
 
 
 def test_points_that_the_curve_does_not_reach_are_not_said(corpora: Corpora) -> None:
