@@ -92,6 +92,17 @@ def test_spectrograms_have_a_hop_of_a_quarter_and_half_the_window_in_frequencies
 
 
 @torch.no_grad()
+def test_a_spectrogram_is_of_hann_windows_and_as_loud_whatever_their_length() -> None:
+    discriminator, waveform = MultiScaleSTFT(1 / 8).eval(), torch.randn(1, 4_096)
+    for window, network, layers in zip(WINDOWS, discriminator.of_windows, discriminator(waveform), strict=True):
+        padded = torch.nn.functional.pad(waveform[None], (window // 2, window // 2), mode="reflect")[0]
+        hann = 0.5 - 0.5 * torch.cos(2 * torch.pi * torch.arange(window) / window)
+        spectrum = torch.fft.rfft(padded.unfold(1, window, window // 4) * hann) / math.sqrt(window)  # (1, T, F)
+        given = torch.stack([spectrum.real, spectrum.imag], dim=1)
+        torch.testing.assert_close(layers[0], torch.nn.functional.leaky_relu(network.convolutions[0](given), 0.2), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
 def test_a_score_of_spectrograms_reads_ten_frames_before_and_after_it() -> None:
     """Kernels of three frames, 1, 1, 2, 4, 1 and 1 apart. Sample 2,010 lies in the windows of 128 around samples 32 x 61 to 32 x 64."""
     discriminator, waveform = MultiScaleSTFT(1 / 8).eval(), torch.randn(1, 4_096)

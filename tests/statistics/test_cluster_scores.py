@@ -58,7 +58,9 @@ def test_laws(counts: list[list[int]], times: int) -> None:
     split = rated(np.concatenate([tables, tables]))  # every cluster falls into two at random: they say nothing more of phones
     for metric, ratio in (("PNMI", 1.0), ("phone purity", 1.0), ("cluster purity", 0.5)):
         assert split[metric] == pytest.approx(ratio * scores[metric], abs=1e-9)
-    assert agreement(np.stack([tables, tables]))["NMI"].shape == (2,)
+    other = rated(tables + 1)
+    for metric, values in agreement(np.stack([tables, tables + 1])).items():
+        assert values.tolist() == pytest.approx([scores[metric], other[metric]])
 
 
 def test_extremes() -> None:
