@@ -1,5 +1,6 @@
 """What all tests share: one thread each, the same random numbers every time, and little time."""
 
+import gc
 import os
 import random
 import sys
@@ -28,8 +29,8 @@ hypothesis.settings.load_profile("foresay")
 def _seeded() -> None:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - for what draws from NumPy's global generator
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+    if "torch" in sys.modules:  # of the CPU alone: `torch.manual_seed` would look for all other devices, in every test
+        sys.modules["torch"].default_generator.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,12 @@ def _recently_said() -> None:
     if "foresay.progress" in sys.modules:
         lines = sys.modules["foresay.progress"]._Lines
         lines.last_line = lines.last_sign = time.monotonic()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what lives as long as the tests do: modules, and the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,13 +21,14 @@ from foresay.quantizers.gumbel import gumbel_noise
 from foresay.quantizers.kmeans import KMeans
 from foresay.quantizers.random_projection import RandomProjectionQuantizer
 from foresay.training.recipe import read_recipe
-from house.tree import SOURCES, name, parsed
+from house.tree import SOURCES, functions, name, nodes
 
 PURPOSES: tuple[draws.Purpose, ...] = tuple(
     purpose for kind in (draws.PlanPurpose, draws.LearningPurpose, draws.MeasuringPurpose) for purpose in get_args(kind)
 )
 NUMBERS = ((0,), (1,), (7,), (2**62,), (0, 0), (0, 1), (1, 0), (3, 2), (0, 0, 1), (1, 0, 0))
 MAKERS = {"default_rng", "Generator", "manual_seed", "manual_seed_all", "SeedSequence", "PCG64", "RandomState", "fork_rng"}
+MODULES = {"torch", "np.random", "torch.random", "torch.cuda"}
 TORCH_DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli", "rand_like", "randn_like", "randint_like"}
 
 
@@ -127,7 +128,7 @@ def test_perturbations_of_sounds_and_pictures_differ() -> None:
 def test_nobody_else_makes_a_generator() -> None:
     others = [path for path in SOURCES if path.name != "draws.py"]
     assert not [place for path in others for place, call in _calls(path) if _called(call) in MAKERS]
-    imports = [node for path in others for node in ast.walk(parsed(path)) if isinstance(node, ast.Import)]
+    imports = [node for path in others for node in nodes(path) if isinstance(node, ast.Import)]
     assert not {"random", "secrets", "numpy.random"} & {alias.name for node in imports for alias in node.names}
 
 
@@ -139,10 +140,9 @@ def test_torch_draws_without_a_generator_only_what_a_run_begins_with() -> None:
 
 
 def _calls(path: Path, but_in: str = "") -> list[tuple[str, ast.Call]]:
-    functions = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef) and node.name == but_in]
-    left_out = {id(node) for function in functions for node in ast.walk(function)}
-    nodes = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call) and id(node) not in left_out]
-    return [(f"{name(path)}:{node.lineno}", node) for node in nodes]
+    left_out = {id(node) for function in functions(path) if function.name == but_in for node in ast.walk(function)}
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call) and id(node) not in left_out]
+    return [(f"{name(path)}:{node.lineno}", node) for node in calls]
 
 
 def _called(call: ast.Call) -> str:
@@ -150,7 +150,7 @@ def _called(call: ast.Call) -> str:
     function = call.func
     if isinstance(function, ast.Name):
         return function.id
-    if isinstance(function, ast.Attribute) and ast.unparse(function.value) in {"torch", "np.random", "torch.random", "torch.cuda"}:
+    if isinstance(function, ast.Attribute) and function.attr in MAKERS | TORCH_DRAWS and ast.unparse(function.value) in MODULES:
         return function.attr
     return ""
 

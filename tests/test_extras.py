@@ -1,10 +1,12 @@
 """Advice on optional packages can be followed: for a checkout, for an installed wheel, and whether a package is missing or broken."""
 
 import ast
+import functools
 import re
 import shlex
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -15,15 +17,15 @@ from packaging.utils import canonicalize_name
 from foresay import extras
 from foresay.errors import UserError
 from foresay.extras import install, optional, requirements
-from house.tree import ROOT, SOURCES, name, parsed, repository_files
+from house.tree import ROOT, SOURCES, name, nodes, repository_files
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OPTIONAL: dict[str, list[str]] = PROJECT["optional-dependencies"]
 USES = [
     (name(path), *(ast.literal_eval(argument) for argument in node.args[:2]))
     for path in SOURCES
-    if path.stem != "extras"
-    for node in ast.walk(parsed(path))
+    if path.stem != "extras" and "optional(" in path.read_text(encoding="utf-8")
+    for node in nodes(path)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "optional"
 ]
 """File, module and extra of every optional import."""
@@ -56,7 +58,12 @@ def test_the_extra_of_an_optional_import_brings_the_package(file: str, module: s
     brought = {canonicalize_name(Requirement(package).name) for package in OPTIONAL[extra]}
     for package in list(brought):  # and what these need themselves
         brought |= {canonicalize_name(Requirement(needed).name) for needed in _needs(package)}
-    assert brought & set(map(canonicalize_name, metadata.packages_distributions().get(module, [module])))
+    assert brought & set(map(canonicalize_name, _distributions().get(module, [module])))
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
 
 
 def _needs(package: str) -> list[str]:

@@ -255,12 +255,18 @@ def list_names(package: str, base: str | None = None) -> list[str]:
 def modules(package: str) -> dict[str, str]:
     """Find the files of a package and of the packages in it, without importing them: name, with underscores -> module."""
     found: dict[str, str] = {}
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        if module.ispkg:
-            found |= modules(f"{package}.{module.name}")
-        elif not module.name.startswith("_"):
-            found |= dict.fromkeys(_outline(f"{package}.{module.name}").kinds or [module.name], f"{package}.{module.name}")
+    for name, is_package in _contents(tuple(importlib.import_module(package).__path__)):
+        if is_package:
+            found |= modules(f"{package}.{name}")
+        elif not name.startswith("_"):
+            found |= dict.fromkeys(_outline(f"{package}.{name}").kinds or [name], f"{package}.{name}")
     return found
+
+
+@functools.cache
+def _contents(folders: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """List what lies in the folders of a package, and whether it is a package: read once, as its files are."""
+    return [(module.name, module.ispkg) for module in pkgutil.iter_modules(folders)]
 
 
 def first_line(package: str, name: str) -> str:
@@ -318,9 +324,10 @@ def _folders(package: str) -> list[Path]:
     return [folder / name for folder in _folders(outer)] if outer else []
 
 
-def _bases(module: str) -> set[str]:
+@functools.cache
+def _bases(module: str) -> frozenset[str]:
     """Name all classes that those of a file derive from, directly or by way of other files of the package."""
-    return {name for given in _outline(module).classes.values() for base in given for name in _line(module, base)}
+    return frozenset(name for given in _outline(module).classes.values() for base in given for name in _line(module, base))
 
 
 def _line(module: str, name: str) -> set[str]:

@@ -97,10 +97,11 @@ def test_commands_exist(where: str, words: list[str]) -> None:
         return
     assert words[0] in verbs, f"{where}: there is no verb {words[0]}"
     # `foresay corpus` has verbs of its own, and `make` and `import` have theirs.
-    depth = next(
-        depth for depth in (3, 2, 1) if depth <= len(words) and f"usage: foresay {' '.join(words[:depth])} " in _help(*words[:depth])
-    )
+    depth = 1
+    while depth < len(words) and words[depth][0] != "-" and "--help" in _help(*words[:depth]).partition("usage: ")[2].partition("\n")[0]:
+        depth += 1
     known = _help(*words[:depth])
+    assert f"usage: foresay {' '.join(words[:depth])} " in known
     for word in words:
         if word.startswith("--") and word not in {"--help", "--debug"}:
             assert re.search(rf"{word.partition('=')[0]}\b", known), f"{where}: {' '.join(words[:depth])} has no option {word}"

@@ -20,6 +20,12 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of the syntax tree of a file."""
+    return tuple(ast.walk(parsed(path)))
+
+
 def name(path: Path) -> str:
     """Return a path as messages show it: from the root of the repository."""
     return path.relative_to(ROOT).as_posix()
@@ -27,7 +33,7 @@ def name(path: Path) -> str:
 
 def functions(path: Path) -> Iterator[AnyFunction]:
     """Yield every function of a file, nested ones too."""
-    yield from (node for node in ast.walk(parsed(path)) if isinstance(node, AnyFunction))
+    yield from (node for node in nodes(path) if isinstance(node, AnyFunction))
 
 
 def inner_imports(path: Path) -> Iterator[tuple[AnyFunction, ast.Import | ast.ImportFrom]]:
@@ -36,17 +42,18 @@ def inner_imports(path: Path) -> Iterator[tuple[AnyFunction, ast.Import | ast.Im
         yield from ((function, node) for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom))
 
 
-def imported(path: Path) -> set[Path]:
+@functools.cache
+def imported(path: Path) -> frozenset[Path]:
     """Return the files of the package that a file imports anywhere in it."""
     modules: set[str] = set()
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from package import module` names a module too
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             modules |= {module for module in inner if _file(module)} or {node.module}
-    return {file for module in modules if (file := _file(module))}
+    return frozenset(file for module in modules if (file := _file(module)))
 
 
 def reached(path: Path, *, without: set[str]) -> set[Path]:

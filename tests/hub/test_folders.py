@@ -94,9 +94,10 @@ def test_there_and_back_again(kind: str, variant: str, tmp_path: Path) -> None:
         assert torch.equal(again.state_dict()[name], tensor), name
     lengths = torch.tensor([5_000])
     waveforms = _waveforms(lengths)
-    automatic = transformers.AutoModel.from_pretrained(tmp_path / "ours").eval()
-    for reference in (theirs.eval(), automatic):
-        _assert_equal(model, reference, waveforms, lengths, waveforms, masked=False)
+    _assert_equal(model, theirs.eval(), waveforms, lengths, waveforms, masked=False)
+    if variant == next(iter(VARIANTS)):  # the class is found by the name of the kind alone
+        automatic = transformers.AutoModel.from_pretrained(tmp_path / "ours").eval()
+        _assert_equal(model, automatic, waveforms, lengths, waveforms, masked=False)
 
 
 @torch.no_grad()

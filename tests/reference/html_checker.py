@@ -14,7 +14,7 @@ class Checker(HTMLParser):
         self.open: list[str] = []
         self.ids: list[str] = []
         self.links: list[tuple[str, str]] = []
-        self.text = ""
+        self.shown: list[str] = []
         self.feed(text)
         self.close()
         assert not self.open, f"never closed: {self.open}"
@@ -38,4 +38,9 @@ class Checker(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in {"script", "style"}:
-            self.text += data
+            self.shown.append(data)
+
+    @property
+    def text(self) -> str:
+        """Everything that is shown."""
+        return "".join(self.shown)

@@ -31,6 +31,7 @@ SMALL = (
     "model.channels=32",
     "model.context_size=32",
     "model.context_layers=1",
+    "model.predictions=4",
     "model.negative_group=2",
     "model.negative_count=16",
     "model.dropout=0.0",

@@ -223,7 +223,7 @@ def test_a_browser_opens_the_file_without_a_complaint(tmp_path: Path, both: str)
 
 
 def test_the_commands_name_the_manifests_and_options_that_were_used(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "mine")
+    run = write_run(tmp_path / "mine", steps=0, example=False)
     (run / "data.toml").write_text('[train]\nmanifest = "corpora/my own/train.jsonl"\n', encoding="utf-8")
     rows = [replace(row, measure="abx", protocol="phone(max_size_group=10, max_x_across=5)") for row in probe_results("mine", 40)]
     append_results(run / "results.jsonl", rows)

@@ -88,13 +88,18 @@ def draw_alone(name: str, size: tuple[float, float], paint: Callable[[Any], None
     with optional("matplotlib", "plot", use):
         import matplotlib as mpl  # noqa: PLC0415 - an optional extra
         from matplotlib import style  # noqa: PLC0415
+        from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
         from matplotlib.figure import Figure  # noqa: PLC0415
     buffer = io.StringIO()
     with style.context(["default", STYLE]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)  # the browser has other fonts
         mpl.rcParams["svg.hashsalt"] = name
         figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
         paint(figure)
+        if figure.axes and (layout := figure.get_layout_engine()):  # once: saving would lay it out twice, and draw it twice for that
+            layout.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 

@@ -14,6 +14,8 @@ from foresay.draws import stream
 from foresay.results import FEWEST, middle
 
 DRAWS = 1000
+AT_ONCE = 1_000_000
+"""Utterances that are drawn in one go: all draws of a small test set, one of a very large one."""
 
 
 class ConfidenceInterval(tuple[float, ...]):  # noqa: SLOT001 - there are few, and the draws are large
@@ -70,8 +72,10 @@ def _resampled_ratios(table: NDArray[np.float64], n: int, seed: int) -> NDArray[
     """Draw utterances with replacement `n` times: (n, systems) ratios of sums; none where there are too few."""
     if len(table) < FEWEST:
         return np.zeros((0, table.shape[1] // 2))
-    random = stream("ratios", seed)
-    sums = np.stack([table[random.integers(len(table), size=len(table))].sum(axis=0) for _ in range(n)])
+    random, utterances = stream("ratios", seed), len(table)
+    many = max(1, AT_ONCE // utterances)
+    parts = [min(many, n - done) for done in range(0, n, many)]
+    sums = np.concatenate([table[random.integers(utterances, size=(part, utterances))].sum(axis=1) for part in parts])
     return np.asarray(sums[:, 0::2] / sums[:, 1::2])
 
 

@@ -1,6 +1,9 @@
 """The recipes that come with the package, as they are written. Nothing here imports torch."""
 
+import functools
+from collections.abc import Mapping
 from importlib import resources
+from types import MappingProxyType
 
 _GRID = {"k12": (12, 12), "k10": (10, 12), "k6": (6, 12), "k4": (4, 12), "k10-m16": (10, 16), "k12-m20": (12, 20)}
 
@@ -12,8 +15,10 @@ RETIRED = {
 """Recipes that are no files any more, and where they went."""
 
 
-def built_in() -> dict[str, str]:
-    """Text of every recipe that comes with the package, by name: a folder a system, in it a file a recipe."""
+@functools.cache
+def built_in() -> Mapping[str, str]:
+    """Text of every recipe that comes with the package, by name: a folder a system, in it a file a recipe. Read once."""
     folders = [folder for folder in resources.files("foresay.recipes").iterdir() if folder.is_dir()]
     files = [file for folder in folders for file in folder.iterdir() if file.name.endswith(".toml")]
-    return {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in sorted(files, key=lambda file: file.name)}
+    files.sort(key=lambda file: file.name)
+    return MappingProxyType({file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in files})

@@ -1,5 +1,7 @@
 """Classes are found where they lie open, in the other modality only where they lie at the same place, and elsewhere by chance."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ import pytest
 from foresay.baselines.pixels import Pixels
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
+from foresay.evaluation.items import item_probe
 from foresay.evaluation.measure import Corpora, find_measure
+from foresay.evaluation.probes.linear_probe import CONVERGED
 from foresay.evaluation.probes.probe import MAJORITY
 from foresay.results import Result
 from reference.pairs import senses, write_pairs
@@ -15,6 +19,14 @@ from reference.pairs import senses, write_pairs
 pytest.importorskip("PIL")
 
 WITHIN, ACROSS = ("accuracy_audio", "accuracy_image"), ("accuracy_audio_to_image", "accuracy_image_to_audio")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quickly() -> Iterator[None]:
+    """Let probes learn in fewer and longer steps: what is perfectly separable never stops to gain."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item_probe, "CONVERGED", replace(CONVERGED, learning_rate=0.05, epochs=100))
+        yield
 
 
 @pytest.fixture(scope="module")
