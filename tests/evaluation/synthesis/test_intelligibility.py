@@ -207,9 +207,19 @@ def test_whisper_is_asked_for_its_best_path_in_words(tmp_path: Path, corpus: Man
     found = judge.compare(corpus)
     assert {one.hypothesis for one in found} == {"hello world"}
     assert [one.reference for one in found] == [item.text for item in corpus]
-    asked = FakeWhisper.asked[0]
-    assert asked["samples"] == len(corpus.read(0, 16_000))
-    assert (asked["language"], asked["beam_size"], asked["temperature"], asked["suppress_tokens"]) == ("en", 1, 0.0, [-1, 1, 2])
+    assert [(one.id, one.speaker) for one in found] == [(item.id, item.speaker) for item in corpus]
+    assert FakeWhisper.asked[0] == {
+        "samples": len(corpus.read(0, 16_000)),
+        "language": "en",
+        "beam_size": 1,
+        "temperature": 0.0,
+        "condition_on_previous_text": False,
+        "without_timestamps": True,
+        "suppress_tokens": [-1, 1, 2],
+    }
+    for device, index in (("cpu", 0), ("cuda:1", 1)):
+        how = find_judge(f"whisper:{tmp_path / 'w'}", corpus.languages, device)._model.how  # type: ignore[attr-defined]
+        assert (how["device"], how["device_index"], how["compute_type"]) == (device[:-2] if index else device, index, "float32")
     with pytest.raises(UserError, match=r"the manifest says unknown: .*--option intelligibility.language=en"):
         find_judge(f"whisper:{tmp_path / 'w'}", ["unknown"], "cpu")
     with pytest.raises(UserError, match="the manifest says de, en"):

@@ -40,6 +40,16 @@ def _at_once(model: TransformerLM, symbols: list[int]) -> Tensor:
         return model.logits(torch.tensor([[model.edge, *symbols]]))[0].log_softmax(-1)
 
 
+@torch.no_grad()
+def test_positions_are_sines_and_cosines_of_falling_rates() -> None:
+    """arXiv:1706.03762, section 3.5: of dimension pair i at place p, p / 10,000^(2 i / D)."""
+    model = _model()
+    model.embedding.weight.zero_()
+    places = torch.tensor([0, 1, 7])
+    angles = torch.tensor([[place / 10_000 ** (2 * i / 16) for i in range(8)] for place in places.tolist()])
+    torch.testing.assert_close(model._embedded(places.new_zeros(3), places), torch.cat([angles.sin(), angles.cos()], dim=1))
+
+
 def test_what_comes_later_changes_nothing_before() -> None:
     model = _model()
     one, other = _at_once(model, [0, 1, 2, 0, 3]), _at_once(model, [0, 1, 1, 3, 2])
