@@ -220,6 +220,11 @@ def test_whisper_is_asked_for_its_best_path_in_words(tmp_path: Path, corpus: Man
     for device, index in (("cpu", 0), ("cuda:1", 1)):
         how = find_judge(f"whisper:{tmp_path / 'w'}", corpus.languages, device)._model.how  # type: ignore[attr-defined]
         assert (how["device"], how["device_index"], how["compute_type"]) == (device[:-2] if index else device, index, "float32")
+    for texts, path in ((("?!", "One"), tmp_path / "some.jsonl"), (("?!", None), tmp_path / "none.jsonl")):
+        write_manifest(path, [replace(item, text=text) for item, text in zip(corpus, texts, strict=False)])
+    assert [one.reference for one in judge.compare(Manifest.open(tmp_path / "some.jsonl"))] == ["", "one"]
+    with pytest.raises(UserError, match="none has no texts to compare with"):
+        judge.compare(Manifest.open(tmp_path / "none.jsonl"))
     with pytest.raises(UserError, match=r"the manifest says unknown: .*--option intelligibility.language=en"):
         find_judge(f"whisper:{tmp_path / 'w'}", ["unknown"], "cpu")
     with pytest.raises(UserError, match="the manifest says de, en"):
