@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from foresay.contracts import Tokenizer
 from foresay.corpora.alignments import labels_at
-from foresay.corpora.labels import ABOUT, FrameLabels, LabelWriter, read_about
+from foresay.corpora.labels import ABOUT, LEFT_OUT, FrameLabels, LabelWriter, read_about
 from foresay.corpora.manifest import Manifest
 from foresay.corpora.phones import checked_phones
 from foresay.encoding.recordings import encode_recordings, frame_centers
@@ -49,10 +49,16 @@ def are_made(folder: Path, tokenizer: str, manifest: Manifest) -> bool:
 
 
 def find_labels(folder: Path, tokenizer: str, manifest: Manifest) -> FrameLabels | None:
-    """Open the labels of a manifest, by the tokenizer of this fingerprint, in one of the folders below `folder`; None: there are none."""
+    """Open the labels of a manifest, by the tokenizer of this fingerprint, in one of the folders below `folder`; None: there are none.
+
+    They are of no use where other audio lies behind the same lines, or where they lack recordings that could not be read at that time.
+    """
     for path in sorted(folder.glob(f"*/{ABOUT}")):
-        if are_made(path.parent, tokenizer, manifest):
-            return FrameLabels(path.parent, manifest)
+        labels = path.parent
+        if are_made(labels, tokenizer, manifest) and not (labels / LEFT_OUT).exists():
+            found = FrameLabels(labels, manifest)
+            if found.about.get("sound") == manifest.sound:
+                return found
     return None
 
 
@@ -75,6 +81,7 @@ def _label(tokenizer: Tokenizer, manifest: Manifest, folder: Path, device: str) 
             "first_center": encoder.first_center / encoder.sample_rate,
             "manifest": str(manifest.path.name),
             "data": manifest.digest,
+            "sound": manifest.sound,
             "hours": round(float(manifest.durations.sum()) / 3600, 6),
         }
         vocabulary = {label: number for number, label in enumerate(checked_phones(manifest))}

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from foresay.contracts import Tokens
+from foresay.corpora.manifest import Manifest
 from foresay.encoding.labels import make_labels
 from foresay.encoding.subjects import Subject
 from foresay.errors import UserError
@@ -341,6 +342,27 @@ def test_what_the_run_has_written_is_read_and_not_encoded_again(lexical: Corpora
     about.write_text(about.read_text().replace('fingerprint = "', 'fingerprint = "other-', 1))
     with pytest.raises(TypeError, match="not callable"):
         encode_units(subject, lexical.test, "cpu")
+
+
+def test_units_of_other_audio_behind_the_same_lines_are_not_read(tmp_path: Path) -> None:
+    """As of a corpus that was spoken again by a synthesizer, or to which noise was added: its manifest says the same."""
+    model, labels = toy_model(*TEXTS), tmp_path / "labels"
+    recorded, spoken = (write_units(tmp_path / name, {"a": units}) for name, units in (("recorded", "0 1 2"), ("spoken", "5 6 7")))
+    assert recorded.digest == spoken.digest
+    make_labels(model.tokenizer, {"train": recorded}, labels)
+    assert encode_units(Subject("toy", model, (), labels=labels), spoken, "cpu")[0].tolist() == [5, 6, 7]
+    assert encode_units(Subject("toy", model, (), labels=labels), recorded, "cpu")[0].tolist() == [0, 1, 2]
+
+
+def test_units_that_lack_a_recording_which_can_be_read_by_now_are_not_read(tmp_path: Path) -> None:
+    model, manifest = toy_model(*TEXTS), write_units(tmp_path, {"a": "0 1 2", "b": "3 4"})
+    content = (tmp_path / "b.flac").read_bytes()
+    (tmp_path / "b.flac").write_bytes(b"not copied yet")
+    make_labels(model.tokenizer, {"train": manifest}, tmp_path / "labels")
+    (tmp_path / "b.flac").write_bytes(content)
+    again = Manifest.open(manifest.path)
+    found = encode_units(Subject("toy", model, (), labels=tmp_path / "labels"), again, "cpu")
+    assert {place: units.tolist() for place, units in found.items()} == {0: [0, 1, 2], 1: [3, 4]}
 
 
 def test_the_same_units_are_equally_likely_whatever_is_scored_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
