@@ -60,26 +60,47 @@ def test_what_retrieval_finds_at_random_is_a_reference_and_never_the_best() -> N
     assert "Retrieval across modalities" in html
 
 
-def test_what_a_control_learnt_from_does_not_part_it_from_its_model_unless_there_are_two() -> None:
-    def row(layer: str, value: float, learnt: str | None) -> Result:
-        details = {"tested_on": "tested"} | ({"trained_on": learnt, "control": layer == "bigram"} if learnt else {})
-        measured = ("unit_perplexity", "modelled", "below bigram" if layer == "gain" else "bits", layer, "test")
-        kind = {"direction": "lower", "unit": "bits/s", "headline": True}
-        return Result("lm", *measured, value, value, value, "x/test", 40, 0, 1.0, details=details, data_fingerprint=f"t {learnt}", **kind)
+def bits_row(layer: str, value: float, learnt: str | None, evaluation: str = "e", measure: str = "unit_perplexity") -> Result:
+    """A number of a language model, or of n-grams that were counted in a corpus; `evaluation`: of what else, such as the lists of pairs."""
+    details = {"fingerprint": f"{evaluation} {measure}"} | ({"trained_on": learnt, "control": layer == "bigram"} if learnt else {})
+    measured, data = (measure, "modelled", "below bigram" if layer == "gain" else "bits", layer, "test"), f"{evaluation[0]} {learnt}"
+    kind = {"direction": "lower", "unit": "bits/s", "headline": True}
+    return Result("lm", *measured, value, value, value, "x/test", 40, 0, 1.0, details=details, data_fingerprint=data, **kind)
 
-    rows = [row("model", 2.0, None), row("bigram", 3.0, "x/train"), row("gain", 1.0, "x/train")]
+
+def test_what_a_control_learnt_from_does_not_part_it_from_its_model_unless_there_are_two() -> None:
+    rows = [bits_row("model", 2.0, None), bits_row("bigram", 3.0, "x/train"), bits_row("gain", 1.0, "x/train")]
     bits, gain = compare([record("lm", rows)])
     assert labels(bits) == ["lm model", "lm bigram"]
     assert bits.kind._replace(metric="") == gain.kind._replace(metric="")
     assert bits.best is bits.lines[0]
     html = results_section([bits, gain])
     assert html.count("<h3>") == 1
-    assert html.count("learned on x/train") == 1
-    parted = compare([record("lm", [*rows, row("bigram", 2.5, "y/train")])])
+    assert html.count("learned on x/train") == html.count("controls learned on x/train") == 1
+    again = [bits_row("model", 2.0, None, "e2"), bits_row("bigram", 2.5, "y/train", "e2")]
+    parted = compare([record("lm", [*rows, *again])])
     assert [labels(one) for one in parted] == [["lm model"], ["lm bigram"], ["lm gain"], ["lm bigram"]]
-    assert [one.kind.data for one in parted] == ["t None", "t x/train", "t x/train", "t y/train"]
-    untested = [replace(one, details={k: v for k, v in one.details.items() if k != "tested_on"}) for one in rows]
-    assert len(compare([record("lm", untested)])) == 3  # of an older version
+    assert [one.kind.data for one in parted] == ["e None", "e x/train", "e x/train", "e y/train"]
+    unknown = [replace(one, details={k: v for k, v in one.details.items() if k != "fingerprint"}) for one in rows]
+    assert len(compare([record("lm", unknown)])) == 3  # of an older version
+
+
+def test_numbers_of_other_lists_stand_apart_from_each_other_with_controls_of_their_own() -> None:
+    """As where the pairs beside a test corpus were corrected between two evaluations."""
+    before, now = ([bits_row("model", 2.0, None, of), bits_row("bigram", 3.0, "x/train", of)] for of in ("old", "new"))
+    for results in ([before, now], [now, before], [before[:1], now], [now, before[:1]]):
+        records = [record(name, own) for name, own in zip("ab", results, strict=True)]
+        for one in compare(records):
+            assert {line.result.data_fingerprint[0] for line in one.lines} == {one.kind.data[0]}
+        assert sum(len(one.lines) for one in compare(records)) == sum(map(len, results))
+        assert len(compare(records)) == 2
+
+
+def test_where_one_measure_counted_in_two_corpora_others_stay_as_they_are() -> None:
+    twice = [bits_row(*row, measure="sblimp") for row in (("model", 0.7, None, "e"), ("bigram", 0.6, "x/train", "e"))]
+    twice += [bits_row("model", 0.7, None, "e2", "sblimp"), bits_row("bigram", 0.5, "y/train", "e2", "sblimp")]
+    found = compare([record("lm", [bits_row("model", 2.0, None), bits_row("bigram", 3.0, "x/train"), *twice])])
+    assert [labels(one) for one in found] == [["lm model", "lm bigram"], ["lm model"], ["lm bigram"], ["lm bigram"]]
 
 
 def test_references_that_two_runs_share_stand_once() -> None:

@@ -1,5 +1,6 @@
 """Results side by side: what was measured alike is compared."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -258,7 +259,8 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
         models = {r.model.removesuffix(UNTRAINED) for r in record.results if r.step is not None or r.model.endswith(UNTRAINED)}
         for result in record.results:
             run = place if result.model.removesuffix(UNTRAINED) in models else None
-            data = beside.get(result.data_fingerprint, result.data_fingerprint)
+            what = (result.measure, result.protocol, result.split, result.data_fingerprint)
+            data = beside.get(what, result.data_fingerprint)
             corpus = names.setdefault((data, result.split), result.corpus) if data else result.corpus
             kind = Kind(result.measure, result.protocol, result.metric, corpus, result.split, data)
             latest[kind, Source(run, result.model, result.layer, result.step, result.seed)] = result
@@ -267,20 +269,20 @@ def compare(records: Sequence[Record]) -> list[Comparison]:
     return sorted(comparisons, key=lambda comparison: comparison.seen)
 
 
-def _beside(records: Sequence[Record]) -> dict[str, str]:
-    """Find numbers that stand beside others of the same measure and test data, which learnt nothing for it: the data of those, by theirs.
+def _beside(records: Sequence[Record]) -> dict[tuple[str, str, str, str], str]:
+    """Find numbers that stand beside others of the same evaluation, which learnt nothing for it: the data of those, by theirs.
 
     So the n-grams of a training corpus stand beside a language model. Where they were counted in several corpora, each stands by itself.
     """
-    learnt: dict[tuple[object, ...], set[str]] = {}
-    others: dict[tuple[object, ...], str] = {}
-    for result in (result for record in records for result in record.results if result.data_fingerprint and "tested_on" in result.details):
-        key = (result.measure, result.protocol, result.split, result.details["tested_on"])
-        if "trained_on" in result.details:
-            learnt.setdefault(key, set()).add(result.data_fingerprint)
-        else:
-            others[key] = result.data_fingerprint
-    return {min(found): others[key] for key, found in learnt.items() if len(found) == 1 and key in others}
+    learnt: dict[tuple[str, str, str, str], str] = {}
+    others: dict[tuple[str, str, str, str], str] = {}
+    for result in (result for record in records for result in record.results if result.data_fingerprint):
+        if evaluation := result.details.get("fingerprint"):  # of the model, the corpora, and all else that the measure read
+            found = learnt if "trained_on" in result.details else others
+            found[result.measure, result.protocol, result.split, evaluation] = result.data_fingerprint
+    own = {(*key[:3], data): others[key] for key, data in learnt.items() if key in others}
+    corpora = Counter((*key[:3], data) for key, data in own.items())
+    return {key: data for key, data in own.items() if corpora[*key[:3], data] == 1}
 
 
 def _comparison(kind: Kind, results: Mapping[tuple[Kind, Source], Result], records: Sequence[Record]) -> Comparison:

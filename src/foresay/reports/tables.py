@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from foresay.reports.canvas import INK, PAPER, SOFT, dot, draw, series_color
-from foresay.reports.comparisons import Comparison, Line
+from foresay.reports.comparisons import CONTROL, Comparison, Line
 from foresay.reports.figures import figures
 from foresay.reports.markup import Html, join, row, table, tag
 from foresay.reports.wording import PERCENT, amount, heading, listed, spread
@@ -90,9 +90,10 @@ def _where(comparison: Comparison) -> str:
     alike = {key: value for key, value in details[0].items() if all(other.get(key) == value for other in details)}
     sentence = f"Protocol {kind.protocol}, on {kind.corpus} ({kind.split})"
     facts = [f"{alike[key]:,} {key}" for key in ("frames", "items", "classes") if isinstance(alike.get(key), int)]
-    learnt = {one["trained_on"] for one in details if "trained_on" in one}
-    if len(learnt) == 1 and not comparison.seen:
-        facts.append(f"learned on {learnt.pop()}")
+    learnt = [one for one in details if "trained_on" in one]
+    if len({one["trained_on"] for one in learnt}) == 1 and not comparison.seen:
+        who = "controls " if len(learnt) < len(details) and all(one.get(CONTROL) for one in learnt) else ""
+        facts.append(f"{who}learned on {learnt[0]['trained_on']}")
     unseen = alike.get("unseen_phones")
     note = f" Never learned, so never right: {listed([str(phone) for phone in unseen])}." if unseen else ""
     return f"{'; '.join([sentence, ', '.join(facts)]) if facts else sentence}.{note}"
