@@ -1,5 +1,6 @@
 """Resynthesis of files, folders and manifests: what is written, what is said of it, what is refused, and that it goes on."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,25 @@ def test_a_recording_of_the_same_length_and_other_content_is_spoken_anew(vocoder
     assert resynthesize(tmp_path / "elsewhere", *given, speaker="speaker 0").there == 2
 
 
+def test_what_a_manifest_says_otherwise_now_is_spoken_anew(corpus: Manifest, vocoder: Path, tmp_path: Path) -> None:
+    """Else a recording would keep the voice of somebody else, and texts that were corrected since."""
+    lines = corpus.path.read_text().splitlines()
+    manifest = corpus.path.with_name("changed.jsonl")
+    manifest.write_text("\n".join(lines) + "\n")
+    resynthesize(manifest, vocoder, tmp_path / "out")
+    before = read_audio(tmp_path / "out" / "test-0.wav")
+    corrected, given = json.loads(lines[1]) | {"text": "another text"}, json.loads(lines[0])
+    whose = next(name for name in corpus.speakers if name != given["speaker"])
+    manifest.write_text("\n".join([json.dumps(given | {"speaker": whose}), json.dumps(corrected), *lines[2:]]) + "\n")
+    done = resynthesize(manifest, vocoder, tmp_path / "out")
+    assert (done.written, done.there) == (2, len(lines) - 2)
+    assert [(item.speaker, item.text) for item in Manifest.open(done.manifest)][:2] == [
+        (whose, given.get("text")),
+        (corrected["speaker"], "another text"),
+    ]
+    assert not np.array_equal(read_audio(tmp_path / "out" / "test-0.wav"), before)
+
+
 def test_messages_name_the_file_as_it_lies(vocoder: Path, tmp_path: Path) -> None:
     sung(tmp_path / "in" / "one.wav")
     soundfile.write(tmp_path / "in" / "broken.wav", np.full(800, np.nan), 16_000, subtype="FLOAT")
@@ -166,6 +186,29 @@ def test_what_is_interrupted_goes_on(corpus: Manifest, vocoder: Path, tmp_path: 
     assert (done.written, done.there) == (2, 1)
     for path in [whole.manifest, *whole.manifest.parent.glob("*.wav")]:
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_what_was_killed_at_its_first_line_and_interrupted_again_goes_on(
+    corpus: Manifest, vocoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings, manifest = tmp_path / "out" / "recordings.jsonl", tmp_path / "out" / "manifest.jsonl"
+    resynthesize(corpus.path, vocoder, tmp_path / "out")
+    lines = recordings.read_text()
+    recordings.write_text(lines[:9])
+    manifest.unlink()
+    write = module.write_speech
+
+    def interrupted(path: Path, waveform: np.ndarray, rate: int) -> int:
+        if path.name == "test-1.wav":
+            raise KeyboardInterrupt
+        return write(path, waveform, rate)
+
+    monkeypatch.setattr(module, "write_speech", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 1 recordings are spoken"):
+        resynthesize(corpus.path, vocoder, tmp_path / "out")
+    monkeypatch.setattr(module, "write_speech", write)
+    assert resynthesize(corpus.path, vocoder, tmp_path / "out").there == 1
+    assert recordings.read_text() == lines
 
 
 def test_a_folder_of_something_else_is_left_alone(corpus: Manifest, vocoder: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def resynthesize(
 ) -> Resynthesis:
     """Speak every recording of files, folders and manifests again, into the folder `out`; given again, the command goes on where it was.
 
-    A recording whose file has changed since it was spoken is another one, and is spoken anew.
+    A recording whose file, or whose line in the manifest, has changed since it was spoken is another one, and is spoken anew.
 
     Args:
         sources: One or more.

@@ -14,6 +14,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from foresay.audio.content import open_content
@@ -105,8 +106,9 @@ class SpeechFolder:
                 yield item
 
     def _list(self) -> None:
-        if done := sorted(self.done.values(), key=lambda item: self._order[item.id]):
-            write_list(self.out / RECORDINGS, (self._recording(item.id) for item in done))
+        done = sorted(self.done.values(), key=lambda item: self._order[item.id])
+        write_list(self.out / RECORDINGS, (self._recording(item.id) for item in done))  # without a line that was cut short
+        if done:
             write_manifest(self.manifest, done)
         elif self.manifest.exists():
             write_bytes(self.manifest, b"")
@@ -126,13 +128,13 @@ def stems_of(ids: Sequence[str]) -> dict[str, str]:
 
 
 def contents_of(manifest: Manifest) -> list[tuple[str, str]]:
-    """Digest each recording, its file and which part of it is meant: ids and digests, in order."""
+    """Digest each recording, its file and all that the manifest says of it, such as who speaks: ids and digests, in order."""
     found, digests = [], dict[Path, str]()
     for item in ProgressBar(manifest, "looking which recordings are new", "recording"):
         path = item.audio or Path()
         if path not in digests:
             digests[path] = _digest(path)
-        found.append((item.id, fingerprint(digests[path], item.start, item.duration, item.channel)))
+        found.append((item.id, fingerprint(digests[path], replace(item, audio=None, image=None))))
     return found
 
 
