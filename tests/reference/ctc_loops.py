@@ -1,5 +1,6 @@
 """CTC by trying everything: all paths of a small lattice, what each says, and how probable."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -23,15 +24,21 @@ def log_sum(scores: Sequence[float]) -> float:
 def every_text(rows: Sequence[Sequence[float]], combine: Callable[[Sequence[float]], float] = log_sum) -> dict[tuple[int, ...], float]:
     """Log p of each text that T frames of V log-probabilities can say: the sum over its paths, or with `max` the best of them."""
     paths: dict[tuple[int, ...], list[float]] = {}
-    for path in itertools.product(range(len(rows[0])), repeat=len(rows)):
+    for path, text in _every_path(len(rows), len(rows[0])):
         score = sum(row[symbol] for row, symbol in zip(rows, path, strict=True))
-        paths.setdefault(collapsed(path), []).append(score)
+        paths.setdefault(text, []).append(score)
     return {text: combine(scores) for text, scores in paths.items()}
+
+
+@functools.cache
+def _every_path(frames: int, symbols: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """List all paths, each with what it says."""
+    return [(path, collapsed(path)) for path in itertools.product(range(symbols), repeat=frames)]
 
 
 def best_path_of(rows: Sequence[Sequence[float]], text: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
     """The best path that says a text."""
-    paths = [path for path in itertools.product(range(len(rows[0])), repeat=len(rows)) if collapsed(path) == text]
+    paths = [path for path, said in _every_path(len(rows), len(rows[0])) if said == text]
     return max((sum(row[symbol] for row, symbol in zip(rows, path, strict=True)), path) for path in paths)
 
 

@@ -109,10 +109,10 @@ def test_no_more_is_left_out_than_does_not_fill_a_group_or_the_last_batch(tmp_pa
 
 
 def first_speakers(folder: Path, sampler: str, exponent: float) -> list[list[int]]:
-    """Return the speaker of each batch of a hundred epochs."""
+    """Return the speaker of each batch of sixty epochs."""
     manifest = corpus(folder, a=[210, 430], b=[125], c=[49], d=[25], e=[15])
     plan = BatchPlan(manifest, data(batch=2, speaker_exponent=exponent, sampler=sampler), seed=1, group=2)
-    return [[batch.windows[0].speaker for batch in epoch(plan, number)] for number in range(100)]
+    return [[batch.windows[0].speaker for batch in epoch(plan, number)] for number in range(60)]
 
 
 @pytest.mark.parametrize("sampler", ["same-speaker", "same-recording"])

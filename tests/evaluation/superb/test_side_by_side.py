@@ -13,7 +13,7 @@ from foresay.evaluation.superb.side_by_side import CLIP, SideBySide
 
 LAYERS, SIZE, CLASSES, COUNT = 3, 5, 4, 6
 RATES = (1e-1, 1e-2, 1e-3, 1e-4)
-UPDATES = 20
+UPDATES = 10
 
 
 def pooled(only: int | None) -> nn.Module:

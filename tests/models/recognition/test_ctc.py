@@ -178,7 +178,7 @@ def learnt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     given = folder / "given.jsonl"
     turned = iter(texts if request.param == "right" else texts[1:] + texts[:1])
     given.write_text("".join(json.dumps(line | ({"text": next(turned)} if "text" in line else {})) + "\n" for line in lines))
-    run_recipe("finetune", _recipe(folder, encoder="logmel", units="phones", steps=200, lr=0.1), given, folder / "run")
+    run_recipe("finetune", _recipe(folder, encoder="logmel", units="phones", steps=100, lr=0.2), given, folder / "run")
     return request.param, _errors(load(folder / "run"), corpus)
 
 
