@@ -165,3 +165,33 @@ def test_phones_come_from_one_place(tmp_path: Path) -> None:
 def test_a_file_of_times_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no .*gone\.ctm, in which the times"):
         Timetable(Times(ctm=tmp_path / "gone.ctm"))
+
+
+def test_texts_of_festival_kaldi_and_ljspeech(tmp_path: Path) -> None:
+    path = tmp_path / "texts"
+    lines = (
+        '( ru_01 "Она читала, (тихо)." )',
+        "",
+        "wavs/LJ01.wav|In 1455|In fourteen fifty-five",
+        "19-198-0000 NORTHANGER ABBEY",
+        "silent",
+    )
+    path.write_text("\n".join(lines))
+    timetable = Timetable(Times(texts=path))
+    assert timetable.text("ru_01") == "Она читала, (тихо)."
+    assert timetable.text("wavs/LJ01") == "In fourteen fifty-five"
+    assert timetable.text("train/19/19-198-0000") == "NORTHANGER ABBEY"
+    assert timetable.text("silent") is None
+    assert [source.names for source in timetable.sources] == [["ru_01", "wavs/LJ01.wav", "19-198-0000"]]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("a one\na two\n", "line 2: another text of a than before"), ("a\n\nb\n", "holds no texts: --texts"), (None, "there is no file")],
+)
+def test_files_of_texts_that_are_none_are_refused(text: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "texts"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        Timetable(Times(texts=path))

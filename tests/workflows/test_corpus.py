@@ -141,6 +141,14 @@ def test_phone_files_ctm_and_textgrids(source: Path, tmp_path: Path) -> None:
     assert found.notes[0].startswith("utterances without the times that there are: 1 (")
 
 
+def test_texts_stand_beside_a_corpus(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("a1 hello there\neva/e2 good bye\ngone whatever\n")
+    found = import_corpus("folder", source, tmp_path / "corpus", times=Times(texts=tmp_path / "text"))
+    texts = {item.id: item.text for item in Manifest.open(tmp_path / "corpus" / "manifest.jsonl")}
+    assert texts == {"anna/a1": "hello there", "anna/a2": None, "eva/e1": None, "eva/e2": "good bye"}
+    assert found.notes == [f"of the utterances in {tmp_path / 'text'}, 1 (gone) are not in this corpus"]
+
+
 def test_timit_brings_its_splits_and_phones(tmp_path: Path) -> None:
     for speaker in ("faem0", "falk0", "falr0", "mcpm0"):
         for sentence in ("sa1", "sx1"):

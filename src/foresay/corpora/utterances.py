@@ -1,9 +1,10 @@
-"""What stands beside a corpus: times of phones and words, and lists of utterances, found by the utterance's id.
+"""What stands beside a corpus: times of phones and words, texts, and lists of utterances, found by the utterance's id.
 
 A file may name an utterance by the item's whole id (`anna/monday/001`), by a path that ends so (`wavs/anna/monday/001.flac`), or by what
 the id ends with (`001`), as long as that is clear.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ WHOLE = ""
 FIRST = {"0", "1"}
 """What aligners write into the column of the channel where there is only one channel."""
 COMMENT = "#"
+FESTIVAL = re.compile(r'\(\s*(?P<id>\S+)\s+"(?P<text>.*)"\s*\)')
+"""A line of a `txt.done.data`."""
 
 
 class ById(Generic[T]):
@@ -89,7 +92,7 @@ class Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Times:
-    """Where the times of phones and words stand, for corpora that do not bring them along."""
+    """Where the times of phones and words, and texts, stand, for corpora that do not bring them along."""
 
     phone_files: Path | None = None
     """Phone file of the CPC papers: `utterance p0 p1 …`, a number every 10 ms."""
@@ -99,10 +102,12 @@ class Times:
     """CTM file of phones."""
     word_ctm: Path | None = None
     """CTM file of words."""
+    texts: Path | None = None
+    """File of texts, an utterance a line: `ID TEXT`, `ID|TEXT` (of more columns the last), or Festival's `( ID "TEXT" )`."""
 
 
 class Timetable:
-    """The phones and words of each utterance, from the files that `Times` names."""
+    """The phones, the words and the text of each utterance, from the files that `Times` names."""
 
     def __init__(self, times: Times) -> None:
         """Read the files; a TextGrid is read when it is asked for.
@@ -121,11 +126,16 @@ class Timetable:
         self._phones = _read(times.phone_files, _phone_file) if times.phone_files else _read(times.ctm, _ctm)
         self._words = _read(times.word_ctm, _ctm)
         self._textgrids = _read(times.textgrids, _textgrids)
+        self._texts = read_texts(times.texts) if times.texts else None
 
     @property
-    def sources(self) -> list[ById[Mapping[str, Intervals]] | ById[Path]]:
+    def sources(self) -> list[ById[Mapping[str, Intervals]] | ById[Path] | ById[str]]:
         """The files that there are."""
-        return [source for source in (self._phones, self._words, self._textgrids) if source is not None]
+        return [source for source in (self._phones, self._words, self._textgrids, self._texts) if source is not None]
+
+    def text(self, item_id: str) -> str | None:
+        """Return what is said in an item, if the file of texts knows."""
+        return self._texts.get(item_id) if self._texts else None
 
     def sides(self, item_id: str, channels: int = 1) -> list[Side]:
         """Say which items a recording of so many channels becomes, and the phones and words of each as far as they are known."""
@@ -216,6 +226,39 @@ def read_list(path: Path) -> ById[str]:
         msg = f"{path} lists nothing: --split takes NAME=FILE, a file with one utterance id a line"
         raise UserError(msg)
     return ById(path, {line: line for line in lines})
+
+
+def read_texts(path: Path) -> ById[str]:
+    """Read what is said in each utterance, one a line; ids without a text are passed over.
+
+    Raises:
+        UserError: there is no such file, it is no text, it holds no texts, or two of one utterance.
+    """
+    if not path.is_file():
+        msg = f"there is no file {path}, in which the texts should stand"
+        raise UserError(msg)
+    texts: dict[str, str] = {}
+    for number, line in enumerate(text_lines(path), start=1):
+        utterance, text = _utterance_and_text(line.strip())
+        if text and texts.setdefault(utterance, text) != text:
+            msg = f"{path}, line {number}: another text of {utterance} than before. Which one is said? Remove the other"
+            raise UserError(msg)
+    if not texts:
+        msg = f'{path} holds no texts: --texts takes a file with an utterance a line, `ID TEXT`, `ID|TEXT`, or `( ID "TEXT" )`'
+        raise UserError(msg)
+    return ById(path, texts)
+
+
+def _utterance_and_text(line: str) -> tuple[str, str]:
+    """Split a line of a file of texts.
+
+    >>> [_utterance_and_text(line) for line in ('( ru_01 "Она читала." )', "LJ01|in 1455|in fourteen", "b/c.wav so it is")]
+    [('ru_01', 'Она читала.'), ('LJ01', 'in fourteen'), ('b/c.wav', 'so it is')]
+    """
+    if festival := FESTIVAL.fullmatch(line):
+        return festival["id"], festival["text"].strip()
+    utterance, *columns = (line.split("|") if "|" in line else line.split(maxsplit=1)) or [""]
+    return utterance.strip(), columns[-1].strip() if columns else ""
 
 
 def _is_fairseq(line: str) -> bool:

@@ -104,7 +104,7 @@ def import_corpus(
         reader: a corpus such as `librispeech`, or a reader with options: `Timit(phones="timit39")`.
         source: the folder that the corpus was unpacked into.
         destination: the folder of the manifests, made if need be.
-        times: where the times of phones and words stand, if the corpus does not bring them along.
+        times: where the times of phones and words, and texts, stand, if the corpus does not bring them along.
         splits: name -> file with one utterance id a line; they take the place of the corpus's own.
         workers: threads.
 
@@ -180,11 +180,11 @@ def _write_pairs(pairs: ItemPairs, destination: Path, manifests: Mapping[str, Ma
 
 
 def _items(item: Item, timetable: Timetable, channels: int) -> Iterator[Item]:
-    """Give a recording its times; where they are those of its channels, make an item of each."""
+    """Give a recording its times and its text; where the times are those of its channels, make an item of each."""
     for side in timetable.sides(item.id, channels):
         channel = item.channel if side.channel is None else side.channel
-        phones, words = side.phones or item.phones, side.words or item.words
-        yield replace(item, id=item.id + side.name, channel=channel, phones=phones, words=words)
+        phones, words, name = side.phones or item.phones, side.words or item.words, item.id + side.name
+        yield replace(item, id=name, channel=channel, phones=phones, words=words, text=timetable.text(name) or item.text)
 
 
 def _refuse_strangers(sources: Iterable[ById[Any]], example: str) -> None:

@@ -48,6 +48,10 @@ def test_what_the_pattern_does_not_fit_is_skipped(recordings: Path) -> None:
     ]
 
 
+def test_the_language_is_that_of_all(recordings: Path) -> None:
+    assert {one.item.language for one in Folder(language="ru").find(recordings) if isinstance(one, FoundItem)} == {"ru"}
+
+
 @pytest.mark.parametrize(
     "pattern, message", [("(?P<speaker>", "is not a regular expression"), ("(.*)/", "lacks the group that is the speaker")]
 )

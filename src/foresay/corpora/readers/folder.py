@@ -19,6 +19,8 @@ class Folder(Reader):
 
     speaker_pattern: str | None = None
     """Regular expression with a group (?P<speaker>…), searched in the path below the folder; without it, the folder a file lies in."""
+    language: str | None = None
+    """That is spoken in all of them, such as en."""
 
     def find(self, source: Path) -> Iterator[FoundItem | Skipped]:
         """Find every audio file. One whose path the pattern does not fit is skipped."""
@@ -32,7 +34,7 @@ class Folder(Reader):
                     yield Skipped(path, f"the speaker pattern {pattern.pattern} does not fit {below.as_posix()}")
                     continue
                 speaker = fits["speaker"]
-            yield FoundItem(Item(below.with_suffix("").as_posix(), audio=path, speaker=speaker))
+            yield FoundItem(Item(below.with_suffix("").as_posix(), audio=path, speaker=speaker, language=self.language))
 
     def _compiled(self) -> re.Pattern[str] | None:
         if self.speaker_pattern is None:
