@@ -39,7 +39,7 @@ class CorpusPasses:
         """Go through the recordings that have a transcript, with their frames of a layer."""
         texts = {place: text for place, item in enumerate(self.manifest) if item.audio and (text := transcript_of(item, transcript))}
         unreadable: dict[int, AudioError] = {}
-        for recording in encode_recordings(Subject("the encoder", encoder, (layer,)), self.manifest, self.device, texts, unreadable):
+        for recording in encode_recordings(_subject(encoder, layer), self.manifest, self.device, texts, unreadable):
             yield Transcribed(self.manifest[recording.index].id, recording.features[layer], texts[recording.index])
         for place, error in unreadable.items():
             self.leave_out(self.manifest[place].id, str(error))
@@ -56,7 +56,7 @@ class CorpusPasses:
         """Go through the recordings, or as many as last about so many hours, drawn at random, with their frames of a layer."""
         drawn = draw_recordings(self.manifest, 3600 * hours, self.seed)
         unreadable: dict[int, AudioError] = {}
-        for recording in encode_recordings(Subject("the encoder", encoder, (layer,)), self.manifest, self.device, set(drawn), unreadable):
+        for recording in encode_recordings(_subject(encoder, layer), self.manifest, self.device, set(drawn), unreadable):
             item = recording.item
             yield Recorded(item.id, item.speaker or UNKNOWN, recording.features[layer])
         self._leave_out_all(unreadable, len(drawn))
@@ -78,7 +78,7 @@ class CorpusPasses:
         """Draw about `most` frames of a layer, from about so many `hours` of the corpus: (N, D) float32."""
         drawn = draw_recordings(self.manifest, 3600 * hours, self.seed)
         unreadable: dict[int, AudioError] = {}
-        subject = Subject("the encoder", encoder, (layer,))
+        subject = _subject(encoder, layer)
         found = draw_frames(subject, self.manifest, most, self.seed, self.device, drawn, unreadable)[layer]
         self._leave_out_all(unreadable, len(drawn))
         return found
@@ -90,3 +90,8 @@ class CorpusPasses:
         if unreadable:
             first = min(unreadable.items())[1]
             self.note(f"{len(unreadable):,} of {asked:,} recordings cannot be read and are left out; the first: {first}")
+
+
+def _subject(encoder: FeatureExtractor, layer: str) -> Subject:
+    """Name an encoder by its kind: of a model with several parts, passes say whose they are."""
+    return Subject(type(encoder).__name__, encoder, (layer,))
