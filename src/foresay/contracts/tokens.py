@@ -86,6 +86,11 @@ class Tokenizer(ABC):
         """Digest of the weights and settings that the tokens come from."""
 
     @property
+    def centers(self) -> Tensor | None:
+        """Where each symbol lies among the frames that are quantized, (V, D), if each is a place there: near ones sound alike."""
+        return None
+
+    @property
     def frame_rate(self) -> float:
         """Symbols per second, before runs of equal ones are merged."""
         return self.encoder.sample_rate / self.encoder.hop(self.layer)

@@ -100,12 +100,29 @@ def test_all_but_the_parts_is_trained(vocoder: UnitVocoder) -> None:
     assert not any(part.training for part in (vocoder.tokenizer, vocoder.pitch, vocoder.speaker) if isinstance(part, torch.nn.Module))
 
 
-def test_the_range_of_voices_and_melody_learn_faster(vocoder: UnitVocoder) -> None:
+def test_the_range_of_voices_units_and_melody_learn_faster(vocoder: UnitVocoder) -> None:
     """From 150 Hz to a high voice it is far: 0.4 of log F0, of which an update moves a learning rate."""
     names = [name for name, _ in vocoder.named_parameters()]
     assert [name for name in names if name.startswith("range.")] == ["range.weight", "range.bias"]
     assert all(any(name.startswith(group) for name in names) for group in vocoder.rate_groups)
-    assert [vocoder.rate(group, 7) for group in (*vocoder.rate_groups, "")] == [10, 3, 1]
+    assert [vocoder.rate(group, 7) for group in (*vocoder.rate_groups, "")] == [10, 10, 3, 1]
+
+
+def test_units_whose_centers_are_near_begin_near(vocoder: UnitVocoder) -> None:
+    """There are as many components as units: all distances are kept, in proportion, and the power is that of the embedding."""
+    assert vocoder.tokenizer.centers is not None
+    embeddings = vocoder.of_unit.weight.data[:V]
+    ratios = torch.pdist(embeddings) / torch.pdist(vocoder.tokenizer.centers)
+    torch.testing.assert_close(ratios, ratios[:1].expand_as(ratios), rtol=1e-4, atol=0)
+    assert embeddings[:, :V].square().mean() == pytest.approx(1, rel=1e-4)
+    assert not vocoder.of_unit.weight[V].any()  # of no unit
+
+
+def test_units_without_centers_begin_at_random() -> None:
+    torch.manual_seed(0)
+    units = KMeansUnits(KMeansUnitsSettings("logmel", V), load("logmel")).eval()  # not fitted: all centers are alike
+    made = UnitVocoder(SMALL, units, ToyPitch(ToyPitchSettings()), ToySpeakers(ToySpeakersSettings()))
+    assert 0.5 < made.of_unit.weight[:V].std() < 1.5
 
 
 def test_units_that_were_met_are_known(vocoder: UnitVocoder) -> None:

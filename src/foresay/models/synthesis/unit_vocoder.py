@@ -36,9 +36,9 @@ from foresay.settings import find_class, options_of, require_not_negative, requi
 
 MIDDLE, DEVIATION = 150.0, 0.2
 """Hz, and of log F0: the range of every voice, at first."""
-RATES = {"range.": 10.0, "pitch_predictor.": 3.0}
-"""Of the learning rate. At that of the others it takes a thousand updates to get from there to the range of a high voice; and melody is
-learnt more slowly than spectra are."""
+RATES = {"range.": 10.0, "of_unit.": 10.0, "pitch_predictor.": 3.0}
+"""Of the learning rate. At that of the others it takes a thousand updates to get from there to the range of a high voice, and hundreds
+until the embedding of a unit, which only its own frames move, is what it sounds like; and melody is learnt more slowly than spectra are."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ class UnitVocoder(Synthesizer):
         self.classes = self.vocabulary
         self.unit_center, self.unit_hop = tokenizer.encoder.first_center, tokenizer.encoder.hop(tokenizer.layer)
         self.of_unit = nn.Embedding(self.vocabulary + 1, s.embedding, padding_idx=self.vocabulary)
+        if tokenizer.centers is not None:
+            _begin_with(self.of_unit.weight.data[: self.vocabulary], tokenizer.centers)
         self.of_pitch, self.of_voice = nn.Linear(pitch.size, s.embedding), nn.Linear(speaker.size, s.embedding)
         generator = find_class("foresay.decoders", s.generator, Generator)
         options = options_of(generator, s.generator_options, "model.generator_options")
@@ -160,7 +162,7 @@ class UnitVocoder(Synthesizer):
         return (parameter for parameter in self.parameters() if parameter not in others)
 
     def rate(self, group: str, step: int) -> float:
-        """Return the share of the learning rate that the range of voices has, what predicts pitch, and all others."""
+        """Return the share of the learning rate that ranges of voices, embeddings of units, what predicts pitch, and all others have."""
         return RATES.get(group, 1.0)
 
     def forward(self, batch: Batch, step: int, phase: str = "train") -> Losses:
@@ -320,6 +322,14 @@ def _refuse_misfits(tokenizer: Tokenizer, pitch: PitchEncoder) -> None:
     if tokenizer.levels != 1:
         msg = f"the tokenizer gives {tokenizer.levels} symbols a frame, and a unit vocoder takes one: `foresay units fit` makes such"
         raise UserError(msg)
+
+
+def _begin_with(embeddings: Tensor, centers: Tensor) -> None:
+    """Put into embeddings (V, E) the principal components of the units' centers (V, D), of power 1: what sounds alike begins alike."""
+    found = torch.linalg.svd(centers - centers.mean(0), full_matrices=False)
+    components = (found.U * found.S)[:, : embeddings.shape[1]]
+    if power := components.square().mean().sqrt():  # there is none where no centers were found yet
+        embeddings.zero_()[:, : components.shape[1]] = components / power
 
 
 def _inside(lengths: Tensor, count: int, device: torch.device | str) -> Tensor:

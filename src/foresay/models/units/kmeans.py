@@ -88,6 +88,11 @@ class KMeansUnits(Estimator, Tokenizer):
         """Digest of the encoder and the centers, worked out once: what was fitted or loaded does not change."""
         return of_model(self)
 
+    @property
+    def centers(self) -> Tensor:
+        """Those of the clusters: (V, D)."""
+        return self.kmeans.centers
+
     @torch.no_grad()
     def quantize(self, frames: Tensor) -> Tensor:
         """Return the nearest centers of frames: (N, D) -> (N, 1) int64."""
