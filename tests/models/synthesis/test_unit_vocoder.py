@@ -156,6 +156,14 @@ def test_speech_has_the_pitch_that_is_given(vocoder: UnitVocoder, hertz: float) 
     assert abs(_period(found.waveforms[0]) - RATE / hertz) <= 1
 
 
+def test_speech_falls_as_the_pitch_that_is_given(vocoder: UnitVocoder) -> None:
+    vocoder.range.bias.data = torch.tensor([math.log(200.0), 1.0])  # of the toy
+    falling = torch.cat([_pitch(320.0, 15), _pitch(125.0, 17)], 1)
+    found = vocoder.synthesize(_tokens(vocoder, [[1] * 40]), torch.eye(2)[:1], falling).waveforms[0]
+    assert abs(_period(found) - RATE / 125) <= 1  # in the second half
+    assert abs(_period(found[:3_000]) - RATE / 320) <= 1
+
+
 def test_another_voice_speaks_in_its_own_range(vocoder: UnitVocoder) -> None:
     vocoder.range.weight.data = torch.tensor([[math.log(125.0), math.log(250.0)], [0.1, 0.1]])
     vocoder.range.bias.data.zero_()
