@@ -63,6 +63,23 @@ def test_durations_are_whole_frames_and_at_least_one() -> None:
 
 
 @torch.no_grad()
+def test_a_frame_is_voiced_where_that_is_likelier_than_not() -> None:
+    predictor = PitchPredictor(V, 3, 8, 1, 3).eval()
+    torch.nn.init.zeros_(predictor.head.weight)
+    for odds, frame in ((0.1, [0.25, 1.0]), (-0.1, [0.0, 0.0])):
+        predictor.head.bias.copy_(torch.tensor([0.25, odds]))
+        assert predictor.predict(torch.full((1, 2), V), torch.randn(1, 3), torch.ones(1, 2, 1)).tolist() == [[frame] * 2]
+
+
+@torch.no_grad()
+def test_how_long_a_unit_lasts_depends_on_two_before_and_after_it() -> None:
+    predictor, units, real = DurationPredictor(V, 8, 0.5).eval(), torch.randint(V, (1, 11)), torch.ones(1, 11, 1)
+    other = units.clone()
+    other[0, 5] = V  # none
+    assert (predictor(units, real) != predictor(other, real))[0].nonzero().flatten().tolist() == [3, 4, 5, 6, 7]
+
+
+@torch.no_grad()
 def test_neither_looks_at_padding() -> None:
     units, real = torch.randint(V, (2, 12)), torch.ones(2, 12, 1)
     real[1, 7:] = 0
