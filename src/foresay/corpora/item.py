@@ -186,6 +186,8 @@ def item_of(record: Mapping[str, Any], folder: Path) -> Item:
 
 def _joined(folder: Path, path: str) -> Path:
     """Join a path to a folder; one that leads out of it, to the folder above where that really lies: no `..` is left in messages."""
+    if ".." not in path:
+        return folder / path
     parts = Path(path).parts
     above = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
     if not above:
