@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -57,6 +58,20 @@ def test_it_reads_as_much_at_once_as_its_longest_training_text_has() -> None:
     older = transformer()
     older.load_state_dict(before)
     assert older.window == UNKNOWN
+
+
+def test_the_longest_text_may_be_another_device_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exchanged(found: Tensor, how: dist.ReduceOp) -> None:
+        assert how == dist.ReduceOp.MAX
+        found.clamp_(min=21)  # of the other device
+
+    model = trained_on(transformer(), 5)
+    model.after_step(0)
+    assert model.window == 6
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "all_reduce", exchanged)
+    assert model.after_step(1) == {}
+    assert model.window == 21
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from foresay.contracts import Batch, Tokens
@@ -133,6 +134,20 @@ def test_units_that_were_met_are_known(vocoder: UnitVocoder) -> None:
     batch.labels[0, :4] = -1
     vocoder.train()(batch, 0)
     assert vocoder.met.tolist() == [True] * (V - 1) + [False]
+
+
+def test_units_that_another_device_met_are_met(vocoder: UnitVocoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exchanged(found: Tensor, how: dist.ReduceOp) -> None:
+        assert how == dist.ReduceOp.MAX
+        found[2] = 1  # of the other device
+
+    vocoder.met[0] = True
+    vocoder.after_step(0)
+    assert vocoder.met.nonzero().flatten().tolist() == [0]
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "all_reduce", exchanged)
+    assert vocoder.after_step(1) == {}
+    assert vocoder.met.nonzero().flatten().tolist() == [0, 2]
 
 
 def test_equal_keys_give_an_equal_loss_and_others_another(vocoder: UnitVocoder) -> None:

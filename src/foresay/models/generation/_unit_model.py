@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -73,6 +74,12 @@ class UnitModel(TokenModel):
         if isinstance(self.tokenizer, nn.Module):
             self.tokenizer.eval()
         return self
+
+    def after_step(self, step: int) -> dict[str, float]:
+        """Know the longest text of all devices."""
+        if dist.is_initialized():
+            dist.all_reduce(self.longest, dist.ReduceOp.MAX)
+        return {}
 
     @property
     def window(self) -> int:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from foresay import draws
@@ -195,6 +196,14 @@ class UnitVocoder(Synthesizer):
             terms["features"] = feature_matching(recorded, made, self.settings.feature_weight)
         means = {name: term.sum.detach() / term.count for name, term in terms.items()}
         return Losses(terms, means, {name: name for name in means})
+
+    def after_step(self, step: int) -> dict[str, float]:
+        """Know the units that any device was trained on."""
+        if dist.is_initialized():
+            everywhere = self.met.byte()
+            dist.all_reduce(everywhere, dist.ReduceOp.MAX)
+            self.met.copy_(everywhere)
+        return {}
 
     def _judged(self, waveforms: Tensor) -> list[list[Tensor]]:
         """(B, S) -> what the layers of all discriminators give, the scores of each last."""
