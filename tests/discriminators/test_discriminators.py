@@ -137,7 +137,8 @@ def test_that_of_spectrograms_is_as_large_as_published() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_widths_are_whole_channels_in_whole_groups(kind: str) -> None:
     build = KINDS[kind][0]
-    with pytest.raises(UserError, match=f"channels of a {kind} discriminator, and they must be a multiple of"):
+    needed = "a multiple of 16: set model.discriminator_width to 0.125" if kind == "multi-scale" else "at least one: set model"
+    with pytest.raises(UserError, match=f"makes 0 of the .* channels of a {kind} discriminator, and they must be {needed}"):
         build(0.001)
     for fits in (0.125, 0.375, 1.0):
         assert share_of(128, fits, kind, 16) == 128 * fits

@@ -176,7 +176,7 @@ def test_what_is_interrupted_goes_on(corpus: Manifest, vocoder: Path, tmp_path: 
         return write(path, waveform, rate)
 
     monkeypatch.setattr(module, "write_speech", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="interrupted: 2 recordings are spoken; the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match="interrupted, with 2 recordings spoken; the same command goes on"):
         resynthesize(corpus.path, vocoder, tmp_path / "out")
     monkeypatch.setattr(module, "write_speech", write)
     manifest = tmp_path / "out" / "manifest.jsonl"
@@ -204,7 +204,7 @@ def test_what_was_killed_at_its_first_line_and_interrupted_again_goes_on(
         return write(path, waveform, rate)
 
     monkeypatch.setattr(module, "write_speech", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="interrupted: 1 recordings are spoken"):
+    with pytest.raises(KeyboardInterrupt, match="interrupted, with 1 recording spoken"):
         resynthesize(corpus.path, vocoder, tmp_path / "out")
     monkeypatch.setattr(module, "write_speech", write)
     assert resynthesize(corpus.path, vocoder, tmp_path / "out").there == 1

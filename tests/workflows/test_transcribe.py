@@ -105,7 +105,7 @@ def test_what_was_interrupted_goes_on(run: Path, tmp_path: Path, capsys: pytest.
         yield from itertools.islice(transcribe(run, tmp_path / "in"), 2)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="2 recordings are transcribed; the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match="interrupted, with 2 recordings transcribed; the same command goes on"):
         WrittenTranscripts(dest, "txt", stamp).write(cut())
     part = tmp_path / ".unfinished-said.txt"
     part.write_text(part.read_text() + "2.wav\tcut o")  # what a kill leaves

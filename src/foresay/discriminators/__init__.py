@@ -30,7 +30,7 @@ def share_of(channels: int, width: float, name: str, groups: int = 1) -> int:
     above = groups * (found // groups + 1)
     fitting = " or ".join(f"{some / channels:g}" for some in (above - groups, above) if some)
     msg = (
-        f"discriminator_width = {width:g} makes {found} of the {channels} channels of a {name} discriminator, and they must be a multiple "
-        f"of {groups}: set model.discriminator_width to {fitting}"
+        f"discriminator_width = {width:g} makes {found} of the {channels} channels of a {name} discriminator, and they must be "
+        f"{f'a multiple of {groups}' if groups > 1 else 'at least one'}: set model.discriminator_width to {fitting}"
     )
     raise UserError(msg)

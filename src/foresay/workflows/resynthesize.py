@@ -22,6 +22,7 @@ from foresay.fingerprint import fingerprint, of_file, of_model
 from foresay.loading import load
 from foresay.locks import exclusive
 from foresay.progress import say
+from foresay.reports.wording import plural
 from foresay.training.devices import find_process
 from foresay.version import __version__
 from foresay.workflows.speech_folder import SpeechFolder, contents_of
@@ -183,7 +184,7 @@ class _Speaking:
             for manifest in manifests:
                 self._speak(manifest)
         except KeyboardInterrupt as interrupt:
-            msg = f"interrupted: {len(self.folder.done):,} recordings are spoken; the same command goes on"
+            msg = f"interrupted, with {plural(len(self.folder.done), 'recording')} spoken; the same command goes on"
             raise KeyboardInterrupt(msg) from interrupt
         self.folder.close(self.done.left_out)
         return self.done

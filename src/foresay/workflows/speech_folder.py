@@ -107,7 +107,8 @@ class SpeechFolder:
 
     def _list(self) -> None:
         done = sorted(self.done.values(), key=lambda item: self._order[item.id])
-        write_list(self.out / RECORDINGS, (self._recording(item.id) for item in done))  # without a line that was cut short
+        if done or (self.out / RECORDINGS).exists():
+            write_list(self.out / RECORDINGS, (self._recording(item.id) for item in done))  # without a line that was cut short
         if done:
             write_manifest(self.manifest, done)
         elif self.manifest.exists():

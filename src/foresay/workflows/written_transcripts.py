@@ -17,6 +17,7 @@ from foresay.errors import UserError
 from foresay.files import UNFINISHED, make_folder, write_text
 from foresay.locks import exclusive
 from foresay.reports.transcripts import TOGETHER, WRITERS, Format
+from foresay.reports.wording import plural
 from foresay.workflows.extract import safe_name
 
 ENDINGS = {"srt": "srt", "textgrid": "TextGrid"}
@@ -73,7 +74,7 @@ class WrittenTranscripts:
                 for transcript in transcripts:
                     self._add(transcript)
             except KeyboardInterrupt as interrupt:
-                msg = f"interrupted: {len(self._done):,} recordings are transcribed; the same command goes on"
+                msg = f"interrupted, with {plural(len(self._done), 'recording')} transcribed; the same command goes on"
                 raise KeyboardInterrupt(msg) from interrupt
             if self._together:
                 self._part.replace(self.dest)
