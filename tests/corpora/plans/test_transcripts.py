@@ -128,7 +128,10 @@ def test_texts_alone_are_batches_of_characters(tmp_path: Path) -> None:
     plan = plan_batches(manifest, settings(sampler="texts", characters=60), seed=0, modalities=())
     assert plan.notes == (
         '1 of 52 items have no text (the key "text" of the manifest)',
-        "1 of 52 items are longer than an update, data.characters = 60: raise it, or write a sentence a line",
+        (
+            "1 of 52 items are longer than an update, data.characters = 60, and left out: --set data.characters=200 holds the longest, or "
+            "write a sentence a line (of units: cut recordings into sentences)"
+        ),
     )
     found = Counter[str]()
     with BatchLoader(manifest, plan, workers=0) as loader:

@@ -133,7 +133,11 @@ class TextPlan(_PaddedPlan):
         """
         lengths = _characters(manifest, settings)
         long = lengths > settings.characters
-        too_long = f"are longer than an update, data.characters = {settings.characters}: raise it, or write a sentence a line"
+        longest = lengths.max(initial=0)
+        too_long = (
+            f"are longer than an update, data.characters = {settings.characters}, and left out: --set data.characters={longest} holds the "
+            "longest, or write a sentence a line (of units: cut recordings into sentences)"
+        )
         self.notes = _left_out("items", {_untranscribed(settings): lengths == 0, too_long: long})
         super().__init__(manifest, settings, seed, lengths, (lengths > 0) & ~long)
 
