@@ -100,6 +100,8 @@ def test_recordings_that_are_too_short_for_a_unit_are_counted(tmp_path: Path) ->
     assert more["bigram", "bits per unit"].details["left_out"] == 1
     assert "1 of 7 recordings are left out, which last less than a unit, such as short" in more["bigram", "bits per unit"].details["note"]
     assert "note" not in found["bigram", "bits per unit"].details
+    seconds = sum(len(text.split()) for text in spoken.values()) * LASTS * HOP / 16_000
+    assert found["bigram", "bits per unit"].details["seconds"] == more["bigram", "bits per unit"].details["seconds"] == round(seconds, 2)
 
 
 def test_recordings_that_are_longer_than_the_model_reads_at_once_are_counted(tmp_path: Path) -> None:
