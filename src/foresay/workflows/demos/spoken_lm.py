@@ -114,13 +114,11 @@ class SpokenParts:
             _command("train", VOCODER[0], *learnt, "--corpus", ours, "--run", vocoder, *self._steps(VOCODER)),
             _command("train", LM[0], *learnt, "--corpus", train, "--run", lm, *self._steps(LM)),
         )
-        speak = _command("continue", self._prompts(), "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", self.run("continued"))
         return [
             Stage("pre-training Aligned CPC, and what judges", begin),
             Stage("finding units", (fit,)),
             Stage("training a vocoder and a language model of units", learn),
-            Stage("continuing prompts", (speak,)),
-            Stage("measuring", tuple(self._measuring(train, valid, test, judges))),
+            Stage("continuing prompts, and measuring", tuple(self._using(train, valid, test, judges))),
         ]
 
     def results(self) -> list[Result]:
@@ -128,20 +126,21 @@ class SpokenParts:
         runs = (self.run("units"), self.run("lm"), self.run("vocoder"))
         return [row for run in runs for row in with_draws(run, read_results(run / RESULTS))]
 
-    def _measuring(self, train: Path, valid: Path, test: Path, judges: Path) -> Iterator[Command]:
-        """Yield what is measured of vocoder, language model and units, the longest first."""
+    def _using(self, train: Path, valid: Path, test: Path, judges: Path) -> Iterator[Command]:
+        """Yield what is made with vocoder, language model and units, and measured of them, the longest first."""
         lm, vocoder, judge = map(self.run, ("lm", "vocoder", "judge"))
         judged = ("--option", f"intelligibility.judge={judge}")
         spoken = {"vocoder": vocoder, "recognizer": judge, "language_model": self.run("letters")}
         options = [word for option, run in spoken.items() for word in ("--option", f"continuation.{option}={run}")]
         synthesis = "resynthesis:frames,intelligibility:greedy,voice_conversion:mfcc"
-        yield _command("evaluate", vocoder, "--measures", synthesis, "--corpus", self._half(valid), "--train-corpus", judges, *judged)
         of_units, of_pairs = "unit_perplexity:modelled,continuation:tiny", "swuggy:repaired,sblimp:repaired"
-        yield _command("evaluate", lm, "--measures", of_units, "--corpus", test, "--train-corpus", train, *options)
+        compared = ("--option", "abx.max_size_group=10", "--option", "abx.max_x_across=2")
         pairs = self.run("pairs") / "manifest.jsonl"
-        yield _command("evaluate", lm, "--measures", of_pairs, "--corpus", pairs, "--train-corpus", train)
-        compared = ("--option", "abx.max_size_group=10", "--option", "abx.max_x_across=5")
         yield _command("units", "describe", self.run("units"), "--corpus", valid, "--train-corpus", train, *compared)
+        yield _command("evaluate", lm, "--measures", of_units, "--corpus", test, "--train-corpus", train, *options)
+        yield _command("evaluate", vocoder, "--measures", synthesis, "--corpus", self._half(valid), "--train-corpus", judges, *judged)
+        yield _command("continue", self._prompts(), "--lm", lm, "--vocoder", vocoder, *PROMPTED, "--out", self.run("continued"))
+        yield _command("evaluate", lm, "--measures", of_pairs, "--corpus", pairs, "--train-corpus", train)
 
     def _halves(self) -> tuple[Path, Path]:
         """Write every other recording of the training for the vocoder, and the rest for whoever judges it."""
