@@ -30,8 +30,8 @@ class ContextWindow(NamedTuple):
 def context_windows(places: int, window: int) -> Iterator[ContextWindow]:
     """Cut so many places into windows of so many at most.
 
-    >>> [tuple(some) for some in context_windows(8, 4)]
-    [(0, 0, 4), (2, 4, 6), (4, 6, 8)]
+    >>> tuple(map(tuple, context_windows(8, 4)))
+    ((0, 0, 4), (2, 4, 6), (4, 6, 8))
     """
     first = 0
     while first < places or not first:

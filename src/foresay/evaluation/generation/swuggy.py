@@ -63,7 +63,7 @@ class SWuggy(PairMeasure):
 def band(frequency: float, *, published: bool) -> str:
     """Name the band of a frequency.
 
-    >>> [band(5, published=published) for published in (False, True)]
-    ['1-5', '6-20']
+    >>> band(5, published=False), band(5, published=True)
+    ('1-5', '6-20')
     """
     return BANDS[bisect_right(PUBLISHED_FIRST, frequency) if published else bisect_left(HIGHEST, frequency)]
