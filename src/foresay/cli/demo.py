@@ -29,7 +29,7 @@ class Options:
     """Of recognition, recognizers and spoken-lm: a folder of yours instead of the embedded corpus, with train.jsonl, valid.jsonl,
     test.jsonl, texts.txt for the language models of text and, to pre-train on, perhaps unlabelled.jsonl."""
     scale: Literal["tiny", "full"] = "full"
-    """full: about ten minutes on two cores; tiny: about three."""
+    """full: about ten minutes on two cores, of spoken-lm about seventeen; tiny: three to seven."""
 
 
 def run(arguments: list[str]) -> None:

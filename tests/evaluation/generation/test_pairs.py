@@ -354,7 +354,8 @@ def test_units_of_other_audio_behind_the_same_lines_are_not_read(tmp_path: Path)
     assert encode_units(Subject("toy", model, (), labels=labels), recorded, "cpu")[0].tolist() == [0, 1, 2]
 
 
-def test_units_that_lack_a_recording_which_can_be_read_by_now_are_not_read(tmp_path: Path) -> None:
+def test_units_that_lack_a_recording_which_can_be_read_by_now_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("foresay.corpora.manifest.SOUNDED", 1)  # the first: of a large corpus, the one that is missing is seldom among them
     model, manifest = toy_model(*TEXTS), write_units(tmp_path, {"a": "0 1 2", "b": "3 4"})
     content = (tmp_path / "b.flac").read_bytes()
     (tmp_path / "b.flac").write_bytes(b"not copied yet")
